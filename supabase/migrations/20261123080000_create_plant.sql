@@ -1,0 +1,106 @@
+-- What: the private schema, the text rules, workplaces and reason codes.
+-- Why: operations happen at workplaces and interruptions happen for reasons; both are plant data that every later table refers to.
+
+-- btree_gist lets one exclusion constraint say "no two runs of one operation overlap".
+create extension if not exists btree_gist with schema extensions;
+
+-- Everything here is for the API's own functions; the Data API exposes `public` only.
+create schema app;
+comment on schema app is 'Private helpers of the MES Operations API: never exposed by the Data API.';
+
+-- A key goes into URLs and is typed by people: what cannot be addressed or seen must not be stored.
+create function app.is_key(value text) returns boolean
+language sql immutable parallel safe
+set search_path = ''
+return value is null or (
+  char_length(value) between 1 and 64
+  and value = btrim(value)
+  and value not in ('.', '..')
+  and value !~ '[\u0001-\u001f\u007f-\u009f]'
+);
+comment on function app.is_key(text) is
+  'True when the text can be a key: 1..64 characters, not padded, no control characters, and not a path segment that URL parsers remove.';
+
+create table public.workplaces (
+  name text collate "C" primary key,
+  workplace_group text collate "C",
+  capacity integer,
+  active boolean not null default true,
+  version integer not null default 1,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint workplaces_name_is_key check (app.is_key(name)),
+  constraint workplaces_group_is_key check (app.is_key(workplace_group)),
+  constraint workplaces_capacity_positive check (capacity > 0)
+);
+comment on table public.workplaces is 'Where operations are made: a machine, a cell, a bench. An operation that names an unknown workplace adds it.';
+comment on column public.workplaces.name is 'Name on the shop floor, e.g. TruLaser 5060 (L76).';
+comment on column public.workplaces.workplace_group is 'Group of interchangeable workplaces, e.g. Laser.';
+comment on column public.workplaces.capacity is 'Operations that may run here at once; null = no limit.';
+comment on column public.workplaces.active is 'False once the workplace is no longer used.';
+comment on column public.workplaces.version is 'Number of the last change, the ETag.';
+
+create table public.reason_codes (
+  kind text not null,
+  code text collate "C" not null,
+  description text,
+  active boolean not null default true,
+  version integer not null default 1,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (kind, code),
+  constraint reason_codes_kind_known check (kind in ('STOP', 'SCRAP', 'HOLD', 'CANCEL', 'SHORTFALL')),
+  constraint reason_codes_code_is_key check (app.is_key(code)),
+  constraint reason_codes_description_short check (char_length(description) <= 500)
+);
+comment on table public.reason_codes is 'Why something stopped, was scrapped, held, cancelled or closed short.';
+comment on column public.reason_codes.kind is 'What the reason explains: STOP, SCRAP, HOLD, CANCEL or SHORTFALL.';
+comment on column public.reason_codes.code is 'Short code, unique within its kind, e.g. MATERIAL.';
+comment on column public.reason_codes.active is 'False once the code is no longer offered; events keep it.';
+
+-- The API itself writes these for clients of the first service, which send a new status without a reason.
+insert into public.reason_codes (kind, code, description) values
+  ('SHORTFALL', 'UNSPECIFIED', 'Closed short without a stated reason'),
+  ('HOLD', 'UNSPECIFIED', 'Held without a stated reason'),
+  ('CANCEL', 'UNSPECIFIED', 'Cancelled without a stated reason');
+
+-- One trigger for every table that has a version: no writer can forget to bump it, none can set it.
+create function app.bump_version() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  new.version := old.version + 1;
+  new.created_at := old.created_at;
+  new.updated_at := clock_timestamp();
+  return new;
+end
+$$;
+comment on function app.bump_version() is 'Trigger: version + 1 and updated_at on every update; created_at stays.';
+
+create trigger workplaces_bump_version before update on public.workplaces
+  for each row execute function app.bump_version();
+create trigger reason_codes_bump_version before update on public.reason_codes
+  for each row execute function app.bump_version();
+
+-- The Data API reaches these tables with the caller's role; the API's functions run as their owner.
+create function app.refuse_direct_write() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if current_user in ('anon', 'authenticated', 'service_role') then
+    raise sqlstate 'PT403' using
+      message = 'forbidden',
+      detail = json_build_object('detail', 'This table is written by the functions of the API only')::text;
+  end if;
+  return null;
+end
+$$;
+comment on function app.refuse_direct_write() is
+  'Trigger: refuses writes that reach a table directly, the secret key''s included, because only the functions keep log and row together.';
+
+create trigger workplaces_refuse_direct_write before insert or update or delete or truncate on public.workplaces
+  for each statement execute function app.refuse_direct_write();
+create trigger reason_codes_refuse_direct_write before insert or update or delete or truncate on public.reason_codes
+  for each statement execute function app.refuse_direct_write();

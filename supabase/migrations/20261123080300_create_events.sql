@@ -1,0 +1,165 @@
+-- What: the event log and the runs derived from it.
+-- Why: events are the source, the operation is a projection: nothing about execution changes without one of these rows.
+
+create table public.operation_events (
+  id uuid primary key default gen_random_uuid(),
+  operation_id bigint not null,
+  op_seq integer not null,
+  action_type text not null,
+  order_no text collate "C" not null,
+  asset_id integer not null,
+  operation_no text collate "C" not null,
+  workplace_name text collate "C",
+  status_before text,
+  status_after text not null,
+  occurred_at timestamptz not null,
+  phase text,
+  qty_good integer not null default 0,
+  qty_scrap integer not null default 0,
+  reason_kind text,
+  reason_code text collate "C",
+  note text,
+  reverses_event_id uuid references public.operation_events (id),
+  changes jsonb,
+  operation_data jsonb,
+  user_id uuid references auth.users (id),
+  user_email text,
+  report_digest bytea,
+  webhook_success boolean not null default false,
+  webhook_response text,
+  error_message text,
+  created_at timestamptz not null default clock_timestamp(),
+
+  -- No foreign key to the operation: what was reported stays on record when an operation that never started is deleted.
+  constraint operation_events_op_seq_unique unique (operation_id, op_seq),
+  constraint operation_events_op_seq_positive check (op_seq > 0),
+  constraint operation_events_reason_known foreign key (reason_kind, reason_code) references public.reason_codes (kind, code),
+  constraint operation_events_reason_has_kind check (reason_code is null or reason_kind is not null),
+  constraint operation_events_action_type_known check (
+    action_type in ('START', 'STOP', 'REPORT_QUANTITY', 'COMPLETE', 'FINISH', 'RELEASE', 'HOLD', 'CANCEL', 'REVERSE', 'CORRECT')
+  ),
+  constraint operation_events_phase_of_start check ((action_type = 'START') = (phase is not null) and phase in ('SETUP', 'PROCESSING')),
+  constraint operation_events_quantities_fit_action check (
+    action_type = 'CORRECT'
+    or (action_type in ('REPORT_QUANTITY', 'COMPLETE', 'REVERSE') and qty_good >= 0 and qty_scrap >= 0)
+    or (qty_good = 0 and qty_scrap = 0)
+  ),
+  constraint operation_events_reversal_names_event check ((action_type = 'REVERSE') = (reverses_event_id is not null)),
+  constraint operation_events_changes_of_correction check ((action_type = 'CORRECT') = (changes is not null)),
+  constraint operation_events_note_short check (char_length(note) <= 2000),
+  constraint operation_events_user_email_short check (char_length(user_email) <= 320),
+  constraint operation_events_operation_data_small check (octet_length(operation_data::text) <= 32768),
+  constraint operation_events_occurred_at_is_real check (occurred_at >= '1970-01-01Z' and occurred_at < '10000-01-01Z')
+);
+
+comment on table public.operation_events is 'What happened, append-only. Totals, status and times of an operation are derived from these rows.';
+comment on column public.operation_events.id is 'Made by the terminal or here; the same id again is the same event.';
+comment on column public.operation_events.operation_id is 'Internal number of the operation.';
+comment on column public.operation_events.op_seq is 'Position among the events of its operation: 1, 2, 3, ... without gaps.';
+comment on column public.operation_events.action_type is 'START, STOP, REPORT_QUANTITY, COMPLETE, FINISH, RELEASE, HOLD, CANCEL, REVERSE or CORRECT.';
+comment on column public.operation_events.workplace_name is 'Workplace at the time of the event; decides who sees it.';
+comment on column public.operation_events.status_before is 'Status before the event; null for an opening event, which begins an operation taken over with work done.';
+comment on column public.operation_events.status_after is 'Status after the event.';
+comment on column public.operation_events.occurred_at is 'When it happened, by the device or by default the server.';
+comment on column public.operation_events.phase is 'What a START begins: SETUP or PROCESSING.';
+comment on column public.operation_events.qty_good is 'Good pieces: added by a report, taken back by a REVERSE, the signed difference of a CORRECT.';
+comment on column public.operation_events.qty_scrap is 'Scrapped pieces, likewise.';
+comment on column public.operation_events.reason_kind is 'Kind of the reason code, decided by the action.';
+comment on column public.operation_events.reason_code is 'Why: a code of reason_codes.';
+comment on column public.operation_events.note is 'Free words of the reporter.';
+comment on column public.operation_events.reverses_event_id is 'Quantity event that a REVERSE takes back, wholly or partly.';
+comment on column public.operation_events.changes is 'What a CORRECT changed: {"field": {"before": ..., "after": ...}}.';
+comment on column public.operation_events.operation_data is 'Free JSON object of the client, kept as sent.';
+comment on column public.operation_events.user_id is 'User who reported, from the token; null for servers that name none.';
+comment on column public.operation_events.user_email is 'Address of that user at the time.';
+comment on column public.operation_events.report_digest is 'SHA-256 of the report under a client-made id, to tell a retry from another event.';
+comment on column public.operation_events.webhook_success is 'True once all webhooks of the event are delivered.';
+comment on column public.operation_events.webhook_response is 'Last answer of a webhook.';
+comment on column public.operation_events.error_message is 'Last delivery error of a webhook.';
+comment on column public.operation_events.created_at is 'When the server heard of it.';
+
+-- Newest first, whatever the filter.
+create index operation_events_newest on public.operation_events (created_at desc, id desc);
+create index operation_events_by_workplace on public.operation_events (workplace_name, created_at desc, id desc);
+create index operation_events_by_order on public.operation_events (order_no, created_at desc, id desc);
+create index operation_events_by_action on public.operation_events (action_type, created_at desc, id desc);
+create index operation_events_by_user on public.operation_events (user_id, created_at desc, id desc) where user_id is not null;
+create index operation_events_by_occurred_at on public.operation_events (occurred_at);
+create index operation_events_by_reversed on public.operation_events (reverses_event_id) where reverses_event_id is not null;
+create index operation_events_by_reason on public.operation_events (reason_kind, reason_code) where reason_code is not null;
+
+-- The log is append-only for everybody; only what the delivery of webhooks reports back may change.
+create function app.keep_event_as_written() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if tg_op = 'UPDATE'
+    and to_jsonb(new) - array['webhook_success', 'webhook_response', 'error_message']
+      = to_jsonb(old) - array['webhook_success', 'webhook_response', 'error_message']
+  then
+    return new;
+  end if;
+  raise sqlstate 'PT403' using
+    message = 'forbidden',
+    detail = json_build_object('detail', 'The event log is append-only: report a REVERSE or a CORRECT instead')::text;
+end
+$$;
+comment on function app.keep_event_as_written() is 'Trigger: refuses updates and deletes of events, the owner''s included, except of the webhook fields.';
+
+create trigger operation_events_keep_as_written before update or delete on public.operation_events
+  for each row execute function app.keep_event_as_written();
+create trigger operation_events_keep_all before truncate on public.operation_events
+  for each statement execute function app.keep_event_as_written();
+create trigger operation_events_refuse_direct_write before insert or update or delete or truncate on public.operation_events
+  for each statement execute function app.refuse_direct_write();
+
+create table public.operation_runs (
+  operation_id bigint not null references public.mes_operations (id) on delete cascade,
+  run_no integer not null,
+  phase text not null,
+  started_at timestamptz not null,
+  ended_at timestamptz,
+  start_event_id uuid not null references public.operation_events (id),
+  end_event_id uuid references public.operation_events (id),
+  user_id uuid references auth.users (id),
+  user_email text,
+  primary key (operation_id, run_no),
+  constraint operation_runs_phase_known check (phase in ('SETUP', 'PROCESSING')),
+  constraint operation_runs_end_after_start check (started_at <= ended_at),
+  constraint operation_runs_end_has_event check ((ended_at is null) = (end_event_id is null)),
+  constraint operation_runs_do_not_overlap exclude using gist (
+    operation_id with =,
+    tstzrange(started_at, ended_at) with &&
+  )
+);
+comment on table public.operation_runs is 'Uninterrupted stretches of work, derived from events; at most one open run per operation.';
+comment on column public.operation_runs.run_no is 'Number of the run within its operation: 1, 2, 3, ...';
+comment on column public.operation_runs.phase is 'SETUP or PROCESSING.';
+comment on column public.operation_runs.started_at is 'When work began, corrections included.';
+comment on column public.operation_runs.ended_at is 'When work ceased; null while it runs.';
+comment on column public.operation_runs.start_event_id is 'Event that opened the run.';
+comment on column public.operation_runs.end_event_id is 'Event that closed it.';
+comment on column public.operation_runs.user_id is 'User who opened it.';
+comment on column public.operation_runs.user_email is 'Address of that user at the time.';
+
+-- Two STARTs race: one of them meets this index.
+create unique index operation_runs_one_open on public.operation_runs (operation_id) where ended_at is null;
+create index operation_runs_by_start_event on public.operation_runs (start_event_id);
+create index operation_runs_by_end_event on public.operation_runs (end_event_id) where end_event_id is not null;
+create index operation_runs_by_user on public.operation_runs (user_id) where user_id is not null;
+create index operation_runs_open_since on public.operation_runs (started_at) where ended_at is null;
+
+create trigger operation_runs_refuse_direct_write before insert or update or delete or truncate on public.operation_runs
+  for each statement execute function app.refuse_direct_write();
+
+alter table public.operation_events enable row level security;
+alter table public.operation_runs enable row level security;
+
+create policy "Users read the events of their own workplaces"
+  on public.operation_events for select to authenticated
+  using ((select app.sees_all_workplaces()) or workplace_name = any(array(select app.own_workplaces())));
+
+create policy "Users read the runs of operations they see"
+  on public.operation_runs for select to authenticated
+  using (exists (select from public.mes_operations o where o.id = operation_id));

@@ -1,0 +1,645 @@
+-- What: the table of transitions and the one function that appends an event and moves its operation.
+-- Why: every way to change an operation's execution goes through app.record_event, so log, row and runs cannot disagree.
+
+-- ON_HOLD is two states to the floor (a pause that anyone ends, a block that a supervisor lifts), and a block of
+-- something never started is a third: it returns to RELEASED.
+create function app.execution_state(operation public.mes_operations) returns text
+language sql immutable parallel safe
+set search_path = ''
+return case
+  when (operation).status <> 'ON_HOLD' then (operation).status
+  when (operation).hold_kind = 'PAUSED' then 'PAUSED'
+  when (operation).actual_start_at is null then 'BLOCKED_BEFORE_START'
+  else 'BLOCKED'
+end;
+comment on function app.execution_state(public.mes_operations) is
+  'State in the table of transitions: the status, with ON_HOLD split into PAUSED, BLOCKED and BLOCKED_BEFORE_START.';
+
+create table app.transitions (
+  action text not null,
+  from_state text not null,
+  to_state text not null,
+  least_role text not null,
+  primary key (action, from_state)
+);
+comment on table app.transitions is 'The lifecycle of an operation: which action leads from which state to which, and who may take it.';
+
+insert into app.transitions (action, from_state, to_state, least_role) values
+  ('RELEASE', 'PLANNED', 'RELEASED', 'supervisor'),
+  ('RELEASE', 'BLOCKED_BEFORE_START', 'RELEASED', 'supervisor'),
+  ('RELEASE', 'BLOCKED', 'PAUSED', 'supervisor'),
+  ('START', 'RELEASED', 'IN_PROGRESS', 'operator'),
+  ('START', 'PAUSED', 'IN_PROGRESS', 'operator'),
+  ('START', 'IN_PROGRESS', 'IN_PROGRESS', 'operator'),
+  ('STOP', 'IN_PROGRESS', 'PAUSED', 'operator'),
+  ('REPORT_QUANTITY', 'IN_PROGRESS', 'IN_PROGRESS', 'operator'),
+  ('REPORT_QUANTITY', 'PAUSED', 'PAUSED', 'operator'),
+  ('REPORT_QUANTITY', 'BLOCKED', 'BLOCKED', 'operator'),
+  ('COMPLETE', 'IN_PROGRESS', 'FINISHED', 'operator'),
+  ('COMPLETE', 'PAUSED', 'FINISHED', 'operator'),
+  ('COMPLETE', 'BLOCKED', 'FINISHED', 'operator'),
+  ('FINISH', 'IN_PROGRESS', 'FINISHED', 'operator'),
+  ('FINISH', 'PAUSED', 'FINISHED', 'operator'),
+  ('FINISH', 'BLOCKED', 'FINISHED', 'operator'),
+  ('HOLD', 'RELEASED', 'BLOCKED_BEFORE_START', 'supervisor'),
+  ('HOLD', 'IN_PROGRESS', 'BLOCKED', 'supervisor'),
+  ('CANCEL', 'PLANNED', 'CANCELLED', 'supervisor'),
+  ('CANCEL', 'RELEASED', 'CANCELLED', 'supervisor'),
+  ('CANCEL', 'BLOCKED_BEFORE_START', 'CANCELLED', 'supervisor'),
+  ('CANCEL', 'IN_PROGRESS', 'CANCELLED', 'supervisor'),
+  ('CANCEL', 'PAUSED', 'CANCELLED', 'supervisor'),
+  ('CANCEL', 'BLOCKED', 'CANCELLED', 'supervisor'),
+  ('CORRECT', 'IN_PROGRESS', 'IN_PROGRESS', 'supervisor'),
+  ('CORRECT', 'PAUSED', 'PAUSED', 'supervisor'),
+  ('CORRECT', 'BLOCKED', 'BLOCKED', 'supervisor'),
+  ('CORRECT', 'FINISHED', 'FINISHED', 'supervisor');
+
+-- What somebody reports, however it came in: an event of a terminal, a step of a planner, a PATCH.
+create type app.report as (
+  id uuid,
+  digest bytea,
+  action_type text,
+  occurred_at timestamptz,
+  phase text,
+  qty_good integer,
+  qty_scrap integer,
+  reason_code text,
+  note text,
+  reverses_event_id uuid,
+  operation_data jsonb,
+  user_id uuid,
+  user_email text,
+  actual_start_at timestamptz,
+  actual_end_at timestamptz,
+  t_actual_setup_min numeric,
+  t_actual_processing_min numeric,
+  t_actual_lead_min numeric
+);
+comment on type app.report is
+  'One action on one operation. The quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, null = unchanged.';
+
+create function app.operation_label(operation public.mes_operations) returns text
+language sql immutable parallel safe
+set search_path = ''
+return (operation).order_no || '/' || (operation).asset_id || '/' || (operation).operation_no;
+comment on function app.operation_label(public.mes_operations) is 'The operation as people quote it: order/asset/operation.';
+
+create function app.iso(instant timestamptz) returns text
+language sql stable parallel safe
+set search_path = ''
+return to_char(instant at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+comment on function app.iso(timestamptz) is 'An instant as the API writes it: ISO 8601, UTC, milliseconds, Z.';
+
+create function app.minutes_between(from_at timestamptz, to_at timestamptz) returns numeric
+language sql immutable parallel safe
+set search_path = ''
+return round(extract(epoch from to_at - from_at) / 60, 3);
+comment on function app.minutes_between(timestamptz, timestamptz) is 'Minutes from one instant to another, to a thousandth.';
+
+-- Everything that keeps the caller from STARTing here and now although the lifecycle would allow it.
+create function app.running_elsewhere(operation public.mes_operations) returns setof public.mes_operations
+language sql stable
+set search_path = ''
+as $$
+  select o.*
+  from public.mes_operations o
+  where o.workplace_name = (operation).workplace_name and o.status = 'IN_PROGRESS' and o.id <> (operation).id
+  order by o.running_since
+$$;
+comment on function app.running_elsewhere(public.mes_operations) is 'The other operations that run at this operation''s workplace.';
+
+create function app.allowed_actions(operation public.mes_operations, caller app.caller) returns json
+language sql stable security definer
+set search_path = ''
+as $$
+  select json_agg(
+    json_build_object('action', possible.action, 'allowed', possible.blocked_by is null, 'blocked_by', possible.blocked_by)
+    order by possible.position
+  )
+  from (
+    select a.action, a.position, case
+      when app.role_rank((caller).role) < app.role_rank((select min(t.least_role) from app.transitions t where t.action = a.action)) then 'forbidden'
+      when a.action = 'START' and app.execution_state(operation) in ('BLOCKED', 'BLOCKED_BEFORE_START') then 'operation_blocked'
+      when a.action = 'START' and (operation).running_phase = 'PROCESSING' then 'already_running'
+      when not exists (
+        select from app.transitions t where t.action = a.action and t.from_state = app.execution_state(operation)
+      ) then 'invalid_state_transition'
+      when a.action = 'START' and (operation).status <> 'IN_PROGRESS' and (
+        select w.capacity <= (select count(*) from app.running_elsewhere(operation))
+        from public.workplaces w
+        where w.name = (operation).workplace_name
+      ) then 'workplace_busy'
+    end as blocked_by
+    from unnest(array['RELEASE', 'START', 'STOP', 'REPORT_QUANTITY', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL', 'CORRECT'])
+      with ordinality as a (action, position)
+  ) possible
+$$;
+comment on function app.allowed_actions(public.mes_operations, app.caller) is
+  'For each action whether this caller may take it now, and if not the machine code of the cause. The shape is {"action", "allowed", "blocked_by"}.';
+
+create function app.refuse_transition(operation public.mes_operations, caller app.caller, attempt text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform app.refuse(
+    422, 'invalid_state_transition',
+    format('Cannot %s operation %s: status is "%s"', attempt, app.operation_label(operation), (operation).status),
+    jsonb_build_object('current_status', (operation).status, 'allowed_actions', app.allowed_actions(operation, caller))
+  );
+end
+$$;
+comment on function app.refuse_transition(public.mes_operations, app.caller, text) is
+  'Raises 422 invalid_state_transition with the current status and what is allowed instead.';
+
+create function app.refuse_field(pointer text, code text, sentence text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform app.refuse(
+    422, 'validation_failed', sentence,
+    jsonb_build_object('errors', jsonb_build_array(jsonb_build_object('pointer', pointer, 'message', sentence, 'code', code)))
+  );
+end
+$$;
+comment on function app.refuse_field(text, text, text) is 'Raises 422 validation_failed for one field, named by a JSON Pointer.';
+
+-- A workplace of capacity 2 has at most 2 running operations: its row is the lock that makes the count true.
+create function app.require_free_workplace(operation public.mes_operations) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  allowed integer;
+  running jsonb;
+begin
+  select w.capacity into allowed from public.workplaces w where w.name = (operation).workplace_name and w.capacity is not null for update;
+  if allowed is null then
+    return;
+  end if;
+  select jsonb_agg(jsonb_build_object(
+    'order_no', o.order_no, 'asset_id', o.asset_id, 'operation_no', o.operation_no, 'running_since', app.iso(o.running_since)
+  )) into running
+  from app.running_elsewhere(operation) o;
+  if jsonb_array_length(coalesce(running, '[]')) >= allowed then
+    perform app.refuse(
+      409, 'workplace_busy',
+      format('Cannot start operation %s: workplace "%s" runs %s of at most %s operations',
+        app.operation_label(operation), (operation).workplace_name, jsonb_array_length(running), allowed),
+      jsonb_build_object('capacity', allowed, 'running_operations', running)
+    );
+  end if;
+end
+$$;
+comment on function app.require_free_workplace(public.mes_operations) is
+  'Raises 409 workplace_busy with the running operations when the workplace has no room; locks the workplace until commit.';
+
+create function app.require_reason(operation public.mes_operations, report app.report, kind text, needed boolean) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if (report).reason_code is null and needed then
+    perform app.refuse(
+      422, 'reason_required',
+      format('Cannot %s operation %s: a reason code of kind %s is required', (report).action_type, app.operation_label(operation), kind),
+      jsonb_build_object('kind', kind)
+    );
+  elsif (report).reason_code is not null and not exists (
+    select from public.reason_codes r where r.kind = require_reason.kind and r.code = (report).reason_code and r.active
+  ) then
+    perform app.refuse_field('/reason_code', 'unknown_reason', format('"%s" is not an active reason code of kind %s', (report).reason_code, kind));
+  end if;
+end
+$$;
+comment on function app.require_reason(public.mes_operations, app.report, text, boolean) is
+  'Raises 422 reason_required when a needed reason is missing, 422 validation_failed when it is not an active code of its kind.';
+
+create function app.require_quantities(operation public.mes_operations) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if (operation).qty_scrap not between 0 and (operation).qty_processed then
+    perform app.refuse(
+      422, 'invalid_quantity',
+      format('Operation %s cannot have %s scrapped of %s processed pieces', app.operation_label(operation), (operation).qty_scrap, (operation).qty_processed),
+      jsonb_build_object('qty_processed', (operation).qty_processed, 'qty_scrap', (operation).qty_scrap)
+    );
+  elsif (operation).qty_processed - (operation).qty_scrap > floor((operation).qty_desired * (1 + (operation).overrun_tolerance_pct / 100)) then
+    perform app.refuse(
+      422, 'invalid_quantity',
+      format('Operation %s cannot have %s good pieces: %s are desired, with %s %% tolerance', app.operation_label(operation),
+        (operation).qty_processed - (operation).qty_scrap, (operation).qty_desired, (operation).overrun_tolerance_pct),
+      jsonb_build_object(
+        'qty_desired', (operation).qty_desired,
+        'qty_good', (operation).qty_processed - (operation).qty_scrap,
+        'limit', floor((operation).qty_desired * (1 + (operation).overrun_tolerance_pct / 100))
+      )
+    );
+  end if;
+end
+$$;
+comment on function app.require_quantities(public.mes_operations) is
+  'Raises 422 invalid_quantity unless 0 <= scrap <= processed and good <= desired within tolerance.';
+
+create function app.added_quantity(base integer, difference integer) returns integer
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  return base + difference;
+exception when numeric_value_out_of_range then
+  perform app.refuse(422, 'invalid_quantity', format('%s + %s pieces is more than can be counted', base, difference));
+end
+$$;
+comment on function app.added_quantity(integer, integer) is 'Sum of two counts of pieces; raises 422 invalid_quantity beyond 2^31-1.';
+
+-- The last moment of the operation's timeline, corrections included: work cannot begin or end before it.
+create function app.timeline_end(operation public.mes_operations) returns timestamptz
+language sql stable
+set search_path = ''
+as $$
+  select greatest(max(r.started_at), max(r.ended_at), (operation).actual_end_at)
+  from public.operation_runs r
+  where r.operation_id = (operation).id
+$$;
+comment on function app.timeline_end(public.mes_operations) is 'Latest start or end of a run of the operation, or null.';
+
+create function app.occurred_at(operation public.mes_operations, report app.report) returns timestamptz
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- now() is when the transaction began, before it waited for the row: between writers it runs backwards
+  heard_at constant timestamptz := clock_timestamp();
+  moves_status constant boolean := (report).action_type in ('START', 'STOP', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL');
+  earliest timestamptz;
+begin
+  if moves_status then
+    earliest := app.timeline_end(operation);
+  end if;
+  if (report).occurred_at is null then
+    return greatest(heard_at, earliest);
+  elsif (report).occurred_at > heard_at + interval '60 seconds' then
+    perform app.refuse_field('/occurred_at', 'in_future', format('"%s" is later than the server''s clock, %s', app.iso((report).occurred_at), app.iso(heard_at)));
+  elsif (report).occurred_at < earliest then
+    perform app.refuse(
+      409, 'out_of_order',
+      format('Cannot %s operation %s at %s: its last event occurred at %s',
+        (report).action_type, app.operation_label(operation), app.iso((report).occurred_at), app.iso(earliest)),
+      jsonb_build_object('last_occurred_at', app.iso(earliest))
+    );
+  elsif (report).action_type = 'REPORT_QUANTITY' and (report).occurred_at < (operation).actual_start_at then
+    perform app.refuse(
+      409, 'out_of_order',
+      format('Cannot report quantities of operation %s at %s: it started at %s',
+        app.operation_label(operation), app.iso((report).occurred_at), app.iso((operation).actual_start_at)),
+      jsonb_build_object('last_occurred_at', app.iso((operation).actual_start_at))
+    );
+  end if;
+  return (report).occurred_at;
+end
+$$;
+comment on function app.occurred_at(public.mes_operations, app.report) is
+  'When the report happened: as stated, or now. Raises 422 validation_failed beyond the server''s clock + 60 s, 409 out_of_order before the end of the timeline.';
+
+create function app.append_event(
+  operation public.mes_operations, status_before text, caller app.caller, report app.report, reason_kind text, changes jsonb
+) returns public.operation_events
+language plpgsql
+set search_path = ''
+as $$
+declare
+  event public.operation_events;
+begin
+  insert into public.operation_events (
+    id, operation_id, op_seq, action_type, order_no, asset_id, operation_no, workplace_name, status_before, status_after,
+    occurred_at, phase, qty_good, qty_scrap, reason_kind, reason_code, note, reverses_event_id, changes, operation_data,
+    user_id, user_email, report_digest
+  )
+  values (
+    coalesce(report.id, gen_random_uuid()), operation.id, operation.last_op_seq + 1, report.action_type,
+    operation.order_no, operation.asset_id, operation.operation_no, operation.workplace_name,
+    status_before, operation.status,
+    report.occurred_at, report.phase, coalesce(report.qty_good, 0), coalesce(report.qty_scrap, 0),
+    case when report.reason_code is not null then reason_kind end, report.reason_code, report.note, report.reverses_event_id,
+    changes, report.operation_data,
+    coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email), report.digest
+  )
+  returning * into event;
+  return event;
+end
+$$;
+comment on function app.append_event(public.mes_operations, text, app.caller, app.report, text, jsonb) is
+  'Writes the next event of an operation. Raises 400 integrity_error for an unknown user.';
+
+-- Minutes are sums over runs, never increments: a corrected run corrects them.
+create function app.with_minutes(inout operation public.mes_operations)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  setup_min numeric;
+  processing_min numeric;
+begin
+  select coalesce(sum(app.minutes_between(r.started_at, r.ended_at)) filter (where r.phase = 'SETUP'), 0),
+         coalesce(sum(app.minutes_between(r.started_at, r.ended_at)) filter (where r.phase = 'PROCESSING'), 0)
+  into setup_min, processing_min
+  from public.operation_runs r
+  where r.operation_id = operation.id and r.ended_at is not null;
+
+  operation.t_actual_setup_min := greatest(setup_min + operation.unlogged_setup_min, 0);
+  operation.t_actual_processing_min := greatest(processing_min + operation.unlogged_processing_min, 0);
+  operation.t_actual_lead_min := coalesce(app.minutes_between(operation.actual_start_at, operation.actual_end_at), operation.t_actual_lead_min);
+end
+$$;
+comment on function app.with_minutes(public.mes_operations) is 'The operation with its actual minutes summed again from its closed runs and the unlogged ones.';
+
+create function app.store_operation(operation public.mes_operations) returns public.mes_operations
+language sql
+set search_path = ''
+as $$
+  update public.mes_operations o
+  set (reference_url, activity_code, activity_description, workplace_name, workplace_group, qty_desired, overrun_tolerance_pct,
+       planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type,
+       source_conflict, status, hold_kind, hold_reason_code, qty_processed, qty_scrap, actual_start_at, actual_end_at,
+       t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, unlogged_processing_min, unlogged_setup_min,
+       running_since, running_phase, last_op_seq)
+    = row ((operation).reference_url, (operation).activity_code, (operation).activity_description, (operation).workplace_name,
+       (operation).workplace_group, (operation).qty_desired, (operation).overrun_tolerance_pct,
+       (operation).planned_start_at, (operation).planned_end_at, (operation).t_target_processing_min, (operation).t_target_setup_min,
+       (operation).t_target_lead_min, (operation).timestamp_ms, (operation).change_type,
+       (operation).source_conflict, (operation).status, (operation).hold_kind, (operation).hold_reason_code, (operation).qty_processed,
+       (operation).qty_scrap, (operation).actual_start_at, (operation).actual_end_at,
+       (operation).t_actual_processing_min, (operation).t_actual_setup_min, (operation).t_actual_lead_min,
+       (operation).unlogged_processing_min, (operation).unlogged_setup_min,
+       (operation).running_since, (operation).running_phase, (operation).last_op_seq)
+  where o.id = (operation).id
+  returning o.*
+$$;
+comment on function app.store_operation(public.mes_operations) is
+  'Writes plan and execution of an operation back to its row and returns the row, with its new version.';
+
+-- Moves the times and minutes that a CORRECT states, and says what they were.
+create function app.correct_times(inout operation public.mes_operations, report app.report, out changes jsonb)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  before constant public.mes_operations := operation;
+  last_run public.operation_runs;
+begin
+  changes := '{}';
+
+  if report.actual_start_at is distinct from before.actual_start_at and report.actual_start_at is not null then
+    if report.actual_start_at > clock_timestamp() + interval '60 seconds' then
+      perform app.refuse_field('/actual_start_at', 'in_future', format('"%s" is later than the server''s clock', app.iso(report.actual_start_at)));
+    end if;
+    if report.actual_start_at > coalesce(report.actual_end_at, before.actual_end_at)
+      or exists (select from public.operation_runs r where r.operation_id = operation.id and r.run_no = 1 and r.ended_at < report.actual_start_at)
+      or exists (
+        select from public.operation_events e
+        where e.operation_id = operation.id and e.action_type = 'REPORT_QUANTITY' and e.occurred_at < report.actual_start_at
+      )
+    then
+      perform app.refuse(
+        409, 'out_of_order',
+        format('Cannot move the start of operation %s to %s: work was reported before that', app.operation_label(operation), app.iso(report.actual_start_at))
+      );
+    end if;
+    update public.operation_runs r set started_at = report.actual_start_at where r.operation_id = operation.id and r.run_no = 1;
+    if operation.running_since = before.actual_start_at then
+      operation.running_since := report.actual_start_at;
+    end if;
+    operation.actual_start_at := report.actual_start_at;
+    changes := changes || jsonb_build_object('actual_start_at', jsonb_build_object(
+      'before', app.iso(before.actual_start_at), 'after', app.iso(report.actual_start_at)));
+  end if;
+
+  if report.actual_end_at is distinct from before.actual_end_at and report.actual_end_at is not null then
+    if before.status <> 'FINISHED' then
+      perform app.refuse_field('/actual_end_at', 'not_finished', format('operation %s has not ended: FINISH it', app.operation_label(operation)));
+    end if;
+    if report.actual_end_at > clock_timestamp() + interval '60 seconds' then
+      perform app.refuse_field('/actual_end_at', 'in_future', format('"%s" is later than the server''s clock', app.iso(report.actual_end_at)));
+    end if;
+    select * into last_run from public.operation_runs r where r.operation_id = operation.id order by r.run_no desc limit 1;
+    -- a run that the end itself closed ends when the operation does; one that was stopped before stays
+    if report.actual_end_at < greatest(operation.actual_start_at,
+         case when last_run.ended_at = before.actual_end_at then last_run.started_at else last_run.ended_at end) then
+      perform app.refuse(
+        409, 'out_of_order',
+        format('Cannot move the end of operation %s to %s: it was still worked on then', app.operation_label(operation), app.iso(report.actual_end_at))
+      );
+    end if;
+    update public.operation_runs r set ended_at = report.actual_end_at
+    where r.operation_id = operation.id and r.run_no = last_run.run_no and r.ended_at = before.actual_end_at;
+    operation.actual_end_at := report.actual_end_at;
+    changes := changes || jsonb_build_object('actual_end_at', jsonb_build_object(
+      'before', app.iso(before.actual_end_at), 'after', app.iso(report.actual_end_at)));
+  end if;
+
+  if report.t_actual_setup_min is distinct from before.t_actual_setup_min and report.t_actual_setup_min is not null then
+    operation.unlogged_setup_min := before.unlogged_setup_min + report.t_actual_setup_min - coalesce(before.t_actual_setup_min, 0);
+    changes := changes || jsonb_build_object('t_actual_setup_min', jsonb_build_object(
+      'before', before.t_actual_setup_min, 'after', report.t_actual_setup_min));
+  end if;
+
+  if report.t_actual_processing_min is distinct from before.t_actual_processing_min and report.t_actual_processing_min is not null then
+    operation.unlogged_processing_min := before.unlogged_processing_min + report.t_actual_processing_min - coalesce(before.t_actual_processing_min, 0);
+    changes := changes || jsonb_build_object('t_actual_processing_min', jsonb_build_object(
+      'before', before.t_actual_processing_min, 'after', report.t_actual_processing_min));
+  end if;
+
+  if report.t_actual_lead_min is distinct from before.t_actual_lead_min and report.t_actual_lead_min is not null then
+    operation.t_actual_lead_min := report.t_actual_lead_min;
+    changes := changes || jsonb_build_object('t_actual_lead_min', jsonb_build_object(
+      'before', before.t_actual_lead_min, 'after', report.t_actual_lead_min));
+  end if;
+end
+$$;
+comment on function app.correct_times(public.mes_operations, app.report) is
+  'Applies the times and minutes of a CORRECT to the operation and its runs. Raises 409 out_of_order when work would lie outside of them.';
+
+-- The one way in which an operation's execution changes. The caller of this function holds the operation's row lock
+-- and has checked that the person sees it.
+create function app.record_event(inout operation public.mes_operations, caller app.caller, report app.report, out event public.operation_events)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  before constant public.mes_operations := operation;
+  transition app.transitions;
+  run public.operation_runs;
+  closes_run boolean;
+  opens_run boolean;
+  reason_kind text;
+  corrected record;
+  changes jsonb;
+begin
+  -- who, and whether the lifecycle has such a step
+  perform app.require_role(
+    caller, (select min(t.least_role) from app.transitions t where t.action = report.action_type),
+    format('Your role may not %s operation %s', report.action_type, app.operation_label(operation))
+  );
+  if report.action_type = 'START' and operation.hold_kind = 'BLOCKED' then
+    perform app.refuse(
+      409, 'operation_blocked',
+      format('Cannot START operation %s: it is blocked with reason "%s" until a supervisor releases it', app.operation_label(operation), operation.hold_reason_code),
+      jsonb_build_object('current_status', operation.status, 'hold_reason_code', operation.hold_reason_code,
+        'allowed_actions', app.allowed_actions(operation, caller))
+    );
+  end if;
+  select * into transition from app.transitions t where t.action = report.action_type and t.from_state = app.execution_state(operation);
+  if not found then
+    perform app.refuse_transition(operation, caller, report.action_type);
+  end if;
+
+  -- when
+  if report.action_type = 'START' then
+    report.phase := coalesce(report.phase, 'PROCESSING');
+    if operation.running_phase = report.phase then
+      select * into run from public.operation_runs r where r.operation_id = operation.id and r.ended_at is null;
+      perform app.refuse(
+        409, 'already_running',
+        format('Cannot START operation %s: it has been running since %s', app.operation_label(operation), app.iso(operation.running_since)),
+        jsonb_build_object('running_since', app.iso(operation.running_since), 'phase', operation.running_phase,
+          'user_id', run.user_id, 'user_email', run.user_email)
+      );
+    end if;
+  end if;
+  report.occurred_at := app.occurred_at(operation, report);
+
+  -- status
+  closes_run := operation.running_since is not null and report.action_type in ('START', 'STOP', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL');
+  opens_run := report.action_type = 'START';
+  if opens_run and not closes_run then
+    perform app.require_free_workplace(operation);
+  end if;
+  operation.status := case when transition.to_state in ('PAUSED', 'BLOCKED', 'BLOCKED_BEFORE_START') then 'ON_HOLD' else transition.to_state end;
+  operation.hold_kind := case transition.to_state when 'PAUSED' then 'PAUSED' when 'BLOCKED' then 'BLOCKED' when 'BLOCKED_BEFORE_START' then 'BLOCKED' end;
+  operation.hold_reason_code := case
+    when report.action_type in ('STOP', 'HOLD') then report.reason_code
+    when operation.status = 'ON_HOLD' and report.action_type <> 'RELEASE' then before.hold_reason_code
+  end;
+
+  -- quantities
+  if report.action_type = 'COMPLETE' then
+    if report.qty_good is null and operation.qty_desired is null then
+      perform app.refuse(
+        422, 'invalid_quantity',
+        format('Cannot COMPLETE operation %s without qty_good: it has no desired quantity', app.operation_label(operation))
+      );
+    end if;
+    report.qty_good := coalesce(report.qty_good, greatest(operation.qty_desired - operation.qty_good, 0));
+  end if;
+  if report.qty_good <> 0 or report.qty_scrap <> 0 then
+    operation.qty_scrap := app.added_quantity(operation.qty_scrap, coalesce(report.qty_scrap, 0));
+    operation.qty_processed := app.added_quantity(
+      operation.qty_processed, app.added_quantity(coalesce(report.qty_good, 0), coalesce(report.qty_scrap, 0)));
+    perform app.require_quantities(operation);
+  end if;
+
+  -- times
+  if report.action_type = 'CORRECT' then
+    corrected := app.correct_times(operation, report);
+    operation := corrected.operation;
+    changes := corrected.changes;
+    if operation.qty_processed <> before.qty_processed then
+      changes := changes || jsonb_build_object('qty_processed', jsonb_build_object('before', before.qty_processed, 'after', operation.qty_processed));
+    end if;
+    if operation.qty_scrap <> before.qty_scrap then
+      changes := changes || jsonb_build_object('qty_scrap', jsonb_build_object('before', before.qty_scrap, 'after', operation.qty_scrap));
+    end if;
+  elsif opens_run then
+    operation.actual_start_at := coalesce(operation.actual_start_at, report.occurred_at);
+    operation.running_since := report.occurred_at;
+    operation.running_phase := report.phase;
+  elsif closes_run then
+    operation.running_since := null;
+    operation.running_phase := null;
+  end if;
+  if operation.status in ('FINISHED', 'CANCELLED') and operation.status <> before.status and operation.actual_start_at is not null then
+    operation.actual_end_at := report.occurred_at;
+  end if;
+
+  -- why
+  reason_kind := case report.action_type
+    when 'STOP' then 'STOP' when 'REPORT_QUANTITY' then 'SCRAP' when 'COMPLETE' then 'SHORTFALL' when 'FINISH' then 'SHORTFALL'
+    when 'HOLD' then 'HOLD' when 'CANCEL' then 'CANCEL' end;
+  perform app.require_reason(operation, report, reason_kind, needed =>
+    reason_kind in ('HOLD', 'CANCEL')
+    or (reason_kind = 'SHORTFALL' and coalesce(operation.qty_processed - operation.qty_scrap < operation.qty_desired, false)));
+
+  -- event, runs, row
+  event := app.append_event(operation, before.status, caller, report, reason_kind, changes);
+  operation.last_op_seq := event.op_seq;
+  if closes_run then
+    update public.operation_runs r set ended_at = report.occurred_at, end_event_id = event.id
+    where r.operation_id = operation.id and r.ended_at is null;
+  end if;
+  if opens_run then
+    insert into public.operation_runs (operation_id, run_no, phase, started_at, start_event_id, user_id, user_email)
+    select operation.id, coalesce(max(r.run_no), 0) + 1, report.phase, report.occurred_at, event.id, event.user_id, event.user_email
+    from public.operation_runs r
+    where r.operation_id = operation.id;
+  end if;
+  if closes_run or opens_run or report.action_type in ('CORRECT', 'FINISH', 'COMPLETE', 'CANCEL') then
+    operation := app.with_minutes(operation);
+  end if;
+  operation := app.store_operation(operation);
+end
+$$;
+comment on function app.record_event(public.mes_operations, app.caller, app.report) is
+  'Takes one action on a locked operation: checks role, lifecycle, time, quantities, reason and workplace, appends the event, derives the runs and stores the row, all or nothing. Raises the refusals of the problem table.';
+
+-- An operation that arrives with work already done begins with one event that explains it.
+create function app.record_opening(inout operation public.mes_operations, caller app.caller, opened public.mes_operations, out event public.operation_events)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  report app.report;
+  changes jsonb;
+  opened_at constant timestamptz := clock_timestamp();
+begin
+  operation.status := opened.status;
+  operation.hold_kind := case when opened.status = 'ON_HOLD' then 'PAUSED' end;
+  operation.qty_processed := opened.qty_processed;
+  operation.qty_scrap := opened.qty_scrap;
+  operation.actual_start_at := coalesce(opened.actual_start_at, case when opened.status in ('IN_PROGRESS', 'ON_HOLD') then opened_at end);
+  operation.actual_end_at := opened.actual_end_at;
+  operation.unlogged_setup_min := coalesce(opened.t_actual_setup_min, 0);
+  operation.unlogged_processing_min := coalesce(opened.t_actual_processing_min, 0);
+  operation.t_actual_lead_min := opened.t_actual_lead_min;
+  if opened.status = 'IN_PROGRESS' then
+    operation.running_since := operation.actual_start_at;
+    operation.running_phase := 'PROCESSING';
+  end if;
+  operation := app.with_minutes(operation);
+
+  report.action_type := 'CORRECT';
+  report.occurred_at := opened_at;
+  report.qty_good := operation.qty_processed - operation.qty_scrap;
+  report.qty_scrap := operation.qty_scrap;
+  select jsonb_object_agg(o.key, jsonb_build_object('before', null, 'after', o.value)) into changes
+  from jsonb_each(jsonb_strip_nulls(jsonb_build_object(
+    'status', operation.status, 'qty_processed', operation.qty_processed, 'qty_scrap', operation.qty_scrap,
+    'actual_start_at', app.iso(operation.actual_start_at), 'actual_end_at', app.iso(operation.actual_end_at),
+    't_actual_setup_min', opened.t_actual_setup_min, 't_actual_processing_min', opened.t_actual_processing_min,
+    't_actual_lead_min', opened.t_actual_lead_min
+  ))) o;
+
+  event := app.append_event(operation, null, caller, report, null, changes);
+  operation.last_op_seq := event.op_seq;
+  if operation.running_since is not null then
+    insert into public.operation_runs (operation_id, run_no, phase, started_at, start_event_id, user_id, user_email)
+    values (operation.id, 1, operation.running_phase, operation.running_since, event.id, event.user_id, event.user_email);
+  end if;
+  operation := app.store_operation(operation);
+end
+$$;
+comment on function app.record_opening(public.mes_operations, app.caller, public.mes_operations) is
+  'Opens a new operation with the status, quantities, times and minutes that it brings, explained by one CORRECT event.';

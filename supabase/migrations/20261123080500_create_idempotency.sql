@@ -1,0 +1,126 @@
+-- What: the answers of finished commands, by idempotency key.
+-- Why: the record is written in the transaction of the effect, so a retry after any crash finds both or neither.
+
+create table app.idempotency_keys (
+  caller text not null,
+  method text not null,
+  route text not null,
+  key text collate "C" not null,
+  fingerprint text not null,
+  least_role text not null,
+  workplace_name text collate "C",
+  answer json not null,
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (caller, method, route, key)
+);
+comment on table app.idempotency_keys is 'Answers of commands that were sent with an Idempotency-Key, kept for 48 hours.';
+comment on column app.idempotency_keys.caller is 'Id of the user, or "server" for the secret key: equal keys of others are independent.';
+comment on column app.idempotency_keys.fingerprint is 'Digest of path and body, to refuse the same key with another request.';
+comment on column app.idempotency_keys.least_role is 'Role that a replay needs.';
+comment on column app.idempotency_keys.workplace_name is 'Workplace that a replay needs to be seen; null = none.';
+
+create index idempotency_keys_by_age on app.idempotency_keys (created_at);
+alter table app.idempotency_keys enable row level security;
+alter table app.transitions enable row level security;
+
+-- What a request says about itself for this purpose; null = it brought no key.
+create type app.idempotency as (key text, method text, route text, fingerprint text);
+
+create function app.idempotency(request jsonb) returns app.idempotency
+language sql immutable
+set search_path = ''
+return case when request ->> 'key' is not null then
+  row(request ->> 'key', request ->> 'method', request ->> 'route', request ->> 'fingerprint')::app.idempotency
+end;
+comment on function app.idempotency(jsonb) is 'The idempotency argument of a command: {"key", "method", "route", "fingerprint"} or null.';
+
+create function app.json_with(object json, key text, value json) returns json
+language sql immutable
+set search_path = ''
+return (left(object::text, -1) || ', ' || to_json(key) || ': ' || value || '}')::json;
+comment on function app.json_with(json, text, json) is
+  'The object with one more member at its end. json keeps order and bytes, jsonb would not: a replay must be the first answer, byte for byte.';
+
+create function app.replay(caller app.caller, request app.idempotency) returns json
+language plpgsql
+set search_path = ''
+as $$
+declare
+  caller_name constant text := coalesce((caller).user_id::text, 'server');
+  stored app.idempotency_keys;
+begin
+  if (request).key is null then
+    return null;
+  end if;
+  -- The second of two requests in flight is told so at once; the lock ends with the transaction that holds it.
+  if not pg_try_advisory_xact_lock(hashtextextended(concat_ws(' ', caller_name, (request).method, (request).route, (request).key), 0)) then
+    perform app.refuse(409, 'idempotency_conflict', format('A request with Idempotency-Key "%s" is still being processed: try again', (request).key));
+  end if;
+  select * into stored from app.idempotency_keys k
+  where k.caller = caller_name and k.method = (request).method and k.route = (request).route and k.key = (request).key
+    and k.created_at > clock_timestamp() - interval '48 hours';
+  if not found then
+    return null;
+  end if;
+  if stored.fingerprint <> (request).fingerprint then
+    perform app.refuse(422, 'idempotency_key_reused', format('Idempotency-Key "%s" was used with another request', (request).key));
+  end if;
+  perform app.require_seen(caller, stored.workplace_name);
+  perform app.require_role(caller, stored.least_role, 'Your role may not repeat this request');
+  return app.json_with(stored.answer, 'replayed', 'true');
+end
+$$;
+comment on function app.replay(app.caller, app.idempotency) is
+  'The stored answer of a repeated request, or null when it is to be carried out. Raises 409 idempotency_conflict while the first is in flight, 422 idempotency_key_reused for another request; authorises afresh.';
+
+create function app.remember(caller app.caller, request app.idempotency, least_role text, workplace_name text, answer json) returns json
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if (request).key is null then
+    return answer;
+  end if;
+  insert into app.idempotency_keys (caller, method, route, key, fingerprint, least_role, workplace_name, answer)
+  values (
+    coalesce((caller).user_id::text, 'server'), (request).method, (request).route, (request).key, (request).fingerprint,
+    least_role, workplace_name, answer
+  )
+  on conflict on constraint idempotency_keys_pkey do update
+    set (fingerprint, least_role, workplace_name, answer, created_at)
+      = (excluded.fingerprint, excluded.least_role, excluded.workplace_name, excluded.answer, excluded.created_at);
+  -- Each new key sweeps a few old ones out: no scheduler, no long delete.
+  delete from app.idempotency_keys k where k.ctid = any(array(
+    select old.ctid from app.idempotency_keys old
+    where old.created_at < clock_timestamp() - interval '48 hours'
+    order by old.created_at
+    limit 5
+    for update skip locked
+  ));
+  return answer;
+end
+$$;
+comment on function app.remember(app.caller, app.idempotency, text, text, json) is 'Stores the answer of a command under its key, if it has one, and returns it.';
+
+create function app.require_seen(caller app.caller, workplace_name text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if workplace_name is not null and not app.sees_workplace(caller, workplace_name) then
+    perform app.refuse_missing();
+  end if;
+end
+$$;
+comment on function app.require_seen(app.caller, text) is 'Raises 404 not_found unless the caller sees the workplace.';
+
+-- Missing and hidden answer alike, word for word: the sentence names nothing that the caller did not send.
+create function app.refuse_missing() returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform app.refuse(404, 'not_found', 'There is no such resource, or it is not yours to see');
+end
+$$;
+comment on function app.refuse_missing() is 'Raises 404 not_found in the one form for missing and hidden.';

@@ -1,0 +1,427 @@
+-- What: the functions behind the endpoints of operations.
+-- Why: one call is one transaction; reads run under RLS as the caller, writes as the owner after checking him.
+
+create function app.operation_json(o public.mes_operations) returns json
+language sql stable
+begin atomic
+  -- Without a SET clause and bound at creation: the planner inlines it into lists.
+  select json_build_object(
+    'order_no', (o).order_no,
+    'asset_id', (o).asset_id,
+    'operation_no', (o).operation_no,
+    'reference_url', (o).reference_url,
+    'status', (o).status,
+    'hold_kind', (o).hold_kind,
+    'hold_reason_code', (o).hold_reason_code,
+    'activity_code', (o).activity_code,
+    'activity_description', (o).activity_description,
+    'workplace_name', (o).workplace_name,
+    'workplace_group', (o).workplace_group,
+    'qty_desired', (o).qty_desired,
+    'qty_processed', (o).qty_processed,
+    'qty_good', (o).qty_good,
+    'qty_scrap', (o).qty_scrap,
+    'overrun_tolerance_pct', (o).overrun_tolerance_pct,
+    'planned_start_at', app.iso((o).planned_start_at),
+    'planned_end_at', app.iso((o).planned_end_at),
+    'actual_start_at', app.iso((o).actual_start_at),
+    'actual_end_at', app.iso((o).actual_end_at),
+    't_target_processing_min', (o).t_target_processing_min,
+    't_target_setup_min', (o).t_target_setup_min,
+    't_target_lead_min', (o).t_target_lead_min,
+    -- the open run counts as far as it has come
+    't_actual_processing_min', (o).t_actual_processing_min
+      + case when (o).running_phase = 'PROCESSING' then greatest(app.minutes_between((o).running_since, now()), 0) else 0 end,
+    't_actual_setup_min', (o).t_actual_setup_min
+      + case when (o).running_phase = 'SETUP' then greatest(app.minutes_between((o).running_since, now()), 0) else 0 end,
+    't_actual_lead_min', (o).t_actual_lead_min,
+    'timestamp_ms', app.iso((o).timestamp_ms),
+    'change_type', (o).change_type,
+    'source_conflict', (o).source_conflict,
+    'version', (o).version,
+    'created_at', app.iso((o).created_at),
+    'updated_at', app.iso((o).updated_at)
+  );
+end;
+comment on function app.operation_json(public.mes_operations) is 'The operation as the API writes it.';
+
+create function app.operation_answer(operation public.mes_operations, caller app.caller) returns json
+language sql stable
+set search_path = ''
+as $$ select app.json_with(app.operation_json(operation), 'allowed_actions', app.allowed_actions(operation, caller)) $$;
+comment on function app.operation_answer(public.mes_operations, app.caller) is 'The operation as single reads and commands answer it: with allowed_actions.';
+
+create function public.get_operation(order_no text, asset_id integer, operation_no text) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  operation public.mes_operations;
+begin
+  select * into operation from public.mes_operations o
+  where o.order_no = get_operation.order_no and o.operation_no = get_operation.operation_no and o.asset_id = get_operation.asset_id;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return app.operation_answer(operation, app.current_caller());
+end
+$$;
+comment on function public.get_operation(text, integer, text) is 'One operation with what the caller may do to it. Raises 404 not_found.';
+
+-- Conditions are put together from the fixed texts below and every value is bound, so each combination of filters
+-- gets the plan of its own values.
+create function public.list_operations(
+  statuses text[] default null,
+  workplace_names text[] default null,
+  workplace_group text default null,
+  order_no text default null,
+  activity_code text default null,
+  planned_start_after timestamptz default null,
+  planned_start_before timestamptz default null,
+  has_remaining_qty boolean default null,
+  is_overdue boolean default null,
+  q text default null,
+  after_order_no text default null,
+  after_operation_no text default null,
+  after_asset_id integer default null,
+  skip integer default 0,
+  take integer default 100,
+  count text default null
+) returns json
+-- volatile, because an estimate is an EXPLAIN, which Postgres keeps out of stable functions
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  is_open constant text := 'o.status not in (''FINISHED'', ''CANCELLED'')';
+  filter constant text := concat_ws(' and ', 'true',
+    -- one value is an equality, which the index serves in the list's order
+    case when cardinality(statuses) = 1 then 'o.status = $1[1]' when statuses is not null then 'o.status = any($1)' end,
+    case when cardinality(workplace_names) = 1 then 'o.workplace_name = $2[1]' when workplace_names is not null then 'o.workplace_name = any($2)' end,
+    case when workplace_group is not null then 'o.workplace_group = $3' end,
+    case when order_no is not null then 'o.order_no = $4' end,
+    case when activity_code is not null then 'o.activity_code = $5' end,
+    case when planned_start_after is not null then 'o.planned_start_at >= $6' end,
+    case when planned_start_before is not null then 'o.planned_start_at < $7' end,
+    case has_remaining_qty
+      when true then is_open || ' and o.qty_good < o.qty_desired'
+      when false then format('(%s and o.qty_good < o.qty_desired) is not true', is_open)
+    end,
+    case is_overdue
+      when true then is_open || ' and o.planned_end_at < now()'
+      when false then format('(%s and o.planned_end_at < now()) is not true', is_open)
+    end,
+    -- prefixes as ranges of code points: no wildcard to escape, and the index serves them
+    case when q is not null then
+      '(o.order_no >= $8 and o.order_no < $8 || chr(1114111)
+        or o.activity_description_folded >= lower($8) and o.activity_description_folded < lower($8) || chr(1114111))'
+    end
+  );
+  page constant text := filter || case when after_order_no is not null then
+    ' and (o.order_no, o.operation_no, o.asset_id) > ($9, $10, $11)' else '' end;
+  rows public.mes_operations[];
+  total bigint;
+  plan json;
+begin
+  execute format(
+    'select array(select o from public.mes_operations o where %s order by o.order_no, o.operation_no, o.asset_id limit $12 offset $13)', page)
+  into rows
+  using statuses, workplace_names, workplace_group, order_no, activity_code, planned_start_after, planned_start_before, q,
+    after_order_no, after_operation_no, after_asset_id, take + 1, skip;
+
+  if count = 'exact' then
+    execute format('select count(*) from public.mes_operations o where %s', filter) into total
+    using statuses, workplace_names, workplace_group, order_no, activity_code, planned_start_after, planned_start_before, q;
+  elsif count = 'estimated' then
+    execute format('explain (format json) select from public.mes_operations o where %s', filter) into plan
+    using statuses, workplace_names, workplace_group, order_no, activity_code, planned_start_after, planned_start_before, q;
+    total := plan #>> '{0,Plan,Plan Rows}';
+  end if;
+
+  return json_build_object(
+    'items', (select coalesce(json_agg(app.operation_json(o)), '[]') from unnest(rows[1:take]) o),
+    'next', case when cardinality(rows) > take then json_build_array(rows[take].order_no, rows[take].operation_no, rows[take].asset_id) end,
+    'total', total
+  );
+end
+$$;
+comment on function public.list_operations is
+  'A page of the operations the caller sees, ordered by order_no, operation_no, asset_id: {"items": [...], "next": key of the last item or null, "total": number when asked}. The page begins after the given key; count is null, exact or estimated.';
+
+create function app.ensure_workplace(name text, workplace_group text) returns void
+language sql
+set search_path = ''
+as $$
+  insert into public.workplaces (name, workplace_group)
+  select ensure_workplace.name, ensure_workplace.workplace_group
+  where ensure_workplace.name is not null
+  on conflict do nothing
+$$;
+comment on function app.ensure_workplace(text, text) is 'Adds the workplace when the plant does not know it yet: the first service knew none.';
+
+create function app.require_own_workplace(caller app.caller, workplace_name text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if not app.sees_workplace(caller, workplace_name) then
+    perform app.refuse(403, 'forbidden', coalesce(
+      format('You have no access to workplace "%s"', workplace_name), 'Only someone with access to all workplaces may plan without a workplace'));
+  end if;
+end
+$$;
+comment on function app.require_own_workplace(app.caller, text) is 'Raises 403 forbidden when the caller would put an operation where he does not work.';
+
+create function app.require_plan(operation public.mes_operations) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if (operation).planned_start_at >= (operation).planned_end_at then
+    perform app.refuse_field('/planned_end_at', 'not_after_start', format('planned_end_at "%s" must be later than planned_start_at "%s"',
+      app.iso((operation).planned_end_at), app.iso((operation).planned_start_at)));
+  elsif (operation).actual_start_at > (operation).actual_end_at then
+    perform app.refuse_field('/actual_end_at', 'before_start', format('actual_end_at "%s" must not be earlier than actual_start_at "%s"',
+      app.iso((operation).actual_end_at), app.iso((operation).actual_start_at)));
+  end if;
+  perform app.require_quantities(operation);
+end
+$$;
+comment on function app.require_plan(public.mes_operations) is
+  'Raises 422 validation_failed when times are out of order, 422 invalid_quantity when quantities are.';
+
+create function public.create_operation(operation jsonb, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  wanted public.mes_operations := jsonb_populate_record(null::public.mes_operations, operation);
+  stored public.mes_operations;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_role(caller, 'supervisor', 'Your role may not create operations');
+  perform app.require_own_workplace(caller, wanted.workplace_name);
+
+  wanted.status := coalesce(wanted.status, 'PLANNED');
+  wanted.qty_processed := coalesce(wanted.qty_processed, 0);
+  wanted.qty_scrap := coalesce(wanted.qty_scrap, 0);
+  wanted.overrun_tolerance_pct := coalesce(wanted.overrun_tolerance_pct, 0);
+  perform app.require_plan(wanted);
+  perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);
+
+  insert into public.mes_operations (
+    order_no, asset_id, operation_no, status, reference_url, activity_code, activity_description, workplace_name, workplace_group,
+    qty_desired, overrun_tolerance_pct, planned_start_at, planned_end_at,
+    t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type, created_by
+  )
+  values (
+    wanted.order_no, wanted.asset_id, wanted.operation_no, case wanted.status when 'RELEASED' then 'RELEASED' else 'PLANNED' end,
+    wanted.reference_url, wanted.activity_code, wanted.activity_description, wanted.workplace_name, wanted.workplace_group,
+    wanted.qty_desired, wanted.overrun_tolerance_pct, wanted.planned_start_at, wanted.planned_end_at,
+    wanted.t_target_processing_min, wanted.t_target_setup_min, wanted.t_target_lead_min, wanted.timestamp_ms, wanted.change_type, caller.user_id
+  )
+  on conflict do nothing
+  returning * into stored;
+  if not found then
+    perform app.refuse(409, 'duplicate_operation', format('Operation %s exists already', app.operation_label(wanted)));
+  end if;
+
+  if wanted.status not in ('PLANNED', 'RELEASED') or wanted.qty_processed > 0 or coalesce(
+    wanted.actual_start_at::text, wanted.actual_end_at::text,
+    wanted.t_actual_setup_min::text, wanted.t_actual_processing_min::text, wanted.t_actual_lead_min::text) is not null
+  then
+    stored := (app.record_opening(stored, caller, wanted)).operation;
+  end if;
+  return app.remember(caller, request, 'supervisor', stored.workplace_name,
+    json_build_object('status', 201, 'body', app.operation_answer(stored, caller)));
+end
+$$;
+comment on function public.create_operation(jsonb, jsonb) is
+  'Creates an operation from the JSON of the API; one that brings execution begins with an opening event. Answers {"status", "body"}. Raises 403 forbidden, 409 duplicate_operation, 422 invalid_quantity or validation_failed.';
+
+-- The status changes of the first service, and the actions they become.
+create function app.actions_to_status(operation public.mes_operations, wanted text) returns text[]
+language sql immutable
+set search_path = ''
+return case
+  when wanted = (operation).status then '{}'::text[]
+  when (operation).status = 'PLANNED' and wanted = 'RELEASED' then '{RELEASE}'
+  when (operation).status = 'RELEASED' and wanted = 'IN_PROGRESS' then '{START}'
+  when (operation).status = 'RELEASED' and wanted = 'ON_HOLD' then '{HOLD}'
+  when (operation).status = 'IN_PROGRESS' and wanted = 'ON_HOLD' then '{STOP}'
+  when (operation).status = 'IN_PROGRESS' and wanted = 'FINISHED' then '{FINISH}'
+  when (operation).status = 'ON_HOLD' and wanted = 'IN_PROGRESS' and (operation).hold_kind = 'BLOCKED' then '{RELEASE,START}'
+  when (operation).status = 'ON_HOLD' and wanted = 'IN_PROGRESS' then '{START}'
+  when (operation).status not in ('FINISHED', 'CANCELLED') and wanted = 'CANCELLED' then '{CANCEL}'
+end;
+comment on function app.actions_to_status(public.mes_operations, text) is
+  'Actions that a PATCH of the status stands for, in order; null when the first service did not allow the change.';
+
+create function public.update_operation(
+  order_no text, asset_id integer, operation_no text, patch jsonb, if_match integer[] default null, idempotency jsonb default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  execution_fields constant text[] := array['status', 'qty_processed', 'qty_scrap', 'actual_start_at', 'actual_end_at',
+    't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min', 'reason_code', 'note', 'timestamp_ms', 'change_type'];
+  plan_fields constant text[] := array['reference_url', 'activity_code', 'activity_description', 'workplace_name', 'workplace_group',
+    'qty_desired', 'overrun_tolerance_pct', 'planned_start_at', 'planned_end_at',
+    't_target_processing_min', 't_target_setup_min', 't_target_lead_min'];
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  before public.mes_operations;
+  operation public.mes_operations;
+  wanted public.mes_operations;
+  least_role constant text := case when patch ?| plan_fields then 'supervisor' else 'operator' end;
+  actions text[];
+  action text;
+  report app.report;
+  correction app.report;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  select * into before from public.mes_operations o
+  where o.order_no = update_operation.order_no and o.operation_no = update_operation.operation_no and o.asset_id = update_operation.asset_id
+  for update;
+  if not found or not app.sees_workplace(caller, before.workplace_name) then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, least_role, format('Your role may not change operation %s', app.operation_label(before)));
+  perform app.require_version(before.version, if_match);
+
+  select coalesce(jsonb_object_agg(p.key, p.value), '{}') into patch from jsonb_each(patch) p where p.key = any(plan_fields || execution_fields);
+  wanted := jsonb_populate_record(before, patch - array['reason_code', 'note']);
+  wanted.status := coalesce(wanted.status, before.status);
+  wanted.qty_processed := coalesce(wanted.qty_processed, before.qty_processed);
+  wanted.qty_scrap := coalesce(wanted.qty_scrap, before.qty_scrap);
+  wanted.overrun_tolerance_pct := coalesce(wanted.overrun_tolerance_pct, before.overrun_tolerance_pct);
+
+  actions := app.actions_to_status(before, wanted.status);
+  if actions is null then
+    perform app.refuse_transition(before, caller, format('set status "%s" of', wanted.status));
+  end if;
+  perform app.require_plan(wanted);
+  if wanted.workplace_name is distinct from before.workplace_name then
+    perform app.require_own_workplace(caller, wanted.workplace_name);
+    perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);
+  end if;
+
+  -- the plan as wanted, the execution as it is: that comes from the actions alone
+  operation := jsonb_populate_record(before, (select jsonb_object_agg(p.key, p.value) from jsonb_each(to_jsonb(wanted)) p
+    where p.key = any(plan_fields || array['timestamp_ms', 'change_type'])));
+
+  -- 1. what makes it run
+  report.reason_code := patch ->> 'reason_code';
+  report.note := patch ->> 'note';
+  foreach action in array actions loop
+    if action in ('RELEASE', 'START') then
+      report.action_type := action;
+      report.occurred_at := case when action = 'START' and before.actual_start_at is null then wanted.actual_start_at end;
+      operation := (app.record_event(operation, caller, report)).operation;
+    end if;
+  end loop;
+
+  -- 2. what was reported wrongly before
+  correction.action_type := 'CORRECT';
+  correction.note := patch ->> 'note';
+  correction.actual_start_at := case when wanted.actual_start_at is distinct from operation.actual_start_at then wanted.actual_start_at end;
+  correction.actual_end_at := case
+    when not (actions && '{FINISH,CANCEL}') and wanted.actual_end_at is distinct from before.actual_end_at then wanted.actual_end_at end;
+  correction.t_actual_setup_min := case when wanted.t_actual_setup_min is distinct from before.t_actual_setup_min then wanted.t_actual_setup_min end;
+  correction.t_actual_processing_min := case
+    when wanted.t_actual_processing_min is distinct from before.t_actual_processing_min then wanted.t_actual_processing_min end;
+  correction.t_actual_lead_min := case when wanted.t_actual_lead_min is distinct from before.t_actual_lead_min then wanted.t_actual_lead_min end;
+
+  report.action_type := 'REPORT_QUANTITY';
+  report.occurred_at := case when 'FINISH' = any(actions) then wanted.actual_end_at end;
+  report.qty_scrap := wanted.qty_scrap - before.qty_scrap;
+  report.qty_good := wanted.qty_processed - wanted.qty_scrap - before.qty_good;
+  if report.qty_good < 0 or report.qty_scrap < 0 or before.status = 'FINISHED' or wanted.qty_processed = before.qty_processed then
+    correction.qty_good := report.qty_good;
+    correction.qty_scrap := report.qty_scrap;
+    report.qty_good := 0;
+    report.qty_scrap := 0;
+  end if;
+  if correction.qty_good <> 0 or correction.qty_scrap <> 0 or correction.actual_start_at is not null or correction.actual_end_at is not null
+    or correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null or correction.t_actual_lead_min is not null
+  then
+    operation := (app.record_event(operation, caller, correction)).operation;
+  end if;
+
+  -- 3. what was made since
+  if report.qty_good > 0 or report.qty_scrap > 0 then
+    report.reason_code := null;
+    operation := (app.record_event(operation, caller, report)).operation;
+  end if;
+
+  -- 4. what ends it; clients of the first service send no reason
+  report.qty_good := null;
+  report.qty_scrap := null;
+  foreach action in array actions loop
+    if action not in ('RELEASE', 'START') then
+      report.action_type := action;
+      report.occurred_at := case when action in ('FINISH', 'CANCEL') then wanted.actual_end_at end;
+      report.reason_code := coalesce(patch ->> 'reason_code', case
+        when action in ('HOLD', 'CANCEL') or action = 'FINISH' and operation.qty_good < operation.qty_desired then 'UNSPECIFIED' end);
+      operation := (app.record_event(operation, caller, report)).operation;
+    end if;
+  end loop;
+
+  if operation.version = before.version and operation is distinct from before then
+    operation := app.store_operation(operation);
+  end if;
+  return app.remember(caller, request, least_role, operation.workplace_name,
+    json_build_object('status', 200, 'body', app.operation_answer(operation, caller)));
+end
+$$;
+comment on function public.update_operation(text, integer, text, jsonb, integer[], jsonb) is
+  'Changes the plan of an operation and records the difference to the stated status, quantities and times as events. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version, 422 invalid_state_transition, invalid_quantity or validation_failed, and what record_event raises.';
+
+create function app.require_version(version integer, if_match integer[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if version <> all(if_match) then
+    perform app.refuse(412, 'stale_version', format('The resource has changed: its version is %s now', version), jsonb_build_object('current_version', version));
+  end if;
+end
+$$;
+comment on function app.require_version(integer, integer[]) is 'Raises 412 stale_version unless the version is among those of If-Match; null = no condition.';
+
+create function public.delete_operation(order_no text, asset_id integer, operation_no text, if_match integer[] default null) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  operation public.mes_operations;
+begin
+  select * into operation from public.mes_operations o
+  where o.order_no = delete_operation.order_no and o.operation_no = delete_operation.operation_no and o.asset_id = delete_operation.asset_id
+  for update;
+  if not found or not app.sees_workplace(caller, operation.workplace_name) then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'supervisor', format('Your role may not delete operation %s', app.operation_label(operation)));
+  perform app.require_version(operation.version, if_match);
+  -- what was worked on is a record of the plant
+  if operation.status = 'FINISHED' or operation.actual_start_at is not null or operation.qty_processed > 0 then
+    perform app.refuse_transition(operation, caller, 'delete');
+  end if;
+  delete from public.mes_operations o where o.id = operation.id;
+end
+$$;
+comment on function public.delete_operation(text, integer, text, integer[]) is
+  'Deletes an operation on which no work was reported; its events stay in the log. Raises 403 forbidden, 404 not_found, 412 stale_version, 422 invalid_state_transition.';

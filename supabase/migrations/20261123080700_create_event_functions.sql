@@ -1,0 +1,249 @@
+-- What: the functions behind the endpoints of events.
+-- Why: a report is one transaction: the event, the operation, its runs and its totals, or nothing.
+
+create function app.event_json(e public.operation_events) returns json
+language sql stable
+begin atomic
+  -- Without a SET clause and bound at creation: the planner inlines it into lists.
+  select json_build_object(
+    'id', (e).id,
+    'action_type', (e).action_type,
+    'order_no', (e).order_no,
+    'asset_id', (e).asset_id,
+    'operation_no', (e).operation_no,
+    'workplace_name', (e).workplace_name,
+    'op_seq', (e).op_seq,
+    'status_before', (e).status_before,
+    'status_after', (e).status_after,
+    'occurred_at', app.iso((e).occurred_at),
+    'phase', (e).phase,
+    'qty_good', (e).qty_good,
+    'qty_scrap', (e).qty_scrap,
+    'reason_code', (e).reason_code,
+    'note', (e).note,
+    'reverses_event_id', (e).reverses_event_id,
+    'changes', (e).changes,
+    'operation_data', (e).operation_data,
+    'user_id', (e).user_id,
+    'user_email', (e).user_email,
+    'webhook_success', (e).webhook_success,
+    'webhook_response', (e).webhook_response,
+    'error_message', (e).error_message,
+    'created_at', app.iso((e).created_at)
+  );
+end;
+comment on function app.event_json(public.operation_events) is 'The event as the API writes it.';
+
+create function public.get_event(id uuid) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  event public.operation_events;
+begin
+  select * into event from public.operation_events e where e.id = get_event.id;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return app.event_json(event);
+end
+$$;
+comment on function public.get_event(uuid) is 'One event. Raises 404 not_found.';
+
+create function public.list_events(
+  order_no text default null,
+  operation_no text default null,
+  asset_id integer default null,
+  action_types text[] default null,
+  workplace_name text default null,
+  user_id uuid default null,
+  occurred_after timestamptz default null,
+  occurred_before timestamptz default null,
+  before_created_at timestamptz default null,
+  before_id uuid default null,
+  skip integer default 0,
+  take integer default 100,
+  count text default null
+) returns json
+-- volatile, because an estimate is an EXPLAIN, which Postgres keeps out of stable functions
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  filter constant text := concat_ws(' and ', 'true',
+    case when order_no is not null then 'e.order_no = $1' end,
+    case when operation_no is not null then 'e.operation_no = $2' end,
+    case when asset_id is not null then 'e.asset_id = $3' end,
+    case when cardinality(action_types) = 1 then 'e.action_type = $4[1]' when action_types is not null then 'e.action_type = any($4)' end,
+    case when workplace_name is not null then 'e.workplace_name = $5' end,
+    case when user_id is not null then 'e.user_id = $6' end,
+    case when occurred_after is not null then 'e.occurred_at >= $7' end,
+    case when occurred_before is not null then 'e.occurred_at < $8' end
+  );
+  page constant text := filter || case when before_created_at is not null then ' and (e.created_at, e.id) < ($9, $10)' else '' end;
+  rows public.operation_events[];
+  total bigint;
+  plan json;
+begin
+  execute format('select array(select e from public.operation_events e where %s order by e.created_at desc, e.id desc limit $11 offset $12)', page)
+  into rows
+  using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before,
+    before_created_at, before_id, take + 1, skip;
+
+  if count = 'exact' then
+    execute format('select count(*) from public.operation_events e where %s', filter) into total
+    using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before;
+  elsif count = 'estimated' then
+    execute format('explain (format json) select from public.operation_events e where %s', filter) into plan
+    using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before;
+    total := plan #>> '{0,Plan,Plan Rows}';
+  end if;
+
+  return json_build_object(
+    'items', (select coalesce(json_agg(app.event_json(e)), '[]') from unnest(rows[1:take]) e),
+    'next', case when cardinality(rows) > take then json_build_array(rows[take].created_at, rows[take].id) end,
+    'total', total
+  );
+end
+$$;
+comment on function public.list_events is
+  'A page of the events the caller sees, newest first: {"items": [...], "next": key of the last item or null, "total": number when asked}. The page begins after the given key; count is null, exact or estimated.';
+
+-- Who a report is attributed to: the caller; a server may name the user for whom it reports.
+create function app.attribute_report(inout report app.report, caller app.caller)
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if caller.is_server then
+    report.user_email := coalesce(report.user_email, (select p.email from public.profiles p where p.id = report.user_id));
+  elsif report.user_id <> caller.user_id or lower(report.user_email) <> lower(caller.email) then
+    perform app.refuse(403, 'forbidden', 'You may report as yourself only: leave out user_id and user_email, or send your own');
+  else
+    report.user_id := caller.user_id;
+    report.user_email := caller.email;
+  end if;
+end
+$$;
+comment on function app.attribute_report(app.report, app.caller) is
+  'Fills in the user of a report. Raises 403 forbidden when a user names somebody else.';
+
+-- The first service's events carry no asset: order, operation and workplace must then mean one operation.
+create function app.lock_reported_operation(order_no text, operation_no text, workplace_name text, asset_id integer) returns public.mes_operations
+language plpgsql
+set search_path = ''
+as $$
+declare
+  asset_ids integer[];
+  operation public.mes_operations;
+begin
+  select array_agg(o.asset_id order by o.asset_id) into asset_ids
+  from public.mes_operations o
+  where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
+    and o.workplace_name = lock_reported_operation.workplace_name
+    and (lock_reported_operation.asset_id is null or o.asset_id = lock_reported_operation.asset_id);
+  if cardinality(asset_ids) > 1 then
+    perform app.refuse(
+      409, 'ambiguous_operation',
+      format('Operation %s/%s exists on %s assets at workplace "%s": send asset_id', order_no, operation_no, cardinality(asset_ids), workplace_name),
+      jsonb_build_object('asset_ids', asset_ids)
+    );
+  end if;
+  select * into operation from public.mes_operations o
+  where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
+    and o.asset_id = asset_ids[1] and o.workplace_name = lock_reported_operation.workplace_name
+  for update;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return operation;
+end
+$$;
+comment on function app.lock_reported_operation(text, text, text, integer) is
+  'The operation that a report means, locked until commit. Raises 404 not_found, 409 ambiguous_operation with the asset ids.';
+
+create function app.report_answer(status integer, event public.operation_events, operation public.mes_operations, caller app.caller) returns json
+language sql stable
+set search_path = ''
+as $$
+  select json_build_object('status', status, 'body',
+    app.json_with(app.event_json(event), 'operation', app.operation_answer(operation, caller)))
+$$;
+comment on function app.report_answer(integer, public.operation_events, public.mes_operations, app.caller) is
+  'The answer to a report: the event, and in it the operation after the event.';
+
+-- A terminal that made the event's id itself may send it again: the same content is the same event.
+create function app.known_event(report app.report, caller app.caller) returns json
+language plpgsql
+set search_path = ''
+as $$
+declare
+  event public.operation_events;
+  operation public.mes_operations;
+begin
+  select * into event from public.operation_events e where e.id = (report).id;
+  if not found then
+    return null;
+  end if;
+  if event.report_digest is distinct from (report).digest or event.user_id is distinct from (report).user_id then
+    perform app.refuse(409, 'idempotency_conflict', format('Event id "%s" belongs to another event', (report).id));
+  end if;
+  select * into operation from public.mes_operations o where o.id = event.operation_id;
+  return app.report_answer(200, event, operation, caller);
+end
+$$;
+comment on function app.known_event(app.report, app.caller) is
+  'The answer for an event that is known under the report''s id already, else null. Raises 409 idempotency_conflict when it is another one.';
+
+create function public.report_event(report jsonb, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  made app.report := jsonb_populate_record(null::app.report, report - array['digest', 'actual_start_at', 'actual_end_at',
+    't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min']);
+  workplace_name constant text := report ->> 'workplace_name';
+  operation public.mes_operations;
+  recorded record;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  if not app.sees_workplace(caller, workplace_name) then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'operator', 'Your role may not report events');
+  made := app.attribute_report(made, caller);
+  if made.id is not null then
+    made.digest := sha256(convert_to((report - 'dry_run')::text, 'UTF8'));
+    answer := app.known_event(made, caller);
+    if answer is not null then
+      return answer;
+    end if;
+  end if;
+
+  begin
+    operation := app.lock_reported_operation(report ->> 'order_no', report ->> 'operation_no', workplace_name, (report ->> 'asset_id')::integer);
+    -- a twin of this report may have been recorded while this one waited for the row
+    answer := app.known_event(made, caller);
+    if answer is not null then
+      return answer;
+    end if;
+    recorded := app.record_event(operation, caller, made);
+    answer := app.report_answer(201, recorded.event, recorded.operation, caller);
+    if (report ->> 'dry_run')::boolean then
+      raise sqlstate 'DRYRN';
+    end if;
+  exception when sqlstate 'DRYRN' then
+    -- everything since `begin` is undone; the answer tells what would have happened
+    return json_build_object('status', 200, 'body', answer -> 'body');
+  end;
+  return app.remember(caller, request, 'operator', workplace_name, answer);
+end
+$$;
+comment on function public.report_event(jsonb, jsonb) is
+  'Records what happened to an operation, from the JSON of the API. Answers {"status", "body"}: 201, or 200 for an event known by its id and for a dry run. Raises 403 forbidden, 404 not_found, 409 ambiguous_operation or idempotency_conflict, and what record_event raises.';
