@@ -1,0 +1,20 @@
+/** A condition the person at the terminal can act on: printed as one sentence, without a stack trace. */
+export class StackFailure extends Error {
+  override name = "StackFailure";
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Runs the body of a command; a failure becomes one sentence on stderr and exit code 1. */
+export async function runCommand(body: () => Promise<void>): Promise<void> {
+  try {
+    await body();
+  } catch (error) {
+    if (error instanceof StackFailure) console.error(`error: ${error.message}`);
+    else console.error(error);
+    Deno.exit(1);
+  }
+}

