@@ -1,6 +1,7 @@
 import type { TokenSigner } from "./auth_tokens.ts";
 import { isPreflight, preflightAnswer, withCors } from "./cors.ts";
 import type { DataApi } from "./data_api.ts";
+import { messageOf } from "./failure.ts";
 import type { FunctionHost } from "./functions.ts";
 import { proxyWebSocket } from "./websocket_proxy.ts";
 
@@ -9,6 +10,9 @@ export interface GatewayParts {
   dataApi: DataApi;
   functions: FunctionHost;
   signer: TokenSigner;
+  secretKey: string;
+  /** Makes the database anew. */
+  reset: () => Promise<void>;
 }
 
 /** Headers that belong to one connection, not to the request. */
@@ -50,6 +54,7 @@ export class Gateway {
       if (isPreflight(request)) return preflightAnswer(request);
       return withCors(await parts.signer.resignAnswer(await parts.dataApi.fetch(request)));
     }
+    if (path === "/local/reset" && request.method === "POST") return await resetData(parts, request);
     return problem(404, "NOT_FOUND", "no Route matched with those values");
   }
 
@@ -80,6 +85,17 @@ export class Gateway {
       console.error(`Function "${name}" did not answer: ${error}`);
       return problem(502, "WORKER_ERROR", "Function exited due to an error (please check logs)");
     }
+  }
+}
+
+/** `deno task reset` while the stack runs; nothing of the kind exists on Supabase. */
+async function resetData(parts: GatewayParts, request: Request): Promise<Response> {
+  if (request.headers.get("apikey") !== parts.secretKey) return problem(401, "UNAUTHORIZED", "Invalid API key");
+  try {
+    await parts.reset();
+    return new Response(null, { status: 204 });
+  } catch (error) {
+    return problem(500, "RESET_FAILED", messageOf(error));
   }
 }
 

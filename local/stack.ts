@@ -31,6 +31,8 @@ export interface StackOptions {
   watch?: boolean;
   /** The folder with config.toml, migrations and functions; default the project's own. */
   supabaseDir?: string;
+  /** Drop everything that is in the database first. */
+  emptyFirst?: boolean;
   /** Is told each step. */
   onProgress?: (step: string) => void;
   /** Gets the output of the functions, line by line; default stdout. */
@@ -145,9 +147,15 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
     }
     step("Functions");
     await functionsReady;
-    gateway.open({ dataApi, functions, signer });
+    gateway.open({ dataApi, functions, signer, secretKey: keys.secretKey, reset });
   };
-  await prepare();
+  const reset = async () => {
+    gateway.open(undefined);
+    await dataApi?.close();
+    await database.drop();
+    await prepare();
+  };
+  await (options.emptyFirst ? reset() : prepare());
   if (options.watch) {
     await functions.watch([join(supabaseDir, "functions"), inProject("import_map.json"), inProject("docs")]);
   }
@@ -161,12 +169,7 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
       return hasDemoUsers;
     },
     database: database.server,
-    async reset() {
-      gateway.open(undefined);
-      await dataApi?.close();
-      await database.drop();
-      await prepare();
-    },
+    reset,
     stop: () => cleanup.run(),
   };
 }

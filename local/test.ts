@@ -1,0 +1,91 @@
+/**
+ * `deno task test`: the whole test suite against a fresh stack of its own, or, with SUPABASE_URL and the keys set,
+ * against that one. Further arguments go to `deno test`. The last line says how many tests passed and failed.
+ */
+import { join } from "@std/path/mod.js";
+import { readJunitReport, type TestCounts } from "./junit.ts";
+import { messageOf, runCommand, StackFailure } from "./failure.ts";
+import { environmentOf } from "./local_env.ts";
+import { inProject, projectRoot } from "./paths.ts";
+import { startStack } from "./stack.ts";
+
+/** The settings that tests against a stack of the user's own need. */
+const required = ["SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY"];
+
+async function deno(args: string[], env: Record<string, string>): Promise<boolean> {
+  const command = new Deno.Command(Deno.execPath(), { args, env, cwd: projectRoot, stdin: "null" });
+  return (await command.spawn().status).success;
+}
+
+async function runTests(env: Record<string, string>): Promise<{ counts: TestCounts; success: boolean }> {
+  const folder = await Deno.makeTempDir({ prefix: "mes-tests-" });
+  const report = join(folder, "report.xml");
+  const isPath = (arg: string) => !arg.startsWith("-") && /[/\\.]/.test(arg);
+  const paths = Deno.args.some(isPath) ? [] : [inProject("supabase", "functions"), inProject("local")];
+  try {
+    const args = ["test", "--allow-all", "--parallel", `--junit-path=${report}`, ...Deno.args, ...paths];
+    const success = await deno(args, env);
+    return { success, counts: readJunitReport(await Deno.readTextFile(report).catch(() => "")) };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Why a run in which no test failed is a failure all the same; undefined when it is none. */
+function complaint(counts: TestCounts, success: boolean): string | undefined {
+  if (counts.passed + counts.failed === 0) return "No test ran: check the filter or the file names.";
+  if (!success && counts.failed === 0) return "Deno reported an error outside of the tests, see above.";
+  const browser = counts.ignored.filter((name) => /browser/i.test(name));
+  if (browser.length > 0 && Deno.env.get("CI") === "true") {
+    return `In CI the browser tests must run, but Chromium was not found for:\n  ${browser.join("\n  ")}`;
+  }
+  return undefined;
+}
+
+async function test(): Promise<void> {
+  const external = Deno.env.get("SUPABASE_URL");
+  let env: Record<string, string> = {};
+  let stop = () => Promise.resolve();
+  if (external) {
+    const missing = required.filter((name) => !Deno.env.get(name));
+    if (missing.length > 0) throw new StackFailure(`With SUPABASE_URL set, also set ${missing.join(" and ")}.`);
+    env.FUNCTIONS_URL = Deno.env.get("FUNCTIONS_URL") ?? `${external}/functions/v1`;
+  } else {
+    const stack = await startStack({ ephemeral: true, onFunctionLog: logOfFunctions() });
+    stop = stack.stop;
+    env = environmentOf({
+      url: stack.url,
+      ...stack.keys,
+      databaseUrl: stack.databaseUrl,
+    });
+  }
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM", "SIGHUP"];
+  for (const signal of signals) Deno.addSignalListener(signal, () => stop().then(() => Deno.exit(130)));
+
+  let counts: TestCounts = { passed: 0, failed: 0, ignored: [] };
+  let problem: string | undefined;
+  try {
+    const run = await runTests(env);
+    counts = run.counts;
+    problem = complaint(counts, run.success);
+  } catch (error) {
+    problem = messageOf(error);
+  } finally {
+    await stop();
+  }
+  if (counts.ignored.length > 0) console.log(`Ignored:\n  ${counts.ignored.join("\n  ")}`);
+  if (problem) console.error(problem);
+  console.log(`${counts.passed} passed, ${counts.failed} failed`);
+  Deno.exit(problem || counts.failed > 0 ? 1 : 0);
+}
+
+/** Hundreds of tests make thousands of log lines: they go to a file. */
+function logOfFunctions(): (line: string) => void {
+  const folder = inProject("supabase", ".temp");
+  Deno.mkdirSync(folder, { recursive: true });
+  const file = Deno.openSync(join(folder, "test-functions.log"), { create: true, write: true, truncate: true });
+  const encoder = new TextEncoder();
+  return (line) => void file.writeSync(encoder.encode(`${line}\n`));
+}
+
+await runCommand(test);

@@ -1,0 +1,36 @@
+/** `deno task types`: the TypeScript types of the database, made by the Supabase CLI from a fresh stack. */
+import { dirname } from "@std/path/mod.js";
+import { supabaseCli } from "./supabase_cli.ts";
+import { runCommand, StackFailure } from "./failure.ts";
+import { inProject } from "./paths.ts";
+import { startStack } from "./stack.ts";
+
+const target = inProject("supabase", "functions", "_shared", "database.types.ts");
+
+async function generate(): Promise<string> {
+  const stack = await startStack({ ephemeral: true, seed: false, onFunctionLog: () => {} });
+  try {
+    const remote = `--remote=${stack.databaseUrl}?sslmode=disable`;
+    return await supabaseCli(["gen", "types", "--lang", "typescript", "--schema", "public", remote]);
+  } finally {
+    await stack.stop();
+  }
+}
+
+async function types(): Promise<void> {
+  const generated = await generate();
+  if (!Deno.args.includes("--check")) {
+    await Deno.mkdir(dirname(target), { recursive: true });
+    await Deno.writeTextFile(target, generated);
+    console.log(`Written: ${target}`);
+    Deno.exit(0);
+  }
+  const current = await Deno.readTextFile(target).catch(() => "");
+  if (current !== generated) {
+    throw new StackFailure(`${target} does not fit the migrations: run \`deno task types\` and commit it.`);
+  }
+  console.log("The types are current.");
+  Deno.exit(0);
+}
+
+await runCommand(types);
