@@ -55,7 +55,7 @@ export function parseConfig(text: string): ProjectConfig {
     redirectUrls: strings(auth, "additional_redirect_urls", []),
     jwtExpiry: setting(auth, "jwt_expiry", 3600),
     minimumPasswordLength: setting(auth, "minimum_password_length", 6),
-    enableSignup: setting(auth, "enable_signup", true),
+    enableSignup: setting(auth, "enable_signup", true) && setting(table(auth, "email"), "enabled", true),
     enableConfirmations: setting(table(auth, "email"), "enable_confirmations", false),
     seedFiles: strings(table(table(root, "db"), "seed"), "sql_paths", ["./seed.sql"]),
     functions: new Map(

@@ -41,27 +41,24 @@ async function copyTree(from: string, to: string): Promise<void> {
 
 /** A copy of the programs that every account can run, for a checkout that the database's account cannot enter. */
 async function reachableCopy(native: string): Promise<string> {
-  const copy = `/var/tmp/mes-postgres-${Deno.build.arch}-${Deno.uid()}`;
-  const marker = join(copy, "complete");
+  const { version } = JSON.parse(await Deno.readTextFile(join(dirname(native), "package.json")));
+  const copy = `/var/tmp/mes-postgres-${version}-${Deno.build.arch}-${Deno.uid()}`;
   try {
-    const [info, source] = [await Deno.lstat(copy), await Deno.readTextFile(marker)];
-    // Only a folder that this account made itself is trusted with being executed.
-    if (info.isDirectory && info.uid === Deno.uid() && ((info.mode ?? 0) & 0o022) === 0 && source === native) {
-      return join(copy, "native");
-    }
+    const info = await Deno.lstat(copy);
+    // Only a folder that this account made itself, and nobody else may change, is trusted with being executed.
+    if (info.isDirectory && info.uid === Deno.uid() && ((info.mode ?? 0) & 0o022) === 0) return copy;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   const fresh = await Deno.makeTempDir({ dir: "/var/tmp", prefix: "mes-postgres-" });
+  await copyTree(native, fresh);
   await Deno.chmod(fresh, 0o755);
-  await copyTree(native, join(fresh, "native"));
-  await Deno.writeTextFile(join(fresh, "complete"), native);
   try {
-    // Fails when another start was faster: its copy is as good, unless it is of another checkout.
     await Deno.rename(fresh, copy);
-    return join(copy, "native");
+    return copy;
   } catch {
-    return join(fresh, "native");
+    // Another start was faster, or the name is somebody else's: this copy serves for now.
+    return fresh;
   }
 }
 

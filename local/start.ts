@@ -30,10 +30,10 @@ async function start(): Promise<void> {
     databaseUrl: stack.databaseUrl,
     demoPassword: stack.keys.demoPassword,
   };
-  const envFile = inProject("supabase", ".temp", "local.env");
+  const envFile = options.envFile ?? inProject("supabase", ".temp", "local.env");
   try {
     await writeLocalEnv(envFile, addresses);
-    console.log(statusTable(stack, options.ephemeral));
+    console.log(statusTable(stack, { isEphemeral: options.ephemeral, envFile }));
     console.log(`ready in ${((performance.now() - started) / 1000).toFixed(1)} s; Ctrl-C stops it`);
     await ended.promise;
     console.log("Stopping.");

@@ -2,7 +2,7 @@ import { demoUsers } from "./demo_users.ts";
 import type { Stack } from "./stack.ts";
 
 /** What a person needs to use a running stack, as `supabase status` shows it. */
-export function statusTable(stack: Stack, isEphemeral: boolean): string {
+export function statusTable(stack: Stack, { isEphemeral, envFile }: { isEphemeral: boolean; envFile: string }): string {
   const rows: [string, string][] = [
     ["API", stack.url],
     ["Functions", `${stack.url}/functions/v1`],
@@ -11,7 +11,7 @@ export function statusTable(stack: Stack, isEphemeral: boolean): string {
     ["Publishable key", stack.keys.publishableKey],
     ["Secret key", stack.keys.secretKey],
     ["Data folder", isEphemeral ? `${stack.dataDir} (removed at exit, not synced to disk)` : stack.dataDir],
-    ["Settings file", "supabase/.temp/local.env"],
+    ["Settings file", envFile],
   ];
   const lines = rows.map(([name, value]) => `  ${name.padEnd(16)} ${value}`);
   if (!stack.hasDemoUsers) return ["", ...lines, ""].join("\n");

@@ -11,10 +11,26 @@ async function generate(): Promise<string> {
   const stack = await startStack({ ephemeral: true, seed: false, onFunctionLog: () => {} });
   try {
     const remote = `--remote=${stack.databaseUrl}?sslmode=disable`;
-    return await supabaseCli(["gen", "types", "--lang", "typescript", "--schema", "public", remote]);
+    return await format(await supabaseCli(["gen", "types", "--lang", "typescript", "--schema", "public", remote]));
   } finally {
     await stack.stop();
   }
+}
+
+/** The CLI's own layout is one line for each table: no diff of it can be read. */
+async function format(source: string): Promise<string> {
+  const config = `--config=${inProject("deno.json")}`;
+  const formatter = new Deno.Command(Deno.execPath(), {
+    args: ["fmt", config, "--ext=ts", "-"],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const writer = formatter.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(source));
+  await writer.close();
+  const { success, stdout } = await formatter.output();
+  if (!success) throw new Error("deno fmt could not format the types");
+  return new TextDecoder().decode(stdout);
 }
 
 async function types(): Promise<void> {
