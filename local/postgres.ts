@@ -1,4 +1,4 @@
-import { join } from "@std/path/mod.js";
+import { dirname, join } from "@std/path/mod.js";
 import type { DataFolder } from "./data_folder.ts";
 import { StackFailure } from "./failure.ts";
 import { freePort } from "./free_port.ts";
@@ -16,6 +16,8 @@ const startTimeoutMs = 60_000;
 function run(program: string, args: string[], user: SystemUser | undefined): Deno.Command {
   return new Deno.Command(program, {
     args,
+    // The current folder may be one that the account cannot enter.
+    cwd: dirname(program),
     // Messages are read by this program, and rules must not depend on the machine's language.
     env: { LC_ALL: "C", TZ: "UTC" },
     stdin: "null",
