@@ -20,6 +20,10 @@ function isoTimestamp(text: string): string {
   return text.replace(" ", "T").replace(/([+-]\d\d)$/, "$1:00");
 }
 
+function jsonText(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
 /** No connection could be had in time. */
 export class PoolTimeout extends Error {
   override name = "PoolTimeout";
@@ -53,6 +57,9 @@ export class Slot implements DatabaseConnection {
         },
         connection: { application_name: "local-stack" },
         types: {
+          // The library hands JSON over as text already; the driver's own serializer would make a JSON string of it.
+          json: { to: 114, from: [114], serialize: jsonText, parse: JSON.parse },
+          jsonb: { to: 3802, from: [3802], serialize: jsonText, parse: JSON.parse },
           timestamp: { to: 1114, from: [1114], serialize: String, parse: isoTimestamp },
           timestamptz: { to: 1184, from: [1184], serialize: String, parse: isoTimestamp },
         },

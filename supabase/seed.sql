@@ -8,7 +8,8 @@
 
 -- Two welders share the booth MIG-1; at the bench TIG-1 nobody counts; a machine does one thing at a time.
 insert into public.workplaces (name, workplace_group, capacity) values
-  ('TruLaser 5060 (L76)', 'Laser', 1),
+  -- its nests put parts of several orders on one sheet, so they run at once
+  ('TruLaser 5060 (L76)', 'Laser', null),
   ('TruLaser 3030 (L30)', 'Laser', 1),
   ('TruBend 5130 (B13)', 'Bending', 1),
   ('TruBend 7036 (B70)', 'Bending', 1),

@@ -586,7 +586,7 @@ begin
     from public.operation_runs r
     where r.operation_id = operation.id;
   end if;
-  if closes_run or opens_run or report.action_type in ('CORRECT', 'FINISH', 'COMPLETE', 'CANCEL') then
+  if report.action_type = 'CORRECT' or operation.actual_start_at is not null and report.action_type not in ('REPORT_QUANTITY', 'RELEASE') then
     operation := app.with_minutes(operation);
   end if;
   operation := app.store_operation(operation);

@@ -1,0 +1,184 @@
+/**
+ * The frame of every function: what happens to a request before and after its endpoint.
+ *
+ * @module
+ */
+import { createRoute, OpenAPIHono, type RouteConfig, type RouteHandler } from "@hono/zod-openapi";
+import type { Context, MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { cors } from "hono/cors";
+import { HTTPException } from "hono/http-exception";
+import { methodNotAllowed } from "hono/method-not-allowed";
+import { requestId, type RequestIdVariables } from "hono/request-id";
+import { routePath } from "hono/route";
+import { parseAccept } from "hono/utils/accept";
+import { authenticate, type Authenticated } from "./auth.ts";
+import { escapePointer, strictJson } from "./body.ts";
+import { databaseOfServer } from "./database.ts";
+import { type FieldError, Problem, problemResponse } from "./problems.ts";
+
+/** What the frame leaves for the endpoints. */
+export interface Env {
+  Variables: RequestIdVariables & Authenticated;
+}
+
+/** Largest body in bytes. */
+export const maxBody_bytes = 1024 * 1024;
+
+const exposedHeaders =
+  "Location, ETag, Link, X-Total-Count, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed";
+const acceptedHeaders =
+  "Authorization, apikey, content-type, idempotency-key, if-match, if-none-match, last-event-id, x-client-info, x-request-id";
+
+/**
+ * A function's app: `/{resource}` says what it is, `/{resource}/health` whether it works, `/{resource}/v1` holds its
+ * endpoints, which need a credential.
+ *
+ * @param resource Name of the function, as in its URL.
+ */
+export function createApp(resource: string): OpenAPIHono<Env> {
+  const app = new OpenAPIHono<Env>({ strict: false, defaultHook: refuseInvalid });
+
+  app.use(requestId({ limitLength: 128 }));
+  app.use(logged);
+  app.use(cors({
+    origin: Deno.env.get("CORS_ORIGINS")?.split(",") ?? "*",
+    allowHeaders: acceptedHeaders.split(", "),
+    exposeHeaders: exposedHeaders.split(", "),
+    allowMethods: ["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"],
+    maxAge: 86_400,
+  }));
+  app.use(closed);
+  app.use(methodNotAllowed({
+    app,
+    onMethodNotAllowed: (c, methods) =>
+      problemResponse(c, new Problem("method_not_allowed", `${c.req.method} is not a method of ${c.req.path}`), {
+        Allow: [...methods, "OPTIONS"].join(", "),
+      }),
+  }));
+  app.use(`/${resource}/v1/*`, authenticate);
+  app.use(acceptsJson);
+  app.use(bodyLimit({
+    maxSize: maxBody_bytes,
+    onError: () => {
+      throw new Problem("body_too_large", `The body is larger than ${maxBody_bytes} bytes`, { limit: maxBody_bytes });
+    },
+  }));
+  app.use(strictJson);
+
+  app.get(`/${resource}`, (c) =>
+    c.json({
+      name: `MES Operations API: ${resource}`,
+      versions: ["v1"],
+      links: {
+        v1: `/functions/v1/${resource}/v1`,
+        health: `/functions/v1/${resource}/health`,
+        docs: "/functions/v1/docs",
+        openapi: "/functions/v1/docs/openapi.json",
+      },
+    }, 200));
+  app.get(`/${resource}/health`, async (c) => {
+    await databaseOfServer()("health", {});
+    return c.json({ status: "ok", database: "up" }, 200);
+  });
+
+  app.notFound((c) => problemResponse(c, new Problem("unknown_route", `There is no ${c.req.path}`)));
+  app.onError((error, c) => {
+    const problem = asProblem(error);
+    if (problem.code === "internal_error") {
+      console.error(JSON.stringify({ id: c.get("requestId"), error: String(error), stack: error.stack }));
+    }
+    return problemResponse(c, problem);
+  });
+  return app;
+}
+
+/**
+ * An endpoint: its contract and its handler, on one page.
+ *
+ * @param config Method, path, schemas and every answer.
+ * @param handler What it does; errors are thrown as {@link Problem}.
+ */
+export function endpoint<Path extends string, Config extends Omit<RouteConfig, "path"> & { path: Path }>(
+  config: Config,
+  handler: RouteHandler<Config, Env>,
+) {
+  return { route: createRoute<Path, Config>(config), handler };
+}
+
+/** One line per request; never a token, a key or a body. */
+const logged: MiddlewareHandler<Env> = async (c, next) => {
+  const started = performance.now();
+  await next();
+  const { requestId: id, role = "anonymous" } = c.var as Partial<Env["Variables"]>;
+  console.log(JSON.stringify({
+    id,
+    method: c.req.method,
+    route: routePath(c, -1),
+    status: c.res.status,
+    ms: Math.round((performance.now() - started) * 10) / 10,
+    role,
+  }));
+};
+
+/** Data stays with whoever asked for it, and is what it says it is. */
+const closed: MiddlewareHandler = async (c, next) => {
+  await next();
+  if (!c.res.headers.has("Cache-Control")) c.header("Cache-Control", "no-store");
+  c.header("X-Content-Type-Options", "nosniff");
+};
+
+const acceptsJson: MiddlewareHandler = async (c, next) => {
+  const accept = c.req.header("Accept");
+  const json = ["application/json", "application/problem+json", "application/*", "*/*"];
+  if (accept && !parseAccept(accept).some(({ type, q }) => q > 0 && json.includes(type.toLowerCase()))) {
+    throw new Problem(
+      "not_acceptable",
+      `The API answers application/json, which "${accept.slice(0, 100)}" does not accept`,
+    );
+  }
+  await next();
+};
+
+interface InvalidInput {
+  success: boolean;
+  target: string;
+  error?: {
+    issues: readonly { code: string; path: readonly PropertyKey[]; message: string; keys?: readonly string[] }[];
+  };
+}
+
+/** Turns what zod found wrong into `validation_failed`, all of it at once. */
+function refuseInvalid(result: InvalidInput): void {
+  if (result.success || result.error === undefined) return;
+  const where = { json: "body", query: "query", param: "path", header: "header" }[result.target] as
+    | FieldError["in"]
+    | undefined;
+  const errors = result.error.issues.flatMap((issue): FieldError[] => {
+    const fields = issue.code === "unrecognized_keys"
+      ? issue.keys?.map((key) => [...issue.path, key]) ?? []
+      : [issue.path];
+    return fields.map((path) => ({
+      in: where ?? "body",
+      pointer: path.map((step) => `/${escapePointer(step)}`).join(""),
+      message: issue.code === "unrecognized_keys" ? "is not a field of this request" : issue.message,
+      code: issue.code,
+    }));
+  });
+  const named = errors.map(({ pointer }) => pointer || "the value").join(", ");
+  throw new Problem("validation_failed", `Not valid in the ${where ?? "request"}: ${named}`, { errors });
+}
+
+function asProblem(error: Error): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof HTTPException && error.status === 400) {
+    return new Problem("malformed_json", "The body is not JSON");
+  }
+  if (error instanceof HTTPException && error.status === 415) {
+    return new Problem("unsupported_media_type", "Send the body with Content-Type: application/json");
+  }
+  return new Problem("internal_error", "The request could not be carried out");
+}
+
+/** The context of an endpoint. */
+export type ApiContext = Context<Env>;

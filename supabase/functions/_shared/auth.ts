@@ -1,0 +1,63 @@
+/**
+ * Who is it? Verified here, by signature, without a round trip; what he may do is the database's to say.
+ *
+ * @module
+ */
+import { extractCredentials, resolveEnv, verifyCredentials } from "@supabase/server/core";
+import { createMiddleware } from "hono/factory";
+import { type CallDatabase, databaseOfServer, databaseOfUser } from "./database.ts";
+import { Problem } from "./problems.ts";
+
+/** What the middleware leaves for the handlers. */
+export interface Authenticated {
+  /** The database, acting as the caller. */
+  callDatabase: CallDatabase;
+  /** Role of the caller towards the database, for the log. */
+  role: "authenticated" | "service_role";
+}
+
+/**
+ * Accepts a user's access token or the secret key, nothing else; a bad token never falls back to a key.
+ *
+ * @throws {Problem} `unauthenticated`
+ */
+export const authenticate = createMiddleware<{ Variables: Authenticated }>(async (c, next) => {
+  const { data: env, error: misconfigured } = resolveEnv();
+  if (misconfigured !== null) throw misconfigured;
+
+  const credentials = extractCredentials(c.req.raw);
+  if (credentials.token === null && c.req.header("Authorization") !== undefined) {
+    throw new Problem("unauthenticated", "The Authorization header is not of the form: Bearer <access token>");
+  }
+  const { data: auth, error } = await verifyCredentials(credentials, {
+    auth: ["user", "secret:*"],
+    env,
+    // on Supabase the project's public URL is its issuer; behind another name there is nothing to compare with
+    issuer: issuerOf(env.url),
+    audience: "authenticated",
+  });
+  if (error !== null) {
+    throw new Problem(
+      "unauthenticated",
+      "Send the access token of a signed-in user as Authorization: Bearer, or the secret key as apikey",
+    );
+  }
+
+  if (auth.authMode === "user") {
+    const { exp, role } = auth.jwtClaims ?? {};
+    if (exp === undefined || role !== "authenticated" || auth.token === null) {
+      throw new Problem("unauthenticated", "The token is not the access token of a signed-in user");
+    }
+    c.set("callDatabase", databaseOfUser(auth.token));
+    c.set("role", "authenticated");
+  } else {
+    // the caller holds the secret key himself, so the service role is his own
+    c.set("callDatabase", databaseOfServer());
+    c.set("role", "service_role");
+  }
+  await next();
+});
+
+function issuerOf(url: string): string {
+  return Deno.env.get("SUPABASE_AUTH_ISSUER") ?? `${Deno.env.get("SUPABASE_PUBLIC_URL") ?? url}/auth/v1`;
+}

@@ -1,0 +1,591 @@
+export type Json = string | number | boolean | null | { [key: string]: Json | undefined } | Json[];
+
+export type Database = {
+  "public": {
+    Tables: {
+      "mes_operations": {
+        Row: {
+          "activity_code": string | null;
+          "activity_description": string | null;
+          "activity_description_folded": string | null;
+          "actual_end_at": string | null;
+          "actual_start_at": string | null;
+          "asset_id": number;
+          "change_type": string | null;
+          "created_at": string;
+          "created_by": string | null;
+          "hold_kind": string | null;
+          "hold_reason_code": string | null;
+          "id": number;
+          "last_op_seq": number;
+          "operation_no": string;
+          "order_no": string;
+          "overrun_tolerance_pct": number;
+          "planned_end_at": string | null;
+          "planned_start_at": string | null;
+          "qty_desired": number | null;
+          "qty_good": number;
+          "qty_processed": number;
+          "qty_scrap": number;
+          "reference_url": string | null;
+          "running_phase": string | null;
+          "running_since": string | null;
+          "source_conflict": boolean;
+          "status": string;
+          "t_actual_lead_min": number | null;
+          "t_actual_processing_min": number | null;
+          "t_actual_setup_min": number | null;
+          "t_target_lead_min": number | null;
+          "t_target_processing_min": number | null;
+          "t_target_setup_min": number | null;
+          "timestamp_ms": string | null;
+          "unlogged_processing_min": number;
+          "unlogged_setup_min": number;
+          "updated_at": string;
+          "version": number;
+          "workplace_group": string | null;
+          "workplace_name": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "activity_code"?: string | null;
+          "activity_description"?: string | null;
+          "activity_description_folded"?: never;
+          "actual_end_at"?: string | null;
+          "actual_start_at"?: string | null;
+          "asset_id": number;
+          "change_type"?: string | null;
+          "created_at"?: string;
+          "created_by"?: string | null;
+          "hold_kind"?: string | null;
+          "hold_reason_code"?: string | null;
+          "id"?: never;
+          "last_op_seq"?: number;
+          "operation_no": string;
+          "order_no": string;
+          "overrun_tolerance_pct"?: number;
+          "planned_end_at"?: string | null;
+          "planned_start_at"?: string | null;
+          "qty_desired"?: number | null;
+          "qty_good"?: never;
+          "qty_processed"?: number;
+          "qty_scrap"?: number;
+          "reference_url"?: string | null;
+          "running_phase"?: string | null;
+          "running_since"?: string | null;
+          "source_conflict"?: boolean;
+          "status"?: string;
+          "t_actual_lead_min"?: number | null;
+          "t_actual_processing_min"?: number | null;
+          "t_actual_setup_min"?: number | null;
+          "t_target_lead_min"?: number | null;
+          "t_target_processing_min"?: number | null;
+          "t_target_setup_min"?: number | null;
+          "timestamp_ms"?: string | null;
+          "unlogged_processing_min"?: number;
+          "unlogged_setup_min"?: number;
+          "updated_at"?: string;
+          "version"?: number;
+          "workplace_group"?: string | null;
+          "workplace_name"?: string | null;
+        };
+        Update: {
+          "activity_code"?: string | null;
+          "activity_description"?: string | null;
+          "activity_description_folded"?: never;
+          "actual_end_at"?: string | null;
+          "actual_start_at"?: string | null;
+          "asset_id"?: number;
+          "change_type"?: string | null;
+          "created_at"?: string;
+          "created_by"?: string | null;
+          "hold_kind"?: string | null;
+          "hold_reason_code"?: string | null;
+          "id"?: never;
+          "last_op_seq"?: number;
+          "operation_no"?: string;
+          "order_no"?: string;
+          "overrun_tolerance_pct"?: number;
+          "planned_end_at"?: string | null;
+          "planned_start_at"?: string | null;
+          "qty_desired"?: number | null;
+          "qty_good"?: never;
+          "qty_processed"?: number;
+          "qty_scrap"?: number;
+          "reference_url"?: string | null;
+          "running_phase"?: string | null;
+          "running_since"?: string | null;
+          "source_conflict"?: boolean;
+          "status"?: string;
+          "t_actual_lead_min"?: number | null;
+          "t_actual_processing_min"?: number | null;
+          "t_actual_setup_min"?: number | null;
+          "t_target_lead_min"?: number | null;
+          "t_target_processing_min"?: number | null;
+          "t_target_setup_min"?: number | null;
+          "timestamp_ms"?: string | null;
+          "unlogged_processing_min"?: number;
+          "unlogged_setup_min"?: number;
+          "updated_at"?: string;
+          "version"?: number;
+          "workplace_group"?: string | null;
+          "workplace_name"?: string | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "mes_operations_workplace_name_fkey";
+            columns: ["workplace_name"];
+            isOneToOne: false;
+            referencedRelation: "workplaces";
+            referencedColumns: ["name"];
+          },
+        ];
+      };
+      "operation_events": {
+        Row: {
+          "action_type": string;
+          "asset_id": number;
+          "changes": Json | null;
+          "created_at": string;
+          "error_message": string | null;
+          "id": string;
+          "note": string | null;
+          "occurred_at": string;
+          "op_seq": number;
+          "operation_data": Json | null;
+          "operation_id": number;
+          "operation_no": string;
+          "order_no": string;
+          "phase": string | null;
+          "qty_good": number;
+          "qty_scrap": number;
+          "reason_code": string | null;
+          "reason_kind": string | null;
+          "report_digest": string | null;
+          "reverses_event_id": string | null;
+          "status_after": string;
+          "status_before": string | null;
+          "user_email": string | null;
+          "user_id": string | null;
+          "webhook_response": string | null;
+          "webhook_success": boolean;
+          "workplace_name": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "action_type": string;
+          "asset_id": number;
+          "changes"?: Json | null;
+          "created_at"?: string;
+          "error_message"?: string | null;
+          "id"?: string;
+          "note"?: string | null;
+          "occurred_at": string;
+          "op_seq": number;
+          "operation_data"?: Json | null;
+          "operation_id": number;
+          "operation_no": string;
+          "order_no": string;
+          "phase"?: string | null;
+          "qty_good"?: number;
+          "qty_scrap"?: number;
+          "reason_code"?: string | null;
+          "reason_kind"?: string | null;
+          "report_digest"?: string | null;
+          "reverses_event_id"?: string | null;
+          "status_after": string;
+          "status_before"?: string | null;
+          "user_email"?: string | null;
+          "user_id"?: string | null;
+          "webhook_response"?: string | null;
+          "webhook_success"?: boolean;
+          "workplace_name"?: string | null;
+        };
+        Update: {
+          "action_type"?: string;
+          "asset_id"?: number;
+          "changes"?: Json | null;
+          "created_at"?: string;
+          "error_message"?: string | null;
+          "id"?: string;
+          "note"?: string | null;
+          "occurred_at"?: string;
+          "op_seq"?: number;
+          "operation_data"?: Json | null;
+          "operation_id"?: number;
+          "operation_no"?: string;
+          "order_no"?: string;
+          "phase"?: string | null;
+          "qty_good"?: number;
+          "qty_scrap"?: number;
+          "reason_code"?: string | null;
+          "reason_kind"?: string | null;
+          "report_digest"?: string | null;
+          "reverses_event_id"?: string | null;
+          "status_after"?: string;
+          "status_before"?: string | null;
+          "user_email"?: string | null;
+          "user_id"?: string | null;
+          "webhook_response"?: string | null;
+          "webhook_success"?: boolean;
+          "workplace_name"?: string | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "operation_events_reason_known";
+            columns: ["reason_kind", "reason_code"];
+            isOneToOne: false;
+            referencedRelation: "reason_codes";
+            referencedColumns: ["kind", "code"];
+          },
+          {
+            foreignKeyName: "operation_events_reverses_event_id_fkey";
+            columns: ["reverses_event_id"];
+            isOneToOne: false;
+            referencedRelation: "operation_events";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "operation_runs": {
+        Row: {
+          "end_event_id": string | null;
+          "ended_at": string | null;
+          "operation_id": number;
+          "phase": string;
+          "run_no": number;
+          "start_event_id": string;
+          "started_at": string;
+          "user_email": string | null;
+          "user_id": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "end_event_id"?: string | null;
+          "ended_at"?: string | null;
+          "operation_id": number;
+          "phase": string;
+          "run_no": number;
+          "start_event_id": string;
+          "started_at": string;
+          "user_email"?: string | null;
+          "user_id"?: string | null;
+        };
+        Update: {
+          "end_event_id"?: string | null;
+          "ended_at"?: string | null;
+          "operation_id"?: number;
+          "phase"?: string;
+          "run_no"?: number;
+          "start_event_id"?: string;
+          "started_at"?: string;
+          "user_email"?: string | null;
+          "user_id"?: string | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "operation_runs_end_event_id_fkey";
+            columns: ["end_event_id"];
+            isOneToOne: false;
+            referencedRelation: "operation_events";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "operation_runs_operation_id_fkey";
+            columns: ["operation_id"];
+            isOneToOne: false;
+            referencedRelation: "mes_operations";
+            referencedColumns: ["id"];
+          },
+          {
+            foreignKeyName: "operation_runs_start_event_id_fkey";
+            columns: ["start_event_id"];
+            isOneToOne: false;
+            referencedRelation: "operation_events";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      "profiles": {
+        Row: {
+          "created_at": string;
+          "email": string | null;
+          "full_name": string | null;
+          "id": string;
+          "role": string;
+          "updated_at": string;
+          "version": number;
+          "workplace_access": (string)[];
+        };
+        ComputedFields: never;
+        Insert: {
+          "created_at"?: string;
+          "email"?: string | null;
+          "full_name"?: string | null;
+          "id": string;
+          "role"?: string;
+          "updated_at"?: string;
+          "version"?: number;
+          "workplace_access"?: (string)[];
+        };
+        Update: {
+          "created_at"?: string;
+          "email"?: string | null;
+          "full_name"?: string | null;
+          "id"?: string;
+          "role"?: string;
+          "updated_at"?: string;
+          "version"?: number;
+          "workplace_access"?: (string)[];
+        };
+        Relationships: [];
+      };
+      "reason_codes": {
+        Row: {
+          "active": boolean;
+          "code": string;
+          "created_at": string;
+          "description": string | null;
+          "kind": string;
+          "updated_at": string;
+          "version": number;
+        };
+        ComputedFields: never;
+        Insert: {
+          "active"?: boolean;
+          "code": string;
+          "created_at"?: string;
+          "description"?: string | null;
+          "kind": string;
+          "updated_at"?: string;
+          "version"?: number;
+        };
+        Update: {
+          "active"?: boolean;
+          "code"?: string;
+          "created_at"?: string;
+          "description"?: string | null;
+          "kind"?: string;
+          "updated_at"?: string;
+          "version"?: number;
+        };
+        Relationships: [];
+      };
+      "workplaces": {
+        Row: {
+          "active": boolean;
+          "capacity": number | null;
+          "created_at": string;
+          "name": string;
+          "updated_at": string;
+          "version": number;
+          "workplace_group": string | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          "active"?: boolean;
+          "capacity"?: number | null;
+          "created_at"?: string;
+          "name": string;
+          "updated_at"?: string;
+          "version"?: number;
+          "workplace_group"?: string | null;
+        };
+        Update: {
+          "active"?: boolean;
+          "capacity"?: number | null;
+          "created_at"?: string;
+          "name"?: string;
+          "updated_at"?: string;
+          "version"?: number;
+          "workplace_group"?: string | null;
+        };
+        Relationships: [];
+      };
+    };
+    Views: {
+      [_ in never]: never;
+    };
+    Functions: {
+      "create_operation": { Args: { "idempotency"?: Json; "operation": Json }; Returns: Json };
+      "create_profile": { Args: { "idempotency"?: Json; "profile": Json }; Returns: Json };
+      "delete_operation": {
+        Args: { "asset_id": number; "if_match"?: (number)[]; "operation_no": string; "order_no": string };
+        Returns: undefined;
+      };
+      "delete_profile": { Args: { "id": string; "if_match"?: (number)[] }; Returns: undefined };
+      "get_event": { Args: { "id": string }; Returns: Json };
+      "get_operation": { Args: { "asset_id": number; "operation_no": string; "order_no": string }; Returns: Json };
+      "get_profile": { Args: { "id": string }; Returns: Json };
+      "health": { Args: Record<PropertyKey, never>; Returns: Json };
+      "list_events": {
+        Args: {
+          "action_types"?: (string)[];
+          "asset_id"?: number;
+          "before_created_at"?: string;
+          "before_id"?: string;
+          "count"?: string;
+          "occurred_after"?: string;
+          "occurred_before"?: string;
+          "operation_no"?: string;
+          "order_no"?: string;
+          "skip"?: number;
+          "take"?: number;
+          "user_id"?: string;
+          "workplace_name"?: string;
+        };
+        Returns: Json;
+      };
+      "list_operations": {
+        Args: {
+          "activity_code"?: string;
+          "after_asset_id"?: number;
+          "after_operation_no"?: string;
+          "after_order_no"?: string;
+          "count"?: string;
+          "has_remaining_qty"?: boolean;
+          "is_overdue"?: boolean;
+          "order_no"?: string;
+          "planned_start_after"?: string;
+          "planned_start_before"?: string;
+          "q"?: string;
+          "skip"?: number;
+          "statuses"?: (string)[];
+          "take"?: number;
+          "workplace_group"?: string;
+          "workplace_names"?: (string)[];
+        };
+        Returns: Json;
+      };
+      "list_profiles": {
+        Args: { "after_email"?: string; "after_id"?: string; "count"?: string; "skip"?: number; "take"?: number };
+        Returns: Json;
+      };
+      "report_event": { Args: { "idempotency"?: Json; "report": Json }; Returns: Json };
+      "update_operation": {
+        Args: {
+          "asset_id": number;
+          "idempotency"?: Json;
+          "if_match"?: (number)[];
+          "operation_no": string;
+          "order_no": string;
+          "patch": Json;
+        };
+        Returns: Json;
+      };
+      "update_profile": {
+        Args: { "id": string; "idempotency"?: Json; "if_match"?: (number)[]; "patch": Json };
+        Returns: Json;
+      };
+    };
+    Enums: {
+      [_ in never]: never;
+    };
+    CompositeTypes: {
+      [_ in never]: never;
+    };
+  };
+};
+
+type DatabaseWithoutInternals = Omit<Database, "__InternalSupabase">;
+
+type DefaultSchema = DatabaseWithoutInternals[Extract<keyof Database, "public">];
+
+export type Tables<
+  DefaultSchemaTableNameOrOptions extends
+    | keyof (DefaultSchema["Tables"] & DefaultSchema["Views"])
+    | { schema: keyof DatabaseWithoutInternals },
+  TableName extends DefaultSchemaTableNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals;
+  } ? keyof (
+      & DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+      & DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Views"]
+    )
+    : never = never,
+> = DefaultSchemaTableNameOrOptions extends { schema: keyof DatabaseWithoutInternals } ? (
+    & DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+    & DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Views"]
+  )[TableName] extends {
+    Row: infer R;
+  } ? R
+  : never
+  : DefaultSchemaTableNameOrOptions extends keyof (DefaultSchema["Tables"] & DefaultSchema["Views"])
+    ? (DefaultSchema["Tables"] & DefaultSchema["Views"])[DefaultSchemaTableNameOrOptions] extends {
+      Row: infer R;
+    } ? R
+    : never
+  : never;
+
+export type TablesInsert<
+  DefaultSchemaTableNameOrOptions extends
+    | keyof DefaultSchema["Tables"]
+    | { schema: keyof DatabaseWithoutInternals },
+  TableName extends DefaultSchemaTableNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals;
+  } ? keyof DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+    : never = never,
+> = DefaultSchemaTableNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"][TableName] extends {
+    Insert: infer I;
+  } ? I
+  : never
+  : DefaultSchemaTableNameOrOptions extends keyof DefaultSchema["Tables"]
+    ? DefaultSchema["Tables"][DefaultSchemaTableNameOrOptions] extends {
+      Insert: infer I;
+    } ? I
+    : never
+  : never;
+
+export type TablesUpdate<
+  DefaultSchemaTableNameOrOptions extends
+    | keyof DefaultSchema["Tables"]
+    | { schema: keyof DatabaseWithoutInternals },
+  TableName extends DefaultSchemaTableNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals;
+  } ? keyof DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"]
+    : never = never,
+> = DefaultSchemaTableNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[DefaultSchemaTableNameOrOptions["schema"]]["Tables"][TableName] extends {
+    Update: infer U;
+  } ? U
+  : never
+  : DefaultSchemaTableNameOrOptions extends keyof DefaultSchema["Tables"]
+    ? DefaultSchema["Tables"][DefaultSchemaTableNameOrOptions] extends {
+      Update: infer U;
+    } ? U
+    : never
+  : never;
+
+export type Enums<
+  DefaultSchemaEnumNameOrOptions extends
+    | keyof DefaultSchema["Enums"]
+    | { schema: keyof DatabaseWithoutInternals },
+  EnumName extends DefaultSchemaEnumNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals;
+  } ? keyof DatabaseWithoutInternals[DefaultSchemaEnumNameOrOptions["schema"]]["Enums"]
+    : never = never,
+> = DefaultSchemaEnumNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[DefaultSchemaEnumNameOrOptions["schema"]]["Enums"][EnumName]
+  : DefaultSchemaEnumNameOrOptions extends keyof DefaultSchema["Enums"]
+    ? DefaultSchema["Enums"][DefaultSchemaEnumNameOrOptions]
+  : never;
+
+export type CompositeTypes<
+  PublicCompositeTypeNameOrOptions extends
+    | keyof DefaultSchema["CompositeTypes"]
+    | { schema: keyof DatabaseWithoutInternals },
+  CompositeTypeName extends PublicCompositeTypeNameOrOptions extends {
+    schema: keyof DatabaseWithoutInternals;
+  } ? keyof DatabaseWithoutInternals[PublicCompositeTypeNameOrOptions["schema"]]["CompositeTypes"]
+    : never = never,
+> = PublicCompositeTypeNameOrOptions extends { schema: keyof DatabaseWithoutInternals }
+  ? DatabaseWithoutInternals[PublicCompositeTypeNameOrOptions["schema"]]["CompositeTypes"][CompositeTypeName]
+  : PublicCompositeTypeNameOrOptions extends keyof DefaultSchema["CompositeTypes"]
+    ? DefaultSchema["CompositeTypes"][PublicCompositeTypeNameOrOptions]
+  : never;
+
+export const Constants = {
+  "public": {
+    Enums: {},
+  },
+} as const;

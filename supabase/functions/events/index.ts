@@ -1,0 +1,10 @@
+/** Events: what happened on the shop floor. */
+import { createApp } from "../_shared/app.ts";
+import { get } from "./get.ts";
+import { listByWorkplace } from "./list-by-workplace.ts";
+import { list } from "./list.ts";
+import { report } from "./report.ts";
+
+export const app = createApp("events").openapiRoutes([report, list, listByWorkplace, get] as const);
+
+export default { fetch: app.fetch };

@@ -1,0 +1,72 @@
+/**
+ * Profiles: who may do what, where.
+ *
+ * @module
+ */
+import { z } from "@hono/zod-openapi";
+import type { Answer, Page } from "../_shared/database.ts";
+import { instantOut, key, text } from "../_shared/fields.ts";
+
+declare module "../_shared/database.ts" {
+  interface Answers {
+    get_profile: Profile;
+    list_profiles: Page<Profile>;
+    create_profile: Answer<Profile>;
+    update_profile: Answer<Profile>;
+    delete_profile: undefined;
+  }
+}
+
+const Role = z.enum(["readonly", "machine", "operator", "supervisor", "manager", "admin"]).openapi("Role", {
+  description: "What the user may do; see the table of roles in the README.",
+  example: "operator",
+});
+
+const fields = {
+  email: text(320).nullable().openapi({
+    description: "Address, at most 320 characters.",
+    example: "operator@example.com",
+  }),
+  full_name: z.string().min(1).pipe(text(200)).nullable().openapi({
+    type: ["string", "null"],
+    minLength: 1,
+    maxLength: 200,
+    description: "Name, at most 200 characters.",
+    example: "Anna de Vries",
+  }),
+  role: Role,
+  workplace_access: z.array(key()).max(1000).openapi({
+    description: "Names of the workplaces he works at; `*` = all.",
+    example: ["TruLaser 5060 (L76)"],
+  }),
+};
+
+const id = z.guid().openapi({
+  description: "Id of the user in Supabase Auth.",
+  example: "5d1f8a2e-7c44-4f0b-8b1e-2f9d3a6c7e01",
+});
+
+export const Profile = z.object({
+  id,
+  ...fields,
+  version: z.int().min(1).openapi({ description: "Number of the last change; the ETag.", example: 1 }),
+  created_at: instantOut().openapi({ description: "When it was made.", example: "2026-11-22T15:00:01.000Z" }),
+  updated_at: instantOut().openapi({ description: "When it last changed.", example: "2026-11-22T15:00:01.000Z" }),
+}).openapi("Profile", { description: "Role and workplaces of a user." });
+
+export type Profile = z.infer<typeof Profile>;
+
+export const ProfileKey = z.object({ profile_id: id });
+
+export const ProfileCreate = z.strictObject({ id, ...z.object(fields).partial().shape }).openapi("ProfileCreate", {
+  description: "The profile of a user who has none: sign-up makes one, so this is for profiles that were deleted.",
+  example: { id: "5d1f8a2e-7c44-4f0b-8b1e-2f9d3a6c7e01", role: "operator", workplace_access: ["Trommelen-1"] },
+});
+
+export const ProfileUpdate = z.strictObject(fields).partial()
+  .refine((patch) => Object.keys(patch).length > 0, "must have at least one field")
+  .openapi("ProfileUpdate", {
+    description: "Admins change everything, managers workplace_access, everybody his own full_name.",
+    minProperties: 1,
+    example: { workplace_access: ["Trommelen-1"] },
+  });
