@@ -5,7 +5,7 @@
  */
 import { z } from "@hono/zod-openapi";
 
-const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/; // deno-lint-ignore-line no-control-regex -- refusing them is the point
+const controlCharacter = /\p{Cc}/u;
 
 /** Characters as Postgres and JSON Schema count them: code points, not UTF-16 units. */
 const length = (text: string) => [...text].length;
