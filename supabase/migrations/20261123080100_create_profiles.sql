@@ -70,35 +70,45 @@ comment on type app.caller is 'Who is calling: a user with his role and workplac
 -- `role` is what the Data API set for this transaction from the verified credential; unlike current_user it is
 -- the same inside security definer functions, and no claim can change it.
 create function app.current_caller() returns app.caller
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = ''
 as $$
-  select case
-    when current_setting('role') = 'service_role' then row(null, null, 'admin', '{}'::text[], true, true)::app.caller
-    else (
-      select row(p.id, p.email, p.role, p.workplace_access, p.role in ('manager', 'admin') or '*' = any(p.workplace_access), false)::app.caller
-      from public.profiles p
-      where p.id = auth.uid() and current_setting('role') = 'authenticated'
-    )
-  end
+declare
+  caller app.caller;
+begin
+  if current_setting('role') = 'service_role' then
+    return row(null, null, 'admin', '{}'::text[], true, true)::app.caller;
+  end if;
+  select p.id, p.email, p.role, p.workplace_access, p.role in ('manager', 'admin') or '*' = any(p.workplace_access), false into caller
+  from public.profiles p
+  where p.id = auth.uid() and current_setting('role') = 'authenticated';
+  return caller;
+end
 $$;
 comment on function app.current_caller() is 'The caller of this transaction, or null for a signed-in user without a profile and for anon.';
 
 create function app.sees_all_workplaces() returns boolean
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = ''
-as $$ select coalesce((app.current_caller()).sees_all, false) $$;
+as $$
+begin
+  return coalesce((app.current_caller()).sees_all, false);
+end
+$$;
 comment on function app.sees_all_workplaces() is 'True when the caller sees operations and events of every workplace (domain: access table).';
 
 create function app.own_workplaces() returns setof text
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = ''
-as $$ select unnest((app.current_caller()).workplaces) $$;
+as $$
+begin
+  return query select unnest((app.current_caller()).workplaces);
+end
+$$;
 comment on function app.own_workplaces() is 'Names of the workplaces the caller works at.';
 
 create function app.role_rank(role text) returns integer
 language sql immutable parallel safe
-set search_path = ''
 return case role
   when 'readonly' then 0
   when 'machine' then 1
@@ -112,13 +122,11 @@ comment on function app.role_rank(text) is 'Order of the roles, so that "supervi
 
 create function app.sees_workplace(caller app.caller, workplace_name text) returns boolean
 language sql immutable parallel safe
-set search_path = ''
 return coalesce((caller).sees_all or workplace_name = any((caller).workplaces), false);
 comment on function app.sees_workplace(app.caller, text) is 'True when what happens at this workplace exists for the caller.';
 
 create function app.sees_profile(caller app.caller, profile public.profiles) returns boolean
 language sql immutable parallel safe
-set search_path = ''
 return coalesce(
   (profile).id = (caller).user_id
   or app.role_rank((caller).role) >= 3

@@ -5,7 +5,6 @@
 -- something never started is a third: it returns to RELEASED.
 create function app.execution_state(operation public.mes_operations) returns text
 language sql immutable parallel safe
-set search_path = ''
 return case
   when (operation).status <> 'ON_HOLD' then (operation).status
   when (operation).hold_kind = 'PAUSED' then 'PAUSED'
@@ -15,44 +14,61 @@ end;
 comment on function app.execution_state(public.mes_operations) is
   'State in the table of transitions: the status, with ON_HOLD split into PAUSED, BLOCKED and BLOCKED_BEFORE_START.';
 
+create table app.actions (
+  action text primary key,
+  position integer not null,
+  least_role text not null
+);
+comment on table app.actions is 'What can be done to an operation, in the order in which clients list it, and who may do it.';
+
+insert into app.actions (position, action, least_role) values
+  (1, 'RELEASE', 'supervisor'),
+  (2, 'START', 'operator'),
+  (3, 'STOP', 'operator'),
+  (4, 'REPORT_QUANTITY', 'operator'),
+  (5, 'COMPLETE', 'operator'),
+  (6, 'FINISH', 'operator'),
+  (7, 'HOLD', 'supervisor'),
+  (8, 'CANCEL', 'supervisor'),
+  (9, 'CORRECT', 'supervisor');
+
 create table app.transitions (
-  action text not null,
+  action text not null references app.actions (action),
   from_state text not null,
   to_state text not null,
-  least_role text not null,
   primary key (action, from_state)
 );
-comment on table app.transitions is 'The lifecycle of an operation: which action leads from which state to which, and who may take it.';
+comment on table app.transitions is 'The lifecycle of an operation: which action leads from which state to which.';
 
-insert into app.transitions (action, from_state, to_state, least_role) values
-  ('RELEASE', 'PLANNED', 'RELEASED', 'supervisor'),
-  ('RELEASE', 'BLOCKED_BEFORE_START', 'RELEASED', 'supervisor'),
-  ('RELEASE', 'BLOCKED', 'PAUSED', 'supervisor'),
-  ('START', 'RELEASED', 'IN_PROGRESS', 'operator'),
-  ('START', 'PAUSED', 'IN_PROGRESS', 'operator'),
-  ('START', 'IN_PROGRESS', 'IN_PROGRESS', 'operator'),
-  ('STOP', 'IN_PROGRESS', 'PAUSED', 'operator'),
-  ('REPORT_QUANTITY', 'IN_PROGRESS', 'IN_PROGRESS', 'operator'),
-  ('REPORT_QUANTITY', 'PAUSED', 'PAUSED', 'operator'),
-  ('REPORT_QUANTITY', 'BLOCKED', 'BLOCKED', 'operator'),
-  ('COMPLETE', 'IN_PROGRESS', 'FINISHED', 'operator'),
-  ('COMPLETE', 'PAUSED', 'FINISHED', 'operator'),
-  ('COMPLETE', 'BLOCKED', 'FINISHED', 'operator'),
-  ('FINISH', 'IN_PROGRESS', 'FINISHED', 'operator'),
-  ('FINISH', 'PAUSED', 'FINISHED', 'operator'),
-  ('FINISH', 'BLOCKED', 'FINISHED', 'operator'),
-  ('HOLD', 'RELEASED', 'BLOCKED_BEFORE_START', 'supervisor'),
-  ('HOLD', 'IN_PROGRESS', 'BLOCKED', 'supervisor'),
-  ('CANCEL', 'PLANNED', 'CANCELLED', 'supervisor'),
-  ('CANCEL', 'RELEASED', 'CANCELLED', 'supervisor'),
-  ('CANCEL', 'BLOCKED_BEFORE_START', 'CANCELLED', 'supervisor'),
-  ('CANCEL', 'IN_PROGRESS', 'CANCELLED', 'supervisor'),
-  ('CANCEL', 'PAUSED', 'CANCELLED', 'supervisor'),
-  ('CANCEL', 'BLOCKED', 'CANCELLED', 'supervisor'),
-  ('CORRECT', 'IN_PROGRESS', 'IN_PROGRESS', 'supervisor'),
-  ('CORRECT', 'PAUSED', 'PAUSED', 'supervisor'),
-  ('CORRECT', 'BLOCKED', 'BLOCKED', 'supervisor'),
-  ('CORRECT', 'FINISHED', 'FINISHED', 'supervisor');
+insert into app.transitions (action, from_state, to_state) values
+  ('RELEASE', 'PLANNED', 'RELEASED'),
+  ('RELEASE', 'BLOCKED_BEFORE_START', 'RELEASED'),
+  ('RELEASE', 'BLOCKED', 'PAUSED'),
+  ('START', 'RELEASED', 'IN_PROGRESS'),
+  ('START', 'PAUSED', 'IN_PROGRESS'),
+  ('START', 'IN_PROGRESS', 'IN_PROGRESS'),
+  ('STOP', 'IN_PROGRESS', 'PAUSED'),
+  ('REPORT_QUANTITY', 'IN_PROGRESS', 'IN_PROGRESS'),
+  ('REPORT_QUANTITY', 'PAUSED', 'PAUSED'),
+  ('REPORT_QUANTITY', 'BLOCKED', 'BLOCKED'),
+  ('COMPLETE', 'IN_PROGRESS', 'FINISHED'),
+  ('COMPLETE', 'PAUSED', 'FINISHED'),
+  ('COMPLETE', 'BLOCKED', 'FINISHED'),
+  ('FINISH', 'IN_PROGRESS', 'FINISHED'),
+  ('FINISH', 'PAUSED', 'FINISHED'),
+  ('FINISH', 'BLOCKED', 'FINISHED'),
+  ('HOLD', 'RELEASED', 'BLOCKED_BEFORE_START'),
+  ('HOLD', 'IN_PROGRESS', 'BLOCKED'),
+  ('CANCEL', 'PLANNED', 'CANCELLED'),
+  ('CANCEL', 'RELEASED', 'CANCELLED'),
+  ('CANCEL', 'BLOCKED_BEFORE_START', 'CANCELLED'),
+  ('CANCEL', 'IN_PROGRESS', 'CANCELLED'),
+  ('CANCEL', 'PAUSED', 'CANCELLED'),
+  ('CANCEL', 'BLOCKED', 'CANCELLED'),
+  ('CORRECT', 'IN_PROGRESS', 'IN_PROGRESS'),
+  ('CORRECT', 'PAUSED', 'PAUSED'),
+  ('CORRECT', 'BLOCKED', 'BLOCKED'),
+  ('CORRECT', 'FINISHED', 'FINISHED');
 
 -- What somebody reports, however it came in: an event of a terminal, a step of a planner, a PATCH.
 create type app.report as (
@@ -80,59 +96,54 @@ comment on type app.report is
 
 create function app.operation_label(operation public.mes_operations) returns text
 language sql immutable parallel safe
-set search_path = ''
 return (operation).order_no || '/' || (operation).asset_id || '/' || (operation).operation_no;
 comment on function app.operation_label(public.mes_operations) is 'The operation as people quote it: order/asset/operation.';
 
 create function app.iso(instant timestamptz) returns text
 language sql stable parallel safe
-set search_path = ''
 return to_char(instant at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 comment on function app.iso(timestamptz) is 'An instant as the API writes it: ISO 8601, UTC, milliseconds, Z.';
 
 create function app.minutes_between(from_at timestamptz, to_at timestamptz) returns numeric
 language sql immutable parallel safe
-set search_path = ''
 return round(extract(epoch from to_at - from_at) / 60, 3);
 comment on function app.minutes_between(timestamptz, timestamptz) is 'Minutes from one instant to another, to a thousandth.';
 
--- Everything that keeps the caller from STARTing here and now although the lifecycle would allow it.
-create function app.running_elsewhere(operation public.mes_operations) returns setof public.mes_operations
-language sql stable
-set search_path = ''
-as $$
-  select o.*
-  from public.mes_operations o
-  where o.workplace_name = (operation).workplace_name and o.status = 'IN_PROGRESS' and o.id <> (operation).id
-  order by o.running_since
-$$;
-comment on function app.running_elsewhere(public.mes_operations) is 'The other operations that run at this operation''s workplace.';
-
 create function app.allowed_actions(operation public.mes_operations, caller app.caller) returns json
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = ''
 as $$
-  select json_agg(
-    json_build_object('action', possible.action, 'allowed', possible.blocked_by is null, 'blocked_by', possible.blocked_by)
-    order by possible.position
-  )
-  from (
-    select a.action, a.position, case
-      when app.role_rank((caller).role) < app.role_rank((select min(t.least_role) from app.transitions t where t.action = a.action)) then 'forbidden'
-      when a.action = 'START' and app.execution_state(operation) in ('BLOCKED', 'BLOCKED_BEFORE_START') then 'operation_blocked'
-      when a.action = 'START' and (operation).running_phase = 'PROCESSING' then 'already_running'
-      when not exists (
-        select from app.transitions t where t.action = a.action and t.from_state = app.execution_state(operation)
-      ) then 'invalid_state_transition'
-      when a.action = 'START' and (operation).status <> 'IN_PROGRESS' and (
-        select w.capacity <= (select count(*) from app.running_elsewhere(operation))
-        from public.workplaces w
-        where w.name = (operation).workplace_name
-      ) then 'workplace_busy'
-    end as blocked_by
-    from unnest(array['RELEASE', 'START', 'STOP', 'REPORT_QUANTITY', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL', 'CORRECT'])
-      with ordinality as a (action, position)
-  ) possible
+declare
+  state constant text := app.execution_state(operation);
+  rank constant integer := app.role_rank((caller).role);
+  may_start constant boolean := state in ('RELEASED', 'PAUSED');
+  workplace_is_full boolean := false;
+begin
+  if may_start then
+    select w.capacity <= (
+      select count(*) from public.mes_operations o
+      where o.workplace_name = w.name and o.status = 'IN_PROGRESS' and o.id <> (operation).id
+    ) into workplace_is_full
+    from public.workplaces w
+    where w.name = (operation).workplace_name and w.capacity is not null;
+  end if;
+  return (
+    select json_agg(
+      json_build_object('action', possible.action, 'allowed', possible.blocked_by is null, 'blocked_by', possible.blocked_by)
+      order by possible.position
+    )
+    from (
+      select a.action, a.position, case
+        when rank < app.role_rank(a.least_role) then 'forbidden'
+        when a.action = 'START' and (operation).hold_kind = 'BLOCKED' then 'operation_blocked'
+        when a.action = 'START' and (operation).running_phase = 'PROCESSING' then 'already_running'
+        when t.action is null then 'invalid_state_transition'
+        when a.action = 'START' and workplace_is_full then 'workplace_busy'
+      end as blocked_by
+      from app.actions a left join app.transitions t on t.action = a.action and t.from_state = state
+    ) possible
+  );
+end
 $$;
 comment on function app.allowed_actions(public.mes_operations, app.caller) is
   'For each action whether this caller may take it now, and if not the machine code of the cause. The shape is {"action", "allowed", "blocked_by"}.';
@@ -181,7 +192,8 @@ begin
   select jsonb_agg(jsonb_build_object(
     'order_no', o.order_no, 'asset_id', o.asset_id, 'operation_no', o.operation_no, 'running_since', app.iso(o.running_since)
   )) into running
-  from app.running_elsewhere(operation) o;
+  from public.mes_operations o
+  where o.workplace_name = (operation).workplace_name and o.status = 'IN_PROGRESS' and o.id <> (operation).id;
   if jsonb_array_length(coalesce(running, '[]')) >= allowed then
     perform app.refuse(
       409, 'workplace_busy',
@@ -258,12 +270,16 @@ comment on function app.added_quantity(integer, integer) is 'Sum of two counts o
 
 -- The last moment of the operation's timeline, corrections included: work cannot begin or end before it.
 create function app.timeline_end(operation public.mes_operations) returns timestamptz
-language sql stable
+language plpgsql stable
 set search_path = ''
 as $$
-  select greatest(max(r.started_at), max(r.ended_at), (operation).actual_end_at)
-  from public.operation_runs r
-  where r.operation_id = (operation).id
+begin
+  return (
+    select greatest(max(r.started_at), max(r.ended_at), (operation).actual_end_at)
+    from public.operation_runs r
+    where r.operation_id = (operation).id
+  );
+end
 $$;
 comment on function app.timeline_end(public.mes_operations) is 'Latest start or end of a run of the operation, or null.';
 
@@ -358,9 +374,12 @@ $$;
 comment on function app.with_minutes(public.mes_operations) is 'The operation with its actual minutes summed again from its closed runs and the unlogged ones.';
 
 create function app.store_operation(operation public.mes_operations) returns public.mes_operations
-language sql
+language plpgsql
 set search_path = ''
 as $$
+declare
+  stored public.mes_operations;
+begin
   update public.mes_operations o
   set (reference_url, activity_code, activity_description, workplace_name, workplace_group, qty_desired, overrun_tolerance_pct,
        planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type,
@@ -377,7 +396,9 @@ as $$
        (operation).unlogged_processing_min, (operation).unlogged_setup_min,
        (operation).running_since, (operation).running_phase, (operation).last_op_seq)
   where o.id = (operation).id
-  returning o.*
+  returning o.* into stored;
+  return stored;
+end
 $$;
 comment on function app.store_operation(public.mes_operations) is
   'Writes plan and execution of an operation back to its row and returns the row, with its new version.';
@@ -481,7 +502,7 @@ declare
 begin
   -- who, and whether the lifecycle has such a step
   perform app.require_role(
-    caller, (select min(t.least_role) from app.transitions t where t.action = report.action_type),
+    caller, (select a.least_role from app.actions a where a.action = report.action_type),
     format('Your role may not %s operation %s', report.action_type, app.operation_label(operation))
   );
   if report.action_type = 'START' and operation.hold_kind = 'BLOCKED' then

@@ -21,6 +21,7 @@ comment on column app.idempotency_keys.workplace_name is 'Workplace that a repla
 
 create index idempotency_keys_by_age on app.idempotency_keys (created_at);
 alter table app.idempotency_keys enable row level security;
+alter table app.actions enable row level security;
 alter table app.transitions enable row level security;
 
 -- What a request says about itself for this purpose; null = it brought no key.
@@ -28,7 +29,6 @@ create type app.idempotency as (key text, method text, route text, fingerprint t
 
 create function app.idempotency(request jsonb) returns app.idempotency
 language sql immutable
-set search_path = ''
 return case when request ->> 'key' is not null then
   row(request ->> 'key', request ->> 'method', request ->> 'route', request ->> 'fingerprint')::app.idempotency
 end;
@@ -36,7 +36,6 @@ comment on function app.idempotency(jsonb) is 'The idempotency argument of a com
 
 create function app.json_with(object json, key text, value json) returns json
 language sql immutable
-set search_path = ''
 return (left(object::text, -1) || ', ' || to_json(key) || ': ' || value || '}')::json;
 comment on function app.json_with(json, text, json) is
   'The object with one more member at its end. json keeps order and bytes, jsonb would not: a replay must be the first answer, byte for byte.';

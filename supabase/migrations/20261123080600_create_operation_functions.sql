@@ -47,8 +47,7 @@ comment on function app.operation_json(public.mes_operations) is 'The operation 
 
 create function app.operation_answer(operation public.mes_operations, caller app.caller) returns json
 language sql stable
-set search_path = ''
-as $$ select app.json_with(app.operation_json(operation), 'allowed_actions', app.allowed_actions(operation, caller)) $$;
+return app.json_with(app.operation_json(operation), 'allowed_actions', app.allowed_actions(operation, caller));
 comment on function app.operation_answer(public.mes_operations, app.caller) is 'The operation as single reads and commands answer it: with allowed_actions.';
 
 create function public.get_operation(order_no text, asset_id integer, operation_no text) returns json
@@ -149,13 +148,15 @@ comment on function public.list_operations is
   'A page of the operations the caller sees, ordered by order_no, operation_no, asset_id: {"items": [...], "next": key of the last item or null, "total": number when asked}. The page begins after the given key; count is null, exact or estimated.';
 
 create function app.ensure_workplace(name text, workplace_group text) returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
-  insert into public.workplaces (name, workplace_group)
-  select ensure_workplace.name, ensure_workplace.workplace_group
-  where ensure_workplace.name is not null
-  on conflict do nothing
+begin
+  if name is not null and not exists (select from public.workplaces w where w.name = ensure_workplace.name) then
+    insert into public.workplaces (name, workplace_group) values (ensure_workplace.name, ensure_workplace.workplace_group)
+    on conflict do nothing;
+  end if;
+end
 $$;
 comment on function app.ensure_workplace(text, text) is 'Adds the workplace when the plant does not know it yet: the first service knew none.';
 
@@ -248,7 +249,6 @@ comment on function public.create_operation(jsonb, jsonb) is
 -- The status changes of the first service, and the actions they become.
 create function app.actions_to_status(operation public.mes_operations, wanted text) returns text[]
 language sql immutable
-set search_path = ''
 return case
   when wanted = (operation).status then '{}'::text[]
   when (operation).status = 'PLANNED' and wanted = 'RELEASED' then '{RELEASE}'

@@ -164,11 +164,8 @@ comment on function app.lock_reported_operation(text, text, text, integer) is
 
 create function app.report_answer(status integer, event public.operation_events, operation public.mes_operations, caller app.caller) returns json
 language sql stable
-set search_path = ''
-as $$
-  select json_build_object('status', status, 'body',
-    app.json_with(app.event_json(event), 'operation', app.operation_answer(operation, caller)))
-$$;
+return json_build_object('status', status, 'body',
+  app.json_with(app.event_json(event), 'operation', app.operation_answer(operation, caller)));
 comment on function app.report_answer(integer, public.operation_events, public.mes_operations, app.caller) is
   'The answer to a report: the event, and in it the operation after the event.';
 
