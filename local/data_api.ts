@@ -68,9 +68,8 @@ export async function createDataApi(
 
   // Tables and functions that change later (`psql`, a migration by the CLI) are seen without a restart.
   const listener = postgres(access.admin, { max: 1, onnotice: () => {} });
-  const refresh = () => {
-    data.refreshCatalog().catch((error) => console.error(`Cannot read the catalog: ${error}`));
-  };
+  // When the server is away just now, the listener connects again later, and this is tried again then.
+  const refresh = () => void data.refreshCatalog().catch(() => {});
   await listener.listen("pgrst", refresh, refresh);
 
   return {

@@ -63,6 +63,8 @@ export class DataConnection extends PostgresConnection {
   async #readCatalog(): Promise<void> {
     const reader = createPostgresConnection({ url: this.#catalogUrl, postgresOptions: { max: 1, onnotice: () => {} } });
     try {
+      // The library only prints why it cannot read; this says whether the server is there at all.
+      await reader.driver`select 1`;
       const catalog = await reader.introspect();
       // The library answers with an empty catalog when it could not read.
       if (catalog.tables.length === 0) return;

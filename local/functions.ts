@@ -7,6 +7,8 @@ import { within } from "./poll.ts";
 
 /** How long the functions may take to import. */
 const bootTimeoutMs = 30_000;
+/** The system tells that a process ended a moment after its connections broke. */
+const endNoticedMs = 200;
 /** Several files are saved at once: one reload for all of them. */
 const reloadDelayMs = 100;
 
@@ -75,6 +77,11 @@ export class FunctionHost {
   /** Where the functions listen now, if they do. */
   get currentPort(): number | undefined {
     return this.#host?.port;
+  }
+
+  /** After a request failed: waits until it is known whether the process has ended, so that the next one waits too. */
+  async noticeEnd(port: number): Promise<void> {
+    if (this.#host?.port === port) await within(endNoticedMs, this.#host.process.status);
   }
 
   /** Starts the functions; when they run already, the new ones take over and the old ones finish their requests. */

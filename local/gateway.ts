@@ -82,6 +82,7 @@ export class Gateway {
       });
     } catch (error) {
       if (request.signal.aborted) return new Response(null, { status: 499 });
+      await parts.functions.noticeEnd(port);
       console.error(`Function "${name}" did not answer: ${error}`);
       return problem(502, "WORKER_ERROR", "Function exited due to an error (please check logs)");
     }

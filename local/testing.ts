@@ -33,6 +33,7 @@ export async function withStack(
   const stack = await startStack({
     ephemeral: true,
     supabaseDir,
+    seed: false,
     onFunctionLog: (line) => functionLog.push(line),
     ...options,
   });
