@@ -11,13 +11,15 @@ create table app.idempotency_keys (
   workplace_name text collate "C",
   answer json not null,
   created_at timestamptz not null default clock_timestamp(),
-  primary key (caller, method, route, key)
+  primary key (caller, method, route, key),
+  -- straight calls bring what they like: longer than this, it would not fit the index
+  constraint idempotency_keys_short check (char_length(key) <= 255 and char_length(method) <= 16 and char_length(route) <= 255)
 );
 comment on table app.idempotency_keys is 'Answers of commands that were sent with an Idempotency-Key, kept for 48 hours.';
 comment on column app.idempotency_keys.caller is 'Id of the user, or "server" for the secret key: equal keys of others are independent.';
 comment on column app.idempotency_keys.fingerprint is 'Digest of path and body, to refuse the same key with another request.';
 comment on column app.idempotency_keys.least_role is 'Role that a replay needs.';
-comment on column app.idempotency_keys.workplace_name is 'Workplace that a replay needs to be seen; null = none.';
+comment on column app.idempotency_keys.workplace_name is 'Workplace that a replay needs to be seen; * = all of them, null = none.';
 
 create index idempotency_keys_by_age on app.idempotency_keys (created_at);
 alter table app.idempotency_keys enable row level security;
@@ -40,15 +42,21 @@ return (left(object::text, -1) || ', ' || to_json(key) || ': ' || value || '}'):
 comment on function app.json_with(json, text, json) is
   'The object with one more member at its end. json keeps order and bytes, jsonb would not: a replay must be the first answer, byte for byte.';
 
+create function app.key_owner(caller app.caller) returns text
+language sql immutable
+return case when (caller).is_server then 'server' else (caller).user_id::text end;
+comment on function app.key_owner(app.caller) is 'Whose idempotency keys the caller''s are; null for a user without a profile.';
+
 create function app.replay(caller app.caller, request app.idempotency) returns json
 language plpgsql
 set search_path = ''
 as $$
 declare
-  caller_name constant text := coalesce((caller).user_id::text, 'server');
+  caller_name constant text := app.key_owner(caller);
   stored app.idempotency_keys;
 begin
-  if (request).key is null then
+  -- whoever has no profile has no keys either: he is refused by what follows
+  if (request).key is null or caller_name is null then
     return null;
   end if;
   -- The second of two requests in flight is told so at once; the lock ends with the transaction that holds it.
@@ -82,7 +90,7 @@ begin
   end if;
   insert into app.idempotency_keys (caller, method, route, key, fingerprint, least_role, workplace_name, answer)
   values (
-    coalesce((caller).user_id::text, 'server'), (request).method, (request).route, (request).key, (request).fingerprint,
+    app.key_owner(caller), (request).method, (request).route, (request).key, (request).fingerprint,
     least_role, workplace_name, answer
   )
   on conflict on constraint idempotency_keys_pkey do update

@@ -239,7 +239,7 @@ begin
   then
     stored := (app.record_opening(stored, caller, wanted)).operation;
   end if;
-  return app.remember(caller, request, 'supervisor', stored.workplace_name,
+  return app.remember(caller, request, 'supervisor', coalesce(stored.workplace_name, '*'),
     json_build_object('status', 201, 'body', app.operation_answer(stored, caller)));
 end
 $$;
@@ -381,7 +381,7 @@ begin
   if operation.version = before.version and operation is distinct from before then
     operation := app.store_operation(operation);
   end if;
-  return app.remember(caller, request, least_role, operation.workplace_name,
+  return app.remember(caller, request, least_role, coalesce(operation.workplace_name, '*'),
     json_build_object('status', 200, 'body', app.operation_answer(operation, caller)));
 end
 $$;
