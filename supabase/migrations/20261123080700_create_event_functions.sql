@@ -165,7 +165,8 @@ comment on function app.lock_reported_operation(text, text, text, integer) is
 create function app.report_answer(status integer, event public.operation_events, operation public.mes_operations, caller app.caller) returns json
 language sql stable
 return json_build_object('status', status, 'body',
-  app.json_with(app.event_json(event), 'operation', app.operation_answer(operation, caller)));
+  app.json_with(app.event_json(event), 'operation',
+    case when (operation).id is null then 'null' else app.operation_answer(operation, caller) end));
 comment on function app.report_answer(integer, public.operation_events, public.mes_operations, app.caller) is
   'The answer to a report: the event, and in it the operation after the event.';
 
@@ -185,7 +186,9 @@ begin
   if event.report_digest is distinct from (report).digest or event.user_id is distinct from (report).user_id then
     perform app.refuse(409, 'idempotency_conflict', format('Event id "%s" belongs to another event', (report).id));
   end if;
-  select * into operation from public.mes_operations o where o.id = event.operation_id;
+  -- it may be planned elsewhere by now, where it is not the caller's to see
+  select * into operation from public.mes_operations o
+  where o.id = event.operation_id and app.sees_workplace(caller, o.workplace_name);
   return app.report_answer(200, event, operation, caller);
 end
 $$;
