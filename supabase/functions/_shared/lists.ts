@@ -31,7 +31,8 @@ export const listQuery = {
     description: "Where the page begins: taken from the `Link` header of the page before, with the same filters.",
   }),
   count: z.enum(["exact", "estimated"]).optional().openapi({
-    description: "Count all items of the filter into `X-Total-Count`: exactly, or as the database's planner estimates.",
+    description:
+      "Count all items of the filter into `X-Total-Count`: exactly, or, for those who see all workplaces, as the database's planner estimates.",
     example: "exact",
   }),
 };
