@@ -48,6 +48,7 @@ create table public.operation_events (
   constraint operation_events_changes_of_correction check ((action_type = 'CORRECT') = (changes is not null)),
   constraint operation_events_note_short check (char_length(note) <= 2000),
   constraint operation_events_user_email_short check (char_length(user_email) <= 320),
+  constraint operation_events_operation_data_is_object check (jsonb_typeof(operation_data) = 'object'),
   constraint operation_events_operation_data_small check (octet_length(operation_data::text) <= 32768),
   constraint operation_events_occurred_at_is_real check (occurred_at >= '1970-01-01Z' and occurred_at < '10000-01-01Z')
 );
