@@ -4,14 +4,14 @@
  *
  * @module
  */
-import { assertEquals } from "@std/assert/mod.js";
+import { assert, assertEquals } from "./assertions.ts";
 import type { Event, ReportedEvent } from "../events/schemas.ts";
 import type { Profile } from "../profiles/schemas.ts";
 import type { FieldError, ProblemCode } from "../_shared/problems.ts";
 import type { Operation, OperationWithActions } from "../_shared/operation.ts";
 import { contractViolations } from "./openapi_check.ts";
 
-export * from "@std/assert/mod.js";
+export * from "./assertions.ts";
 export type { Event, Operation, OperationWithActions, Profile, ReportedEvent };
 
 /** Where the stack under test is. */
@@ -266,6 +266,15 @@ export function report<Body = ReportedEvent>(
     asset_id,
     ...more,
   });
+}
+
+/** Path of the next page of a list, for the client, from its `Link` header; undefined on the last page. */
+export function nextPage(answer: Answer<unknown>): string | undefined {
+  const link = answer.headers.get("link");
+  if (link === null) return undefined;
+  const [, url] = /^<(\/functions\/v1\/[^>]+)>; rel="next"$/.exec(link) ?? [];
+  assert(url !== undefined, `Link "${link}" is not one to the next page`);
+  return url.slice("/functions/v1".length);
 }
 
 /** The answer is this problem; returns it, for what else it carries. */
