@@ -30,7 +30,8 @@ insert into app.actions (position, action, least_role) values
   (6, 'FINISH', 'operator'),
   (7, 'HOLD', 'supervisor'),
   (8, 'CANCEL', 'supervisor'),
-  (9, 'CORRECT', 'supervisor');
+  (9, 'REVERSE', 'operator'),
+  (10, 'CORRECT', 'supervisor');
 
 create table app.transitions (
   action text not null references app.actions (action),
@@ -65,6 +66,10 @@ insert into app.transitions (action, from_state, to_state) values
   ('CANCEL', 'IN_PROGRESS', 'CANCELLED'),
   ('CANCEL', 'PAUSED', 'CANCELLED'),
   ('CANCEL', 'BLOCKED', 'CANCELLED'),
+  ('REVERSE', 'IN_PROGRESS', 'IN_PROGRESS'),
+  ('REVERSE', 'PAUSED', 'PAUSED'),
+  ('REVERSE', 'BLOCKED', 'BLOCKED'),
+  ('REVERSE', 'FINISHED', 'PAUSED'),
   ('CORRECT', 'IN_PROGRESS', 'IN_PROGRESS'),
   ('CORRECT', 'PAUSED', 'PAUSED'),
   ('CORRECT', 'BLOCKED', 'BLOCKED'),
@@ -109,6 +114,12 @@ language sql immutable parallel safe
 return round(extract(epoch from to_at - from_at) / 60, 3);
 comment on function app.minutes_between(timestamptz, timestamptz) is 'Minutes from one instant to another, to a thousandth.';
 
+-- What is finished counts as delivered: taking it back is a supervisor's decision.
+create function app.least_role(action app.actions, operation public.mes_operations) returns text
+language sql immutable parallel safe
+return case when (action).action = 'REVERSE' and (operation).status = 'FINISHED' then 'supervisor' else (action).least_role end;
+comment on function app.least_role(app.actions, public.mes_operations) is 'Role that an action on this operation needs at least.';
+
 create function app.allowed_actions(operation public.mes_operations, caller app.caller) returns json
 language plpgsql stable security definer
 set search_path = ''
@@ -134,7 +145,7 @@ begin
     )
     from (
       select a.action, a.position, case
-        when rank < app.role_rank(a.least_role) then 'forbidden'
+        when rank < app.role_rank(app.least_role(a, operation)) then 'forbidden'
         when a.action = 'START' and (operation).hold_kind = 'BLOCKED' then 'operation_blocked'
         when a.action = 'START' and (operation).running_phase = 'PROCESSING' then 'already_running'
         when t.action is null then 'invalid_state_transition'
@@ -275,13 +286,13 @@ set search_path = ''
 as $$
 begin
   return (
-    select greatest(max(r.started_at), max(r.ended_at), (operation).actual_end_at)
+    select greatest(max(r.started_at), max(r.ended_at), (operation).actual_start_at, (operation).actual_end_at)
     from public.operation_runs r
     where r.operation_id = (operation).id
   );
 end
 $$;
-comment on function app.timeline_end(public.mes_operations) is 'Latest start or end of a run of the operation, or null.';
+comment on function app.timeline_end(public.mes_operations) is 'Latest start or end of the operation or of one of its runs, or null.';
 
 create function app.occurred_at(operation public.mes_operations, report app.report) returns timestamptz
 language plpgsql
@@ -289,33 +300,36 @@ set search_path = ''
 as $$
 declare
   -- now() is when the transaction began, before it waited for the row: between writers it runs backwards
-  heard_at constant timestamptz := clock_timestamp();
-  moves_status constant boolean := (report).action_type in ('START', 'STOP', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL');
+  -- to the millisecond, as clients read it: what they send back as a filter or a condition means the same instant
+  heard_at constant timestamptz := date_trunc('milliseconds', clock_timestamp());
+  happened_at constant timestamptz := date_trunc('milliseconds', (report).occurred_at);
   earliest timestamptz;
 begin
-  if moves_status then
+  if (report).action_type in ('START', 'STOP', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL')
+    or (report).action_type = 'REVERSE' and (operation).status = 'FINISHED'
+  then
     earliest := app.timeline_end(operation);
   end if;
-  if (report).occurred_at is null then
+  if happened_at is null then
     return greatest(heard_at, earliest);
-  elsif (report).occurred_at > heard_at + interval '60 seconds' then
-    perform app.refuse_field('/occurred_at', 'in_future', format('"%s" is later than the server''s clock, %s', app.iso((report).occurred_at), app.iso(heard_at)));
-  elsif (report).occurred_at < earliest then
+  elsif happened_at > heard_at + interval '60 seconds' then
+    perform app.refuse_field('/occurred_at', 'in_future', format('"%s" is later than the server''s clock, %s', app.iso(happened_at), app.iso(heard_at)));
+  elsif happened_at < earliest then
     perform app.refuse(
       409, 'out_of_order',
       format('Cannot %s operation %s at %s: its last event occurred at %s',
-        (report).action_type, app.operation_label(operation), app.iso((report).occurred_at), app.iso(earliest)),
+        (report).action_type, app.operation_label(operation), app.iso(happened_at), app.iso(earliest)),
       jsonb_build_object('last_occurred_at', app.iso(earliest))
     );
-  elsif (report).action_type = 'REPORT_QUANTITY' and (report).occurred_at < (operation).actual_start_at then
+  elsif (report).action_type in ('REPORT_QUANTITY', 'REVERSE') and happened_at < (operation).actual_start_at then
     perform app.refuse(
       409, 'out_of_order',
       format('Cannot report quantities of operation %s at %s: it started at %s',
-        app.operation_label(operation), app.iso((report).occurred_at), app.iso((operation).actual_start_at)),
+        app.operation_label(operation), app.iso(happened_at), app.iso((operation).actual_start_at)),
       jsonb_build_object('last_occurred_at', app.iso((operation).actual_start_at))
     );
   end if;
-  return (report).occurred_at;
+  return happened_at;
 end
 $$;
 comment on function app.occurred_at(public.mes_operations, app.report) is
@@ -410,16 +424,21 @@ set search_path = ''
 as $$
 declare
   before constant public.mes_operations := operation;
+  first_run public.operation_runs;
   last_run public.operation_runs;
 begin
   changes := '{}';
+  report.actual_start_at := date_trunc('milliseconds', report.actual_start_at);
+  report.actual_end_at := date_trunc('milliseconds', report.actual_end_at);
 
   if report.actual_start_at is distinct from before.actual_start_at and report.actual_start_at is not null then
     if report.actual_start_at > clock_timestamp() + interval '60 seconds' then
       perform app.refuse_field('/actual_start_at', 'in_future', format('"%s" is later than the server''s clock', app.iso(report.actual_start_at)));
     end if;
+    -- the first run began with the operation, unless the operation arrived with work done before its first run here
+    select * into first_run from public.operation_runs r where r.operation_id = operation.id and r.run_no = 1;
     if report.actual_start_at > coalesce(report.actual_end_at, before.actual_end_at)
-      or exists (select from public.operation_runs r where r.operation_id = operation.id and r.run_no = 1 and r.ended_at < report.actual_start_at)
+      or report.actual_start_at > (case when first_run.started_at = before.actual_start_at then first_run.ended_at else first_run.started_at end)
       or exists (
         select from public.operation_events e
         where e.operation_id = operation.id and e.action_type = 'REPORT_QUANTITY' and e.occurred_at < report.actual_start_at
@@ -430,7 +449,8 @@ begin
         format('Cannot move the start of operation %s to %s: work was reported before that', app.operation_label(operation), app.iso(report.actual_start_at))
       );
     end if;
-    update public.operation_runs r set started_at = report.actual_start_at where r.operation_id = operation.id and r.run_no = 1;
+    update public.operation_runs r set started_at = report.actual_start_at
+    where r.operation_id = operation.id and r.run_no = 1 and r.started_at = before.actual_start_at;
     if operation.running_since = before.actual_start_at then
       operation.running_since := report.actual_start_at;
     end if;
@@ -484,6 +504,45 @@ $$;
 comment on function app.correct_times(public.mes_operations, app.report) is
   'Applies the times and minutes of a CORRECT to the operation and its runs. Raises 409 out_of_order when work would lie outside of them.';
 
+-- A REVERSE takes back at most what is left of the event that it names; without quantities, all of that.
+create function app.reversal(operation public.mes_operations, inout report app.report)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  reversed public.operation_events;
+  good_left integer;
+  scrap_left integer;
+begin
+  select * into reversed from public.operation_events e
+  where e.id = report.reverses_event_id and e.operation_id = (operation).id and e.action_type in ('REPORT_QUANTITY', 'COMPLETE');
+  if not found then
+    perform app.refuse_field('/reverses_event_id', 'not_reversible', format('"%s" is not a REPORT_QUANTITY or COMPLETE of operation %s',
+      report.reverses_event_id, app.operation_label(operation)));
+  end if;
+  select reversed.qty_good - coalesce(sum(e.qty_good), 0), reversed.qty_scrap - coalesce(sum(e.qty_scrap), 0) into good_left, scrap_left
+  from public.operation_events e
+  where e.reverses_event_id = reversed.id;
+
+  if report.qty_good is null and report.qty_scrap is null then
+    report.qty_good := good_left;
+    report.qty_scrap := scrap_left;
+  end if;
+  report.qty_good := coalesce(report.qty_good, 0);
+  report.qty_scrap := coalesce(report.qty_scrap, 0);
+  if report.qty_good > good_left or report.qty_scrap > scrap_left or report.qty_good + report.qty_scrap = 0 then
+    perform app.refuse(
+      422, 'invalid_quantity',
+      format('Cannot take back %s good and %s scrapped pieces of event "%s": %s good and %s scrapped are left of it',
+        report.qty_good, report.qty_scrap, reversed.id, good_left, scrap_left),
+      jsonb_build_object('limit', jsonb_build_object('qty_good', good_left, 'qty_scrap', scrap_left))
+    );
+  end if;
+end
+$$;
+comment on function app.reversal(public.mes_operations, app.report) is
+  'The REVERSE with its quantities filled in. Raises 422 validation_failed when the event is not one to reverse, 422 invalid_quantity when less is left of it.';
+
 -- The one way in which an operation's execution changes. The caller of this function holds the operation's row lock
 -- and has checked that the person sees it.
 create function app.record_event(inout operation public.mes_operations, caller app.caller, report app.report, out event public.operation_events)
@@ -496,13 +555,14 @@ declare
   run public.operation_runs;
   closes_run boolean;
   opens_run boolean;
+  direction constant integer := case report.action_type when 'REVERSE' then -1 else 1 end;
   reason_kind text;
   corrected record;
   changes jsonb;
 begin
   -- who, and whether the lifecycle has such a step
   perform app.require_role(
-    caller, (select a.least_role from app.actions a where a.action = report.action_type),
+    caller, (select app.least_role(a, operation) from app.actions a where a.action = report.action_type),
     format('Your role may not %s operation %s', report.action_type, app.operation_label(operation))
   );
   if report.action_type = 'START' and operation.hold_kind = 'BLOCKED' then
@@ -556,10 +616,13 @@ begin
     end if;
     report.qty_good := coalesce(report.qty_good, greatest(operation.qty_desired - operation.qty_good, 0));
   end if;
+  if report.action_type = 'REVERSE' then
+    report := app.reversal(operation, report);
+  end if;
   if report.qty_good <> 0 or report.qty_scrap <> 0 then
-    operation.qty_scrap := app.added_quantity(operation.qty_scrap, coalesce(report.qty_scrap, 0));
+    operation.qty_scrap := app.added_quantity(operation.qty_scrap, direction * coalesce(report.qty_scrap, 0));
     operation.qty_processed := app.added_quantity(
-      operation.qty_processed, app.added_quantity(coalesce(report.qty_good, 0), coalesce(report.qty_scrap, 0)));
+      operation.qty_processed, direction * app.added_quantity(coalesce(report.qty_good, 0), coalesce(report.qty_scrap, 0)));
     perform app.require_quantities(operation);
   end if;
 
@@ -584,6 +647,9 @@ begin
   end if;
   if operation.status in ('FINISHED', 'CANCELLED') and operation.status <> before.status and operation.actual_start_at is not null then
     operation.actual_end_at := report.occurred_at;
+  elsif before.status = 'FINISHED' and operation.status <> 'FINISHED' then
+    operation.actual_end_at := null;
+    operation.t_actual_lead_min := null;
   end if;
 
   -- why
@@ -624,14 +690,14 @@ as $$
 declare
   report app.report;
   changes jsonb;
-  opened_at constant timestamptz := clock_timestamp();
+  opened_at constant timestamptz := date_trunc('milliseconds', clock_timestamp());
 begin
   operation.status := opened.status;
   operation.hold_kind := case when opened.status = 'ON_HOLD' then 'PAUSED' end;
   operation.qty_processed := opened.qty_processed;
   operation.qty_scrap := opened.qty_scrap;
-  operation.actual_start_at := coalesce(opened.actual_start_at, case when opened.status in ('IN_PROGRESS', 'ON_HOLD') then opened_at end);
-  operation.actual_end_at := opened.actual_end_at;
+  operation.actual_start_at := coalesce(date_trunc('milliseconds', opened.actual_start_at), case when opened.status in ('IN_PROGRESS', 'ON_HOLD') then opened_at end);
+  operation.actual_end_at := date_trunc('milliseconds', opened.actual_end_at);
   operation.unlogged_setup_min := coalesce(opened.t_actual_setup_min, 0);
   operation.unlogged_processing_min := coalesce(opened.t_actual_processing_min, 0);
   operation.t_actual_lead_min := opened.t_actual_lead_min;
