@@ -1,11 +1,12 @@
 import { getAuthSchemaSql } from "@supabase/lite";
 import postgres from "postgres";
+import { driverTypes } from "./driver_types.ts";
 import { inProject } from "./paths.ts";
 import { type DatabaseAccess, embeddedRoles } from "./database_access.ts";
 
 /** A short-lived connection for the work at start. */
 export function connect(url: string): postgres.Sql {
-  return postgres(url, { max: 1, onnotice: () => {}, connect_timeout: 5 });
+  return postgres(url, { max: 1, onnotice: () => {}, connect_timeout: 5, ...driverTypes });
 }
 
 /**

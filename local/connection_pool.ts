@@ -8,21 +8,13 @@ import {
   PostgresQueryCompiler,
 } from "kysely";
 import type postgres from "postgres";
+import { driverTypes } from "./driver_types.ts";
 import { within } from "./poll.ts";
 
 /** Nobody waits longer than this for a connection; PostgREST's own limit is 10 s. */
 const acquireTimeoutMs = 5000;
 /** Statements that each connection keeps prepared; rarer shapes beyond that are sent plain. */
 const preparedStatements = 500;
-
-/** As PostgREST and PostgreSQL's ISO format: `2026-01-01T00:00:00+00:00`. */
-function isoTimestamp(text: string): string {
-  return text.replace(" ", "T").replace(/([+-]\d\d)$/, "$1:00");
-}
-
-function jsonText(value: unknown): string {
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
 
 /** No connection could be had in time. */
 export class PoolTimeout extends Error {
@@ -56,13 +48,7 @@ export class Slot implements DatabaseConnection {
           this.#alive = false;
         },
         connection: { application_name: "local-stack" },
-        types: {
-          // The library hands JSON over as text already; the driver's own serializer would make a JSON string of it.
-          json: { to: 114, from: [114], serialize: jsonText, parse: JSON.parse },
-          jsonb: { to: 3802, from: [3802], serialize: jsonText, parse: JSON.parse },
-          timestamp: { to: 1114, from: [1114], serialize: String, parse: isoTimestamp },
-          timestamptz: { to: 1184, from: [1184], serialize: String, parse: isoTimestamp },
-        },
+        ...driverTypes,
       },
     });
     this.#driver = connection.driver;

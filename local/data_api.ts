@@ -70,7 +70,11 @@ export async function createDataApi(
   const listener = postgres(access.admin, { max: 1, onnotice: () => {} });
   // When the server is away just now, the listener connects again later, and this is tried again then.
   const refresh = () => void data.refreshCatalog().catch(() => {});
-  await listener.listen("pgrst", refresh, refresh);
+  let isFirst = true;
+  await listener.listen("pgrst", refresh, () => {
+    if (!isFirst) refresh();
+    isFirst = false;
+  });
 
   return {
     async fetch(request) {
@@ -78,7 +82,8 @@ export async function createDataApi(
       return await (isAuth ? authApp : restApp).fetch(request, { peerAddress: null });
     },
     async close() {
-      await Promise.all([listener.end({ timeout: 0 }), data.close(), users.close()]);
+      await listener.end({ timeout: 0 });
+      await Promise.all([data.close(), users.close()]);
     },
   };
 }

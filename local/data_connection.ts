@@ -1,6 +1,7 @@
 import { createPostgresConnection, PostgresConnection } from "@supabase/lite/postgres";
 import { Kysely } from "kysely";
 import { ConnectionPool, dialectOf, type Slot } from "./connection_pool.ts";
+import { driverTypes } from "./driver_types.ts";
 import { databaseErrorAnswer } from "./postgrest_errors.ts";
 
 type Context = Parameters<PostgresConnection["withContext"]>;
@@ -61,7 +62,10 @@ export class DataConnection extends PostgresConnection {
   }
 
   async #readCatalog(): Promise<void> {
-    const reader = createPostgresConnection({ url: this.#catalogUrl, postgresOptions: { max: 1, onnotice: () => {} } });
+    const reader = createPostgresConnection({
+      url: this.#catalogUrl,
+      postgresOptions: { max: 1, onnotice: () => {}, ...driverTypes },
+    });
     try {
       // The library only prints why it cannot read; this says whether the server is there at all.
       await reader.driver`select 1`;
@@ -99,6 +103,7 @@ export class DataConnection extends PostgresConnection {
   }
 
   override async close(): Promise<void> {
+    await this.#refreshing?.catch(() => {});
     await Promise.all([this.#pool.close(), super.close()]);
   }
 }

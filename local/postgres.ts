@@ -188,7 +188,9 @@ export class EmbeddedPostgres {
     const process = this.#process;
     if (!process) return;
     this.#process = undefined;
-    for (const signal of ["SIGINT", "SIGQUIT", "SIGKILL"] as const) {
+    // Fast shutdown, immediate shutdown, the end; Windows has only the last.
+    const signals = Deno.build.os === "windows" ? ["SIGKILL"] as const : ["SIGINT", "SIGQUIT", "SIGKILL"] as const;
+    for (const signal of signals) {
       try {
         process.kill(signal);
       } catch {

@@ -1,6 +1,7 @@
 /**
  * `deno task test`: the whole test suite against a fresh stack of its own, or, with SUPABASE_URL and the keys set,
- * against that one. (Not named test.ts: `deno test` would take it for a test.) Further arguments go to `deno test`. The last line says how many tests passed and failed.
+ * against that one. Further arguments go to `deno test`. The last line says how many tests and steps passed and failed.
+ * (Not named test.ts: `deno test` would take it for a test and run itself.)
  */
 import { join } from "@std/path/mod.js";
 import { readJunitReport, type TestCounts } from "./junit.ts";

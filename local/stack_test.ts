@@ -48,6 +48,8 @@ begin
   );
 end
 $$;
+create table public.lists (id integer primary key, names text[], numbers integer[], document jsonb);
+alter table public.lists enable row level security;
 create function public.fail(p_state text) returns json
 language plpgsql
 as $$
@@ -214,6 +216,21 @@ Deno.test("stack", async (t) => {
       assertEquals(text, "[]");
     });
 
+    await t.step("Data API: arrays and JSON come back as they were sent", async () => {
+      const row = {
+        id: 1,
+        names: ["a,b", 'with "quotes"', "back\\slash", "{}", "", "NULL"],
+        numbers: [1, -2],
+        document: { text: "x", list: [1, "2", null] },
+      };
+      const { status, text } = await call(`${stack.url}/rest/v1/lists`, { headers: secret, body: row });
+      assertEquals(status, 201, text);
+      const stored = await call(`${stack.url}/rest/v1/lists?names=cs.${encodeURIComponent('{"a,b"}')}`, {
+        headers: secret,
+      });
+      assertEquals(JSON.parse(stored.text), [row]);
+    });
+
     const key = { apikey: stack.keys.publishableKey };
     const badCredentials: [name: string, headers: Record<string, string>][] = [
       ["no key", {}],
@@ -357,6 +374,7 @@ Deno.test("stack", async (t) => {
 Deno.test("stack: the database stopped under load is answered 503, and served again within 5 s of its return", async () => {
   await withStack({ ...project, "config.toml": 'project_id = "test"\n' }, async (stack) => {
     const seen = new Map<number, number>();
+    const ever = new Set<number>();
     let slowest = 0;
     let isOver = false;
     const count = async (name: string) => {
@@ -366,6 +384,7 @@ Deno.test("stack: the database stopped under load is answered 503, and served ag
         body: { p_name: name, p_by: 1 },
       });
       seen.set(status, (seen.get(status) ?? 0) + 1);
+      ever.add(status);
       slowest = Math.max(slowest, performance.now() - started);
       return status;
     };
@@ -384,12 +403,20 @@ Deno.test("stack: the database stopped under load is answered 503, and served ag
       seen.clear();
       assert(await answered(200, 50), `no normal service within 5 s: ${JSON.stringify([...seen])}`);
     }
+    seen.clear();
+    const sql = (await import("./bootstrap.ts")).connect(stack.databaseUrl.replace("postgres:", "supabase_admin:"));
+    for (let kill = 0; kill < 20; kill++) {
+      await sql`select pg_terminate_backend(pid) from pg_stat_activity where usename = 'authenticator' limit 5`;
+    }
+    await sql.end();
+    seen.clear();
+    assert(await answered(200, 50), `no normal service after connections were cut: ${JSON.stringify([...seen])}`);
     isOver = true;
     await load;
     // Every connection of the pool works again, more callers than it has connections.
     const last = await Promise.all(Array.from({ length: 64 }, (_, index) => count(`last-${index}`)));
     assertEquals(last.filter((status) => status !== 200), []);
-    assertEquals([...seen.keys()].filter((status) => status !== 200 && status !== 503), []);
+    assertEquals([...ever].sort(), [200, 503]);
     assert(slowest < 10_000, `a request took ${slowest} ms`);
   });
 });
