@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createRoute, OpenAPIHono, type RouteConfig, type RouteHandler } from "@hono/zod-openapi";
+import { createRoute, OpenAPIHono, type RouteConfig, type RouteHandler, z } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
@@ -14,6 +14,7 @@ import { routePath } from "hono/route";
 import { parseAccept } from "hono/utils/accept";
 import { authenticate, type Authenticated } from "./auth.ts";
 import { escapePointer, strictJson } from "./body.ts";
+import { problems } from "./contract.ts";
 import { databaseOfServer } from "./database.ts";
 import { type FieldError, Problem, problemResponse } from "./problems.ts";
 
@@ -66,21 +67,10 @@ export function createApp(resource: string): OpenAPIHono<Env> {
   }));
   app.use(strictJson);
 
-  app.get(`/${resource}`, (c) =>
-    c.json({
-      name: `MES Operations API: ${resource}`,
-      versions: ["v1"],
-      links: {
-        v1: `/functions/v1/${resource}/v1`,
-        health: `/functions/v1/${resource}/health`,
-        docs: "/functions/v1/docs",
-        openapi: "/functions/v1/docs/openapi.json",
-      },
-    }, 200));
-  app.get(`/${resource}/health`, async (c) => {
-    await databaseOfServer()("health", {});
-    return c.json({ status: "ok", database: "up" }, 200);
-  });
+  const about = describe(resource);
+  app.openapi(about.route, about.handler);
+  const health = checkHealth(resource);
+  app.openapi(health.route, health.handler);
 
   app.notFound((c) => problemResponse(c, new Problem("unknown_route", `There is no ${c.req.path}`)));
   app.onError((error, c) => {
@@ -105,6 +95,65 @@ export function endpoint<Path extends string, Config extends Omit<RouteConfig, "
 ) {
   return { route: createRoute<Path, Config>(config), handler };
 }
+
+const pascalCase = (resource: string) => resource.replace(/(^|-)(.)/g, (_, _dash, letter) => letter.toUpperCase());
+
+const About = z.object({
+  name: z.string().openapi({ description: "What this function is.", example: "MES Operations API: operations" }),
+  versions: z.array(z.string()).openapi({ description: "Versions that it serves.", example: ["v1"] }),
+  links: z.record(z.string(), z.string()).openapi({
+    description: "Paths of what it offers, relative to the API's origin.",
+    example: { v1: "/functions/v1/operations/v1", docs: "/functions/v1/docs" },
+  }),
+}).openapi("About", { description: "What a function is and where its parts are." });
+
+const describe = (resource: string) =>
+  endpoint({
+    method: "get",
+    path: `/${resource}`,
+    operationId: `about${pascalCase(resource)}`,
+    tags: ["Service"],
+    summary: `About the function ${resource}`,
+    description: "Name, versions and links. Needs no credential.",
+    security: [],
+    responses: {
+      200: { description: "What it is.", content: { "application/json": { schema: About } } },
+      ...problems([], { credential: false }),
+    },
+  }, (c) =>
+    c.json({
+      name: `MES Operations API: ${resource}`,
+      versions: ["v1"],
+      links: {
+        v1: `/functions/v1/${resource}/v1`,
+        health: `/functions/v1/${resource}/health`,
+        docs: "/functions/v1/docs",
+        openapi: "/functions/v1/docs/openapi.json",
+      },
+    }, 200));
+
+const Health = z.object({
+  status: z.literal("ok").openapi({ description: "The function works.", example: "ok" }),
+  database: z.literal("up").openapi({ description: "The database answers.", example: "up" }),
+}).openapi("Health", { description: "The function works, and so does what it needs." });
+
+const checkHealth = (resource: string) =>
+  endpoint({
+    method: "get",
+    path: `/${resource}/health`,
+    operationId: `check${pascalCase(resource)}Health`,
+    tags: ["Service"],
+    summary: `Check the function ${resource}`,
+    description: "Asks the database. Needs no credential; 503 while the database does not answer.",
+    security: [],
+    responses: {
+      200: { description: "It works.", content: { "application/json": { schema: Health } } },
+      ...problems(["unavailable"], { credential: false }),
+    },
+  }, async (c) => {
+    await databaseOfServer()("health", {});
+    return c.json({ status: "ok" as const, database: "up" as const }, 200);
+  });
 
 /** One line per request; never a token, a key or a body. */
 const logged: MiddlewareHandler<Env> = async (c, next) => {

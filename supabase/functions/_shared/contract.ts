@@ -6,6 +6,21 @@
 import { z } from "@hono/zod-openapi";
 import { type ProblemCode, problemTable } from "./problems.ts";
 
+const ProblemCodeSchema = z.enum(Object.keys(problemTable) as [ProblemCode, ...ProblemCode[]]).openapi("ProblemCode", {
+  description: "Machine code of a problem; docs/errors.md explains each.",
+  example: "not_found",
+});
+
+const FieldErrorSchema = z.object({
+  in: z.enum(["body", "query", "path", "header"]).optional().openapi({
+    description: "Part of the request.",
+    example: "body",
+  }),
+  pointer: z.string().openapi({ description: "JSON Pointer to the value.", example: "/qty_desired" }),
+  message: z.string().openapi({ description: "What is wrong with it.", example: "must not be negative" }),
+  code: z.string().openapi({ description: "Machine code of the rule.", example: "too_small" }),
+}).openapi("FieldError", { description: "One wrong value of a request." });
+
 /** A problem (RFC 9457) in the contract. */
 export const ProblemSchema = z.looseObject({
   type: z.string().openapi({
@@ -25,26 +40,15 @@ export const ProblemSchema = z.looseObject({
     description: "Request id, as in X-Request-Id and in the log.",
     example: "0b7e1c9a-2f64-4f0e-9a53-6a8f0a4a3f11",
   }),
-  code: z.string().openapi({ description: "Machine code.", example: "not_found" }),
-  errors: z.array(z.object({
-    in: z.enum(["body", "query", "path", "header"]).optional().openapi({
-      description: "Part of the request.",
-      example: "body",
-    }),
-    pointer: z.string().openapi({ description: "JSON Pointer to the value.", example: "/qty_desired" }),
-    message: z.string().openapi({ description: "What is wrong with it.", example: "must not be negative" }),
-    code: z.string().openapi({ description: "Machine code of the rule.", example: "too_small" }),
-  })).optional().openapi({ description: "Each wrong value, for validation_failed." }),
+  code: ProblemCodeSchema,
+  errors: z.array(FieldErrorSchema).optional().openapi({ description: "Each wrong value, for validation_failed." }),
 }).openapi("Problem", { description: "What went wrong (RFC 9457). Further members depend on the code." });
 
+/** Codes that any endpoint can answer. */
+const always: ProblemCode[] = ["not_acceptable", "internal_error"];
+
 /** Codes that any endpoint with a credential can answer. */
-const always: ProblemCode[] = [
-  "unauthenticated",
-  "not_acceptable",
-  "validation_failed",
-  "internal_error",
-  "unavailable",
-];
+const withCredential: ProblemCode[] = ["unauthenticated", "validation_failed", "unavailable"];
 
 /** Codes that any endpoint with a body can answer. */
 const withBody: ProblemCode[] = [
@@ -60,6 +64,8 @@ const withKey: ProblemCode[] = ["idempotency_conflict", "idempotency_key_reused"
 
 /** Which groups of codes apply beside the endpoint's own. */
 interface Groups {
+  /** True unless everybody may call it. */
+  credential?: boolean;
   body?: boolean;
   idempotent?: boolean;
 }
@@ -71,14 +77,27 @@ interface Groups {
  */
 export function problems(
   codes: ProblemCode[],
-  { body = false, idempotent = false }: Groups = {},
+  { credential = true, body = false, idempotent = false }: Groups = {},
 ): Record<never, never> {
-  const all = [...new Set([...always, ...(body ? withBody : []), ...(idempotent ? withKey : []), ...codes])];
+  const all = [
+    ...new Set([
+      ...always,
+      ...(credential ? withCredential : []),
+      ...(body ? withBody : []),
+      ...(idempotent ? withKey : []),
+      ...codes,
+    ]),
+  ];
   const byStatus = Map.groupBy(all, (code) => problemTable[code].status);
   return Object.fromEntries(
     [...byStatus].sort(([a], [b]) => a - b).map(([status, codes]) => [status, {
       description: codes.map((code) => `\`${code}\`: ${problemTable[code].title}`).join("; "),
-      content: { "application/problem+json": { schema: ProblemSchema } },
+      content: {
+        "application/problem+json": {
+          schema: ProblemSchema,
+          examples: Object.fromEntries(codes.map((code) => [code, { $ref: `#/components/examples/${code}` }])),
+        },
+      },
     }]),
   );
 }

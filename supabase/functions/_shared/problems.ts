@@ -15,6 +15,8 @@ interface ProblemKind {
   title: string;
   /** For docs/errors.md: when it occurs, what the problem carries, what the client should do. */
   explanation: string;
+  /** What one occurrence says: `detail`, and further members that the code has. */
+  example: { detail: string; [member: string]: unknown };
 }
 
 /** Machine code -> status, title, explanation. */
@@ -24,162 +26,247 @@ export const problemTable = {
     title: "The body is not JSON",
     explanation:
       "The body could not be parsed: a syntax error, bytes that are not UTF-8, or two members of one name. Send one JSON value in UTF-8.",
+    example: { detail: "The body is not JSON: Unexpected end of JSON input" },
   },
   malformed_request: {
     status: 400,
     title: "The request cannot be understood",
     explanation:
       "A header or the form of the body is wrong: an Idempotency-Key or If-Match that is not one, or JSON nested more than 32 levels deep. `detail` says which.",
+    example: { detail: `If-Match "abc" is not a list of ETags such as "3"` },
   },
   integrity_error: {
     status: 400,
     title: "A rule of the database forbids this",
     explanation:
       "The values refer to something that does not exist (an unknown user, say) or break a constraint. Nothing was changed.",
+    example: { detail: "A value refers to something that does not exist, or breaks a rule of the database" },
   },
   unauthenticated: {
     status: 401,
     title: "Who are you?",
     explanation:
       "There is no credential, or it is not valid: expired, of another project, or not a user's access token. Send `Authorization: Bearer <access token>` of a signed-in user, or `apikey: sb_secret_...` from a server. Refresh the session and try again.",
+    example: {
+      detail: "Send the access token of a signed-in user as Authorization: Bearer, or the secret key as apikey",
+    },
   },
   forbidden: {
     status: 403,
     title: "Your role may not do this",
     explanation:
       "You can see the resource, but your role or your workplaces do not allow this. `required_role` or `changeable_fields` may say what would.",
+    example: { detail: "Your role may not CANCEL operation 403860-001/1/0010", required_role: "supervisor" },
   },
   not_found: {
     status: 404,
     title: "There is no such resource",
     explanation: "It does not exist, or you may not see it: the answer is the same for both.",
+    example: { detail: "There is no such resource, or it is not yours to see" },
   },
   unknown_route: {
     status: 404,
     title: "There is no such URL",
     explanation: "The path is not one of the API's. The OpenAPI document lists them all.",
+    example: { detail: "There is no /operations/v1/403860-001" },
   },
   method_not_allowed: {
     status: 405,
     title: "This URL has no such method",
     explanation: "The `Allow` header lists the methods of this URL.",
+    example: { detail: "PUT is not a method of /operations/v1" },
   },
   not_acceptable: {
     status: 406,
     title: "The API speaks JSON only",
     explanation: "The `Accept` header rules application/json out. Leave it away or include application/json.",
+    example: { detail: `The API answers application/json, which "text/csv" does not accept` },
   },
   already_running: {
     status: 409,
     title: "The operation is running already",
     explanation:
       "Somebody has started it before: `running_since`, `phase`, `user_id` and `user_email` say when and who. There is nothing to do.",
+    example: {
+      detail: "Cannot START operation 403860-001/1/0010: it has been running since 2026-11-23T08:15:00.000Z",
+      running_since: "2026-11-23T08:15:00.000Z",
+      phase: "PROCESSING",
+      user_id: "5d1f8a2e-7c44-4f0b-8b1e-2f9d3a6c7e01",
+      user_email: "operator@example.com",
+    },
   },
   operation_blocked: {
     status: 409,
     title: "The operation is blocked",
     explanation: "A supervisor holds it (`hold_reason_code`). It can be started after he has released it.",
+    example: {
+      detail:
+        'Cannot START operation 403860-001/1/0010: it is blocked with reason "QUALITY" until a supervisor releases it',
+      current_status: "ON_HOLD",
+      hold_reason_code: "QUALITY",
+      allowed_actions: [{ action: "START", allowed: false, blocked_by: "operation_blocked" }],
+    },
   },
   workplace_busy: {
     status: 409,
     title: "The workplace has no room",
     explanation:
       "As many operations run there as it has capacity for: `capacity` and `running_operations` name them. Stop or finish one first.",
+    example: {
+      detail:
+        'Cannot start operation 403860-001/1/0010: workplace "TruLaser 5060 (L76)" runs 1 of at most 1 operations',
+      capacity: 1,
+      running_operations: [
+        { order_no: "403861-001", asset_id: 1, operation_no: "0010", running_since: "2026-11-23T07:30:00.000Z" },
+      ],
+    },
   },
   ambiguous_operation: {
     status: 409,
     title: "Several operations are meant",
     explanation:
       "The order has this operation on several assets at this workplace: send the report again with one of `asset_ids` as asset_id.",
+    example: {
+      detail: 'Operation 403860-001/0010 exists on 2 assets at workplace "TruLaser 5060 (L76)": send asset_id',
+      asset_ids: [1, 2],
+    },
   },
   out_of_order: {
     status: 409,
     title: "It cannot have happened then",
     explanation:
       "The time lies before something that was reported already (`last_occurred_at`). Correct the time, or report the events in the order in which they happened.",
+    example: {
+      detail:
+        "Cannot STOP operation 403860-001/1/0010 at 2026-11-23T08:00:00.000Z: its last event occurred at 2026-11-23T08:15:00.000Z",
+      last_occurred_at: "2026-11-23T08:15:00.000Z",
+    },
   },
   duplicate_operation: {
     status: 409,
     title: "The operation exists already",
     explanation: "An operation with this order_no, asset_id and operation_no exists. Change it with PATCH.",
+    example: { detail: "Operation 403860-001/1/0010 exists already" },
   },
   duplicate_profile: {
     status: 409,
     title: "The profile exists already",
     explanation: "This user has a profile: sign-up makes one. Change it with PATCH.",
+    example: { detail: 'Profile "5d1f8a2e-7c44-4f0b-8b1e-2f9d3a6c7e01" exists already' },
   },
   idempotency_conflict: {
     status: 409,
     title: "The key or id is taken",
     explanation:
       "A request with this Idempotency-Key is still being processed (try again shortly), or an event with this id but another content exists (use a new id).",
+    example: {
+      detail:
+        'A request with Idempotency-Key "0b7e1c9a-2f64-4f0e-9a53-6a8f0a4a3f11" is still being processed: try again',
+    },
   },
   in_use: {
     status: 409,
     title: "It is in use",
     explanation: "Other resources refer to it. Deactivate it instead of deleting it.",
+    example: { detail: 'Workplace "TruLaser 5060 (L76)" has operations' },
   },
   stale_version: {
     status: 412,
     title: "It has changed meanwhile",
     explanation:
       "The version in If-Match is not the current one (`current_version`). Read the resource again, decide again, send again.",
+    example: { detail: "The resource has changed: its version is 4 now", current_version: 4 },
   },
   body_too_large: {
     status: 413,
     title: "The body is too large",
     explanation: "Bodies are limited to 1 MiB (`limit`, in bytes). Send less at once.",
+    example: { detail: "The body is larger than 1048576 bytes", limit: 1_048_576 },
   },
   unsupported_media_type: {
     status: 415,
     title: "The body must be JSON",
     explanation: "Send `Content-Type: application/json`.",
+    example: { detail: "Send the body with Content-Type: application/json" },
   },
   validation_failed: {
     status: 422,
     title: "Some values are not valid",
     explanation:
       "`errors` names each value by a JSON Pointer (and by `in`: body, query, path or header), with a message and a code. Nothing was changed.",
+    example: {
+      detail: "Not valid in the body: /qty_desired",
+      errors: [{
+        in: "body",
+        pointer: "/qty_desired",
+        message: "Too small: expected number to be >=0",
+        code: "too_small",
+      }],
+    },
   },
   invalid_quantity: {
     status: 422,
     title: "These quantities cannot be",
     explanation:
       "Scrap is more than processed, or good pieces are more than desired within the tolerance (`limit`). Check the count, or correct the plan first.",
+    example: {
+      detail: "Operation 403860-001/1/0010 cannot have 60 good pieces: 50 are desired, with 0 % tolerance",
+      qty_desired: 50,
+      qty_good: 60,
+      limit: 50,
+    },
   },
   invalid_state_transition: {
     status: 422,
     title: "The lifecycle has no such step",
     explanation:
       "`current_status` is the status now, `allowed_actions` what you may do instead. Read the operation again: somebody else may have moved it.",
+    example: {
+      detail: 'Cannot START operation 403860-001/1/0010: status is "FINISHED"',
+      current_status: "FINISHED",
+      allowed_actions: [
+        { action: "START", allowed: false, blocked_by: "invalid_state_transition" },
+        { action: "REVERSE", allowed: true, blocked_by: null },
+      ],
+    },
   },
   reason_required: {
     status: 422,
     title: "Say why",
     explanation: "This step needs a reason_code of the given `kind`.",
+    example: {
+      detail: "Cannot FINISH operation 403860-001/1/0010: a reason code of kind SHORTFALL is required",
+      kind: "SHORTFALL",
+    },
   },
   idempotency_key_reused: {
     status: 422,
     title: "The key belongs to another request",
     explanation:
       "This Idempotency-Key was used with another path or body. Make a new key for each new request; repeat a key only with the same request.",
+    example: {
+      detail: 'Idempotency-Key "0b7e1c9a-2f64-4f0e-9a53-6a8f0a4a3f11" was used with another request',
+    },
   },
   rate_limited: {
     status: 429,
     title: "Too many requests",
     explanation: "Wait for as many seconds as `Retry-After` says.",
+    example: { detail: "More than 100 requests in 10 seconds" },
   },
   internal_error: {
     status: 500,
     title: "Something went wrong on our side",
     explanation:
       "The log has the rest under the request id in `instance`. Whether the change was made is not known: repeat it with the same Idempotency-Key.",
+    example: { detail: "The request could not be carried out" },
   },
   unavailable: {
     status: 503,
     title: "The database cannot answer now",
     explanation:
       "It is away, overloaded or was waiting for a lock. Safe to repeat with the same Idempotency-Key after `Retry-After` seconds.",
+    example: { detail: "The database cannot answer now: try again with the same Idempotency-Key" },
   },
 } as const satisfies Record<string, ProblemKind>;
 
@@ -223,20 +310,33 @@ const headersOf: Partial<Record<ProblemCode, Record<string, string>>> = {
   idempotency_conflict: { "Retry-After": "1" },
 };
 
+/** A problem as it is sent. */
+export type ProblemBody = {
+  type: string;
+  title: string;
+  status: ContentfulStatusCode;
+  detail: string;
+  instance: string;
+  code: ProblemCode;
+  [member: string]: unknown;
+};
+
+/**
+ * The body that tells a problem.
+ *
+ * @param instance The request id.
+ */
+export function problemBody({ code, detail, more }: Problem, instance: string): ProblemBody {
+  const { status, title } = problemTable[code];
+  return { type: problemType(code), title, status, detail, instance, code, ...more };
+}
+
 /** The answer that a problem is: `application/problem+json` with the request id as `instance`. */
 export function problemResponse(c: Context, problem: Problem, headers: Record<string, string> = {}): Response {
-  const { status, title } = problemTable[problem.code];
+  const body = problemBody(problem, c.get("requestId"));
   return c.json(
-    {
-      type: problemType(problem.code),
-      title,
-      status,
-      detail: problem.detail,
-      instance: c.get("requestId"),
-      code: problem.code,
-      ...problem.more,
-    },
-    status,
+    body,
+    body.status,
     { "Content-Type": "application/problem+json", ...headersOf[problem.code], ...headers },
   );
 }

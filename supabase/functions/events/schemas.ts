@@ -99,7 +99,7 @@ export const Event = z.object({
 }).openapi("Event", { description: "Something that happened to an operation. Events are never changed." });
 
 export const ReportedEvent = Event.extend({
-  operation: OperationWithActions.nullable().openapi({
+  operation: z.union([OperationWithActions, z.null()]).openapi({
     description: "The operation after the event; null when a repeated report's operation is gone.",
   }),
 }).openapi("ReportedEvent");
