@@ -4,22 +4,32 @@
  * @module
  */
 import { createMiddleware } from "hono/factory";
-import { parse } from "lossless-json";
+import { isInteger, isLosslessNumber, LosslessNumber, parse, splitNumber } from "lossless-json";
 import { type FieldError, Problem } from "./problems.ts";
 
 /** Deepest nesting of a body. */
 export const maxDepth = 32;
 
+/** So many wrong values are named; whoever sends more knows what to look for. */
+const maxErrors = 100;
+
 /**
- * Refuses JSON bodies that other readers would understand otherwise: duplicate members, numbers that a double cannot
- * hold, text that the database cannot store. The routes' own schemas judge everything else.
+ * Refuses bodies that are not declared as JSON, and JSON that other readers would understand otherwise: duplicate
+ * members, numbers that a double cannot hold, text that the database cannot store. The routes' own schemas judge
+ * everything else.
  *
- * @throws {Problem} `malformed_json`, `malformed_request`, `validation_failed`
+ * @throws {Problem} `unsupported_media_type`, `malformed_json`, `malformed_request`, `validation_failed`
  */
 export const strictJson = createMiddleware(async (c, next) => {
-  if (/^application\/([\w.-]+\+)?json\b/i.test(c.req.header("Content-Type") ?? "") && c.req.raw.body !== null) {
+  // a body of DELETE means nothing, so nothing is asked of it
+  if (c.req.raw.body !== null && c.req.method !== "DELETE") {
     const bytes = await c.req.arrayBuffer();
-    if (bytes.byteLength > 0) checkJson(decodeUtf8(bytes));
+    if (bytes.byteLength > 0) {
+      if (!/^application\/json *(;|$)/i.test(c.req.header("Content-Type") ?? "")) {
+        throw new Problem("unsupported_media_type", "Send the body with Content-Type: application/json");
+      }
+      checkJson(decodeUtf8(bytes));
+    }
   }
   await next();
 });
@@ -40,63 +50,103 @@ export function checkJson(text: string): void {
   } catch (error) {
     throw new Problem("malformed_json", `The body is not JSON: ${error instanceof Error ? error.message : error}`);
   }
-  const errors = textErrors(value);
-  if (errors.length > 0) {
-    throw new Problem("validation_failed", `${errors.length} of the values cannot be stored`, { errors });
-  }
-  try {
-    parse(text, undefined, exactNumber);
-  } catch (error) {
-    if (error instanceof Problem) throw error;
-    throw new Problem(
-      "malformed_json",
-      `The body is ambiguous JSON: ${error instanceof Error ? error.message : error}`,
-    );
-  }
-}
-
-function exactNumber(literal: string): number {
-  const value = Number(literal);
-  if (!Number.isFinite(value) || (/^-?\d+$/.test(literal) && !Number.isSafeInteger(value))) {
-    const message = `The number ${literal.slice(0, 40)} cannot be held exactly`;
-    const errors: FieldError[] = [{ in: "body", pointer: "", message, code: "inexact_number" }];
-    throw new Problem("validation_failed", message, { errors });
-  }
-  return value;
-}
-
-/** Text anywhere in the value that is not storable; a stack instead of recursion, since the depth is not known yet. */
-function textErrors(root: unknown): FieldError[] {
+  let members = 0;
   const errors: FieldError[] = [];
-  const check = (text: string, pointer: string) => {
-    if (text.includes("\0")) {
-      errors.push({ in: "body", pointer, message: "must not contain NUL", code: "nul_character" });
+  for (const node of nodesOf(value)) {
+    if (node.name !== undefined) members++;
+    errors.push(...textErrors(node));
+    if (errors.length >= maxErrors) break;
+  }
+  if (errors.length === 0) {
+    const exact = parseExactly(text);
+    // the library lets equal duplicates pass; each member has one colon
+    if (colonsOf(text) > members) {
+      throw new Problem("malformed_json", "The body is ambiguous JSON: an object has two members of one name");
     }
-    if (!text.isWellFormed()) {
-      errors.push({ in: "body", pointer, message: "must not contain half a surrogate pair", code: "lone_surrogate" });
+    if (exact.hasInexactNumber) {
+      for (const node of nodesOf(exact.value)) if (errors.length < maxErrors) errors.push(...numberErrors(node));
     }
+  }
+  if (errors.length > 0) {
+    const named = errors.map(({ pointer }) => pointer || "the value").join(", ");
+    throw new Problem("validation_failed", `Not valid in the body: ${named}`, { errors });
+  }
+}
+
+/** The value with numbers that a double cannot hold left as they are written. */
+function parseExactly(text: string): { value: unknown; hasInexactNumber: boolean } {
+  let hasInexactNumber = false;
+  const parseNumber = (literal: string) => {
+    if (isHeldExactly(literal)) return Number(literal);
+    hasInexactNumber = true;
+    return new LosslessNumber(literal);
   };
-  const open: { value: unknown; pointer: string; depth: number }[] = [{ value: root, pointer: "", depth: 0 }];
+  try {
+    const value = parse(text, undefined, parseNumber);
+    return { value, hasInexactNumber };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : error;
+    throw new Problem("malformed_json", `The body is ambiguous JSON: ${reason}`);
+  }
+}
+
+/** Whether the number stays the one that is written; from the 15th digit of a fraction on nobody means it. */
+function isHeldExactly(literal: string): boolean {
+  const value = Number(literal);
+  if (!Number.isFinite(value)) return false;
+  if (isInteger(literal)) return Number.isSafeInteger(value);
+  const written = splitNumber(literal).digits;
+  const held = splitNumber(String(value)).digits;
+  return written === held || (held.length > 14 && written.startsWith(held.slice(0, 14)));
+}
+
+/** A value somewhere in the body; `name` when it is a member of an object. */
+interface Node {
+  value: unknown;
+  pointer: string;
+  name?: string;
+}
+
+/** All values in their order, without recursion, since the depth is not known yet. */
+function* nodesOf(root: unknown): Generator<Node> {
+  const open: (Node & { depth: number })[] = [{ value: root, pointer: "", depth: 0 }];
   for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    yield node;
     const { value, pointer, depth } = node;
-    if (typeof value === "string") {
-      check(value, pointer);
-    } else if (typeof value === "object" && value !== null) {
-      if (depth === maxDepth) {
-        throw new Problem("malformed_request", `The body is nested more than ${maxDepth} levels deep`);
-      }
-      for (const [key, child] of Object.entries(value)) {
-        const childPointer = `${pointer}/${escapePointer(key)}`;
-        check(key, childPointer);
-        if (key === "__proto__") {
-          errors.push({ in: "body", pointer: childPointer, message: "is not a usable name", code: "unusable_name" });
-        }
-        open.push({ value: child, pointer: childPointer, depth: depth + 1 });
-      }
+    if (typeof value !== "object" || value === null || isLosslessNumber(value)) continue;
+    if (depth === maxDepth) {
+      throw new Problem("malformed_request", `The body is nested more than ${maxDepth} levels deep`);
     }
+    for (const [name, child] of Object.entries(value).reverse()) {
+      const member = Array.isArray(value) ? undefined : name;
+      open.push({ value: child, pointer: `${pointer}/${escapePointer(name)}`, name: member, depth: depth + 1 });
+    }
+  }
+}
+
+/** What in the value or its name is not storable text. */
+function textErrors({ value, pointer, name }: Node): FieldError[] {
+  const texts = [name, value].filter((text) => typeof text === "string");
+  const errors: FieldError[] = [];
+  if (texts.some((text) => text.includes("\0"))) {
+    errors.push({ in: "body", pointer, message: "must not contain NUL", code: "nul_character" });
+  }
+  if (texts.some((text) => !text.isWellFormed())) {
+    errors.push({ in: "body", pointer, message: "must not contain half a surrogate pair", code: "lone_surrogate" });
+  }
+  if (name === "__proto__") {
+    errors.push({ in: "body", pointer, message: "is not a usable name", code: "unusable_name" });
   }
   return errors;
 }
+
+function numberErrors({ value, pointer }: Node): FieldError[] {
+  if (!isLosslessNumber(value)) return [];
+  const message = `the number ${value.value.slice(0, 40)} cannot be held exactly`;
+  return [{ in: "body", pointer, message, code: "inexact_number" }];
+}
+
+const colonsOf = (json: string) => json.replaceAll(/"[^"\\]*(?:\\.[^"\\]*)*"/g, "").split(":").length - 1;
 
 /** One step of a JSON Pointer (RFC 6901). */
 export const escapePointer = (key: PropertyKey) => String(key).replaceAll("~", "~0").replaceAll("/", "~1");

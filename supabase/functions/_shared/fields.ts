@@ -42,6 +42,7 @@ const lastInstant = Date.parse("9999-12-31T23:59:59.999Z");
 export const instant = () =>
   z.iso.datetime({
     offset: true,
+    abort: true,
     error: "must be an RFC 3339 date and time with an offset, such as 2026-11-22T07:30:00Z",
   })
     .refine((text) => /T\d\d:\d\d:\d\d/.test(text), "must have seconds")
