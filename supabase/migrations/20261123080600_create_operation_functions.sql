@@ -176,6 +176,19 @@ end
 $$;
 comment on function app.require_own_workplace(app.caller, text) is 'Raises 403 forbidden when the caller would put an operation where he does not work.';
 
+create function app.require_past(pointer text, instant timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if instant > clock_timestamp() + interval '60 seconds' then
+    perform app.refuse_field(pointer, 'in_future', format('"%s" is later than the server''s clock, %s', app.iso(instant), app.iso(clock_timestamp())));
+  end if;
+end
+$$;
+comment on function app.require_past(text, timestamptz) is
+  'Raises 422 validation_failed for what cannot have happened yet: later than the server''s clock + 60 s.';
+
 create function app.require_plan(operation public.mes_operations) returns void
 language plpgsql
 set search_path = ''
@@ -188,6 +201,8 @@ begin
     perform app.refuse_field('/actual_end_at', 'before_start', format('actual_end_at "%s" must not be earlier than actual_start_at "%s"',
       app.iso((operation).actual_end_at), app.iso((operation).actual_start_at)));
   end if;
+  perform app.require_past('/actual_start_at', (operation).actual_start_at);
+  perform app.require_past('/actual_end_at', (operation).actual_end_at);
   perform app.require_quantities(operation);
 end
 $$;
@@ -217,6 +232,10 @@ begin
   wanted.qty_scrap := coalesce(wanted.qty_scrap, 0);
   wanted.overrun_tolerance_pct := coalesce(wanted.overrun_tolerance_pct, 0);
   perform app.require_plan(wanted);
+  if wanted.actual_end_at is not null and wanted.status not in ('FINISHED', 'CANCELLED') then
+    perform app.refuse_field('/actual_end_at', 'not_finished', format('operation %s has not ended: its status is "%s"',
+      app.operation_label(wanted), wanted.status));
+  end if;
   perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);
 
   insert into public.mes_operations (
