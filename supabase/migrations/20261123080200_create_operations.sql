@@ -143,6 +143,7 @@ create index mes_operations_open on public.mes_operations (order_no, operation_n
 create index mes_operations_open_by_planned_end on public.mes_operations (planned_end_at)
   where status not in ('FINISHED', 'CANCELLED');
 create index mes_operations_running on public.mes_operations (workplace_name) where status = 'IN_PROGRESS';
+create index mes_operations_running_since on public.mes_operations (running_since) where status = 'IN_PROGRESS';
 
 create trigger mes_operations_bump_version before update on public.mes_operations
   for each row execute function app.bump_version();

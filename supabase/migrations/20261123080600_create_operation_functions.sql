@@ -67,8 +67,63 @@ end
 $$;
 comment on function public.get_operation(text, integer, text) is 'One operation with what the caller may do to it. Raises 404 not_found.';
 
--- Conditions are put together from the fixed texts below and every value is bound, so each combination of filters
--- gets the plan of its own values.
+-- The filters of operations, for lists and for bulk changes.
+create type app.operation_filter as (
+  statuses text[],
+  workplace_names text[],
+  workplace_group text,
+  order_no text,
+  activity_code text,
+  planned_start_after timestamptz,
+  planned_start_before timestamptz,
+  has_remaining_qty boolean,
+  is_overdue boolean,
+  open_longer_than_h numeric,
+  q text
+);
+comment on type app.operation_filter is 'Conditions on operations, combined with and; null = no condition. open_longer_than_h is in hours.';
+
+-- Conditions are put together from these fixed texts and every value is bound as $1, so that each combination of
+-- filters gets the plan of its own values, and no value can become SQL.
+create function app.conditions(filter app.operation_filter) returns text
+language sql immutable
+begin atomic
+  select concat_ws(' and ', 'true',
+    -- one value is an equality, which the index serves in the list's order
+    case
+      when cardinality((filter).statuses) = 1 then 'o.status = ($1).statuses[1]'
+      when (filter).statuses is not null then 'o.status = any(($1).statuses)'
+    end,
+    case
+      when cardinality((filter).workplace_names) = 1 then 'o.workplace_name = ($1).workplace_names[1]'
+      when (filter).workplace_names is not null then 'o.workplace_name = any(($1).workplace_names)'
+    end,
+    case when (filter).workplace_group is not null then 'o.workplace_group = ($1).workplace_group' end,
+    case when (filter).order_no is not null then 'o.order_no = ($1).order_no' end,
+    case when (filter).activity_code is not null then 'o.activity_code = ($1).activity_code' end,
+    case when (filter).planned_start_after is not null then 'o.planned_start_at >= ($1).planned_start_after' end,
+    case when (filter).planned_start_before is not null then 'o.planned_start_at < ($1).planned_start_before' end,
+    case (filter).has_remaining_qty
+      when true then 'o.status not in (''FINISHED'', ''CANCELLED'') and o.qty_good < o.qty_desired'
+      when false then '(o.status not in (''FINISHED'', ''CANCELLED'') and o.qty_good < o.qty_desired) is not true'
+    end,
+    case (filter).is_overdue
+      when true then 'o.status not in (''FINISHED'', ''CANCELLED'') and o.planned_end_at < now()'
+      when false then '(o.status not in (''FINISHED'', ''CANCELLED'') and o.planned_end_at < now()) is not true'
+    end,
+    -- runs that somebody forgot to stop
+    case when (filter).open_longer_than_h is not null then
+      'o.status = ''IN_PROGRESS'' and o.running_since < now() - ($1).open_longer_than_h * interval ''1 hour'''
+    end,
+    -- prefixes as ranges of code points: no wildcard to escape, and the index serves them
+    case when (filter).q is not null then
+      '(o.order_no >= ($1).q and o.order_no < ($1).q || chr(1114111)
+        or o.activity_description_folded >= lower(($1).q) and o.activity_description_folded < lower(($1).q) || chr(1114111))'
+    end
+  );
+end;
+comment on function app.conditions(app.operation_filter) is 'The filter as a condition on public.mes_operations o with the filter itself as $1.';
+
 create function public.list_operations(
   statuses text[] default null,
   workplace_names text[] default null,
@@ -79,6 +134,7 @@ create function public.list_operations(
   planned_start_before timestamptz default null,
   has_remaining_qty boolean default null,
   is_overdue boolean default null,
+  open_longer_than_h numeric default null,
   q text default null,
   after_order_no text default null,
   after_operation_no text default null,
@@ -92,51 +148,26 @@ language plpgsql volatile
 set search_path = ''
 as $$
 declare
-  is_open constant text := 'o.status not in (''FINISHED'', ''CANCELLED'')';
-  filter constant text := concat_ws(' and ', 'true',
-    -- one value is an equality, which the index serves in the list's order
-    case when cardinality(statuses) = 1 then 'o.status = $1[1]' when statuses is not null then 'o.status = any($1)' end,
-    case when cardinality(workplace_names) = 1 then 'o.workplace_name = $2[1]' when workplace_names is not null then 'o.workplace_name = any($2)' end,
-    case when workplace_group is not null then 'o.workplace_group = $3' end,
-    case when order_no is not null then 'o.order_no = $4' end,
-    case when activity_code is not null then 'o.activity_code = $5' end,
-    case when planned_start_after is not null then 'o.planned_start_at >= $6' end,
-    case when planned_start_before is not null then 'o.planned_start_at < $7' end,
-    case has_remaining_qty
-      when true then is_open || ' and o.qty_good < o.qty_desired'
-      when false then format('(%s and o.qty_good < o.qty_desired) is not true', is_open)
-    end,
-    case is_overdue
-      when true then is_open || ' and o.planned_end_at < now()'
-      when false then format('(%s and o.planned_end_at < now()) is not true', is_open)
-    end,
-    -- prefixes as ranges of code points: no wildcard to escape, and the index serves them
-    case when q is not null then
-      '(o.order_no >= $8 and o.order_no < $8 || chr(1114111)
-        or o.activity_description_folded >= lower($8) and o.activity_description_folded < lower($8) || chr(1114111))'
-    end
-  );
-  page constant text := filter || case when after_order_no is not null then
-    ' and (o.order_no, o.operation_no, o.asset_id) > ($9, $10, $11)' else '' end;
+  filter constant app.operation_filter := row(statuses, workplace_names, workplace_group, order_no, activity_code,
+    planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q);
+  conditions constant text := app.conditions(filter);
+  page constant text := case when after_order_no is not null then ' and (o.order_no, o.operation_no, o.asset_id) > ($2, $3, $4)' else '' end;
   rows public.mes_operations[];
   total bigint;
   plan json;
 begin
   -- straight calls ask for what they like
   take := least(take, 500);
-  execute format(
-    'select array(select o from public.mes_operations o where %s order by o.order_no, o.operation_no, o.asset_id limit $12 offset $13)', page)
+  execute format('select array(select o from public.mes_operations o where %s%s
+    order by o.order_no, o.operation_no, o.asset_id limit $5 offset $6)', conditions, page)
   into rows
-  using statuses, workplace_names, workplace_group, order_no, activity_code, planned_start_after, planned_start_before, q,
-    after_order_no, after_operation_no, after_asset_id, take + 1, skip;
+  using filter, after_order_no, after_operation_no, after_asset_id, take + 1, skip;
 
   -- the planner estimates from statistics of all rows, also of those that the caller must not know about
   if count = 'exact' or count = 'estimated' and not app.sees_all_workplaces() then
-    execute format('select count(*) from public.mes_operations o where %s', filter) into total
-    using statuses, workplace_names, workplace_group, order_no, activity_code, planned_start_after, planned_start_before, q;
+    execute format('select count(*) from public.mes_operations o where %s', conditions) into total using filter;
   elsif count = 'estimated' then
-    execute format('explain (format json) select from public.mes_operations o where %s', filter) into plan
-    using statuses, workplace_names, workplace_group, order_no, activity_code, planned_start_after, planned_start_before, q;
+    execute format('explain (format json) select from public.mes_operations o where %s', conditions) into plan using filter;
     total := plan #>> '{0,Plan,Plan Rows}';
   end if;
 

@@ -173,12 +173,21 @@ return json_build_object('status', status, 'body',
 comment on function app.report_answer(integer, public.operation_events, public.mes_operations, app.caller) is
   'The answer to a report: the event, and in it the operation after the event.';
 
+-- What became of a report: the event and the operation after it, and whether this is news.
+create type app.outcome as (
+  status integer,
+  event public.operation_events,
+  operation public.mes_operations
+);
+comment on type app.outcome is 'status is 201 for a new event, 200 for one that is known already or for a dry run.';
+
 -- A terminal that made the event's id itself may send it again: the same content is the same event.
-create function app.known_event(report app.report, caller app.caller) returns json
+create function app.known_event(report app.report, caller app.caller) returns app.outcome
 language plpgsql
 set search_path = ''
 as $$
 declare
+  known app.outcome;
   event public.operation_events;
   operation public.mes_operations;
 begin
@@ -192,11 +201,82 @@ begin
   -- it may be planned elsewhere by now, where it is not the caller's to see
   select * into operation from public.mes_operations o
   where o.id = event.operation_id and app.sees_workplace(caller, o.workplace_name);
-  return app.report_answer(200, event, operation, caller);
+  known.status := 200;
+  known.event := event;
+  known.operation := operation;
+  return known;
 end
 $$;
 comment on function app.known_event(app.report, app.caller) is
-  'The answer for an event that is known under the report''s id already, else null. Raises 409 idempotency_conflict when it is another one.';
+  'The event that is known under the report''s id already, else null. Raises 409 idempotency_conflict when it is another one.';
+
+create function app.carry_out(operation public.mes_operations, caller app.caller, report app.report, dry_run boolean) returns app.outcome
+language plpgsql
+set search_path = ''
+as $$
+declare
+  done app.outcome;
+  recorded record;
+begin
+  if not coalesce(dry_run, false) then
+    recorded := app.record_event(operation, caller, report);
+    done.status := 201;
+    done.event := recorded.event;
+    done.operation := recorded.operation;
+    return done;
+  end if;
+  begin
+    recorded := app.record_event(operation, caller, report);
+    raise sqlstate 'DRYRN';
+  exception when sqlstate 'DRYRN' then
+    -- everything since `begin` is undone; the variables tell what would have happened
+    done.status := 200;
+    done.event := recorded.event;
+    done.operation := recorded.operation;
+    return done;
+  end;
+end
+$$;
+comment on function app.carry_out(public.mes_operations, app.caller, app.report, boolean) is
+  'Records a report on a locked operation, or tells what it would do. Raises what record_event raises.';
+
+create function app.take_report(caller app.caller, report jsonb) returns app.outcome
+language plpgsql
+set search_path = ''
+as $$
+declare
+  corrections constant text[] := array['actual_start_at', 'actual_end_at', 't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min'];
+  made app.report := jsonb_populate_record(null::app.report, report
+    - case when report ->> 'action_type' = 'CORRECT' then array['digest'] else corrections || array['digest'] end);
+  workplace_name constant text := report ->> 'workplace_name';
+  operation public.mes_operations;
+  known app.outcome;
+begin
+  if not app.sees_workplace(caller, workplace_name) then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'operator', 'Your role may not report events');
+  made := app.attribute_report(made, caller);
+  if made.id is not null then
+    made.digest := sha256(convert_to((report - 'dry_run')::text, 'UTF8'));
+    known := app.known_event(made, caller);
+    if known.status is not null then
+      return known;
+    end if;
+  end if;
+  operation := app.lock_reported_operation(report ->> 'order_no', report ->> 'operation_no', workplace_name, (report ->> 'asset_id')::integer);
+  if made.id is not null then
+    -- a twin of this report may have been recorded while this one waited for the row
+    known := app.known_event(made, caller);
+    if known.status is not null then
+      return known;
+    end if;
+  end if;
+  return app.carry_out(operation, caller, made, (report ->> 'dry_run')::boolean);
+end
+$$;
+comment on function app.take_report(app.caller, jsonb) is
+  'Takes one report in the JSON of the API. Raises 403 forbidden, 404 not_found, 409 ambiguous_operation or idempotency_conflict, and what record_event raises.';
 
 create function public.report_event(report jsonb, idempotency jsonb default null) returns json
 language plpgsql security definer
@@ -205,48 +285,17 @@ as $$
 declare
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
-  made app.report := jsonb_populate_record(null::app.report, report - array['digest', 'actual_start_at', 'actual_end_at',
-    't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min']);
-  workplace_name constant text := report ->> 'workplace_name';
-  operation public.mes_operations;
-  recorded record;
+  outcome app.outcome;
   answer json;
 begin
   answer := app.replay(caller, request);
   if answer is not null then
     return answer;
   end if;
-  if not app.sees_workplace(caller, workplace_name) then
-    perform app.refuse_missing();
-  end if;
-  perform app.require_role(caller, 'operator', 'Your role may not report events');
-  made := app.attribute_report(made, caller);
-  if made.id is not null then
-    made.digest := sha256(convert_to((report - 'dry_run')::text, 'UTF8'));
-    answer := app.known_event(made, caller);
-    if answer is not null then
-      return answer;
-    end if;
-  end if;
-
-  begin
-    operation := app.lock_reported_operation(report ->> 'order_no', report ->> 'operation_no', workplace_name, (report ->> 'asset_id')::integer);
-    -- a twin of this report may have been recorded while this one waited for the row
-    answer := app.known_event(made, caller);
-    if answer is not null then
-      return answer;
-    end if;
-    recorded := app.record_event(operation, caller, made);
-    answer := app.report_answer(201, recorded.event, recorded.operation, caller);
-    if (report ->> 'dry_run')::boolean then
-      raise sqlstate 'DRYRN';
-    end if;
-  exception when sqlstate 'DRYRN' then
-    -- everything since `begin` is undone; the answer tells what would have happened
-    return json_build_object('status', 200, 'body', answer -> 'body');
-  end;
-  return app.remember(caller, request, 'operator', workplace_name, answer);
+  outcome := app.take_report(caller, report);
+  answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
+  return case outcome.status when 201 then app.remember(caller, request, 'operator', report ->> 'workplace_name', answer) else answer end;
 end
 $$;
 comment on function public.report_event(jsonb, jsonb) is
-  'Records what happened to an operation, from the JSON of the API. Answers {"status", "body"}: 201, or 200 for an event known by its id and for a dry run. Raises 403 forbidden, 404 not_found, 409 ambiguous_operation or idempotency_conflict, and what record_event raises.';
+  'Records what happened to an operation. Answers {"status", "body"}: 201, or 200 for an event known by its id and for a dry run. Raises what app.take_report raises.';
