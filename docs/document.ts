@@ -139,6 +139,7 @@ export async function openApiDocument(): Promise<JsonObject> {
 
   const { openapi, paths, components } = generated;
   const { schemas } = components as { schemas: JsonObject };
+  const isUsed = (code: string) => JSON.stringify(paths).includes(`"#/components/examples/${code}"`);
   return {
     openapi,
     info,
@@ -148,7 +149,7 @@ export async function openApiDocument(): Promise<JsonObject> {
     components: {
       schemas: tidy(schemas, schemas),
       examples: Object.fromEntries(
-        (Object.keys(problemTable) as ProblemCode[]).map((code) => [code, {
+        (Object.keys(problemTable) as ProblemCode[]).filter(isUsed).map((code) => [code, {
           summary: problemTable[code].title,
           value: exampleOf(code) as JsonObject,
         }]),
@@ -212,9 +213,13 @@ function tidyReference(node: JsonObject, [reference, beside, ...more]: Json[]): 
   return isAnnotated ? { ...reference, ...outer, ...inner } : node;
 }
 
-/** Parameters and headers are described beside their schema, not once more within it. */
+/**
+ * Parameters and headers are described beside their schema, not once more within it. Swagger UI fills fields with an
+ * `example`: right for a path, wrong for a filter, which a first try is to leave empty; so that stands in the schema.
+ */
 function tidyParameter(node: JsonObject, { description, example, ...schema }: JsonObject): Json {
   const { schema: _, name, in: place, required, ...rest } = node;
+  const isOptional = place !== undefined && required === false;
   const isList = schema.type === "array" && place === "query";
   return JSON.parse(JSON.stringify({
     name,
@@ -223,8 +228,8 @@ function tidyParameter(node: JsonObject, { description, example, ...schema }: Js
     description,
     ...rest,
     ...(isList ? { style: "form", explode: true } : {}),
-    example,
-    schema,
+    ...(isOptional ? {} : { example }),
+    schema: isOptional && example !== undefined ? { ...schema, examples: [example] } : schema,
   }));
 }
 

@@ -14,6 +14,9 @@ export const idempotencyHeader = z.object({
   "idempotency-key": z.string().optional().openapi({
     description:
       "1 to 255 visible characters, new for each new request: repeating the request with the same key within 24 hours repeats the answer, not the effect.",
+    minLength: 1,
+    maxLength: 255,
+    pattern: "^[!-~]+$",
     example: "0b7e1c9a-2f64-4f0e-9a53-6a8f0a4a3f11",
   }),
 });
@@ -22,6 +25,7 @@ export const idempotencyHeader = z.object({
 export const replayedHeader = z.object({
   "Idempotency-Replayed": z.literal("true").optional().openapi({
     description: "Present when this is the stored answer of an earlier request.",
+    example: "true",
   }),
 });
 

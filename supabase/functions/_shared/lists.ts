@@ -21,14 +21,16 @@ export const repeatable = <Item extends z.ZodType>(item: Item) =>
 
 /** Query parameters of every list. */
 export const listQuery = {
-  limit: queryInteger(1, 500).default(100).openapi({ description: "Items per page.", example: 100 }),
+  limit: queryInteger(1, 500).default(100).openapi({ description: "Items per page.", default: 100, example: 50 }),
   skip: queryInteger(0, 10_000, "must be at most 10000: follow the cursor of the Link header instead").default(0)
     .openapi({
       description: "Items to pass over, as the first service had it; for deep pages follow `cursor`.",
-      example: 0,
+      default: 0,
+      example: 100,
     }),
   cursor: z.string().max(2_000).optional().openapi({
     description: "Where the page begins: taken from the `Link` header of the page before, with the same filters.",
+    example: "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJsaXN0IjoiL29wZXJhdGlvbnMvdjE_In0.c2lnbmF0dXJl",
   }),
   count: z.enum(["exact", "estimated"]).optional().openapi({
     description:
@@ -41,9 +43,11 @@ export const listQuery = {
 export const listHeaders = z.object({
   Link: z.string().optional().openapi({
     description: 'The next page, when there is one: `<...?cursor=...>; rel="next"`, relative to the API\'s origin.',
+    example: '</functions/v1/operations/v1?limit=50&cursor=eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl>; rel="next"',
   }),
   "X-Total-Count": z.string().regex(/^\d+$/).optional().openapi({
     description: "Number of items of the filter, when asked by `count`.",
+    example: "1234",
   }),
 });
 

@@ -14,7 +14,15 @@ export const Status = z.enum(["PLANNED", "RELEASED", "IN_PROGRESS", "ON_HOLD", "
   },
 );
 
-export const ChangeType = z.enum(["INSERT", "UPDATE", "DELETE"]);
+export const ChangeType = z.enum(["INSERT", "UPDATE", "DELETE"]).openapi("ChangeType", {
+  description: "Kind of a change in the source system's feed.",
+  example: "INSERT",
+});
+
+export const HoldKind = z.enum(["PAUSED", "BLOCKED"]).openapi("HoldKind", {
+  description: "PAUSED by an operator, or BLOCKED until a supervisor releases it.",
+  example: "PAUSED",
+});
 
 export const Action = z.enum([
   "START",
@@ -36,7 +44,7 @@ export const AllowedAction = z.object({
     description: "Machine code of what stands in the way; null when allowed.",
     example: "workplace_busy",
   }),
-}).openapi("AllowedAction");
+}).openapi("AllowedAction", { description: "Whether the caller may take an action now." });
 
 /** The key of an operation, as in its URL. */
 export const operationKey = {
@@ -98,7 +106,7 @@ export const Operation = z.object({
   ...operationKey,
   ...planFields,
   status: Status,
-  hold_kind: z.enum(["PAUSED", "BLOCKED"]).nullable().openapi({
+  hold_kind: HoldKind.nullable().openapi({
     description: "Why it is ON_HOLD: PAUSED by an operator, or BLOCKED until a supervisor releases it; else null.",
     example: null,
   }),
@@ -142,7 +150,7 @@ export const OperationWithActions = Operation.extend({
   allowed_actions: z.array(AllowedAction).openapi({
     description: "What the caller may do now, and what stands in the way of the rest.",
   }),
-}).openapi("OperationWithActions");
+}).openapi("OperationWithActions", { description: "An operation, and what the caller may do to it now." });
 
 export type Operation = z.infer<typeof Operation>;
 export type OperationWithActions = z.infer<typeof OperationWithActions>;

@@ -17,7 +17,10 @@ declare module "../_shared/database.ts" {
   }
 }
 
-const Phase = z.enum(["SETUP", "PROCESSING"]);
+const Phase = z.enum(["SETUP", "PROCESSING"]).openapi("Phase", {
+  description: "Kind of work: preparing the machine, or making pieces.",
+  example: "PROCESSING",
+});
 
 const maxData_bytes = 16 * 1024;
 
@@ -102,7 +105,7 @@ export const ReportedEvent = Event.extend({
   operation: z.union([OperationWithActions, z.null()]).openapi({
     description: "The operation after the event; null when a repeated report's operation is gone.",
   }),
-}).openapi("ReportedEvent");
+}).openapi("ReportedEvent", { description: "An event, and the operation after it." });
 
 export type Event = z.infer<typeof Event>;
 export type ReportedEvent = z.infer<typeof ReportedEvent>;
@@ -186,6 +189,8 @@ export const EventQuery = z.strictObject({
   action_type: repeatable(Action).openapi({
     type: "array",
     items: { $ref: "#/components/schemas/Action" },
+    minItems: 1,
+    maxItems: 100,
     description: "Actions to list; repeat the parameter for several.",
     example: ["START"],
   }),

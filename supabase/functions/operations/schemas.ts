@@ -142,12 +142,16 @@ export const OperationQuery = z.strictObject({
   status: repeatable(Status).openapi({
     type: "array",
     items: { $ref: "#/components/schemas/Status" },
+    minItems: 1,
+    maxItems: 100,
     description: "Statuses to list; repeat the parameter for several.",
     example: ["IN_PROGRESS"],
   }),
   workplace_name: repeatable(key()).openapi({
     type: "array",
-    items: { type: "string" },
+    items: { type: "string", minLength: 1, maxLength: 64 },
+    minItems: 1,
+    maxItems: 100,
     description: "Workplaces to list; repeat the parameter for several.",
     example: ["TruLaser 5060 (L76)"],
   }),

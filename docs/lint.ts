@@ -1,0 +1,26 @@
+/**
+ * `deno task openapi:lint` holds docs/openapi.json against the recommended rules of Redocly's linter, which runs from
+ * its npm package, without a network.
+ */
+import { createConfig, lint } from "@redocly/openapi-core";
+import { runCommand, StackFailure } from "../local/failure.ts";
+import { inProject } from "../local/paths.ts";
+
+/** What the linter finds wrong with the committed document, warnings included, one line each. */
+export async function lintDocument(): Promise<string[]> {
+  const found = await lint({
+    ref: inProject("docs", "openapi.json"),
+    config: await createConfig({ extends: ["recommended"] }),
+  });
+  return found.map(({ severity, ruleId, message, location }) =>
+    `${severity} ${ruleId}: ${message} (${location[0]?.pointer ?? "document"})`
+  );
+}
+
+async function lintOrFail(): Promise<void> {
+  const found = await lintDocument();
+  if (found.length > 0) throw new StackFailure(`docs/openapi.json:\n  ${found.join("\n  ")}`);
+  console.log("docs/openapi.json has no errors and no warnings.");
+}
+
+if (import.meta.main) await runCommand(lintOrFail);
