@@ -1,0 +1,291 @@
+-- What: steps of planners, runs, batches of terminals that were offline, and the proof that operations follow from their events.
+-- Why: all of them take the one path of app.record_event.
+
+create function public.transition_operation(
+  order_no text, asset_id integer, operation_no text, step jsonb, idempotency jsonb default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  operation public.mes_operations;
+  made app.report;
+  outcome app.outcome;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  select * into operation from public.mes_operations o
+  where o.order_no = transition_operation.order_no and o.operation_no = transition_operation.operation_no
+    and o.asset_id = transition_operation.asset_id
+  for update;
+  if not found or not app.sees_workplace(caller, operation.workplace_name) then
+    perform app.refuse_missing();
+  end if;
+  made.action_type := step ->> 'action';
+  made.reason_code := step ->> 'reason_code';
+  made.note := step ->> 'note';
+  made.occurred_at := (step ->> 'occurred_at')::timestamptz;
+  outcome := app.carry_out(operation, caller, app.attribute_report(made, caller), (step ->> 'dry_run')::boolean);
+  answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
+  return case outcome.status
+    when 201 then app.remember(caller, request, 'operator', operation.workplace_name, answer)
+    else answer
+  end;
+end
+$$;
+comment on function public.transition_operation(text, integer, text, jsonb, jsonb) is
+  'Takes one step {"action", "reason_code", "note", "occurred_at", "dry_run"} on the operation. Answers {"status", "body"} as report_event does. Raises 404 not_found and what record_event raises.';
+
+create function app.run_json(r public.operation_runs) returns json
+language sql stable
+begin atomic
+  select json_build_object(
+    'run_no', (r).run_no,
+    'phase', (r).phase,
+    'started_at', app.iso((r).started_at),
+    'ended_at', app.iso((r).ended_at),
+    'duration_min', greatest(app.minutes_between((r).started_at, coalesce((r).ended_at, now())), 0),
+    'start_event_id', (r).start_event_id,
+    'end_event_id', (r).end_event_id,
+    'user_id', (r).user_id,
+    'user_email', (r).user_email
+  );
+end;
+comment on function app.run_json(public.operation_runs) is 'The run as the API writes it; the open one as far as it has come.';
+
+create function public.list_runs(order_no text, asset_id integer, operation_no text) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  operation_id bigint;
+begin
+  select o.id into operation_id from public.mes_operations o
+  where o.order_no = list_runs.order_no and o.operation_no = list_runs.operation_no and o.asset_id = list_runs.asset_id;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return (
+    select coalesce(json_agg(app.run_json(r) order by r.run_no), '[]')
+    from public.operation_runs r
+    where r.operation_id = list_runs.operation_id
+  );
+end
+$$;
+comment on function public.list_runs(text, integer, text) is 'The runs of an operation, oldest first. Raises 404 not_found.';
+
+-- What a refusal inside of a batch answers for its item: the problem that the same request alone would get.
+create function app.item_problem(state text, message text, detail text) returns json
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  return case
+    when state ~ '^PT[0-9]{3}$' then json_build_object('status', right(state, 3)::integer, 'code', message, 'more', detail::json)
+    when state like '23%' then json_build_object('status', 400, 'code', 'integrity_error',
+      'more', json_build_object('detail', 'A value refers to something that does not exist, or breaks a rule of the database'))
+    when state like '22%' then json_build_object('status', 400, 'code', 'malformed_request',
+      'more', json_build_object('detail', 'A value is not of the form that the database takes'))
+  end;
+end
+$$;
+comment on function app.item_problem(text, text, text) is
+  'Status, code and further members of the problem that an error is for one item of a batch; null for errors that concern the whole batch.';
+
+create function public.report_events(reports jsonb, is_atomic boolean default false, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  item record;
+  outcome app.outcome;
+  results json[] := '{}';
+  result json;
+  state text;
+  message text;
+  detail text;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_role(caller, 'operator', 'Your role may not report events');
+
+  -- Every batch takes its locks in the same order, so two of them wait for each other but never in a circle.
+  perform from public.mes_operations o
+  where (o.order_no, o.operation_no, o.workplace_name) in (
+    select r ->> 'order_no', r ->> 'operation_no', r ->> 'workplace_name' from jsonb_array_elements(reports) r
+  )
+  order by o.id
+  for update;
+  perform from public.workplaces w
+  where w.capacity is not null and w.name in (
+    select r ->> 'workplace_name' from jsonb_array_elements(reports) r where r ->> 'action_type' = 'START'
+  )
+  order by w.name
+  for update;
+
+  for item in select r.value as report, r.ordinality - 1 as index from jsonb_array_elements(reports) with ordinality r loop
+    begin
+      outcome := app.take_report(caller, item.report);
+      result := json_build_object('index', item.index, 'status', outcome.status, 'id', (outcome.event).id, 'problem', null);
+    exception when others then
+      get stacked diagnostics state = returned_sqlstate, message = message_text, detail = pg_exception_detail;
+      result := app.item_problem(state, message, detail);
+      if result is null then
+        raise;
+      elsif is_atomic then
+        perform app.refuse((result ->> 'status')::integer, result ->> 'code', result -> 'more' ->> 'detail',
+          (result -> 'more')::jsonb - 'detail' || jsonb_build_object('index', item.index));
+      end if;
+      result := json_build_object('index', item.index, 'status', result -> 'status', 'id', item.report -> 'id', 'problem', result);
+    end;
+    results := results || result;
+  end loop;
+  return app.remember(caller, request, 'operator', null, json_build_object('status', 207, 'body', array_to_json(results)));
+end
+$$;
+comment on function public.report_events(jsonb, boolean, jsonb) is
+  'Takes reports in their order, in one transaction; one that is refused does not stop the rest, unless is_atomic: then nothing is recorded. Answers {"status", "body": [{"index", "status", "id", "problem"}]}. Raises 403 forbidden, and for is_atomic the problem of the first refused report with its index.';
+
+-- The proof. Nothing here reads what record_event wrote but the events themselves.
+create function app.rebuild_operation(operation public.mes_operations) returns public.mes_operations
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  rebuilt public.mes_operations := operation;
+  event public.operation_events;
+  runs public.operation_runs[] := '{}';
+  last integer := 0;
+  opening boolean;
+begin
+  -- what there was before the first event: the plan, and nothing done
+  rebuilt.status := coalesce(
+    (select e.status_before from public.operation_events e where e.operation_id = operation.id and e.op_seq = 1),
+    operation.status
+  );
+  rebuilt.hold_kind := null;
+  rebuilt.hold_reason_code := null;
+  rebuilt.qty_processed := 0;
+  rebuilt.qty_scrap := 0;
+  rebuilt.actual_start_at := null;
+  rebuilt.actual_end_at := null;
+  rebuilt.t_actual_setup_min := null;
+  rebuilt.t_actual_processing_min := null;
+  rebuilt.t_actual_lead_min := null;
+  rebuilt.unlogged_setup_min := 0;
+  rebuilt.unlogged_processing_min := 0;
+  rebuilt.last_op_seq := 0;
+
+  for event in select * from public.operation_events e where e.operation_id = operation.id order by e.op_seq loop
+    opening := event.status_before is null;
+    rebuilt.last_op_seq := rebuilt.last_op_seq + 1;
+
+    rebuilt.qty_scrap := rebuilt.qty_scrap + case event.action_type when 'REVERSE' then -1 else 1 end * event.qty_scrap;
+    rebuilt.qty_processed := rebuilt.qty_processed
+      + case event.action_type when 'REVERSE' then -1 else 1 end * (event.qty_good + event.qty_scrap);
+
+    -- runs
+    if last > 0 and runs[last].ended_at is null and event.action_type in ('START', 'STOP', 'HOLD', 'COMPLETE', 'FINISH', 'CANCEL') then
+      runs[last].ended_at := event.occurred_at;
+    end if;
+    if event.action_type = 'START' or opening and event.status_after = 'IN_PROGRESS' then
+      last := last + 1;
+      runs[last].phase := coalesce(event.phase, 'PROCESSING');
+      runs[last].started_at := case when opening then (event.changes #>> '{actual_start_at,after}')::timestamptz else event.occurred_at end;
+      rebuilt.actual_start_at := coalesce(rebuilt.actual_start_at, runs[last].started_at);
+    end if;
+
+    -- times and minutes that were stated
+    if event.changes ? 'actual_start_at' then
+      if last > 0 and runs[1].started_at = rebuilt.actual_start_at then
+        runs[1].started_at := (event.changes #>> '{actual_start_at,after}')::timestamptz;
+      end if;
+      rebuilt.actual_start_at := (event.changes #>> '{actual_start_at,after}')::timestamptz;
+    end if;
+    if event.changes ? 'actual_end_at' then
+      if last > 0 and runs[last].ended_at = rebuilt.actual_end_at then
+        runs[last].ended_at := (event.changes #>> '{actual_end_at,after}')::timestamptz;
+      end if;
+      rebuilt.actual_end_at := (event.changes #>> '{actual_end_at,after}')::timestamptz;
+    end if;
+    rebuilt.unlogged_setup_min := rebuilt.unlogged_setup_min
+      + coalesce((event.changes #>> '{t_actual_setup_min,after}')::numeric - coalesce((event.changes #>> '{t_actual_setup_min,before}')::numeric, 0), 0);
+    rebuilt.unlogged_processing_min := rebuilt.unlogged_processing_min
+      + coalesce((event.changes #>> '{t_actual_processing_min,after}')::numeric - coalesce((event.changes #>> '{t_actual_processing_min,before}')::numeric, 0), 0);
+    rebuilt.t_actual_lead_min := coalesce((event.changes #>> '{t_actual_lead_min,after}')::numeric, rebuilt.t_actual_lead_min);
+
+    -- status
+    if event.status_after in ('FINISHED', 'CANCELLED') and event.status_after <> event.status_before and rebuilt.actual_start_at is not null then
+      rebuilt.actual_end_at := event.occurred_at;
+    elsif event.status_before = 'FINISHED' and event.status_after <> 'FINISHED' then
+      rebuilt.actual_end_at := null;
+      rebuilt.t_actual_lead_min := null;
+    end if;
+    rebuilt.status := event.status_after;
+    rebuilt.hold_kind := case
+      when event.status_after <> 'ON_HOLD' then null
+      when event.action_type = 'HOLD' then 'BLOCKED'
+      when event.action_type in ('STOP', 'RELEASE') or event.status_before is distinct from 'ON_HOLD' then 'PAUSED'
+      else rebuilt.hold_kind
+    end;
+    rebuilt.hold_reason_code := case
+      when event.action_type in ('STOP', 'HOLD') then event.reason_code
+      when event.status_after = 'ON_HOLD' and event.action_type <> 'RELEASE' then rebuilt.hold_reason_code
+    end;
+
+    -- minutes are known once work has begun or somebody has stated them
+    if event.action_type = 'CORRECT' or rebuilt.actual_start_at is not null then
+      rebuilt.t_actual_setup_min := 0;
+    end if;
+  end loop;
+
+  rebuilt.running_since := case when last > 0 and runs[last].ended_at is null then runs[last].started_at end;
+  rebuilt.running_phase := case when last > 0 and runs[last].ended_at is null then runs[last].phase end;
+  if rebuilt.t_actual_setup_min is not null then
+    rebuilt.t_actual_setup_min := greatest(rebuilt.unlogged_setup_min + coalesce((
+      select sum(app.minutes_between(r.started_at, r.ended_at)) from unnest(runs) r where r.phase = 'SETUP'), 0), 0);
+    rebuilt.t_actual_processing_min := greatest(rebuilt.unlogged_processing_min + coalesce((
+      select sum(app.minutes_between(r.started_at, r.ended_at)) from unnest(runs) r where r.phase = 'PROCESSING'), 0), 0);
+    rebuilt.t_actual_lead_min := coalesce(app.minutes_between(rebuilt.actual_start_at, rebuilt.actual_end_at), rebuilt.t_actual_lead_min);
+  end if;
+  rebuilt.qty_good := rebuilt.qty_processed - rebuilt.qty_scrap;
+  return rebuilt;
+end
+$$;
+comment on function app.rebuild_operation(public.mes_operations) is
+  'The operation as its events alone say it is: status, quantities, times, minutes and open run. Equal to the stored row, or something is wrong.';
+
+create function app.divergent_operations() returns table (stored public.mes_operations, rebuilt public.mes_operations)
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return query
+    select o, b.rebuilt
+    from public.mes_operations o
+    cross join lateral (select app.rebuild_operation(o) as rebuilt offset 0) b
+    where o is distinct from b.rebuilt
+      or (select count(*) from public.operation_runs r where r.operation_id = o.id and r.ended_at is null)
+        <> case when o.status = 'IN_PROGRESS' then 1 else 0 end;
+end
+$$;
+comment on function app.divergent_operations() is 'The operations that differ from what their events say: there are none.';
+
+revoke execute on function
+  public.transition_operation, public.list_runs, public.report_events
+from public, anon;
+grant execute on function
+  public.transition_operation, public.list_runs, public.report_events
+to authenticated, service_role;
+revoke execute on all functions in schema app from public;
+grant execute on function app.run_json to authenticated, service_role;
