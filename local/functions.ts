@@ -157,7 +157,10 @@ export class FunctionHost {
 
   async #reloadOnChange(watcher: Deno.FsWatcher): Promise<void> {
     for await (const event of watcher) {
-      const isSource = event.paths.some((path) => /\.(ts|tsx|js|mjs|json|jsonc|html|css|env)$/.test(path));
+      const isSource = event.paths.some((path) =>
+        /\.(ts|tsx|js|mjs|json|jsonc|html|css|env)$/.test(path) &&
+        !/_test\.ts$|[\\/]functions[\\/]tests[\\/]/.test(path)
+      );
       if (event.kind === "access" || !isSource) continue;
       clearTimeout(this.#reloadTimer);
       this.#reloadTimer = setTimeout(() => {

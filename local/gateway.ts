@@ -10,9 +10,6 @@ export interface GatewayParts {
   dataApi: DataApi;
   functions: FunctionHost;
   signer: TokenSigner;
-  secretKey: string;
-  /** Makes the database anew. */
-  reset: () => Promise<void>;
 }
 
 /** Headers that belong to one connection, not to the request. */
@@ -31,6 +28,12 @@ function hasMalformedToken(request: Request): boolean {
 /** Answers every request by its path, as Supabase's API gateway does. */
 export class Gateway {
   #parts: GatewayParts | undefined;
+  #reset: { secretKey: string; run: () => Promise<void> } | undefined;
+
+  /** Lets `deno task reset` make the database anew while the stack runs; nothing of the kind exists on Supabase. */
+  allowReset(secretKey: string, run: () => Promise<void>): void {
+    this.#reset = { secretKey, run };
+  }
 
   /** Until the parts are there, requests are answered with 503. */
   open(parts: GatewayParts | undefined): void {
@@ -41,9 +44,8 @@ export class Gateway {
     const pathStart = request.url.indexOf("/", 8);
     const path = request.url.slice(pathStart);
     const parts = this.#parts;
-    if (!parts) {
-      return new Response('{"message":"The stack is starting."}', { status: 503, headers: { "retry-after": "1" } });
-    }
+    if (path === "/local/reset" && request.method === "POST") return await this.#resetData(request);
+    if (!parts) return problem(503, "NOT_READY", "The stack is starting or stopping, or its last reset failed");
     if (path.startsWith("/functions/v1/")) return await this.#callFunction(parts, request, path.slice(13), client);
     if (path.startsWith("/rest/v1")) {
       if (isPreflight(request)) return preflightAnswer(request);
@@ -54,8 +56,18 @@ export class Gateway {
       if (isPreflight(request)) return preflightAnswer(request);
       return withCors(await parts.signer.resignAnswer(await parts.dataApi.fetch(request)));
     }
-    if (path === "/local/reset" && request.method === "POST") return await resetData(parts, request);
     return problem(404, "NOT_FOUND", "no Route matched with those values");
+  }
+
+  async #resetData(request: Request): Promise<Response> {
+    if (!this.#reset) return problem(503, "NOT_READY", "The stack is starting or stopping");
+    if (request.headers.get("apikey") !== this.#reset.secretKey) return problem(401, "UNAUTHORIZED", "Invalid API key");
+    try {
+      await this.#reset.run();
+      return new Response(null, { status: 204 });
+    } catch (error) {
+      return problem(500, "RESET_FAILED", messageOf(error));
+    }
   }
 
   async #callFunction(parts: GatewayParts, request: Request, path: string, client: Deno.NetAddr): Promise<Response> {
@@ -86,17 +98,6 @@ export class Gateway {
       console.error(`Function "${name}" did not answer: ${error}`);
       return problem(502, "WORKER_ERROR", "Function exited due to an error (please check logs)");
     }
-  }
-}
-
-/** `deno task reset` while the stack runs; nothing of the kind exists on Supabase. */
-async function resetData(parts: GatewayParts, request: Request): Promise<Response> {
-  if (request.headers.get("apikey") !== parts.secretKey) return problem(401, "UNAUTHORIZED", "Invalid API key");
-  try {
-    await parts.reset();
-    return new Response(null, { status: 204 });
-  } catch (error) {
-    return problem(500, "RESET_FAILED", messageOf(error));
   }
 }
 

@@ -86,10 +86,7 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
   const config = await loadConfig(join(supabaseDir, "config.toml"));
   const gateway = new Gateway();
   const { url, server } = listen(options.port ?? 0, gateway);
-  cleanup.add(async () => {
-    gateway.open(undefined);
-    await server.shutdown();
-  });
+  cleanup.add(() => server.shutdown());
 
   const folder = await openDataFolder(options);
   cleanup.add(() => folder.release());
@@ -147,15 +144,18 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
     }
     step("Functions");
     await functionsReady;
-    gateway.open({ dataApi, functions, signer, secretKey: keys.secretKey, reset });
+    gateway.open({ dataApi, functions, signer });
   };
-  const reset = async () => {
+  const makeAnew = async () => {
     gateway.open(undefined);
     await dataApi?.close();
     await database.drop();
     await prepare();
   };
+  let resetting = Promise.resolve();
+  const reset = () => resetting = resetting.catch(() => {}).then(makeAnew);
   await (options.emptyFirst ? reset() : prepare());
+  gateway.allowReset(keys.secretKey, reset);
   if (options.watch) {
     await functions.watch([join(supabaseDir, "functions"), inProject("import_map.json"), inProject("docs")]);
   }
@@ -170,7 +170,10 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
     },
     database: database.server,
     reset,
-    stop: () => cleanup.run(),
+    stop() {
+      gateway.open(undefined);
+      return cleanup.run();
+    },
   };
 }
 

@@ -359,6 +359,17 @@ Deno.test("stack", async (t) => {
       assert(await holdsWithin(10_000, async () => await text() === "changed"));
     });
 
+    await t.step("reset: a migration that fails is told, and the next reset works", async () => {
+      const file = join(stack.supabaseDir, "migrations", "20250102000000_fail.sql");
+      await Deno.writeTextFile(file, "select * from nowhere");
+      const failed = await call(`${stack.url}/local/reset`, { method: "POST", headers: secret });
+      assertEquals(failed.status, 500);
+      assertStringIncludes(failed.text, '20250102000000_fail.sql:1: relation \\"nowhere\\" does not exist');
+      assertEquals((await call(`${stack.url}/rest/v1/counters`, { headers: secret })).status, 503);
+      await Deno.remove(file);
+      assertEquals((await call(`${stack.url}/local/reset`, { method: "POST", headers: secret })).status, 204);
+    });
+
     await t.step("reset: the data is gone, the schema and the keys are there", async () => {
       await countUp(secret, { p_name: "before" });
       const wrong = await call(`${stack.url}/local/reset`, { method: "POST", headers: { apikey: "wrong" } });

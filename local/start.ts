@@ -15,6 +15,12 @@ async function start(): Promise<void> {
   const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM", "SIGHUP"];
   for (const signal of signals) Deno.addSignalListener(signal, ended.resolve);
 
+  // One connection that breaks at a bad moment inside a library must not end a stack that others work with.
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    console.error("Unhandled:", event.reason);
+  });
+
   const starting = startStack({
     ...options,
     externalDatabase: Deno.env.get("DATABASE_URL") || undefined,
