@@ -33,7 +33,12 @@ interface Schema {
 interface DocumentedResponse {
   $ref?: string;
   content?: Record<string, MediaType>;
-  headers?: Record<string, { $ref?: string; required?: boolean }>;
+  headers?: Record<string, DocumentedHeader>;
+}
+
+interface DocumentedHeader {
+  $ref?: string;
+  required?: boolean;
 }
 
 interface OpenApiDocument {
@@ -81,6 +86,8 @@ class Contract {
   constructor(document: OpenApiDocument) {
     this.#document = document;
     addFormats.default(this.#ajv);
+    // times of answers have one form only: UTC, milliseconds, Z
+    this.#ajv.addFormat("date-time", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     this.#ajv.addSchema(document, documentId, false, false);
     this.#templates = Object.keys(document.paths).map((template) => ({
       template,
@@ -107,15 +114,16 @@ class Contract {
       return status === 405 ? [] : [`the document has no ${method} of ${template}, which answered ${status}`];
     }
     const where = ["paths", template, name, "responses", String(status)];
-    let response = operation.responses?.[status];
-    if (response === undefined) return [`the document does not declare status ${status} of ${method} ${template}`];
-    if (response.$ref !== undefined) {
-      where.splice(0, where.length, ...response.$ref.slice(2).split("/").map(unescapePointer));
-      response = this.#at(where) as DocumentedResponse;
+    const declaredResponse = operation.responses?.[status];
+    if (declaredResponse === undefined) {
+      return [`the document does not declare status ${status} of ${method} ${template}`];
     }
+    const response = this.#resolve(declaredResponse);
+    if (declaredResponse.$ref !== undefined) where.splice(0, where.length, ...stepsOf(declaredResponse.$ref));
 
     const found: string[] = [];
-    for (const [header, { required }] of Object.entries(response.headers ?? {})) {
+    for (const [header, declared] of Object.entries(response.headers ?? {})) {
+      const { required } = this.#resolve(declared);
       if (required && !headers.has(header)) found.push(`the declared header ${header} is missing`);
     }
     const declared = Object.keys(response.content ?? {});
@@ -144,6 +152,11 @@ class Contract {
     return (validate.errors ?? []).map(({ instancePath, message, params }) =>
       `body${instancePath} ${message} ${JSON.stringify(params)}`
     );
+  }
+
+  /** What a reference stands for; anything else is itself. */
+  #resolve<Node extends { $ref?: string }>(node: Node): Node {
+    return node.$ref === undefined ? node : this.#at(stepsOf(node.$ref)) as Node;
   }
 
   #at(path: string[]): unknown {
@@ -181,4 +194,5 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 const escapePointer = (step: string) => step.replaceAll("~", "~0").replaceAll("/", "~1");
+const stepsOf = (reference: string) => reference.slice("#/".length).split("/").map(unescapePointer);
 const unescapePointer = (step: string) => step.replaceAll("~1", "/").replaceAll("~0", "~");
