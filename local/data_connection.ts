@@ -14,6 +14,9 @@ interface CallerVars {
 /** The time limit that Supabase gives each role; PostgREST applies it with the role. */
 const statementTimeouts: Record<string, string> = { anon: "3s", authenticated: "8s", service_role: "8s" };
 
+/** A server that does not even keep its own time limits is given up: the caller gets an answer all the same. */
+const answerTimeoutMs = 9500;
+
 /** Everything that PostgREST sets for a request, in one statement: role, claims, request, limits. */
 const contextStatement = "select " + [
   "set_config('statement_timeout', $6, true)",
@@ -88,10 +91,13 @@ export class DataConnection extends PostgresConnection {
     if (!vars || options?.transaction || options?.forceRollback) return await super.withContext(vars, run, options);
     const context = contextOf(vars, options);
     try {
+      const received = performance.now();
       const slot = await this.#pool.acquire();
+      const patience = setTimeout(() => slot.close(), answerTimeoutMs - (performance.now() - received));
       try {
         return await inTransaction(slot, context, options?.rpc?.readOnly === true, run);
       } finally {
+        clearTimeout(patience);
         this.#pool.release(slot);
       }
     } catch (error) {
