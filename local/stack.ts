@@ -56,6 +56,8 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
+const passwordCost = "LITE_AUTH_BCRYPT_COST";
+
 /** Undoes what was started, the last first. */
 class Cleanup {
   #steps: (() => Promise<void>)[] = [];
@@ -87,6 +89,10 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
   const gateway = new Gateway();
   const { url, server } = listen(options.port ?? 0, gateway);
   cleanup.add(() => server.shutdown());
+
+  // The Auth library reads the cost of a password's hash from the environment. Users that are gone in a minute need not
+  // take 70 ms each.
+  if (options.ephemeral && !Deno.env.get(passwordCost)) Deno.env.set(passwordCost, "4");
 
   const folder = await openDataFolder(options);
   cleanup.add(() => folder.release());
