@@ -48,5 +48,5 @@ export function ifMatch(c: ApiContext): number[] | undefined {
     throw new Problem("malformed_request", `If-Match "${header.slice(0, 100)}" is not a list of ETags such as "3"`);
   }
   // weak and foreign tags never match: what is left may be empty, which no version is in
-  return header.split(",").flatMap((tag) => /^"(\d{1,9})"$/.exec(tag.trim())?.[1] ?? []).map(Number);
+  return header.split(",").flatMap((tag) => /^"([1-9]\d{0,8})"$/.exec(tag.trim())?.[1] ?? []).map(Number);
 }
