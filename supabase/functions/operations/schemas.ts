@@ -126,7 +126,10 @@ export const OperationUpdate = z.strictObject({
     description: "Words for the event log, at most 2000 characters.",
     example: "Material ran out",
   }),
-}).partial().refine((patch) => Object.keys(patch).length > 0, "must have at least one field").openapi(
+}).partial().refine((patch) => Object.keys(patch).length > 0, {
+  error: "must have at least one field",
+  when: ({ issues }) => issues.length === 0,
+}).openapi(
   "OperationUpdate",
   {
     description:

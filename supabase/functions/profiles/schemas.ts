@@ -64,7 +64,10 @@ export const ProfileCreate = z.strictObject({ id, ...z.object(fields).partial().
 });
 
 export const ProfileUpdate = z.strictObject(fields).partial()
-  .refine((patch) => Object.keys(patch).length > 0, "must have at least one field")
+  .refine((patch) => Object.keys(patch).length > 0, {
+    error: "must have at least one field",
+    when: ({ issues }) => issues.length === 0,
+  })
   .openapi("ProfileUpdate", {
     description: "Admins change everything, managers workplace_access, everybody his own full_name.",
     minProperties: 1,
