@@ -240,6 +240,14 @@ $$;
 comment on function app.require_plan(public.mes_operations) is
   'Raises 422 validation_failed when times are out of order, 422 invalid_quantity when quantities are.';
 
+create function app.brings_execution(operation public.mes_operations) returns boolean
+language sql immutable parallel safe
+return coalesce((operation).status, 'PLANNED') not in ('PLANNED', 'RELEASED') or coalesce((operation).qty_processed, 0) > 0
+  or (operation).actual_start_at is not null or (operation).actual_end_at is not null or (operation).t_actual_setup_min is not null
+  or (operation).t_actual_processing_min is not null or (operation).t_actual_lead_min is not null;
+comment on function app.brings_execution(public.mes_operations) is
+  'True for a new operation with a status, quantities, times or minutes of work done elsewhere, which an opening event explains.';
+
 create function public.create_operation(operation jsonb, idempotency jsonb default null) returns json
 language plpgsql security definer
 set search_path = ''
@@ -286,10 +294,7 @@ begin
     perform app.refuse(409, 'duplicate_operation', format('Operation %s exists already', app.operation_label(wanted)));
   end if;
 
-  if wanted.status not in ('PLANNED', 'RELEASED') or wanted.qty_processed > 0 or coalesce(
-    wanted.actual_start_at::text, wanted.actual_end_at::text,
-    wanted.t_actual_setup_min::text, wanted.t_actual_processing_min::text, wanted.t_actual_lead_min::text) is not null
-  then
+  if app.brings_execution(wanted) then
     stored := (app.record_opening(stored, caller, wanted)).operation;
   end if;
   return app.remember(caller, request, 'supervisor', coalesce(stored.workplace_name, '*'),
@@ -316,44 +321,35 @@ end;
 comment on function app.actions_to_status(public.mes_operations, text) is
   'Actions that a PATCH of the status stands for, in order; null when the first service did not allow the change.';
 
-create function public.update_operation(
-  order_no text, asset_id integer, operation_no text, patch jsonb, if_match integer[] default null, idempotency jsonb default null
-) returns json
-language plpgsql security definer
+create function app.plan_fields() returns text[]
+language sql immutable parallel safe
+return array['reference_url', 'activity_code', 'activity_description', 'workplace_name', 'workplace_group',
+  'qty_desired', 'overrun_tolerance_pct', 'planned_start_at', 'planned_end_at',
+  't_target_processing_min', 't_target_setup_min', 't_target_lead_min'];
+comment on function app.plan_fields() is 'The fields of the plan, which the ERP and planners own.';
+
+create function app.role_to_change(patch jsonb) returns text
+language sql immutable parallel safe
+return case when patch ?| app.plan_fields() then 'supervisor' else 'operator' end;
+comment on function app.role_to_change(jsonb) is 'Role that a PATCH needs at least; the actions that it becomes may need more.';
+
+create function app.change_operation(before public.mes_operations, caller app.caller, patch jsonb) returns public.mes_operations
+language plpgsql
 set search_path = ''
 as $$
 declare
   execution_fields constant text[] := array['status', 'qty_processed', 'qty_scrap', 'actual_start_at', 'actual_end_at',
     't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min', 'reason_code', 'note', 'timestamp_ms', 'change_type'];
-  plan_fields constant text[] := array['reference_url', 'activity_code', 'activity_description', 'workplace_name', 'workplace_group',
-    'qty_desired', 'overrun_tolerance_pct', 'planned_start_at', 'planned_end_at',
-    't_target_processing_min', 't_target_setup_min', 't_target_lead_min'];
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
-  before public.mes_operations;
   operation public.mes_operations;
   wanted public.mes_operations;
-  least_role constant text := case when patch ?| plan_fields then 'supervisor' else 'operator' end;
   actions text[];
   action text;
   report app.report;
   correction app.report;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
-  end if;
-  select * into before from public.mes_operations o
-  where o.order_no = update_operation.order_no and o.operation_no = update_operation.operation_no and o.asset_id = update_operation.asset_id
-  for update;
-  if not found or not app.sees_workplace(caller, before.workplace_name) then
-    perform app.refuse_missing();
-  end if;
-  perform app.require_role(caller, least_role, format('Your role may not change operation %s', app.operation_label(before)));
-  perform app.require_version(before.version, if_match);
+  perform app.require_role(caller, app.role_to_change(patch), format('Your role may not change operation %s', app.operation_label(before)));
 
-  select coalesce(jsonb_object_agg(p.key, p.value), '{}') into patch from jsonb_each(patch) p where p.key = any(plan_fields || execution_fields);
+  select coalesce(jsonb_object_agg(p.key, p.value), '{}') into patch from jsonb_each(patch) p where p.key = any(app.plan_fields() || execution_fields);
   wanted := jsonb_populate_record(before, patch - array['reason_code', 'note']);
   wanted.status := coalesce(wanted.status, before.status);
   wanted.qty_processed := coalesce(wanted.qty_processed, before.qty_processed);
@@ -372,7 +368,7 @@ begin
 
   -- the plan as wanted, the execution as it is: that comes from the actions alone
   operation := jsonb_populate_record(before, (select jsonb_object_agg(p.key, p.value) from jsonb_each(to_jsonb(wanted)) p
-    where p.key = any(plan_fields || array['timestamp_ms', 'change_type'])));
+    where p.key = any(app.plan_fields() || array['timestamp_ms', 'change_type'])));
 
   -- 1. what makes it run
   report.reason_code := patch ->> 'reason_code';
@@ -434,12 +430,42 @@ begin
   if operation.version = before.version and operation is distinct from before then
     operation := app.store_operation(operation);
   end if;
-  return app.remember(caller, request, least_role, coalesce(operation.workplace_name, '*'),
+  return operation;
+end
+$$;
+comment on function app.change_operation(public.mes_operations, app.caller, jsonb) is
+  'Changes the plan of a locked operation and records the difference to the stated status, quantities and times as events. Raises 403 forbidden, 422 invalid_state_transition, invalid_quantity or validation_failed, and what record_event raises.';
+
+create function public.update_operation(
+  order_no text, asset_id integer, operation_no text, patch jsonb, if_match integer[] default null, idempotency jsonb default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  operation public.mes_operations;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  select * into operation from public.mes_operations o
+  where o.order_no = update_operation.order_no and o.operation_no = update_operation.operation_no and o.asset_id = update_operation.asset_id
+  for update;
+  if not found or not app.sees_workplace(caller, operation.workplace_name) then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_version(operation.version, if_match);
+  operation := app.change_operation(operation, caller, patch);
+  return app.remember(caller, request, app.role_to_change(patch), coalesce(operation.workplace_name, '*'),
     json_build_object('status', 200, 'body', app.operation_answer(operation, caller)));
 end
 $$;
 comment on function public.update_operation(text, integer, text, jsonb, integer[], jsonb) is
-  'Changes the plan of an operation and records the difference to the stated status, quantities and times as events. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version, 422 invalid_state_transition, invalid_quantity or validation_failed, and what record_event raises.';
+  'Changes an operation. Answers {"status", "body"}. Raises 404 not_found, 412 stale_version, and what app.change_operation raises.';
 
 create function app.require_version(version integer, if_match integer[]) returns void
 language plpgsql
@@ -452,6 +478,32 @@ begin
 end
 $$;
 comment on function app.require_version(integer, integer[]) is 'Raises 412 stale_version unless the version is among those of If-Match; null = no condition.';
+
+-- The change feed may deliver rows late and twice: a row of before the deletion must not bring the operation back.
+create table app.deleted_operations (
+  order_no text collate "C" not null,
+  operation_no text collate "C" not null,
+  asset_id integer not null,
+  timestamp_ms timestamptz not null,
+  primary key (order_no, operation_no, asset_id)
+);
+comment on table app.deleted_operations is 'Keys of deleted operations, with the source time up to which an import ignores them.';
+alter table app.deleted_operations enable row level security;
+
+create function app.bury_operation(order_no text, operation_no text, asset_id integer, timestamp_ms timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into app.deleted_operations as d (order_no, operation_no, asset_id, timestamp_ms)
+  select bury_operation.order_no, bury_operation.operation_no, bury_operation.asset_id, bury_operation.timestamp_ms
+  where bury_operation.timestamp_ms is not null
+  on conflict on constraint deleted_operations_pkey do update
+    set timestamp_ms = greatest(d.timestamp_ms, excluded.timestamp_ms);
+end
+$$;
+comment on function app.bury_operation(text, text, integer, timestamptz) is
+  'Remembers that the operation was deleted as of this source time; without one there is nothing that an import could repeat.';
 
 create function public.delete_operation(order_no text, asset_id integer, operation_no text, if_match integer[] default null) returns void
 language plpgsql security definer
@@ -473,6 +525,7 @@ begin
   if operation.status = 'FINISHED' or operation.actual_start_at is not null or operation.qty_processed > 0 then
     perform app.refuse_transition(operation, caller, 'delete');
   end if;
+  perform app.bury_operation(operation.order_no, operation.operation_no, operation.asset_id, operation.timestamp_ms);
   delete from public.mes_operations o where o.id = operation.id;
 end
 $$;

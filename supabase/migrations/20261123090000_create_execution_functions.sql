@@ -63,9 +63,9 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
-  operation_id bigint;
+  operation public.mes_operations;
 begin
-  select o.id into operation_id from public.mes_operations o
+  select * into operation from public.mes_operations o
   where o.order_no = list_runs.order_no and o.operation_no = list_runs.operation_no and o.asset_id = list_runs.asset_id;
   if not found then
     perform app.refuse_missing();
@@ -73,7 +73,7 @@ begin
   return (
     select coalesce(json_agg(app.run_json(r) order by r.run_no), '[]')
     from public.operation_runs r
-    where r.operation_id = list_runs.operation_id
+    where r.operation_id = operation.id
   );
 end
 $$;

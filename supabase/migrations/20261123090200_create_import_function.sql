@@ -1,0 +1,258 @@
+-- What: the import of the ERP's change feed.
+-- Why: rows arrive in any order, any number of times, and while the floor is working on what they describe.
+
+create type app.import_decision as (
+  index integer,
+  outcome text,
+  problem json,
+  body jsonb,
+  existing public.mes_operations,
+  wanted public.mes_operations,
+  actions text[]
+);
+comment on type app.import_decision is
+  'What becomes of one row: created, updated, deleted, flagged (kept although the source took it away), skipped_stale or rejected; and the lifecycle steps that it stands for.';
+
+-- The ERP owns the plan; of the lifecycle it owns release and cancellation, as long as nothing has begun.
+create function app.import_decisions(rows jsonb, is_takeover boolean, caller app.caller) returns setof app.import_decision
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return query
+  with parsed as (
+    select
+      (r.value ->> 'index')::integer as index,
+      r.value as body,
+      r.value ->> 'order_no' as order_no,
+      r.value ->> 'operation_no' as operation_no,
+      (r.value ->> 'asset_id')::integer as asset_id,
+      coalesce(r.value ->> 'change_type', 'UPDATE') as change_type,
+      coalesce(r.value ->> 'status', 'PLANNED') as status,
+      (r.value ->> 'timestamp_ms')::timestamptz as timestamp_ms
+    from jsonb_array_elements(rows) r
+  ),
+  -- of several rows for one operation the newest counts; of equally new ones the first
+  ranked as (
+    select p.*, row_number() over (partition by p.order_no, p.operation_no, p.asset_id order by p.timestamp_ms desc, p.index) as rank
+    from parsed p
+  ),
+  matched as (
+    select
+      r.*, o.id is not null as exists, o as existing, o.actual_start_at is not null or o.qty_processed > 0 or o.status = 'FINISHED' as has_begun,
+      greatest(o.timestamp_ms, d.timestamp_ms) as known_at,
+      jsonb_populate_record(
+        o,
+        case when o.id is null and is_takeover then r.body - 'index' else (
+          select jsonb_object_agg(f.key, f.value) from jsonb_each(r.body) f
+          where f.key = any(array['order_no', 'operation_no', 'asset_id', 'timestamp_ms', 'change_type'])
+            or r.change_type <> 'DELETE' and f.key = any(app.plan_fields())
+        ) end
+      ) as wanted
+    from ranked r
+    left join public.mes_operations o on o.order_no = r.order_no and o.operation_no = r.operation_no and o.asset_id = r.asset_id
+    left join app.deleted_operations d on d.order_no = r.order_no and d.operation_no = r.operation_no and d.asset_id = r.asset_id
+  ),
+  judged as (
+    select m.*,
+      case
+        when m.rank > 1 or m.timestamp_ms <= m.known_at then null
+        when m.exists and not app.sees_workplace(caller, (m.existing).workplace_name)
+          or m.change_type <> 'DELETE' and not app.sees_workplace(caller, (m.wanted).workplace_name)
+        then app.row_problem(403, 'forbidden', 'You have no access to the workplace of this operation')
+        when m.change_type = 'DELETE' then null
+        when (m.wanted).planned_start_at >= (m.wanted).planned_end_at or (m.wanted).actual_start_at > (m.wanted).actual_end_at
+        then app.row_problem(422, 'validation_failed', 'A start must be earlier than its end')
+        when coalesce((m.wanted).qty_scrap, 0) > coalesce((m.wanted).qty_processed, 0)
+          or coalesce((m.wanted).qty_processed, 0) - coalesce((m.wanted).qty_scrap, 0)
+            > floor((m.wanted).qty_desired * (1 + coalesce((m.wanted).overrun_tolerance_pct, 0) / 100))
+        then app.row_problem(422, 'invalid_quantity', 'More pieces than the desired quantity and its tolerance allow, or more scrap than pieces')
+        when not m.exists and not is_takeover and m.status not in ('PLANNED', 'RELEASED', 'CANCELLED')
+        then app.row_problem(422, 'validation_failed',
+          format('A new operation is PLANNED or RELEASED, not "%s": take work of another system over with mode=takeover', m.status))
+      end as problem
+    from matched m
+  )
+  select
+    j.index,
+    case
+      when j.problem is not null then 'rejected'
+      when j.rank > 1 or j.timestamp_ms <= j.known_at then 'skipped_stale'
+      when j.change_type = 'DELETE' and j.exists and j.has_begun then 'flagged'
+      when j.change_type = 'DELETE' then 'deleted'
+      when not j.exists then 'created'
+      when j.status = 'CANCELLED' and (j.existing).status <> 'CANCELLED' and j.has_begun then 'flagged'
+      else 'updated'
+    end,
+    j.problem,
+    j.body,
+    j.existing,
+    j.wanted,
+    case
+      when j.change_type = 'DELETE' or j.problem is not null then '{}'::text[]
+      when not j.exists and is_takeover then '{}'::text[]
+      when j.status = 'CANCELLED' and not coalesce(j.has_begun, false) and (j.existing).status is distinct from 'CANCELLED' then '{CANCEL}'
+      when j.status = 'RELEASED' and (j.existing).status = 'PLANNED' then '{RELEASE}'
+      else '{}'
+    end
+  from judged j;
+end
+$$;
+comment on function app.import_decisions(jsonb, boolean, app.caller) is
+  'Judges rows of the change feed, each a JSON object of the API with its index; set-based, changes nothing.';
+
+create function app.row_problem(status integer, code text, sentence text) returns json
+language sql immutable parallel safe
+return json_build_object('status', status, 'code', code, 'more', json_build_object('detail', sentence));
+comment on function app.row_problem(integer, text, text) is 'The problem of one row, in the form of app.item_problem.';
+
+create function app.apply_import(rows jsonb, is_takeover boolean, caller app.caller) returns json
+language plpgsql
+set search_path = ''
+as $$
+declare
+  decisions app.import_decision[];
+  decision app.import_decision;
+  created bigint[];
+  operation public.mes_operations;
+  opened public.mes_operations;
+  report app.report;
+  action text;
+begin
+  -- Known operations stand still from here on, in an order that two imports share.
+  perform from public.mes_operations o
+  where (o.order_no, o.operation_no, o.asset_id) in (
+    select r ->> 'order_no', r ->> 'operation_no', (r ->> 'asset_id')::integer from jsonb_array_elements(rows) r
+  )
+  order by o.id
+  for update;
+  decisions := array(select d from app.import_decisions(rows, is_takeover, caller) d order by d.index);
+
+  insert into public.workplaces (name, workplace_group)
+  select distinct on ((d.wanted).workplace_name) (d.wanted).workplace_name, (d.wanted).workplace_group
+  from unnest(decisions) d
+  where d.outcome in ('created', 'updated', 'flagged') and (d.wanted).workplace_name is not null
+    and not exists (select from public.workplaces w where w.name = (d.wanted).workplace_name)
+  order by (d.wanted).workplace_name, d.index
+  on conflict do nothing;
+
+  with inserted as (
+    insert into public.mes_operations (
+      order_no, asset_id, operation_no, status, reference_url, activity_code, activity_description, workplace_name, workplace_group,
+      qty_desired, overrun_tolerance_pct, planned_start_at, planned_end_at,
+      t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type, created_by
+    )
+    select
+      (d.wanted).order_no, (d.wanted).asset_id, (d.wanted).operation_no,
+      case when d.body ->> 'status' = 'RELEASED' then 'RELEASED' else 'PLANNED' end,
+      (d.wanted).reference_url, (d.wanted).activity_code, (d.wanted).activity_description, (d.wanted).workplace_name, (d.wanted).workplace_group,
+      (d.wanted).qty_desired, coalesce((d.wanted).overrun_tolerance_pct, 0), (d.wanted).planned_start_at, (d.wanted).planned_end_at,
+      (d.wanted).t_target_processing_min, (d.wanted).t_target_setup_min, (d.wanted).t_target_lead_min,
+      (d.wanted).timestamp_ms, (d.wanted).change_type, caller.user_id
+    from unnest(decisions) d
+    where d.outcome = 'created'
+    on conflict do nothing
+    returning id
+  )
+  select array_agg(i.id) into created from inserted i;
+  if cardinality(created) < (select count(*) from unnest(decisions) d where d.outcome = 'created') then
+    perform app.refuse(503, 'unavailable', 'Another request has just created some of these operations: send the rows again');
+  end if;
+
+  update public.mes_operations o
+  set (reference_url, activity_code, activity_description, workplace_name, workplace_group, qty_desired, overrun_tolerance_pct,
+       planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min,
+       timestamp_ms, change_type, source_conflict)
+    = row ((d.wanted).reference_url, (d.wanted).activity_code, (d.wanted).activity_description, (d.wanted).workplace_name, (d.wanted).workplace_group,
+       (d.wanted).qty_desired, coalesce((d.wanted).overrun_tolerance_pct, o.overrun_tolerance_pct),
+       (d.wanted).planned_start_at, (d.wanted).planned_end_at,
+       (d.wanted).t_target_processing_min, (d.wanted).t_target_setup_min, (d.wanted).t_target_lead_min,
+       (d.wanted).timestamp_ms, (d.wanted).change_type, d.outcome = 'flagged')
+  from unnest(decisions) d
+  where d.outcome in ('updated', 'flagged') and o.id = (d.existing).id;
+
+  insert into app.deleted_operations as known (order_no, operation_no, asset_id, timestamp_ms)
+  select d.body ->> 'order_no', d.body ->> 'operation_no', (d.body ->> 'asset_id')::integer, (d.body ->> 'timestamp_ms')::timestamptz
+  from unnest(decisions) d
+  where d.outcome = 'deleted'
+  on conflict on constraint deleted_operations_pkey do update set timestamp_ms = greatest(known.timestamp_ms, excluded.timestamp_ms);
+  delete from public.mes_operations o using unnest(decisions) d where d.outcome = 'deleted' and o.id = (d.existing).id;
+
+  -- What changes execution goes the one way, an event each: releases, cancellations, openings.
+  for decision in
+    select * from unnest(decisions) d
+    where d.outcome in ('created', 'updated') and (cardinality(d.actions) > 0 or d.outcome = 'created' and is_takeover)
+  loop
+    select * into operation from public.mes_operations o
+    where o.order_no = decision.body ->> 'order_no' and o.operation_no = decision.body ->> 'operation_no'
+      and o.asset_id = (decision.body ->> 'asset_id')::integer
+    for update;
+    if decision.outcome = 'created' and is_takeover and app.brings_execution(decision.wanted) then
+      opened := decision.wanted;
+      opened.status := coalesce(opened.status, 'PLANNED');
+      opened.qty_processed := coalesce(opened.qty_processed, 0);
+      opened.qty_scrap := coalesce(opened.qty_scrap, 0);
+      perform app.record_opening(operation, caller, opened);
+    end if;
+    foreach action in array decision.actions loop
+      report.action_type := action;
+      report.reason_code := case action when 'CANCEL' then 'UNSPECIFIED' end;
+      operation := (app.record_event(operation, caller, report)).operation;
+    end loop;
+  end loop;
+
+  return (
+    select json_agg(json_build_object(
+      'index', d.index,
+      'status', case when d.outcome = 'rejected' then (d.problem ->> 'status')::integer when d.outcome = 'created' then 201 else 200 end,
+      'id', format('%s/%s/%s', d.body ->> 'order_no', d.body ->> 'asset_id', d.body ->> 'operation_no'),
+      'outcome', d.outcome,
+      'problem', d.problem
+    ) order by d.index)
+    from unnest(decisions) d
+  );
+end
+$$;
+comment on function app.apply_import(jsonb, boolean, app.caller) is
+  'Applies rows of the change feed in one transaction. Answers one result per row.';
+
+create function public.import_operations(
+  rows jsonb, is_takeover boolean default false, is_dry_run boolean default false, idempotency jsonb default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  least_role constant text := case when is_takeover then 'manager' else 'supervisor' end;
+  results json;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_role(caller, least_role, format('Importing operations needs the role %s', least_role));
+  if jsonb_array_length(rows) > 1000 then
+    perform app.refuse_field('', 'too_big', 'An import takes at most 1000 rows at once');
+  end if;
+  if not is_dry_run then
+    return app.remember(caller, request, least_role, null,
+      json_build_object('status', 207, 'body', coalesce(app.apply_import(rows, is_takeover, caller), '[]')));
+  end if;
+  begin
+    results := app.apply_import(rows, is_takeover, caller);
+    raise sqlstate 'DRYRN';
+  exception when sqlstate 'DRYRN' then
+    -- everything since `begin` is undone; the results tell what would have happened
+    return json_build_object('status', 207, 'body', coalesce(results, '[]'));
+  end;
+end
+$$;
+comment on function public.import_operations(jsonb, boolean, boolean, jsonb) is
+  'Imports up to 1000 rows of the ERP''s change feed, each with its index. Answers {"status", "body": [{"index", "status", "id", "outcome", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many rows.';
+
+revoke execute on function public.import_operations from public, anon;
+grant execute on function public.import_operations to authenticated, service_role;
+revoke execute on all functions in schema app from public;

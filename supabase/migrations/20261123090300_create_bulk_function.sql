@@ -1,0 +1,91 @@
+-- What: one change of many operations.
+-- Why: planners move whole orders; each operation is changed under the rules of a single PATCH, all in one transaction.
+
+create function app.apply_bulk(operations public.mes_operations[], caller app.caller, patch jsonb) returns json
+language plpgsql
+set search_path = ''
+as $$
+declare
+  operation public.mes_operations;
+  results json[] := '{}';
+  problem json;
+  state text;
+  message text;
+  detail text;
+begin
+  foreach operation in array operations loop
+    begin
+      operation := app.change_operation(operation, caller, patch);
+      problem := null;
+    exception when others then
+      get stacked diagnostics state = returned_sqlstate, message = message_text, detail = pg_exception_detail;
+      problem := app.item_problem(state, message, detail);
+      if problem is null then
+        raise;
+      end if;
+    end;
+    results := results || json_build_object(
+      'index', cardinality(results),
+      'status', coalesce((problem ->> 'status')::integer, 200),
+      'id', app.operation_label(operation),
+      'version', operation.version,
+      'problem', problem
+    );
+  end loop;
+  return array_to_json(results);
+end
+$$;
+comment on function app.apply_bulk(public.mes_operations[], app.caller, jsonb) is
+  'Changes locked operations one by one; one that refuses does not stop the rest. Answers one result per operation.';
+
+create function public.update_operations(filter jsonb, patch jsonb, is_dry_run boolean default true, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  most constant integer := 500;
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  wanted constant app.operation_filter := jsonb_populate_record(null::app.operation_filter, filter);
+  operations public.mes_operations[];
+  results json;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_role(caller, 'supervisor', 'Your role may not change operations in bulk');
+  -- row security does not hold for the owner: what the caller sees is said here
+  execute format(
+    'select array(
+      select o from public.mes_operations o
+      where %s and ($2 or o.workplace_name = any($3))
+      order by o.order_no, o.operation_no, o.asset_id
+      limit $4
+      for update
+    )', app.conditions(wanted))
+  into operations
+  using wanted, caller.sees_all, caller.workplaces, most + 1;
+  if cardinality(operations) > most then
+    perform app.refuse(422, 'validation_failed', format('The filter matches more than %s operations: narrow it', most), jsonb_build_object('limit', most));
+  end if;
+  if not is_dry_run then
+    return app.remember(caller, request, 'supervisor', null,
+      json_build_object('status', 207, 'body', app.apply_bulk(operations, caller, patch)));
+  end if;
+  begin
+    results := app.apply_bulk(operations, caller, patch);
+    raise sqlstate 'DRYRN';
+  exception when sqlstate 'DRYRN' then
+    -- everything since `begin` is undone; the results tell what would have happened
+    return json_build_object('status', 207, 'body', results);
+  end;
+end
+$$;
+comment on function public.update_operations(jsonb, jsonb, boolean, jsonb) is
+  'Changes up to 500 operations that match the filter, as PATCH changes one; is_dry_run tells what would happen. Answers {"status", "body": [{"index", "status", "id", "version", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many matches.';
+
+revoke execute on function public.update_operations from public, anon;
+grant execute on function public.update_operations to authenticated, service_role;
+revoke execute on all functions in schema app from public;
