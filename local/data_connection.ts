@@ -43,6 +43,8 @@ export class DataConnection extends PostgresConnection {
   #catalogUrl: string;
   #catalog: Introspection | undefined;
   #refreshing: Promise<void> | undefined;
+  #isOutdated = false;
+  #isClosed = false;
 
   /** @param options `catalogUrl`: a login that sees the whole catalog; the API's own sees almost nothing of it. */
   constructor(options: { url: string; catalogUrl: string; poolSize: number }) {
@@ -60,11 +62,23 @@ export class DataConnection extends PostgresConnection {
 
   /** Reads tables and functions again. Until that is done, and when it fails, the ones known before are used. */
   async refreshCatalog(): Promise<void> {
-    this.#refreshing ??= this.#readCatalog().finally(() => this.#refreshing = undefined);
-    await this.#refreshing;
+    // What changed while it was being read may be missing: read once more afterwards.
+    const before = this.#refreshing;
+    if (before) this.#isOutdated = true;
+    const reading = before ?? this.#readUntilCurrent().finally(() => this.#refreshing = undefined);
+    this.#refreshing = reading;
+    await reading;
+  }
+
+  async #readUntilCurrent(): Promise<void> {
+    do {
+      this.#isOutdated = false;
+      await this.#readCatalog();
+    } while (this.#isOutdated && !this.#isClosed);
   }
 
   async #readCatalog(): Promise<void> {
+    if (this.#isClosed) return;
     const reader = createPostgresConnection({
       url: this.#catalogUrl,
       postgresOptions: { max: 1, onnotice: () => {}, ...driverTypes },
@@ -109,6 +123,7 @@ export class DataConnection extends PostgresConnection {
   }
 
   override async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#refreshing?.catch(() => {});
     await Promise.all([this.#pool.close(), super.close()]);
   }
