@@ -27,6 +27,16 @@ export async function takeDocsAssets(): Promise<string[]> {
   return taken.flat();
 }
 
+/** As {@link takeDocsAssets}; without npm or its registry everything else works, so that is only told. */
+export async function prepareDocs(tell: (line: string) => void): Promise<void> {
+  try {
+    const taken = await takeDocsAssets();
+    if (taken.length > 0) tell("Documentation pages");
+  } catch (error) {
+    tell(`Documentation pages are left out: ${messageOf(error)}`);
+  }
+}
+
 async function takePackage({ name, version, integrity, files }: Package): Promise<string[]> {
   const folder = join(docsFolder, "assets");
   const missing: [path: string, target: string][] = [];

@@ -4,6 +4,7 @@
  * (Not named test.ts: `deno test` would take it for a test and run itself.)
  */
 import { join } from "@std/path/mod.js";
+import { prepareDocs } from "./docs_assets.ts";
 import { readJunitReport, type TestCounts } from "./junit.ts";
 import { messageOf, runCommand, StackFailure } from "./failure.ts";
 import { environmentOf } from "./local_env.ts";
@@ -52,6 +53,7 @@ async function test(): Promise<void> {
     if (missing.length > 0) throw new StackFailure(`With SUPABASE_URL set, also set ${missing.join(" and ")}.`);
     env.FUNCTIONS_URL = Deno.env.get("FUNCTIONS_URL") ?? `${external}/functions/v1`;
   } else {
+    await prepareDocs(console.log);
     const stack = await startStack({ ephemeral: true, onFunctionLog: logOfFunctions() });
     stop = stack.stop;
     env = environmentOf({

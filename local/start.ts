@@ -1,4 +1,5 @@
 /** `deno task start`: the whole stack on this machine. */
+import { prepareDocs } from "./docs_assets.ts";
 import { runCommand } from "./failure.ts";
 import { writeLocalEnv } from "./local_env.ts";
 import { parseStartOptions, startUsage } from "./options.ts";
@@ -21,6 +22,7 @@ async function start(): Promise<void> {
     console.error("Unhandled:", event.reason);
   });
 
+  await prepareDocs((line) => console.log(`  ${line}`));
   const starting = startStack({
     ...options,
     externalDatabase: Deno.env.get("DATABASE_URL") || undefined,

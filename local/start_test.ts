@@ -34,6 +34,7 @@ Deno.test("start: the table and the settings file say how to reach the stack, ke
       const answer = await call(`${SUPABASE_URL}/rest/v1/profiles`, { headers: { apikey: SUPABASE_SECRET_KEY ?? "" } });
       assertEquals([answer.status, answer.text], [200, "[]"]);
       if (!isWindows) {
+        assertEquals(stack.settingsMode, 0o600);
         const mode = async (path: string) => ((await Deno.stat(path)).mode ?? 0) & 0o777;
         assertEquals(await mode(join(folder, "data", "keys.json")), 0o600);
         assertEquals(await mode(join(folder, "data", "postgres")), 0o700);

@@ -1,5 +1,6 @@
 /** What the stack's own tests share: small projects, stacks of them, and the command line as a user has it. */
-import { join } from "@std/path/mod.js";
+import { parseEnv } from "node:util";
+import { dirname, join } from "@std/path/mod.js";
 import { TextLineStream } from "@std/streams/mod.js";
 import { inProject, projectRoot } from "./paths.ts";
 import { holdsWithin, within } from "./poll.ts";
@@ -51,7 +52,9 @@ export interface StartedCommand {
   /** What it has printed until now. */
   output(): string;
   /** The settings that it wrote. */
-  settings: Record<string, string>;
+  settings: Partial<Record<string, string>>;
+  /** Who may read them. */
+  settingsMode: number;
 }
 
 /** How to run the command. */
@@ -89,7 +92,7 @@ function startCommand(args: string[], options: CommandOptions): Deno.Command {
 /** Starts the command on a free port and waits until it says that it is ready. */
 export async function startAndWait(args: string[], options: CommandOptions = {}): Promise<StartedCommand> {
   const envFile = join(await Deno.makeTempDir({ prefix: "mes-env-" }), "local.env");
-  if (options.uid !== undefined) await Deno.chown(join(envFile, ".."), options.uid, options.gid ?? null);
+  if (options.uid !== undefined) await Deno.chown(dirname(envFile), options.uid, options.gid ?? null);
   const process = startCommand(["--port", "0", "--env-file", envFile, ...args], options).spawn();
   const lines: string[] = [];
   const ready = Promise.withResolvers<void>();
@@ -104,13 +107,10 @@ export async function startAndWait(args: string[], options: CommandOptions = {})
   }
   process.status.then(({ code }) => ready.reject(new Error(`start ended with code ${code}:\n${lines.join("\n")}`)));
   await within(60_000, ready.promise);
-  const settings = Object.fromEntries(
-    (await Deno.readTextFile(envFile)).trim().split("\n").map((line) => {
-      const [name = "", ...value] = line.split("=");
-      return [name, value.join("=")];
-    }),
-  );
-  return { process, settings, output: () => lines.join("\n") };
+  const settings = parseEnv(await Deno.readTextFile(envFile));
+  const settingsMode = ((await Deno.stat(envFile)).mode ?? 0) & 0o777;
+  await Deno.remove(dirname(envFile), { recursive: true });
+  return { process, settings, settingsMode, output: () => lines.join("\n") };
 }
 
 /** Sends a signal and returns how many milliseconds it took the process to end. */
