@@ -8,7 +8,7 @@ import { OpenAPIHono, type RouteConfig, z } from "@hono/zod-openapi";
 import { join, toFileUrl } from "@std/path/mod.js";
 import { inProject } from "../local/paths.ts";
 import { type ProblemCode, problemTable } from "../supabase/functions/_shared/problems.ts";
-import { exampleOf, exampleRequestId } from "./errors_page.ts";
+import { exampleOf, exampleRequestId } from "../supabase/functions/docs/errors.ts";
 
 /** A value of JSON. */
 export type Json = null | boolean | number | string | Json[] | JsonObject;

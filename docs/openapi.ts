@@ -6,13 +6,14 @@ import { parseArgs } from "node:util";
 import { runCommand, StackFailure } from "../local/failure.ts";
 import { inProject } from "../local/paths.ts";
 import { openApiDocument } from "./document.ts";
-import { errorsPage } from "./errors_page.ts";
+import { errorsMarkdown } from "../supabase/functions/docs/errors.ts";
 
 async function openapi(): Promise<void> {
   const { values: { check } } = parseArgs({ args: Deno.args, options: { check: { type: "boolean", default: false } } });
   const generated = {
     "openapi.json": `${JSON.stringify(await openApiDocument(), null, 2)}\n`,
-    "errors.md": errorsPage(),
+    "errors.md":
+      `<!-- Written by \`deno task openapi\` from supabase/functions/_shared/problems.ts. -->\n\n${errorsMarkdown()}`,
   };
   for (const [name, text] of Object.entries(generated)) {
     const file = inProject("docs", name);

@@ -10,12 +10,12 @@ import { cors } from "hono/cors";
 import { HTTPException } from "hono/http-exception";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId, type RequestIdVariables } from "hono/request-id";
-import { routePath } from "hono/route";
 import { parseAccept } from "hono/utils/accept";
 import { authenticate, type Authenticated } from "./auth.ts";
 import { escapePointer, strictJson } from "./body.ts";
 import { problems } from "./contract.ts";
 import { databaseOfServer } from "./database.ts";
+import { logged } from "./log.ts";
 import { type FieldError, Problem, problemResponse } from "./problems.ts";
 
 /** What the frame leaves for the endpoints. */
@@ -154,21 +154,6 @@ const checkHealth = (resource: string) =>
     await databaseOfServer()("health", {});
     return c.json({ status: "ok" as const, database: "up" as const }, 200);
   });
-
-/** One line per request; never a token, a key or a body. */
-const logged: MiddlewareHandler<Env> = async (c, next) => {
-  const started = performance.now();
-  await next();
-  const { requestId: id, role = "anonymous" } = c.var as Partial<Env["Variables"]>;
-  console.log(JSON.stringify({
-    id,
-    method: c.req.method,
-    route: routePath(c, -1),
-    status: c.res.status,
-    ms: Math.round((performance.now() - started) * 10) / 10,
-    role,
-  }));
-};
 
 /** Data stays with whoever asked for it, and is what it says it is. */
 const closed: MiddlewareHandler = async (c, next) => {

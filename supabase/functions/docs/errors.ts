@@ -1,0 +1,93 @@
+/**
+ * The errors, explained: for people as pages, for terminals and docs/errors.md as Markdown.
+ *
+ * @module
+ */
+import { Problem, problemBody, type ProblemCode, problemTable } from "../_shared/problems.ts";
+import { base, escapeHtml, htmlPage } from "./pages.ts";
+
+/** Request id of the examples. */
+export const exampleRequestId = "0b7e1c9a-2f64-4f0e-9a53-6a8f0a4a3f11";
+
+const codes = Object.keys(problemTable) as ProblemCode[];
+
+/** The problem of a code, as the examples of the documents show it. */
+export function exampleOf(code: ProblemCode) {
+  const { detail, ...more } = problemTable[code].example;
+  return problemBody(new Problem(code, detail, more), exampleRequestId);
+}
+
+const introduction =
+  "Every error is `application/problem+json` (RFC 9457). `code` is for programs and does not change; `title` and " +
+  "`detail` are for people; `instance` is the request id, as in the header `X-Request-Id` and in the log; `type` is " +
+  "the page of the code. Further members depend on the code. What was refused has changed nothing.";
+
+/** One code as a section of Markdown. */
+export function errorMarkdown(code: ProblemCode): string {
+  const { status, title, explanation } = problemTable[code];
+  return `## ${code}
+
+**${status}: ${title}.** ${explanation}
+
+\`\`\`json
+${JSON.stringify(exampleOf(code), null, 2)}
+\`\`\`
+`;
+}
+
+/** All codes as Markdown. */
+export function errorsMarkdown(): string {
+  const rows = codes.map((code) => {
+    const { status, title } = problemTable[code];
+    return `| ${status} | [\`${code}\`](#${code}) | ${title} |\n`;
+  });
+  return `# Errors
+
+${introduction}
+
+| status | code | title |
+| --- | --- | --- |
+${rows.join("")}
+${codes.map(errorMarkdown).join("\n")}`;
+}
+
+/** One code as a page. */
+export function errorPage(code: ProblemCode): string {
+  const { status, title, explanation } = problemTable[code];
+  return htmlPage({
+    title: `${code}: ${escapeHtml(title)}`,
+    body: `    <main>
+      <p class="path"><a href="${base}/errors">Errors</a></p>
+      <h1><code>${code}</code></h1>
+      <p class="summary"><span class="status">${status}</span> ${escapeHtml(title)}</p>
+      <p>${withCode(explanation)}</p>
+      <h2>Example</h2>
+      <pre><code>${escapeHtml(JSON.stringify(exampleOf(code), null, 2))}</code></pre>
+    </main>`,
+  });
+}
+
+/** All codes as a page. */
+export function errorsPage(): string {
+  const rows = codes.map((code) => {
+    const { status, title } = problemTable[code];
+    return `          <tr><td>${status}</td><td><a href="${base}/errors/${code}"><code>${code}</code></a></td><td>${
+      escapeHtml(title)
+    }</td></tr>`;
+  });
+  return htmlPage({
+    title: "Errors of the MES Operations API",
+    body: `    <main>
+      <h1>Errors</h1>
+      <p>${withCode(introduction)}</p>
+      <table>
+        <thead><tr><th>Status</th><th>Code</th><th>Title</th></tr></thead>
+        <tbody>
+${rows.join("\n")}
+        </tbody>
+      </table>
+    </main>`,
+  });
+}
+
+const withCode = (text: string) => escapeHtml(text).replace(/`([^`]+)`/g, "<code>$1</code>");

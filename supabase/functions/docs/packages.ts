@@ -1,0 +1,24 @@
+/**
+ * The npm packages whose files the pages are made of. They are not imported: as imports they would bring their
+ * dependencies, 100 MB of them, for the few built files that a browser loads. `deno task docs:assets`, and each start
+ * of the local stack, takes these files from the packages into `assets/`, which git ignores and `static_files` in
+ * config.toml deploys.
+ */
+export const packages = [
+  {
+    name: "swagger-ui-dist",
+    version: "5.35.0",
+    integrity: "sha512-U06rpMtW9V3XPGOBeamTUSr0Z09jMX4IJuANpE/EZbAhw0G8CgwrzU4YmXkn/h0wCDNsXdGarTNNHC3sU8yVUQ==",
+    /** Path within the package -> name in `assets/`, with the version, so that browsers may keep it for ever. */
+    files: {
+      "swagger-ui-bundle.js": "swagger-ui-5.35.0.js",
+      "swagger-ui.css": "swagger-ui-5.35.0.css",
+    },
+  },
+  {
+    name: "redoc",
+    version: "3.0.1",
+    integrity: "sha512-KDfoKaYW19LCl4YStgBnwlaNjYEFfs5zCNt1s1WZ2YM5u8d26Yuzd2l43fZO851ZsgIMe/D640fDJkD8eaRQKQ==",
+    files: { "bundles/redoc.standalone.js": "redoc-3.0.1.js" },
+  },
+] as const;
