@@ -35,6 +35,7 @@ async function runTests(env: Record<string, string>): Promise<{ counts: TestCoun
 
 /** Why a run in which no test failed is a failure all the same; undefined when it is none. */
 function complaint(counts: TestCounts, success: boolean): string | undefined {
+  if (!success && counts.passed + counts.failed === 0) return "Deno could not run the tests, see above.";
   if (counts.passed + counts.failed === 0) return "No test ran: check the filter or the file names.";
   if (!success && counts.failed === 0) return "Deno reported an error outside of the tests, see above.";
   const browser = counts.ignored.filter((name) => /browser/i.test(name));
