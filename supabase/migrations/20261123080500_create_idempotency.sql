@@ -8,7 +8,7 @@ create table app.idempotency_keys (
   key text collate "C" not null,
   fingerprint text not null,
   least_role text not null,
-  workplace_name text collate "C",
+  workplace_names text[],
   answer json not null,
   created_at timestamptz not null default clock_timestamp(),
   primary key (caller, method, route, key),
@@ -18,8 +18,8 @@ create table app.idempotency_keys (
 comment on table app.idempotency_keys is 'Answers of commands that were sent with an Idempotency-Key, kept for 48 hours.';
 comment on column app.idempotency_keys.caller is 'Id of the user, or "server" for the secret key: equal keys of others are independent.';
 comment on column app.idempotency_keys.fingerprint is 'Digest of path and body, to refuse the same key with another request.';
-comment on column app.idempotency_keys.least_role is 'Role that a replay needs.';
-comment on column app.idempotency_keys.workplace_name is 'Workplace that a replay needs to be seen; * = all of them, null = none.';
+comment on column app.idempotency_keys.least_role is 'Role that the caller had, which a replay needs.';
+comment on column app.idempotency_keys.workplace_names is 'Workplaces that a replay needs to be seen; * = all of them, null = none.';
 
 create index idempotency_keys_by_age on app.idempotency_keys (created_at);
 alter table app.idempotency_keys enable row level security;
@@ -72,7 +72,7 @@ begin
   if stored.fingerprint <> (request).fingerprint then
     perform app.refuse(422, 'idempotency_key_reused', format('Idempotency-Key "%s" was used with another request', (request).key));
   end if;
-  perform app.require_seen(caller, stored.workplace_name);
+  perform app.require_seen(caller, stored.workplace_names);
   perform app.require_role(caller, stored.least_role, 'Your role may not repeat this request');
   return app.json_with(stored.answer, 'replayed', 'true');
 end
@@ -80,7 +80,7 @@ $$;
 comment on function app.replay(app.caller, app.idempotency) is
   'The stored answer of a repeated request, or null when it is to be carried out. Raises 409 idempotency_conflict while the first is in flight, 422 idempotency_key_reused for another request; authorises afresh.';
 
-create function app.remember(caller app.caller, request app.idempotency, least_role text, workplace_name text, answer json) returns json
+create function app.remember(caller app.caller, request app.idempotency, workplace_names text[], answer json) returns json
 language plpgsql
 set search_path = ''
 as $$
@@ -88,14 +88,14 @@ begin
   if (request).key is null then
     return answer;
   end if;
-  insert into app.idempotency_keys (caller, method, route, key, fingerprint, least_role, workplace_name, answer)
+  insert into app.idempotency_keys (caller, method, route, key, fingerprint, least_role, workplace_names, answer)
   values (
     app.key_owner(caller), (request).method, (request).route, (request).key, (request).fingerprint,
-    least_role, workplace_name, answer
+    (caller).role, workplace_names, answer
   )
   on conflict on constraint idempotency_keys_pkey do update
-    set (fingerprint, least_role, workplace_name, answer, created_at)
-      = (excluded.fingerprint, excluded.least_role, excluded.workplace_name, excluded.answer, excluded.created_at);
+    set (fingerprint, least_role, workplace_names, answer, created_at)
+      = (excluded.fingerprint, excluded.least_role, excluded.workplace_names, excluded.answer, excluded.created_at);
   -- Each new key sweeps a few old ones out: no scheduler, no long delete.
   delete from app.idempotency_keys k where k.ctid = any(array(
     select old.ctid from app.idempotency_keys old
@@ -107,19 +107,20 @@ begin
   return answer;
 end
 $$;
-comment on function app.remember(app.caller, app.idempotency, text, text, json) is 'Stores the answer of a command under its key, if it has one, and returns it.';
+comment on function app.remember(app.caller, app.idempotency, text[], json) is
+  'Stores the answer of a command under its key, if it has one, with the workplaces that it tells about (* = seen only with access to all), and returns it.';
 
-create function app.require_seen(caller app.caller, workplace_name text) returns void
+create function app.require_seen(caller app.caller, workplace_names text[]) returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-  if workplace_name is not null and not app.sees_workplace(caller, workplace_name) then
+  if exists (select from unnest(workplace_names) w where not app.sees_workplace(caller, w)) then
     perform app.refuse_missing();
   end if;
 end
 $$;
-comment on function app.require_seen(app.caller, text) is 'Raises 404 not_found unless the caller sees the workplace.';
+comment on function app.require_seen(app.caller, text[]) is 'Raises 404 not_found unless the caller sees all of the workplaces.';
 
 -- Missing and hidden answer alike, word for word: the sentence names nothing that the caller did not send.
 create function app.refuse_missing() returns void

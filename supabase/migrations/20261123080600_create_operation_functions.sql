@@ -297,7 +297,7 @@ begin
   if app.brings_execution(wanted) then
     stored := (app.record_opening(stored, caller, wanted)).operation;
   end if;
-  return app.remember(caller, request, 'supervisor', coalesce(stored.workplace_name, '*'),
+  return app.remember(caller, request, array[coalesce(stored.workplace_name, '*')],
     json_build_object('status', 201, 'body', app.operation_answer(stored, caller)));
 end
 $$;
@@ -460,7 +460,7 @@ begin
   end if;
   perform app.require_version(operation.version, if_match);
   operation := app.change_operation(operation, caller, patch);
-  return app.remember(caller, request, app.role_to_change(patch), coalesce(operation.workplace_name, '*'),
+  return app.remember(caller, request, array[coalesce(operation.workplace_name, '*')],
     json_build_object('status', 200, 'body', app.operation_answer(operation, caller)));
 end
 $$;

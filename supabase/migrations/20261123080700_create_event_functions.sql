@@ -294,7 +294,7 @@ begin
   end if;
   outcome := app.take_report(caller, report);
   answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
-  return case outcome.status when 201 then app.remember(caller, request, 'operator', report ->> 'workplace_name', answer) else answer end;
+  return case outcome.status when 201 then app.remember(caller, request, array[report ->> 'workplace_name'], answer) else answer end;
 end
 $$;
 comment on function public.report_event(jsonb, jsonb) is

@@ -92,7 +92,7 @@ begin
   if not found then
     perform app.refuse(409, 'duplicate_profile', format('Profile "%s" exists already', wanted.id));
   end if;
-  return app.remember(caller, request, 'admin', null, json_build_object('status', 201, 'body', app.profile_json(stored)));
+  return app.remember(caller, request, null, json_build_object('status', 201, 'body', app.profile_json(stored)));
 end
 $$;
 comment on function public.create_profile(jsonb, jsonb) is
@@ -140,7 +140,7 @@ begin
     where p.id = profile.id
     returning * into profile;
   end if;
-  return app.remember(caller, request, caller.role, null, json_build_object('status', 200, 'body', app.profile_json(profile)));
+  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.profile_json(profile)));
 end
 $$;
 comment on function public.update_profile(uuid, jsonb, integer[], jsonb) is

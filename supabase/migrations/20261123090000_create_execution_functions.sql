@@ -33,7 +33,7 @@ begin
   outcome := app.carry_out(operation, caller, app.attribute_report(made, caller), (step ->> 'dry_run')::boolean);
   answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
   return case outcome.status
-    when 201 then app.remember(caller, request, 'operator', operation.workplace_name, answer)
+    when 201 then app.remember(caller, request, array[coalesce(operation.workplace_name, '*')], answer)
     else answer
   end;
 end
@@ -118,17 +118,22 @@ begin
     return answer;
   end if;
   perform app.require_role(caller, 'operator', 'Your role may not report events');
+  if jsonb_array_length(reports) > 1000 then
+    perform app.refuse_field('', 'too_big', 'A batch takes at most 1000 reports at once');
+  end if;
 
   -- Every batch takes its locks in the same order, so two of them wait for each other but never in a circle.
   perform from public.mes_operations o
   where (o.order_no, o.operation_no, o.workplace_name) in (
     select r ->> 'order_no', r ->> 'operation_no', r ->> 'workplace_name' from jsonb_array_elements(reports) r
+    where app.sees_workplace(caller, r ->> 'workplace_name')
   )
   order by o.id
   for update;
   perform from public.workplaces w
   where w.capacity is not null and w.name in (
-    select r ->> 'workplace_name' from jsonb_array_elements(reports) r where r ->> 'action_type' = 'START'
+    select r ->> 'workplace_name' from jsonb_array_elements(reports) r
+    where r ->> 'action_type' = 'START' and app.sees_workplace(caller, r ->> 'workplace_name')
   )
   order by w.name
   for update;
@@ -150,11 +155,17 @@ begin
     end;
     results := results || result;
   end loop;
-  return app.remember(caller, request, 'operator', null, json_build_object('status', 207, 'body', array_to_json(results)));
+  return app.remember(
+    caller, request,
+    array(
+      select distinct r ->> 'workplace_name' from jsonb_array_elements(reports) r where app.sees_workplace(caller, r ->> 'workplace_name')
+    ),
+    json_build_object('status', 207, 'body', array_to_json(results))
+  );
 end
 $$;
 comment on function public.report_events(jsonb, boolean, jsonb) is
-  'Takes reports in their order, in one transaction; one that is refused does not stop the rest, unless is_atomic: then nothing is recorded. Answers {"status", "body": [{"index", "status", "id", "problem"}]}. Raises 403 forbidden, and for is_atomic the problem of the first refused report with its index.';
+  'Takes reports in their order, in one transaction; one that is refused does not stop the rest, unless is_atomic: then nothing is recorded. Answers {"status", "body": [{"index", "status", "id", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many reports, and for is_atomic the problem of the first refused report with its index.';
 
 -- The proof. Nothing here reads what record_event wrote but the events themselves.
 create function app.rebuild_operation(operation public.mes_operations) returns public.mes_operations

@@ -134,7 +134,7 @@ begin
   if not found then
     perform app.refuse(409, 'duplicate_workplace', format('Workplace "%s" exists already', wanted.name));
   end if;
-  return app.remember(caller, request, 'manager', null, json_build_object('status', 201, 'body', app.workplace_json(stored)));
+  return app.remember(caller, request, null, json_build_object('status', 201, 'body', app.workplace_json(stored)));
 end
 $$;
 comment on function public.create_workplace(jsonb, jsonb) is
@@ -169,7 +169,7 @@ begin
     where w.name = workplace.name
     returning * into workplace;
   end if;
-  return app.remember(caller, request, 'manager', null, json_build_object('status', 200, 'body', app.workplace_json(workplace)));
+  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.workplace_json(workplace)));
 end
 $$;
 comment on function public.update_workplace(text, jsonb, integer[], jsonb) is
@@ -292,7 +292,7 @@ begin
   if not found then
     perform app.refuse(409, 'duplicate_reason_code', format('Reason code %s/%s exists already', wanted.kind, wanted.code));
   end if;
-  return app.remember(caller, request, 'manager', null, json_build_object('status', 201, 'body', app.reason_code_json(stored)));
+  return app.remember(caller, request, null, json_build_object('status', 201, 'body', app.reason_code_json(stored)));
 end
 $$;
 comment on function public.create_reason_code(jsonb, jsonb) is
@@ -329,7 +329,7 @@ begin
     where r.kind = reason.kind and r.code = reason.code
     returning * into reason;
   end if;
-  return app.remember(caller, request, 'manager', null, json_build_object('status', 200, 'body', app.reason_code_json(reason)));
+  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.reason_code_json(reason)));
 end
 $$;
 comment on function public.update_reason_code(text, text, jsonb, integer[], jsonb) is

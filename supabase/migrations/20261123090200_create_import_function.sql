@@ -56,10 +56,15 @@ begin
   judged as (
     select m.*,
       case
-        when m.rank > 1 or m.timestamp_ms <= m.known_at then null
-        when m.exists and not app.sees_workplace(caller, (m.existing).workplace_name)
-          or m.change_type <> 'DELETE' and not app.sees_workplace(caller, (m.wanted).workplace_name)
+        -- before anything else is told of it; and who sees some workplaces only cannot say of an unknown operation
+        -- that it is deleted, which would keep others from importing it
+        when m.change_type = 'DELETE' and not app.sees_workplace(caller, (m.existing).workplace_name)
+        then app.row_problem(404, 'not_found', 'There is no such resource, or it is not yours to see')
+        when m.change_type <> 'DELETE' and (
+          m.exists and not app.sees_workplace(caller, (m.existing).workplace_name)
+          or not app.sees_workplace(caller, (m.wanted).workplace_name))
         then app.row_problem(403, 'forbidden', 'You have no access to the workplace of this operation')
+        when m.rank > 1 or m.timestamp_ms <= m.known_at then null
         when m.change_type = 'DELETE' then null
         when (m.wanted).planned_start_at >= (m.wanted).planned_end_at or (m.wanted).actual_start_at > (m.wanted).actual_end_at
         then app.row_problem(422, 'validation_failed', 'A start must be earlier than its end')
@@ -124,6 +129,7 @@ begin
   where (o.order_no, o.operation_no, o.asset_id) in (
     select r ->> 'order_no', r ->> 'operation_no', (r ->> 'asset_id')::integer from jsonb_array_elements(rows) r
   )
+    and app.sees_workplace(caller, o.workplace_name)
   order by o.id
   for update;
   decisions := array(select d from app.import_decisions(rows, is_takeover, caller) d order by d.index);
@@ -238,7 +244,7 @@ begin
     perform app.refuse_field('', 'too_big', 'An import takes at most 1000 rows at once');
   end if;
   if not is_dry_run then
-    return app.remember(caller, request, least_role, null,
+    return app.remember(caller, request, null,
       json_build_object('status', 207, 'body', coalesce(app.apply_import(rows, is_takeover, caller), '[]')));
   end if;
   begin

@@ -71,7 +71,7 @@ begin
     perform app.refuse(422, 'validation_failed', format('The filter matches more than %s operations: narrow it', most), jsonb_build_object('limit', most));
   end if;
   if not is_dry_run then
-    return app.remember(caller, request, 'supervisor', null,
+    return app.remember(caller, request, array(select distinct coalesce(o.workplace_name, '*') from unnest(operations) o),
       json_build_object('status', 207, 'body', app.apply_bulk(operations, caller, patch)));
   end if;
   begin
