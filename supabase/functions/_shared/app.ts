@@ -12,11 +12,12 @@ import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId, type RequestIdVariables } from "hono/request-id";
 import { parseAccept } from "hono/utils/accept";
 import { authenticate, type Authenticated } from "./auth.ts";
-import { escapePointer, strictJson } from "./body.ts";
+import { strictJson } from "./body.ts";
 import { problems } from "./contract.ts";
 import { databaseOfServer } from "./database.ts";
 import { logged } from "./log.ts";
 import { type FieldError, Problem, problemResponse } from "./problems.ts";
+import { invalidInput, type Issue } from "./validation.ts";
 
 /** What the frame leaves for the endpoints. */
 export interface Env {
@@ -174,33 +175,16 @@ const acceptsJson: MiddlewareHandler = async (c, next) => {
   await next();
 };
 
-interface InvalidInput {
+interface ValidationResult {
   success: boolean;
   target: string;
-  error?: {
-    issues: readonly { code: string; path: readonly PropertyKey[]; message: string; keys?: readonly string[] }[];
-  };
+  error?: { issues: readonly Issue[] };
 }
 
-/** Turns what zod found wrong into `validation_failed`, all of it at once. */
-function refuseInvalid(result: InvalidInput): void {
-  if (result.success || result.error === undefined) return;
-  const where = { json: "body", query: "query", param: "path", header: "header" }[result.target] as
-    | FieldError["in"]
-    | undefined;
-  const errors = result.error.issues.flatMap((issue): FieldError[] => {
-    const fields = issue.code === "unrecognized_keys"
-      ? issue.keys?.map((key) => [...issue.path, key]) ?? []
-      : [issue.path];
-    return fields.map((path) => ({
-      in: where ?? "body",
-      pointer: path.map((step) => `/${escapePointer(step)}`).join(""),
-      message: issue.code === "unrecognized_keys" ? "is not a field of this request" : issue.message,
-      code: issue.code,
-    }));
-  });
-  const named = errors.map(({ pointer }) => pointer || "the value").join(", ");
-  throw new Problem("validation_failed", `Not valid in the ${where ?? "request"}: ${named}`, { errors });
+const parts: Record<string, FieldError["in"]> = { json: "body", query: "query", param: "path", header: "header" };
+
+function refuseInvalid({ success, target, error }: ValidationResult): void {
+  if (!success && error !== undefined) throw invalidInput(error.issues, parts[target] ?? "body");
 }
 
 function asProblem(error: Error): Problem {

@@ -409,15 +409,25 @@ export type Database = {
     Functions: {
       "create_operation": { Args: { "idempotency"?: Json; "operation": Json }; Returns: Json };
       "create_profile": { Args: { "idempotency"?: Json; "profile": Json }; Returns: Json };
+      "create_reason_code": { Args: { "idempotency"?: Json; "reason_code": Json }; Returns: Json };
+      "create_workplace": { Args: { "idempotency"?: Json; "workplace": Json }; Returns: Json };
       "delete_operation": {
         Args: { "asset_id": number; "if_match"?: (number)[]; "operation_no": string; "order_no": string };
         Returns: undefined;
       };
       "delete_profile": { Args: { "id": string; "if_match"?: (number)[] }; Returns: undefined };
+      "delete_reason_code": { Args: { "code": string; "if_match"?: (number)[]; "kind": string }; Returns: undefined };
+      "delete_workplace": { Args: { "if_match"?: (number)[]; "name": string }; Returns: undefined };
       "get_event": { Args: { "id": string }; Returns: Json };
       "get_operation": { Args: { "asset_id": number; "operation_no": string; "order_no": string }; Returns: Json };
       "get_profile": { Args: { "id": string }; Returns: Json };
+      "get_reason_code": { Args: { "code": string; "kind": string }; Returns: Json };
+      "get_workplace": { Args: { "name": string }; Returns: Json };
       "health": { Args: Record<PropertyKey, never>; Returns: Json };
+      "import_operations": {
+        Args: { "idempotency"?: Json; "is_dry_run"?: boolean; "is_takeover"?: boolean; "rows": Json };
+        Returns: Json;
+      };
       "list_events": {
         Args: {
           "action_types"?: (string)[];
@@ -445,6 +455,7 @@ export type Database = {
           "count"?: string;
           "has_remaining_qty"?: boolean;
           "is_overdue"?: boolean;
+          "open_longer_than_h"?: number;
           "order_no"?: string;
           "planned_start_after"?: string;
           "planned_start_before"?: string;
@@ -461,7 +472,37 @@ export type Database = {
         Args: { "after_email"?: string; "after_id"?: string; "count"?: string; "skip"?: number; "take"?: number };
         Returns: Json;
       };
+      "list_queue": { Args: { "name": string; "take"?: number }; Returns: Json };
+      "list_reason_codes": {
+        Args: {
+          "active"?: boolean;
+          "after_code"?: string;
+          "after_kind"?: string;
+          "count"?: string;
+          "kind"?: string;
+          "skip"?: number;
+          "take"?: number;
+        };
+        Returns: Json;
+      };
+      "list_runs": { Args: { "asset_id": number; "operation_no": string; "order_no": string }; Returns: Json };
+      "list_workplaces": {
+        Args: {
+          "active"?: boolean;
+          "after_name"?: string;
+          "count"?: string;
+          "skip"?: number;
+          "take"?: number;
+          "workplace_group"?: string;
+        };
+        Returns: Json;
+      };
       "report_event": { Args: { "idempotency"?: Json; "report": Json }; Returns: Json };
+      "report_events": { Args: { "idempotency"?: Json; "is_atomic"?: boolean; "reports": Json }; Returns: Json };
+      "transition_operation": {
+        Args: { "asset_id": number; "idempotency"?: Json; "operation_no": string; "order_no": string; "step": Json };
+        Returns: Json;
+      };
       "update_operation": {
         Args: {
           "asset_id": number;
@@ -473,8 +514,20 @@ export type Database = {
         };
         Returns: Json;
       };
+      "update_operations": {
+        Args: { "filter": Json; "idempotency"?: Json; "is_dry_run"?: boolean; "patch": Json };
+        Returns: Json;
+      };
       "update_profile": {
         Args: { "id": string; "idempotency"?: Json; "if_match"?: (number)[]; "patch": Json };
+        Returns: Json;
+      };
+      "update_reason_code": {
+        Args: { "code": string; "idempotency"?: Json; "if_match"?: (number)[]; "kind": string; "patch": Json };
+        Returns: Json;
+      };
+      "update_workplace": {
+        Args: { "idempotency"?: Json; "if_match"?: (number)[]; "name": string; "patch": Json };
         Returns: Json;
       };
     };

@@ -15,6 +15,9 @@ export const queryInteger = (min: number, max: number, beyond?: string) =>
   z.string().regex(/^\d{1,10}$/, "must be a whole number").transform(Number)
     .pipe(z.int().min(min).max(max, beyond)).openapi({ type: "integer", minimum: min, maximum: max });
 
+/** A truth value in a query. */
+export const flag = z.enum(["true", "false"]).transform((value) => value === "true");
+
 /** A query parameter that may be repeated, at most 100 times. */
 export const repeatable = <Item extends z.ZodType>(item: Item) =>
   z.preprocess((value) => typeof value === "string" ? [value] : value, z.array(item).min(1).max(100));

@@ -154,6 +154,18 @@ export const problemTable = {
     explanation: "This user has a profile: sign-up makes one. Change it with PATCH.",
     example: { detail: 'Profile "5d1f8a2e-7c44-4f0b-8b1e-2f9d3a6c7e01" exists already' },
   },
+  duplicate_workplace: {
+    status: 409,
+    title: "The workplace exists already",
+    explanation: "A workplace with this name exists. Change it with PATCH.",
+    example: { detail: 'Workplace "Trommelen-1" exists already' },
+  },
+  duplicate_reason_code: {
+    status: 409,
+    title: "The reason code exists already",
+    explanation: "A reason code of this kind and code exists. Change it with PATCH.",
+    example: { detail: "Reason code STOP/BREAK exists already" },
+  },
   idempotency_conflict: {
     status: 409,
     title: "The key or id is taken",

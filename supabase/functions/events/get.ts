@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { endpoint } from "../_shared/app.ts";
 import { problems, security } from "../_shared/contract.ts";
-import { Event } from "./schemas.ts";
+import { Event } from "../_shared/event.ts";
 
 export const get = endpoint({
   method: "get",

@@ -3,8 +3,9 @@ import { createApp } from "../_shared/app.ts";
 import { get } from "./get.ts";
 import { listByWorkplace } from "./list-by-workplace.ts";
 import { list } from "./list.ts";
+import { reportBatch } from "./report-batch.ts";
 import { report } from "./report.ts";
 
-export const app = createApp("events").openapiRoutes([report, list, listByWorkplace, get] as const);
+export const app = createApp("events").openapiRoutes([report, reportBatch, list, listByWorkplace, get] as const);
 
 export default { fetch: app.fetch };

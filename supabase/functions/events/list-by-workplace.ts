@@ -3,7 +3,7 @@ import { endpoint } from "../_shared/app.ts";
 import { problems, security } from "../_shared/contract.ts";
 import { key } from "../_shared/fields.ts";
 import { cursorKey, listHeaders, listQuery, pageHeaders } from "../_shared/lists.ts";
-import { Event } from "./schemas.ts";
+import { Event } from "../_shared/event.ts";
 
 export const listByWorkplace = endpoint({
   method: "get",

@@ -2,7 +2,8 @@ import { z } from "@hono/zod-openapi";
 import { endpoint } from "../_shared/app.ts";
 import { problems, security } from "../_shared/contract.ts";
 import { cursorKey, listHeaders, pageHeaders } from "../_shared/lists.ts";
-import { Event, EventQuery } from "./schemas.ts";
+import { Event } from "../_shared/event.ts";
+import { EventQuery } from "./schemas.ts";
 
 export const list = endpoint({
   method: "get",

@@ -1,7 +1,8 @@
 import { endpoint } from "../_shared/app.ts";
 import { answerBody, idempotency, idempotencyHeader, locationHeader, replayedHeader } from "../_shared/commands.ts";
 import { problems, security } from "../_shared/contract.ts";
-import { Report, ReportedEvent } from "./schemas.ts";
+import { ReportedEvent } from "../_shared/event.ts";
+import { Report } from "./schemas.ts";
 
 export const report = endpoint({
   method: "post",

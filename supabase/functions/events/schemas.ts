@@ -1,26 +1,24 @@
 /**
- * Events: what clients report, and what they read of it.
+ * What clients report and ask for. What they get is in ../_shared/event.ts, since steps of planners answer it too.
  *
  * @module
  */
 import { z } from "@hono/zod-openapi";
+import type { ItemAnswer } from "../_shared/batch.ts";
 import type { Answer, Page } from "../_shared/database.ts";
-import { assetId, instant, instantOut, key, quantity, text } from "../_shared/fields.ts";
+import { type Event, Phase, type ReportedEvent } from "../_shared/event.ts";
+import { assetId, instant, key, minutes, quantity, text } from "../_shared/fields.ts";
 import { listQuery, queryInteger, repeatable } from "../_shared/lists.ts";
-import { Action, operationKey, OperationWithActions, Status } from "../_shared/operation.ts";
+import { Action, operationKey } from "../_shared/operation.ts";
 
 declare module "../_shared/database.ts" {
   interface Answers {
     get_event: Event;
     list_events: Page<Event>;
     report_event: Answer<ReportedEvent>;
+    report_events: Answer<ItemAnswer[]>;
   }
 }
-
-const Phase = z.enum(["SETUP", "PROCESSING"]).openapi("Phase", {
-  description: "Kind of work: preparing the machine, or making pieces.",
-  example: "PROCESSING",
-});
 
 const maxData_bytes = 16 * 1024;
 
@@ -37,78 +35,6 @@ const operationData = () =>
       description: "Free JSON object, kept as sent, at most 16 KiB.",
       example: { machine_program: "P-4711" },
     });
-
-export const Event = z.object({
-  id: z.uuid().openapi({ description: "Id of the event.", example: "0f4b7e7a-5d0c-4a3f-9a67-1c5a4b8e2d10" }),
-  action_type: Action,
-  ...operationKey,
-  workplace_name: key().nullable().openapi({
-    description: "Workplace at the time of the event.",
-    example: "TruLaser 5060 (L76)",
-  }),
-  op_seq: z.int().min(1).openapi({
-    description: "Position among the events of its operation: 1, 2, 3, ... without gaps.",
-    example: 1,
-  }),
-  status_before: Status.nullable().openapi({
-    description: "Status before; null for the opening event of an operation that arrived with work done.",
-    example: "RELEASED",
-  }),
-  status_after: Status,
-  occurred_at: instantOut().openapi({ description: "When it happened.", example: "2026-11-23T08:15:00.000Z" }),
-  phase: Phase.nullable().openapi({
-    description: "What a START begins; null for other actions.",
-    example: "PROCESSING",
-  }),
-  qty_good: z.int().openapi({ description: "Good pieces added; the signed difference for a CORRECT.", example: 0 }),
-  qty_scrap: z.int().openapi({
-    description: "Scrapped pieces added; the signed difference for a CORRECT.",
-    example: 0,
-  }),
-  reason_code: key().nullable().openapi({ description: "Why, as a reason code.", example: null }),
-  note: text(2000).nullable().openapi({ description: "Words of the reporter.", example: null }),
-  reverses_event_id: z.uuid().nullable().openapi({ description: "Event that a REVERSE takes back.", example: null }),
-  changes: z.record(z.string(), z.object({ before: z.json(), after: z.json() })).nullable().openapi({
-    type: ["object", "null"],
-    additionalProperties: {
-      type: "object",
-      properties: { before: { description: "Value before." }, after: { description: "Value after." } },
-      required: ["before", "after"],
-    },
-    description: "What a CORRECT changed, by field; null for other actions.",
-    example: null,
-  }),
-  operation_data: z.record(z.string(), z.json()).nullable().openapi({
-    type: ["object", "null"],
-    additionalProperties: true,
-    description: "The client's own JSON object.",
-    example: { machine_program: "P-4711" },
-  }),
-  user_id: z.uuid().nullable().openapi({
-    description: "User who reported; null for a server that named none.",
-    example: null,
-  }),
-  user_email: z.string().nullable().openapi({ description: "Address of that user at the time.", example: null }),
-  webhook_success: z.boolean().openapi({
-    description: "True once all webhooks of the event are delivered.",
-    example: false,
-  }),
-  webhook_response: z.string().nullable().openapi({ description: "Last answer of a webhook.", example: null }),
-  error_message: z.string().nullable().openapi({ description: "Last delivery error of a webhook.", example: null }),
-  created_at: instantOut().openapi({
-    description: "When the server heard of it.",
-    example: "2026-11-23T08:15:00.120Z",
-  }),
-}).openapi("Event", { description: "Something that happened to an operation. Events are never changed." });
-
-export const ReportedEvent = Event.extend({
-  operation: z.union([OperationWithActions, z.null()]).openapi({
-    description: "The operation after the event; null when a repeated report's operation is gone.",
-  }),
-}).openapi("ReportedEvent", { description: "An event, and the operation after it." });
-
-export type Event = z.infer<typeof Event>;
-export type ReportedEvent = z.infer<typeof ReportedEvent>;
 
 /** Members of every report. */
 const subject = {
@@ -154,6 +80,8 @@ const quantities = {
   qty_scrap: quantity().optional().openapi({ description: "Pieces scrapped since the last report.", example: 1 }),
 };
 
+const difference = () => z.int().min(-2_147_483_647).max(2_147_483_647).optional();
+
 /** A report takes the fields that its action uses; any other is refused. */
 export const Report = z.discriminatedUnion("action_type", [
   z.strictObject({
@@ -171,6 +99,58 @@ export const Report = z.discriminatedUnion("action_type", [
     }),
   z.strictObject({ action_type: z.literal("FINISH"), ...subject, reason_code: reason("SHORTFALL") })
     .openapi("FinishReport", { description: "Closes as reported so far; a shortfall needs a reason." }),
+  z.strictObject({ action_type: z.literal("RELEASE"), ...subject })
+    .openapi("ReleaseReport", { description: "Supervisors: the operation may be started, or its block is lifted." }),
+  z.strictObject({ action_type: z.literal("HOLD"), ...subject, reason_code: reason("HOLD") })
+    .openapi("HoldReport", { description: "Supervisors: blocked until a RELEASE; needs a reason." }),
+  z.strictObject({ action_type: z.literal("CANCEL"), ...subject, reason_code: reason("CANCEL") })
+    .openapi("CancelReport", { description: "Supervisors: will not be made, or not be finished; needs a reason." }),
+  z.strictObject({
+    action_type: z.literal("REVERSE"),
+    ...subject,
+    reverses_event_id: z.guid().openapi({
+      description: "REPORT_QUANTITY or COMPLETE of this operation whose pieces are taken back.",
+      example: "0f4b7e7a-5d0c-4a3f-9a67-1c5a4b8e2d10",
+    }),
+    qty_good: quantity().optional().openapi({
+      description: "Good pieces to take back; without quantities all that is left of the event.",
+      example: 3,
+    }),
+    qty_scrap: quantity().optional().openapi({ description: "Scrapped pieces to take back.", example: 0 }),
+  }).openapi("ReverseReport", {
+    description: "Takes back all or part of a quantity; a finished operation is reopened (supervisors).",
+  }),
+  z.strictObject({
+    action_type: z.literal("CORRECT"),
+    ...subject,
+    qty_good: difference().openapi({
+      description: "Good pieces too few (positive) or too many (negative) so far.",
+      example: -2,
+    }),
+    qty_scrap: difference().openapi({
+      description: "Scrapped pieces too few (positive) or too many (negative) so far.",
+      example: 2,
+    }),
+    actual_start_at: instant().optional().openapi({
+      description: "When work really began.",
+      example: "2026-11-23T08:10:00Z",
+    }),
+    actual_end_at: instant().optional().openapi({
+      description: "When work really ended, for a finished operation.",
+      example: "2026-11-23T10:05:00Z",
+    }),
+    t_actual_setup_min: minutes().optional().openapi({ description: "Actual setup time in minutes.", example: 12 }),
+    t_actual_processing_min: minutes().optional().openapi({
+      description: "Actual processing time in minutes.",
+      example: 84.5,
+    }),
+    t_actual_lead_min: minutes().optional().openapi({
+      description: "Actual lead time in minutes, where start or end is not known.",
+      example: 110,
+    }),
+  }).openapi("CorrectReport", {
+    description: "Supervisors: what was reported wrongly; before and after stand in the event.",
+  }),
 ]).openapi("Report", {
   description: "What happened to an operation. Fields that the action does not use are refused.",
   example: {
@@ -179,6 +159,36 @@ export const Report = z.discriminatedUnion("action_type", [
     operation_no: "0010",
     workplace_name: "TruLaser 5060 (L76)",
     operation_data: { status: "RELEASED", qty_desired: 50 },
+  },
+});
+
+/** Most reports of one batch. */
+export const maxBatch = 1_000;
+
+export const Batch = z.strictObject({
+  events: z.array(z.looseObject({})).min(1).max(maxBatch).openapi({
+    type: "array",
+    items: { $ref: "#/components/schemas/Report" },
+    minItems: 1,
+    maxItems: maxBatch,
+    description: "Reports in the order in which they happened.",
+  }),
+  atomic: z.boolean().default(false).openapi({
+    description: "True: all of them or none. False: one that is refused does not stop the rest.",
+    example: false,
+  }),
+}).openapi("Batch", {
+  description: "What a terminal collected while it was offline.",
+  example: {
+    events: [{
+      id: "5b6f0a52-6e0e-4a53-9a7c-3f0f1f7f2a10",
+      action_type: "START",
+      order_no: "403860-001",
+      operation_no: "0010",
+      workplace_name: "TruLaser 5060 (L76)",
+      occurred_at: "2026-11-23T08:15:00Z",
+    }],
+    atomic: false,
   },
 });
 
