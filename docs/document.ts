@@ -20,7 +20,7 @@ workplaces. Operators and machines say what happens: events. This API keeps the 
 **Credentials.** \`Authorization: Bearer <access token>\` of a user who signed in at Supabase Auth (\`/auth/v1\`), or \
 \`apikey: sb_secret_...\` for servers. What a caller may not see does not exist for him: 404.
 
-**Errors** are problems (RFC 9457) with a machine \`code\`; docs/errors.md explains each.
+**Errors** are problems (RFC 9457) with a machine \`code\`; [each is explained](/functions/v1/docs/errors).
 
 **Lists** are bare arrays. The \`Link\` header has the next page; \`?count=exact\` adds \`X-Total-Count\`.
 

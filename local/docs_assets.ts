@@ -13,6 +13,8 @@ interface Package {
   version: string;
   integrity: string;
   files: Readonly<Record<string, string>>;
+  /** Text of its files -> what stands there instead. */
+  replace: Readonly<Record<string, string>>;
 }
 
 /**
@@ -37,7 +39,7 @@ export async function prepareDocs(tell: (line: string) => void): Promise<void> {
   }
 }
 
-async function takePackage({ name, version, integrity, files }: Package): Promise<string[]> {
+async function takePackage({ name, version, integrity, files, replace }: Package): Promise<string[]> {
   const folder = join(docsFolder, "assets");
   const missing: [path: string, target: string][] = [];
   for (const [path, asset] of Object.entries(files)) {
@@ -52,10 +54,18 @@ async function takePackage({ name, version, integrity, files }: Package): Promis
     if (bytes === undefined) throw new StackFailure(`${name}@${version} has no file ${path}.`);
     // several starts may do the same at once: each file appears whole
     const draft = `${target}.${crypto.randomUUID()}`;
-    await Deno.writeFile(draft, bytes);
+    await Deno.writeTextFile(draft, replaced(new TextDecoder().decode(bytes), replace));
     await Deno.rename(draft, target);
   }
   return missing.map(([, target]) => target);
+}
+
+function replaced(text: string, replace: Package["replace"]): string {
+  for (const [before, after] of Object.entries(replace)) {
+    if (!text.includes(before)) throw new StackFailure(`The documentation's files do not contain ${before} any more.`);
+    text = text.replaceAll(before, after);
+  }
+  return text;
 }
 
 async function fetchPackage(spec: string, integrity: string): Promise<Uint8Array<ArrayBuffer>> {

@@ -56,7 +56,7 @@ export function errorPage(code: ProblemCode): string {
   const { status, title, explanation } = problemTable[code];
   return htmlPage({
     title: `${code}: ${escapeHtml(title)}`,
-    body: `    <main>
+    body: `    <main class="docs">
       <p class="path"><a href="${base}/errors">Errors</a></p>
       <h1><code>${code}</code></h1>
       <p class="summary"><span class="status">${status}</span> ${escapeHtml(title)}</p>
@@ -77,7 +77,7 @@ export function errorsPage(): string {
   });
   return htmlPage({
     title: "Errors of the MES Operations API",
-    body: `    <main>
+    body: `    <main class="docs">
       <h1>Errors</h1>
       <p>${withCode(introduction)}</p>
       <table>

@@ -14,11 +14,17 @@ export const packages = [
       "swagger-ui-bundle.js": "swagger-ui-5.35.0.js",
       "swagger-ui.css": "swagger-ui-5.35.0.css",
     },
+    replace: {},
   },
   {
     name: "redoc",
     version: "3.0.1",
     integrity: "sha512-KDfoKaYW19LCl4YStgBnwlaNjYEFfs5zCNt1s1WZ2YM5u8d26Yuzd2l43fZO851ZsgIMe/D640fDJkD8eaRQKQ==",
     files: { "bundles/redoc.standalone.js": "redoc-3.0.1.js" },
+    /** Its maker's logo, which it loads from a server that closed networks do not reach: no image instead. */
+    replace: {
+      "https://cdn.redoc.ly/redoc/logo-mini-full.svg": "data:,",
+      "https://cdn.redoc.ly/redoc/logo-mini.svg": "data:,",
+    },
   },
 ] as const;

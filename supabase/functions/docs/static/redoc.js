@@ -1,4 +1,11 @@
-// ReDoc over the document of this API; what it would tell others about its use stays here.
+// ReDoc over the document of this API. It gets the document, not its address: to an address it would add buttons that
+// hand it to services elsewhere. What it would tell its maker about its use stays here.
 import { init } from "./redoc-3.0.1.js";
 
-init("/functions/v1/docs/openapi.json", { disableTelemetry: true }, document.getElementById("redoc"));
+const url = "/functions/v1/docs/openapi.json";
+const openApiDocument = await (await fetch(url)).json();
+init(
+  openApiDocument,
+  { disableTelemetry: true, downloadUrls: [{ title: "openapi.json", url }] },
+  document.getElementById("redoc"),
+);
