@@ -65,6 +65,8 @@ async function test(): Promise<void> {
       ...stack.keys,
       databaseUrl: stack.databaseUrl,
     });
+    // Some tests forge tokens; nobody but this run has the secret.
+    env.LOCAL_JWT_SECRET = stack.keys.jwtSecret;
   }
   const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM", "SIGHUP"];
   for (const signal of signals) Deno.addSignalListener(signal, () => stop().then(() => Deno.exit(130)));
