@@ -37,8 +37,9 @@ const acceptedHeaders =
  * endpoints, which need a credential.
  *
  * @param resource Name of the function, as in its URL.
+ * @param options `tablesAt`: path of the endpoint that takes NDJSON and CSV beside JSON.
  */
-export function createApp(resource: string): OpenAPIHono<Env> {
+export function createApp(resource: string, options: { tablesAt?: string } = {}): OpenAPIHono<Env> {
   const app = new OpenAPIHono<Env>({ strict: false, defaultHook: refuseInvalid });
 
   app.use(requestId({ limitLength: 128 }));
@@ -66,7 +67,7 @@ export function createApp(resource: string): OpenAPIHono<Env> {
       throw new Problem("body_too_large", `The body is larger than ${maxBody_bytes} bytes`, { limit: maxBody_bytes });
     },
   }));
-  app.use(strictJson);
+  app.use(strictJson(options.tablesAt));
 
   const about = describe(resource);
   app.openapi(about.route, about.handler);

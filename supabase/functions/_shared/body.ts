@@ -18,23 +18,32 @@ const maxErrors = 100;
  * members, numbers that a double cannot hold, text that the database cannot store. The routes' own schemas judge
  * everything else.
  *
+ * @param tablesAt Path that takes NDJSON and CSV as well, and reads them itself.
  * @throws {Problem} `unsupported_media_type`, `malformed_json`, `malformed_request`, `validation_failed`
  */
-export const strictJson = createMiddleware(async (c, next) => {
-  // a body of DELETE means nothing, so nothing is asked of it
-  if (c.req.raw.body !== null && c.req.method !== "DELETE") {
-    const bytes = await c.req.arrayBuffer();
-    if (bytes.byteLength > 0) {
-      if (!/^application\/json *(;|$)/i.test(c.req.header("Content-Type") ?? "")) {
-        throw new Problem("unsupported_media_type", "Send the body with Content-Type: application/json");
+export const strictJson = (tablesAt?: string) =>
+  createMiddleware(async (c, next) => {
+    const contentType = c.req.header("Content-Type") ?? "";
+    const isTable = c.req.path === tablesAt && /^(text\/csv|application\/x-ndjson) *(;|$)/i.test(contentType);
+    // a body of DELETE means nothing, so nothing is asked of it
+    if (c.req.raw.body !== null && c.req.method !== "DELETE" && !isTable) {
+      const bytes = await c.req.arrayBuffer();
+      if (bytes.byteLength > 0) {
+        if (!/^application\/json *(;|$)/i.test(contentType)) {
+          throw new Problem("unsupported_media_type", "Send the body with Content-Type: application/json");
+        }
+        checkJson(decodeUtf8(bytes));
       }
-      checkJson(decodeUtf8(bytes));
     }
-  }
-  await next();
-});
+    await next();
+  });
 
-function decodeUtf8(bytes: ArrayBuffer): string {
+/**
+ * The text of a body.
+ *
+ * @throws {Problem} `malformed_json`
+ */
+export function decodeUtf8(bytes: ArrayBuffer): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {

@@ -1,7 +1,7 @@
 import { parse as parseCsv } from "@std/csv/parse.js";
 import { endpoint } from "../_shared/app.ts";
 import { itemResult, ItemResults, itemResults, validateItems } from "../_shared/batch.ts";
-import { checkJson } from "../_shared/body.ts";
+import { checkJson, decodeUtf8 } from "../_shared/body.ts";
 import { answerBody, idempotency, idempotencyHeader, replayedHeader } from "../_shared/commands.ts";
 import { problems, security } from "../_shared/contract.ts";
 import { Problem } from "../_shared/problems.ts";
@@ -43,7 +43,7 @@ export const importRows = endpoint({
   },
 }, async (c) => {
   const { dry_run, mode } = c.req.valid("query");
-  const rows = readRows(c.req.header("Content-Type") ?? "", await readText(await c.req.arrayBuffer()));
+  const rows = readRows(c.req.header("Content-Type") ?? "", decodeUtf8(await c.req.arrayBuffer()));
   if (rows.length === 0 || rows.length > maxRows) {
     throw new Problem("validation_failed", `An import takes 1 to ${maxRows} rows, not ${rows.length}`, {
       limit: maxRows,
@@ -63,14 +63,6 @@ export const importRows = endpoint({
   const body = itemResults(results, ({ outcome }) => outcome ?? "rejected");
   return body.summary.rejected === undefined ? c.json(body, 200) : c.json(body, 207);
 });
-
-function readText(bytes: ArrayBuffer): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw new Problem("malformed_request", "The body is not UTF-8");
-  }
-}
 
 /** The rows of a body, each as an object, or as the problem that kept it from being one. */
 function readRows(contentType: string, text: string): unknown[] {
