@@ -82,31 +82,34 @@ const quantities = {
 
 const difference = () => z.int().min(-2_147_483_647).max(2_147_483_647).optional();
 
+const action = <Name extends string>(name: Name) =>
+  z.literal(name).openapi({ description: "What happened.", example: name });
+
 /** A report takes the fields that its action uses; any other is refused. */
 export const Report = z.discriminatedUnion("action_type", [
   z.strictObject({
-    action_type: z.literal("START"),
+    action_type: action("START"),
     ...subject,
     phase: Phase.optional().openapi({ description: "What begins; PROCESSING when left out.", example: "SETUP" }),
   }).openapi("StartReport", { description: "Work begins, resumes, or changes its phase." }),
-  z.strictObject({ action_type: z.literal("STOP"), ...subject, reason_code: reason("STOP") })
+  z.strictObject({ action_type: action("STOP"), ...subject, reason_code: reason("STOP") })
     .openapi("StopReport", { description: "Work pauses; any operator resumes it." }),
-  z.strictObject({ action_type: z.literal("REPORT_QUANTITY"), ...subject, ...quantities, reason_code: reason("SCRAP") })
+  z.strictObject({ action_type: action("REPORT_QUANTITY"), ...subject, ...quantities, reason_code: reason("SCRAP") })
     .openapi("QuantityReport", { description: "Pieces were made or scrapped." }),
-  z.strictObject({ action_type: z.literal("COMPLETE"), ...subject, ...quantities, reason_code: reason("SHORTFALL") })
+  z.strictObject({ action_type: action("COMPLETE"), ...subject, ...quantities, reason_code: reason("SHORTFALL") })
     .openapi("CompleteReport", {
       description: "All done: books the missing pieces as good, or those given, and closes.",
     }),
-  z.strictObject({ action_type: z.literal("FINISH"), ...subject, reason_code: reason("SHORTFALL") })
+  z.strictObject({ action_type: action("FINISH"), ...subject, reason_code: reason("SHORTFALL") })
     .openapi("FinishReport", { description: "Closes as reported so far; a shortfall needs a reason." }),
-  z.strictObject({ action_type: z.literal("RELEASE"), ...subject })
+  z.strictObject({ action_type: action("RELEASE"), ...subject })
     .openapi("ReleaseReport", { description: "Supervisors: the operation may be started, or its block is lifted." }),
-  z.strictObject({ action_type: z.literal("HOLD"), ...subject, reason_code: reason("HOLD") })
+  z.strictObject({ action_type: action("HOLD"), ...subject, reason_code: reason("HOLD") })
     .openapi("HoldReport", { description: "Supervisors: blocked until a RELEASE; needs a reason." }),
-  z.strictObject({ action_type: z.literal("CANCEL"), ...subject, reason_code: reason("CANCEL") })
+  z.strictObject({ action_type: action("CANCEL"), ...subject, reason_code: reason("CANCEL") })
     .openapi("CancelReport", { description: "Supervisors: will not be made, or not be finished; needs a reason." }),
   z.strictObject({
-    action_type: z.literal("REVERSE"),
+    action_type: action("REVERSE"),
     ...subject,
     reverses_event_id: z.guid().openapi({
       description: "REPORT_QUANTITY or COMPLETE of this operation whose pieces are taken back.",
@@ -121,7 +124,7 @@ export const Report = z.discriminatedUnion("action_type", [
     description: "Takes back all or part of a quantity; a finished operation is reopened (supervisors).",
   }),
   z.strictObject({
-    action_type: z.literal("CORRECT"),
+    action_type: action("CORRECT"),
     ...subject,
     qty_good: difference().openapi({
       description: "Good pieces too few (positive) or too many (negative) so far.",

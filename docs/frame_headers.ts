@@ -1,0 +1,44 @@
+/**
+ * Headers that the frame of every function sets, whatever the endpoint: the document has them with each answer.
+ *
+ * @module
+ */
+import { exampleRequestId } from "../supabase/functions/docs/errors.ts";
+import { isObject, type Json, type JsonObject } from "./json.ts";
+
+/** Headers that the frame sets, whatever the endpoint. */
+export const frameHeaders: JsonObject = {
+  "X-Request-Id": {
+    description: "Id of the request: the caller's own when it is usable, else a new one. It is in the log.",
+    required: true,
+    example: exampleRequestId,
+    schema: { type: "string", maxLength: 128 },
+  },
+  "WWW-Authenticate": {
+    description: "How to authenticate.",
+    required: true,
+    example: "Bearer",
+    schema: { type: "string" },
+  },
+  "Retry-After": {
+    description: "Seconds to wait before trying again.",
+    required: true,
+    example: 1,
+    schema: { type: "integer", minimum: 1 },
+  },
+};
+
+/** The headers of the frame in an answer of this status. */
+function headersOfFrame(status: string): JsonObject {
+  const names = ["X-Request-Id"];
+  if (status === "401") names.push("WWW-Authenticate");
+  if (status === "503") names.push("Retry-After");
+  return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
+}
+
+/** An answer of the document, with the headers of the frame. */
+export function withFrameHeaders(response: Json, status: string): Json {
+  if (!isObject(response)) return response;
+  const { description = "", headers, ...rest } = response;
+  return { description, headers: { ...isObject(headers) ? headers : {}, ...headersOfFrame(status) }, ...rest };
+}
