@@ -240,7 +240,9 @@ export type Run = z.infer<typeof Run>;
 /** Most rows of one import. */
 export const maxRows = 1_000;
 
-export const ImportRow = OperationCreate.extend({
+export const ImportRow = z.strictObject({
+  // not extended: in the contract, a closed object that is extended refuses every field
+  ...OperationCreate.shape,
   status: Status.nullable().optional(),
   qty_processed: executionFields.qty_processed.nullable().optional(),
   qty_scrap: executionFields.qty_scrap.nullable().optional(),
