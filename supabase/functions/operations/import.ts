@@ -5,7 +5,7 @@ import { checkJson, decodeUtf8 } from "../_shared/body.ts";
 import { answerBody, idempotency, idempotencyHeader, replayedHeader } from "../_shared/commands.ts";
 import { problems, security } from "../_shared/contract.ts";
 import { Problem } from "../_shared/problems.ts";
-import { csvNumbers, ImportQuery, ImportRow, maxRows } from "./schemas.ts";
+import { csvNumbers, importExample, ImportQuery, ImportRow, maxRows } from "./schemas.ts";
 
 const json = { "application/json": { schema: ItemResults } };
 const row = { $ref: "#/components/schemas/ImportRow" };
@@ -28,10 +28,17 @@ export const importRows = endpoint({
     body: {
       required: true,
       content: {
-        "application/json": { schema: { type: "array", items: row, minItems: 1, maxItems: maxRows } },
-        "application/x-ndjson": { schema: { type: "string", description: "One ImportRow per line." } },
+        "application/json": {
+          schema: { type: "array", items: row, minItems: 1, maxItems: maxRows },
+          example: [importExample],
+        },
+        "application/x-ndjson": {
+          schema: { type: "string", description: "One ImportRow per line." },
+          example: `${JSON.stringify(importExample)}\n`,
+        },
         "text/csv": {
           schema: { type: "string", description: "A header line with names of ImportRow, then one row per line." },
+          example: `${Object.keys(importExample).join(",")}\n${Object.values(importExample).join(",")}\n`,
         },
       },
     },

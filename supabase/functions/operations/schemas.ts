@@ -240,6 +240,19 @@ export type Run = z.infer<typeof Run>;
 /** Most rows of one import. */
 export const maxRows = 1_000;
 
+/** A row as the ERP sends it. */
+export const importExample = {
+  order_no: "404200-001",
+  asset_id: 1,
+  operation_no: "0010",
+  workplace_name: "TruLaser 5060 (L76)",
+  activity_code: "LASER",
+  status: "RELEASED",
+  qty_desired: 50,
+  timestamp_ms: "2026-11-22T15:00:00Z",
+  change_type: "INSERT",
+};
+
 export const ImportRow = z.strictObject({
   // not extended: in the contract, a closed object that is extended refuses every field
   ...OperationCreate.shape,
@@ -254,17 +267,7 @@ export const ImportRow = z.strictObject({
 }).openapi("ImportRow", {
   description:
     "A row of the change feed. Fields that are left out keep their value. Without mode=takeover, status counts as far as RELEASED and CANCELLED, and what happened on the floor is not touched.",
-  example: {
-    order_no: "404200-001",
-    asset_id: 1,
-    operation_no: "0010",
-    workplace_name: "TruLaser 5060 (L76)",
-    activity_code: "LASER",
-    status: "RELEASED",
-    qty_desired: 50,
-    timestamp_ms: "2026-11-22T15:00:00Z",
-    change_type: "INSERT",
-  },
+  example: importExample,
 });
 
 /** Columns of a CSV that are numbers. */
