@@ -45,6 +45,7 @@ async function walk<Item>(client: Client, path: string, between?: (page: number)
     const answer: Answer<Item[]> = await client.get<Item[]>(next);
     assertEquals(answer.status, 200, answer.text);
     pages.push(answer.body);
+    assert(pages.length <= 1000, `${path} has no end`);
     next = nextPage(answer);
     if (next !== undefined) await between?.(pages.length);
   }
