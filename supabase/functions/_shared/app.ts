@@ -59,14 +59,9 @@ export function createApp(resource: string, options: { tablesAt?: string } = {})
         Allow: [...methods, "OPTIONS"].join(", "),
       }),
   }));
-  app.use(`/${resource}/v1/*`, authenticate);
+  app.use(`/${resource}/v1/*`, authenticate, decodableUrl);
   app.use(acceptsJson);
-  app.use(bodyLimit({
-    maxSize: maxBody_bytes,
-    onError: () => {
-      throw new Problem("body_too_large", `The body is larger than ${maxBody_bytes} bytes`, { limit: maxBody_bytes });
-    },
-  }));
+  app.use(limitedBody);
   app.use(strictJson(options.tablesAt));
 
   const about = describe(resource);
@@ -163,6 +158,27 @@ const closed: MiddlewareHandler = async (c, next) => {
   if (!c.res.headers.has("Cache-Control")) c.header("Cache-Control", "no-store");
   c.header("X-Content-Type-Options", "nosniff");
 };
+
+/** A name that is not UTF-8 would be read as the text of its escapes, which is another name. */
+const decodableUrl: MiddlewareHandler = async (c, next) => {
+  const { pathname, search } = new URL(c.req.url);
+  try {
+    decodeURIComponent(pathname + search);
+  } catch {
+    throw new Problem("malformed_request", "The URL has percent-encoding that is not UTF-8");
+  }
+  await next();
+};
+
+const withinLimit = bodyLimit({
+  maxSize: maxBody_bytes,
+  onError: () => {
+    throw new Problem("body_too_large", `The body is larger than ${maxBody_bytes} bytes`, { limit: maxBody_bytes });
+  },
+});
+
+/** A body of DELETE means nothing: it is not read. */
+const limitedBody: MiddlewareHandler = (c, next) => c.req.method === "DELETE" ? next() : withinLimit(c, next);
 
 const acceptsJson: MiddlewareHandler = async (c, next) => {
   const accept = c.req.header("Accept");

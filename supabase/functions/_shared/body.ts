@@ -11,7 +11,7 @@ import { type FieldError, Problem } from "./problems.ts";
 export const maxDepth = 32;
 
 /** So many wrong values are named; whoever sends more knows what to look for. */
-const maxErrors = 100;
+export const maxErrors = 100;
 
 /**
  * Refuses bodies that are not declared as JSON, and JSON that other readers would understand otherwise: duplicate

@@ -48,12 +48,11 @@ export const ProblemSchema = z.looseObject({
 const always: ProblemCode[] = ["not_acceptable", "internal_error"];
 
 /** Codes that any endpoint with a credential can answer. */
-const withCredential: ProblemCode[] = ["unauthenticated", "validation_failed", "unavailable"];
+const withCredential: ProblemCode[] = ["malformed_request", "unauthenticated", "validation_failed", "unavailable"];
 
 /** Codes that any endpoint with a body can answer. */
 const withBody: ProblemCode[] = [
   "malformed_json",
-  "malformed_request",
   "integrity_error",
   "body_too_large",
   "unsupported_media_type",

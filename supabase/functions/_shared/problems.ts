@@ -32,7 +32,7 @@ export const problemTable = {
     status: 400,
     title: "The request cannot be understood",
     explanation:
-      "A header or the form of the body is wrong: an Idempotency-Key or If-Match that is not one, or JSON nested more than 32 levels deep. `detail` says which.",
+      "A header, the URL or the form of the body is wrong: an Idempotency-Key or If-Match that is not one, percent-encoding that is not UTF-8, or JSON nested more than 32 levels deep. `detail` says which.",
     example: { detail: `If-Match "abc" is not a list of ETags such as "3"` },
   },
   integrity_error: {

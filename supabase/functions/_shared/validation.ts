@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { escapePointer } from "./body.ts";
+import { escapePointer, maxErrors } from "./body.ts";
 import { type FieldError, Problem } from "./problems.ts";
 
 /** What zod says of one wrong value, as far as it is told. */
@@ -25,7 +25,7 @@ export function invalidInput(issues: readonly Issue[], where: FieldError["in"]):
       message: isUnknown ? "is not a field of this request" : issue.message,
       code: issue.code,
     }));
-  });
+  }).slice(0, maxErrors);
   const named = errors.map(({ pointer }) => pointer || "the value").join(", ");
   return new Problem("validation_failed", `Not valid in the ${where}: ${named}`, { errors });
 }

@@ -15,7 +15,7 @@ export const remove = endpoint({
   request: { params: OperationKey, headers: ifMatchHeader },
   responses: {
     204: { description: "It is deleted." },
-    ...problems(["malformed_request", "forbidden", "not_found", "stale_version", "invalid_state_transition"]),
+    ...problems(["forbidden", "not_found", "stale_version", "invalid_state_transition"]),
   },
 }, async (c) => {
   await c.var.callDatabase("delete_operation", { ...c.req.valid("param"), if_match: ifMatch(c) });

@@ -14,7 +14,7 @@ export const remove = endpoint({
   request: { params: ProfileKey, headers: ifMatchHeader },
   responses: {
     204: { description: "It is deleted." },
-    ...problems(["malformed_request", "forbidden", "not_found", "stale_version"]),
+    ...problems(["forbidden", "not_found", "stale_version"]),
   },
 }, async (c) => {
   await c.var.callDatabase("delete_profile", { id: c.req.valid("param").profile_id, if_match: ifMatch(c) });

@@ -14,7 +14,7 @@ export const remove = endpoint({
   request: { params: ReasonCodeKey, headers: ifMatchHeader },
   responses: {
     204: { description: "It is deleted." },
-    ...problems(["malformed_request", "forbidden", "not_found", "in_use", "stale_version"]),
+    ...problems(["forbidden", "not_found", "in_use", "stale_version"]),
   },
 }, async (c) => {
   await c.var.callDatabase("delete_reason_code", { ...c.req.valid("param"), if_match: ifMatch(c) });
