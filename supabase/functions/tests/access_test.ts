@@ -233,7 +233,7 @@ const table: Row[] = [
     call: (subject, member) => reportOf(subject, member, "START", { dry_run: true }) },
   { operationId: "reportEvent", what: "START in the name of somebody",
     cells: "401 401 404 403 403 403 404 403 404 403 403 201", subject: anOperation(),
-    call: async (subject, member, { members }) =>
+    call: (subject, member, { members }) =>
       reportOf(subject, member, "START", { user_id: members.find(({ id }) => id !== undefined && id !== member.id)?.id }) },
   { operationId: "reportEvent", what: "STOP",
     cells: "401 401 404 403 201 201 404 201 404 201 201 201", subject: anOperation({}, ["START"]),

@@ -426,8 +426,8 @@ for (const resource of resources) {
 }
 
 const wrongMethods: [method: string, path: string, allow: string[]][] = [
-  ["PUT", "/operations/v1", ["GET", "HEAD", "OPTIONS", "POST"]],
-  ["DELETE", "/operations/v1", ["GET", "HEAD", "OPTIONS", "POST"]],
+  ["PUT", "/operations/v1", ["GET", "HEAD", "OPTIONS", "PATCH", "POST"]],
+  ["DELETE", "/operations/v1", ["GET", "HEAD", "OPTIONS", "PATCH", "POST"]],
   ["POST", "/operations/v1/404000-001/1/0020", ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH"]],
   ["PUT", "/operations/v1/404000-001/1/0020", ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH"]],
   ["PATCH", "/events/v1", ["GET", "HEAD", "OPTIONS", "POST"]],
