@@ -51,7 +51,7 @@ const subject = {
   }),
   occurred_at: instant().optional().openapi({
     description: "When it happened; now when left out. At most 60 seconds ahead of the server's clock.",
-    example: "2026-11-23T08:15:00Z",
+    example: "2026-11-20T08:15:00Z",
   }),
   note: text(2000).optional().openapi({
     description: "Words for the log, at most 2000 characters.",
@@ -140,7 +140,7 @@ export const Report = z.discriminatedUnion("action_type", [
     }),
     actual_end_at: instant().optional().openapi({
       description: "When work really ended, for a finished operation.",
-      example: "2026-11-23T10:05:00Z",
+      example: "2026-11-20T10:05:00Z",
     }),
     t_actual_setup_min: minutes().optional().openapi({ description: "Actual setup time in minutes.", example: 12 }),
     t_actual_processing_min: minutes().optional().openapi({
@@ -189,7 +189,7 @@ export const Batch = z.strictObject({
       order_no: "403860-001",
       operation_no: "0010",
       workplace_name: "TruLaser 5060 (L76)",
-      occurred_at: "2026-11-23T08:15:00Z",
+      occurred_at: "2026-11-20T08:15:00Z",
     }],
     atomic: false,
   },

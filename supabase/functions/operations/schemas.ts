@@ -57,9 +57,9 @@ const plannedTimes = {
 const actualTimes = {
   actual_start_at: instant().nullable().openapi({
     description: "Start of the first run.",
-    example: "2026-11-23T08:15:00Z",
+    example: "2026-11-20T08:15:00Z",
   }),
-  actual_end_at: instant().nullable().openapi({ description: "End of the work.", example: "2026-11-23T10:05:00Z" }),
+  actual_end_at: instant().nullable().openapi({ description: "End of the work.", example: "2026-11-20T10:05:00Z" }),
 };
 
 const source = {
@@ -105,11 +105,11 @@ export const OperationUpdate = z.strictObject({
   ...executionFields,
   actual_start_at: instant().openapi({
     description: "Start of the first run; moves it when there was one.",
-    example: "2026-11-23T08:15:00Z",
+    example: "2026-11-20T08:15:00Z",
   }),
   actual_end_at: instant().openapi({
     description: "End of the work, with status FINISHED or CANCELLED or after it.",
-    example: "2026-11-23T10:05:00Z",
+    example: "2026-11-20T10:05:00Z",
   }),
   t_actual_processing_min: executionFields.t_actual_processing_min.unwrap().openapi({
     description: "Actual processing time in minutes, as a correction.",
@@ -209,7 +209,7 @@ export const Step = z.strictObject({
   }),
   occurred_at: instant().optional().openapi({
     description: "When it happened; now when left out.",
-    example: "2026-11-23T08:15:00Z",
+    example: "2026-11-20T08:15:00Z",
   }),
   dry_run: z.boolean().optional().openapi({
     description: "True: answer what would happen, change nothing.",
