@@ -6,6 +6,7 @@ grant select on
   public.mes_operations, public.operation_events, public.operation_runs, public.profiles, public.workplaces, public.reason_codes
 to authenticated, service_role;
 
+revoke all on all sequences in schema public from anon, authenticated, service_role;
 revoke execute on all functions in schema public from public, anon, authenticated, service_role;
 grant execute on function
   public.get_operation, public.list_operations, public.create_operation, public.update_operation, public.delete_operation,
