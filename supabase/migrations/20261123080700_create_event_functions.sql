@@ -256,6 +256,10 @@ begin
     perform app.refuse_missing();
   end if;
   perform app.require_role(caller, 'operator', 'Your role may not report events');
+  -- 1e300 is written out here
+  if octet_length((report -> 'operation_data')::text) > 32768 then
+    perform app.refuse_field('/operation_data', 'too_big', 'must be at most 32 KiB with its numbers written out');
+  end if;
   made := app.attribute_report(made, caller);
   if made.id is not null then
     made.digest := sha256(convert_to((report - 'dry_run')::text, 'UTF8'));

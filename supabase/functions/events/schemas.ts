@@ -29,8 +29,9 @@ const operationData = () =>
       (data) => new TextEncoder().encode(JSON.stringify(data)).length <= maxData_bytes,
       "must be at most 16 KiB of JSON",
     )
+    .nullable()
     .openapi({
-      type: "object",
+      type: ["object", "null"],
       additionalProperties: true,
       description: "Free JSON object, kept as sent, at most 16 KiB.",
       example: { machine_program: "P-4711" },
@@ -57,7 +58,7 @@ const subject = {
     description: "Words for the log, at most 2000 characters.",
     example: "Second shift",
   }),
-  operation_data: operationData().nullable().optional(),
+  operation_data: operationData().optional(),
   user_id: z.guid().nullable().optional().openapi({
     description: "User who reports: with a user's token only himself, with the secret key any.",
     example: "5d1f8a2e-7c44-4f0b-8b1e-2f9d3a6c7e01",
