@@ -32,11 +32,13 @@ export const authenticate = createMiddleware<{ Variables: Authenticated }>(async
   const { data: auth, error } = await verifyCredentials(credentials, {
     auth: ["user", "secret:*"],
     env,
-    // on Supabase the project's public URL is its issuer; behind another name there is nothing to compare with
-    issuer: issuerOf(env.url),
+    issuer: issuerOf(Deno.env.get("SUPABASE_PUBLIC_URL") ?? env.url),
     audience: "authenticated",
   });
   if (error !== null) {
+    if (error.status >= 500) {
+      throw new Problem("unavailable", "The keys that access tokens are signed with cannot be had now");
+    }
     throw new Problem(
       "unauthenticated",
       "Send the access token of a signed-in user as Authorization: Bearer, or the secret key as apikey",
@@ -58,6 +60,11 @@ export const authenticate = createMiddleware<{ Variables: Authenticated }>(async
   await next();
 });
 
-function issuerOf(url: string): string {
-  return Deno.env.get("SUPABASE_AUTH_ISSUER") ?? `${Deno.env.get("SUPABASE_PUBLIC_URL") ?? url}/auth/v1`;
+/** The issuer of the project's tokens; undefined where its public URL is not known, as inside of a Docker network. */
+function issuerOf(projectUrl: string): string | undefined {
+  const configured = Deno.env.get("SUPABASE_AUTH_ISSUER");
+  if (configured !== undefined) return configured;
+  const { protocol, hostname } = new URL(projectUrl);
+  const isPublic = protocol === "https:" || ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
+  return isPublic ? `${projectUrl.replace(/\/$/, "")}/auth/v1` : undefined;
 }
