@@ -5,14 +5,17 @@ import { projectRoot } from "./paths.ts";
 const version = "3.1.0";
 
 /** Runs the Supabase CLI, which comes by npx, and returns what it printed. */
-export async function supabaseCli(args: string[], cwd: string = projectRoot): Promise<string> {
+export async function supabaseCli(
+  args: string[],
+  { cwd = projectRoot, env = {} }: { cwd?: string; env?: Record<string, string> } = {},
+): Promise<string> {
   const npx = Deno.build.os === "windows" ? "npx.cmd" : "npx";
   let output: Deno.CommandOutput;
   try {
     output = await new Deno.Command(npx, {
       args: ["-y", `supabase@${version}`, ...args],
       cwd,
-      env: { SUPABASE_TELEMETRY_DISABLED: "1", DO_NOT_TRACK: "1" },
+      env: { SUPABASE_TELEMETRY_DISABLED: "1", DO_NOT_TRACK: "1", ...env },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
