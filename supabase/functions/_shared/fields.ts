@@ -32,7 +32,7 @@ export const quantity = () => z.int().min(0).max(2_147_483_647);
 /** A machine number, 1..2^31-1. */
 export const assetId = () => z.int().min(1).max(2_147_483_647);
 
-/** A duration in minutes, kept to a thousandth; with any run added to it, the database can still hold the sum. */
+/** A duration in minutes, kept to a thousandth. */
 export const minutes = () => z.number().min(0).max(99_999_999);
 
 const firstInstant = Date.parse("1970-01-01T00:00:00Z");

@@ -102,6 +102,9 @@ export const executionFields = {
   }),
 };
 
+/** Answered minutes are sums of what was stated and of runs: more than can be stated. */
+const summed = (stated: typeof executionFields.t_actual_lead_min) => stated.openapi({ maximum: 999_999_999 });
+
 export const Operation = z.object({
   ...operationKey,
   ...planFields,
@@ -112,6 +115,9 @@ export const Operation = z.object({
   }),
   hold_reason_code: key().nullable().openapi({ description: "Reason code of the pause or the block.", example: null }),
   ...executionFields,
+  t_actual_processing_min: summed(executionFields.t_actual_processing_min),
+  t_actual_setup_min: summed(executionFields.t_actual_setup_min),
+  t_actual_lead_min: summed(executionFields.t_actual_lead_min),
   qty_good: quantity().openapi({ description: "Good pieces: processed less scrap.", example: 23 }),
   overrun_tolerance_pct: overrunTolerance(),
   planned_start_at: instantOut().nullable().openapi({
