@@ -82,7 +82,10 @@ create table public.mes_operations (
   ),
   constraint mes_operations_minutes_are_real check (
     -- numeric has a NaN, which is greater than everything
-    coalesce(least(t_target_processing_min, t_target_setup_min, t_target_lead_min, t_actual_processing_min, t_actual_setup_min, t_actual_lead_min), 0) >= 0
+    coalesce(least(t_target_processing_min, t_target_setup_min, t_target_lead_min, t_actual_lead_min), 0) >= 0
+    -- a correction may state fewer minutes than the open run will add
+    and (coalesce(t_actual_processing_min, 0) >= 0 or running_phase = 'PROCESSING')
+    and (coalesce(t_actual_setup_min, 0) >= 0 or running_phase = 'SETUP')
     and coalesce(greatest(t_target_processing_min, t_target_setup_min, t_target_lead_min, t_actual_processing_min, t_actual_setup_min, t_actual_lead_min), 0) < 1e9
   )
 )

@@ -229,15 +229,20 @@ begin
       format('Cannot %s operation %s: a reason code of kind %s is required', (report).action_type, app.operation_label(operation), kind),
       jsonb_build_object('kind', kind)
     );
+  elsif (report).reason_code is not null and kind is null then
+    perform app.refuse_field('/reason_code', 'not_used', format('%s takes no reason code', (report).action_type));
   elsif (report).reason_code is not null and not exists (
-    select from public.reason_codes r where r.kind = require_reason.kind and r.code = (report).reason_code and r.active
+    select from public.reason_codes r
+    where r.kind = require_reason.kind and r.code = (report).reason_code
+      -- inactive, it is not offered any more; PATCH and import still write it
+      and (r.active or r.code = 'UNSPECIFIED')
   ) then
     perform app.refuse_field('/reason_code', 'unknown_reason', format('"%s" is not an active reason code of kind %s', (report).reason_code, kind));
   end if;
 end
 $$;
 comment on function app.require_reason(public.mes_operations, app.report, text, boolean) is
-  'Raises 422 reason_required when a needed reason is missing, 422 validation_failed when it is not an active code of its kind.';
+  'Raises 422 reason_required when a needed reason is missing, 422 validation_failed when it is not an active code of its kind, or the action takes none.';
 
 create function app.require_quantities(operation public.mes_operations) returns void
 language plpgsql
@@ -305,7 +310,7 @@ declare
   happened_at constant timestamptz := date_trunc('milliseconds', (report).occurred_at);
   earliest timestamptz;
 begin
-  if (report).action_type in ('START', 'STOP', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL')
+  if (report).action_type in ('RELEASE', 'START', 'STOP', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL')
     or (report).action_type = 'REVERSE' and (operation).status = 'FINISHED'
   then
     earliest := app.timeline_end(operation);
@@ -380,12 +385,34 @@ begin
   from public.operation_runs r
   where r.operation_id = operation.id and r.ended_at is not null;
 
-  operation.t_actual_setup_min := greatest(setup_min + operation.unlogged_setup_min, 0);
-  operation.t_actual_processing_min := greatest(processing_min + operation.unlogged_processing_min, 0);
+  operation.t_actual_setup_min := setup_min + operation.unlogged_setup_min;
+  operation.t_actual_processing_min := processing_min + operation.unlogged_processing_min;
+  -- fewer minutes than the open run has by now may have been stated: it is added when read
+  if operation.running_phase is distinct from 'SETUP' then
+    operation.t_actual_setup_min := greatest(operation.t_actual_setup_min, 0);
+  end if;
+  if operation.running_phase is distinct from 'PROCESSING' then
+    operation.t_actual_processing_min := greatest(operation.t_actual_processing_min, 0);
+  end if;
   operation.t_actual_lead_min := coalesce(app.minutes_between(operation.actual_start_at, operation.actual_end_at), operation.t_actual_lead_min);
 end
 $$;
 comment on function app.with_minutes(public.mes_operations) is 'The operation with its actual minutes summed again from its closed runs and the unlogged ones.';
+
+create function app.logged_minutes(operation public.mes_operations, phase text, as_of timestamptz) returns numeric
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(sum(greatest(app.minutes_between(r.started_at, coalesce(r.ended_at, as_of)), 0)), 0)
+    from public.operation_runs r
+    where r.operation_id = (operation).id and r.phase = logged_minutes.phase
+  );
+end
+$$;
+comment on function app.logged_minutes(public.mes_operations, text, timestamptz) is
+  'Minutes of the runs of one phase, the open one as far as it had come at that moment.';
 
 create function app.store_operation(operation public.mes_operations) returns public.mes_operations
 language plpgsql
@@ -426,75 +453,85 @@ declare
   before constant public.mes_operations := operation;
   first_run public.operation_runs;
   last_run public.operation_runs;
+  starts_run boolean;
+  ends_run boolean;
+  is_one_run boolean;
+  setup_min constant numeric := (operation).unlogged_setup_min + app.logged_minutes(operation, 'SETUP', (report).occurred_at);
+  processing_min constant numeric := (operation).unlogged_processing_min + app.logged_minutes(operation, 'PROCESSING', (report).occurred_at);
+  new_start constant timestamptz := coalesce(date_trunc('milliseconds', (report).actual_start_at), (operation).actual_start_at);
+  new_end constant timestamptz := coalesce(date_trunc('milliseconds', (report).actual_end_at), (operation).actual_end_at);
 begin
   changes := '{}';
-  report.actual_start_at := date_trunc('milliseconds', report.actual_start_at);
-  report.actual_end_at := date_trunc('milliseconds', report.actual_end_at);
+  select * into first_run from public.operation_runs r where r.operation_id = operation.id and r.run_no = 1;
+  select * into last_run from public.operation_runs r where r.operation_id = operation.id order by r.run_no desc limit 1;
+  -- the first run began with the operation, unless the operation arrived with work done before its first run here
+  starts_run := coalesce(first_run.started_at = before.actual_start_at, false);
+  -- a run that the end itself closed ends when the operation does; one that was stopped before stays
+  ends_run := coalesce(last_run.ended_at = before.actual_end_at, false) and exists (
+    select from public.operation_events e where e.id = last_run.end_event_id and e.action_type in ('COMPLETE', 'FINISH'));
+  is_one_run := starts_run and ends_run and last_run.run_no = 1;
 
-  if report.actual_start_at is distinct from before.actual_start_at and report.actual_start_at is not null then
-    if report.actual_start_at > clock_timestamp() + interval '60 seconds' then
-      perform app.refuse_field('/actual_start_at', 'in_future', format('"%s" is later than the server''s clock', app.iso(report.actual_start_at)));
-    end if;
-    -- the first run began with the operation, unless the operation arrived with work done before its first run here
-    select * into first_run from public.operation_runs r where r.operation_id = operation.id and r.run_no = 1;
-    if report.actual_start_at > coalesce(report.actual_end_at, before.actual_end_at)
-      or report.actual_start_at > (case when first_run.started_at = before.actual_start_at then first_run.ended_at else first_run.started_at end)
+  if new_start is distinct from before.actual_start_at then
+    perform app.require_past('/actual_start_at', new_start);
+    if new_start > new_end
+      or new_start > (case when is_one_run then new_end when starts_run then first_run.ended_at else first_run.started_at end)
       or exists (
         select from public.operation_events e
-        where e.operation_id = operation.id and e.action_type = 'REPORT_QUANTITY' and e.occurred_at < report.actual_start_at
+        where e.operation_id = operation.id and e.action_type = 'REPORT_QUANTITY' and e.occurred_at < new_start
       )
     then
       perform app.refuse(
         409, 'out_of_order',
-        format('Cannot move the start of operation %s to %s: work was reported before that', app.operation_label(operation), app.iso(report.actual_start_at))
+        format('Cannot move the start of operation %s to %s: work was reported before that', app.operation_label(operation), app.iso(new_start))
       );
     end if;
-    update public.operation_runs r set started_at = report.actual_start_at
-    where r.operation_id = operation.id and r.run_no = 1 and r.started_at = before.actual_start_at;
-    if operation.running_since = before.actual_start_at then
-      operation.running_since := report.actual_start_at;
+    operation.actual_start_at := new_start;
+    if starts_run and last_run.run_no = 1 and last_run.ended_at is null then
+      operation.running_since := new_start;
     end if;
-    operation.actual_start_at := report.actual_start_at;
     changes := changes || jsonb_build_object('actual_start_at', jsonb_build_object(
-      'before', app.iso(before.actual_start_at), 'after', app.iso(report.actual_start_at)));
+      'before', app.iso(before.actual_start_at), 'after', app.iso(new_start)));
   end if;
 
-  if report.actual_end_at is distinct from before.actual_end_at and report.actual_end_at is not null then
+  if new_end is distinct from before.actual_end_at then
     if before.status <> 'FINISHED' then
       perform app.refuse_field('/actual_end_at', 'not_finished', format('operation %s has not ended: FINISH it', app.operation_label(operation)));
     end if;
-    if report.actual_end_at > clock_timestamp() + interval '60 seconds' then
-      perform app.refuse_field('/actual_end_at', 'in_future', format('"%s" is later than the server''s clock', app.iso(report.actual_end_at)));
-    end if;
-    select * into last_run from public.operation_runs r where r.operation_id = operation.id order by r.run_no desc limit 1;
-    -- a run that the end itself closed ends when the operation does; one that was stopped before stays
-    if report.actual_end_at < greatest(operation.actual_start_at,
-         case when last_run.ended_at = before.actual_end_at then last_run.started_at else last_run.ended_at end) then
+    perform app.require_past('/actual_end_at', new_end);
+    if new_end < greatest(new_start, case when is_one_run then new_start when ends_run then last_run.started_at else last_run.ended_at end) then
       perform app.refuse(
         409, 'out_of_order',
-        format('Cannot move the end of operation %s to %s: it was still worked on then', app.operation_label(operation), app.iso(report.actual_end_at))
+        format('Cannot move the end of operation %s to %s: it was still worked on then', app.operation_label(operation), app.iso(new_end))
       );
     end if;
-    update public.operation_runs r set ended_at = report.actual_end_at
-    where r.operation_id = operation.id and r.run_no = last_run.run_no and r.ended_at = before.actual_end_at;
-    operation.actual_end_at := report.actual_end_at;
+    operation.actual_end_at := new_end;
     changes := changes || jsonb_build_object('actual_end_at', jsonb_build_object(
-      'before', app.iso(before.actual_end_at), 'after', app.iso(report.actual_end_at)));
+      'before', app.iso(before.actual_end_at), 'after', app.iso(new_end)));
   end if;
 
-  if report.t_actual_setup_min is distinct from before.t_actual_setup_min and report.t_actual_setup_min is not null then
-    operation.unlogged_setup_min := before.unlogged_setup_min + report.t_actual_setup_min - coalesce(before.t_actual_setup_min, 0);
+  -- start and end of one run move together
+  update public.operation_runs r
+  set started_at = case when starts_run and r.run_no = 1 then new_start else r.started_at end,
+      ended_at = case when ends_run and r.run_no = last_run.run_no then new_end else r.ended_at end
+  where r.operation_id = operation.id and r.run_no in (1, last_run.run_no) and (changes ? 'actual_start_at' or changes ? 'actual_end_at');
+
+  -- minutes are stated as they shall be read at that moment, whatever the runs say
+  if report.t_actual_setup_min <> greatest(setup_min, 0) or before.t_actual_setup_min is null and report.t_actual_setup_min is not null then
+    operation.unlogged_setup_min := report.t_actual_setup_min - app.logged_minutes(operation, 'SETUP', report.occurred_at);
     changes := changes || jsonb_build_object('t_actual_setup_min', jsonb_build_object(
-      'before', before.t_actual_setup_min, 'after', report.t_actual_setup_min));
+      'before', case when before.t_actual_setup_min is not null then greatest(setup_min, 0) end, 'after', report.t_actual_setup_min));
   end if;
 
-  if report.t_actual_processing_min is distinct from before.t_actual_processing_min and report.t_actual_processing_min is not null then
-    operation.unlogged_processing_min := before.unlogged_processing_min + report.t_actual_processing_min - coalesce(before.t_actual_processing_min, 0);
+  if report.t_actual_processing_min <> greatest(processing_min, 0) or before.t_actual_processing_min is null and report.t_actual_processing_min is not null then
+    operation.unlogged_processing_min := report.t_actual_processing_min - app.logged_minutes(operation, 'PROCESSING', report.occurred_at);
     changes := changes || jsonb_build_object('t_actual_processing_min', jsonb_build_object(
-      'before', before.t_actual_processing_min, 'after', report.t_actual_processing_min));
+      'before', case when before.t_actual_processing_min is not null then greatest(processing_min, 0) end, 'after', report.t_actual_processing_min));
   end if;
 
   if report.t_actual_lead_min is distinct from before.t_actual_lead_min and report.t_actual_lead_min is not null then
+    if operation.actual_end_at - operation.actual_start_at is not null then
+      perform app.refuse_field('/t_actual_lead_min', 'derived', format('operation %s has a start and an end: the lead time lies between them', app.operation_label(operation)));
+    end if;
     operation.t_actual_lead_min := report.t_actual_lead_min;
     changes := changes || jsonb_build_object('t_actual_lead_min', jsonb_build_object(
       'before', before.t_actual_lead_min, 'after', report.t_actual_lead_min));
@@ -702,7 +739,9 @@ begin
   operation.unlogged_processing_min := coalesce(opened.t_actual_processing_min, 0);
   operation.t_actual_lead_min := opened.t_actual_lead_min;
   if opened.status = 'IN_PROGRESS' then
-    operation.running_since := operation.actual_start_at;
+    -- the minutes that it brings are those since its start
+    operation.running_since := case
+      when operation.unlogged_setup_min + operation.unlogged_processing_min > 0 then opened_at else operation.actual_start_at end;
     operation.running_phase := 'PROCESSING';
   end if;
   operation := app.with_minutes(operation);

@@ -30,10 +30,10 @@ begin atomic
     't_target_setup_min', (o).t_target_setup_min,
     't_target_lead_min', (o).t_target_lead_min,
     -- the open run counts as far as it has come
-    't_actual_processing_min', (o).t_actual_processing_min
-      + case when (o).running_phase = 'PROCESSING' then greatest(app.minutes_between((o).running_since, now()), 0) else 0 end,
-    't_actual_setup_min', (o).t_actual_setup_min
-      + case when (o).running_phase = 'SETUP' then greatest(app.minutes_between((o).running_since, now()), 0) else 0 end,
+    't_actual_processing_min', case when (o).running_phase = 'PROCESSING'
+      then greatest((o).t_actual_processing_min + greatest(app.minutes_between((o).running_since, now()), 0), 0) else (o).t_actual_processing_min end,
+    't_actual_setup_min', case when (o).running_phase = 'SETUP'
+      then greatest((o).t_actual_setup_min + greatest(app.minutes_between((o).running_since, now()), 0), 0) else (o).t_actual_setup_min end,
     't_actual_lead_min', (o).t_actual_lead_min,
     'timestamp_ms', app.iso((o).timestamp_ms),
     'change_type', (o).change_type,
@@ -346,6 +346,7 @@ declare
   action text;
   report app.report;
   correction app.report;
+  ended_at timestamptz;
 begin
   perform app.require_role(caller, app.role_to_change(patch), format('Your role may not change operation %s', app.operation_label(before)));
 
@@ -387,10 +388,25 @@ begin
   correction.actual_start_at := case when wanted.actual_start_at is distinct from operation.actual_start_at then wanted.actual_start_at end;
   correction.actual_end_at := case
     when not (actions && '{FINISH,CANCEL}') and wanted.actual_end_at is distinct from before.actual_end_at then wanted.actual_end_at end;
-  correction.t_actual_setup_min := case when wanted.t_actual_setup_min is distinct from before.t_actual_setup_min then wanted.t_actual_setup_min end;
+  -- of what runs, the stored minutes are not those that are read
+  correction.t_actual_setup_min := case
+    when wanted.t_actual_setup_min is distinct from before.t_actual_setup_min or operation.running_phase = 'SETUP'
+    then (patch ->> 't_actual_setup_min')::numeric end;
   correction.t_actual_processing_min := case
-    when wanted.t_actual_processing_min is distinct from before.t_actual_processing_min then wanted.t_actual_processing_min end;
-  correction.t_actual_lead_min := case when wanted.t_actual_lead_min is distinct from before.t_actual_lead_min then wanted.t_actual_lead_min end;
+    when wanted.t_actual_processing_min is distinct from before.t_actual_processing_min or operation.running_phase = 'PROCESSING'
+    then (patch ->> 't_actual_processing_min')::numeric end;
+  -- between a start and an end it is what it is
+  correction.t_actual_lead_min := case
+    when wanted.t_actual_lead_min is distinct from before.t_actual_lead_min and not coalesce(
+      coalesce(wanted.actual_start_at, operation.actual_start_at) is not null
+        and (actions && '{FINISH,CANCEL}' or coalesce(wanted.actual_end_at, operation.actual_end_at) is not null), false)
+    then wanted.t_actual_lead_min end;
+  ended_at := case when actions && '{FINISH,CANCEL}' then wanted.actual_end_at end;
+  if actions && '{STOP,FINISH,CANCEL}' and (correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null) then
+    -- minutes are stated as of the moment at which the run ends
+    ended_at := coalesce(ended_at, greatest(date_trunc('milliseconds', clock_timestamp()), app.timeline_end(operation)));
+    correction.occurred_at := ended_at;
+  end if;
 
   report.action_type := 'REPORT_QUANTITY';
   report.occurred_at := case when 'FINISH' = any(actions) then wanted.actual_end_at end;
@@ -420,7 +436,7 @@ begin
   foreach action in array actions loop
     if action not in ('RELEASE', 'START') then
       report.action_type := action;
-      report.occurred_at := case when action in ('FINISH', 'CANCEL') then wanted.actual_end_at end;
+      report.occurred_at := ended_at;
       report.reason_code := coalesce(patch ->> 'reason_code', case
         when action in ('HOLD', 'CANCEL') or action = 'FINISH' and operation.qty_good < operation.qty_desired then 'UNSPECIFIED' end);
       operation := (app.record_event(operation, caller, report)).operation;

@@ -87,6 +87,8 @@ as $$
 begin
   return case
     when state ~ '^PT[0-9]{3}$' then json_build_object('status', right(state, 3)::integer, 'code', message, 'more', detail::json)
+    when state = '23505' then json_build_object('status', 409, 'code', 'idempotency_conflict',
+      'more', json_build_object('detail', 'The id belongs to another event'))
     when state like '23%' then json_build_object('status', 400, 'code', 'integrity_error',
       'more', json_build_object('detail', 'A value refers to something that does not exist, or breaks a rule of the database'))
     when state like '22%' then json_build_object('status', 400, 'code', 'malformed_request',
@@ -178,6 +180,9 @@ declare
   runs public.operation_runs[] := '{}';
   last integer := 0;
   opening boolean;
+  ended_by_end boolean := false;
+  starts_run boolean;
+  ends_run boolean;
 begin
   -- what there was before the first event: the plan, and nothing done
   rebuilt.status := coalesce(
@@ -208,31 +213,46 @@ begin
     -- runs
     if last > 0 and runs[last].ended_at is null and event.action_type in ('START', 'STOP', 'HOLD', 'COMPLETE', 'FINISH', 'CANCEL') then
       runs[last].ended_at := event.occurred_at;
+      ended_by_end := event.action_type in ('COMPLETE', 'FINISH');
     end if;
     if event.action_type = 'START' or opening and event.status_after = 'IN_PROGRESS' then
       last := last + 1;
       runs[last].phase := coalesce(event.phase, 'PROCESSING');
-      runs[last].started_at := case when opening then (event.changes #>> '{actual_start_at,after}')::timestamptz else event.occurred_at end;
-      rebuilt.actual_start_at := coalesce(rebuilt.actual_start_at, runs[last].started_at);
+      -- minutes that came along are those before the opening
+      runs[last].started_at := case
+        when opening and coalesce((event.changes #>> '{t_actual_setup_min,after}')::numeric, 0)
+          + coalesce((event.changes #>> '{t_actual_processing_min,after}')::numeric, 0) = 0
+        then (event.changes #>> '{actual_start_at,after}')::timestamptz
+        else event.occurred_at
+      end;
+      rebuilt.actual_start_at := coalesce(rebuilt.actual_start_at, case when not opening then event.occurred_at end);
     end if;
 
     -- times and minutes that were stated
+    starts_run := not opening and last > 0 and runs[1].started_at = rebuilt.actual_start_at;
+    ends_run := not opening and last > 0 and ended_by_end and runs[last].ended_at = rebuilt.actual_end_at;
     if event.changes ? 'actual_start_at' then
-      if last > 0 and runs[1].started_at = rebuilt.actual_start_at then
-        runs[1].started_at := (event.changes #>> '{actual_start_at,after}')::timestamptz;
-      end if;
       rebuilt.actual_start_at := (event.changes #>> '{actual_start_at,after}')::timestamptz;
+      if starts_run then
+        runs[1].started_at := rebuilt.actual_start_at;
+      end if;
     end if;
     if event.changes ? 'actual_end_at' then
-      if last > 0 and runs[last].ended_at = rebuilt.actual_end_at then
-        runs[last].ended_at := (event.changes #>> '{actual_end_at,after}')::timestamptz;
-      end if;
       rebuilt.actual_end_at := (event.changes #>> '{actual_end_at,after}')::timestamptz;
+      if ends_run then
+        runs[last].ended_at := rebuilt.actual_end_at;
+      end if;
     end if;
-    rebuilt.unlogged_setup_min := rebuilt.unlogged_setup_min
-      + coalesce((event.changes #>> '{t_actual_setup_min,after}')::numeric - coalesce((event.changes #>> '{t_actual_setup_min,before}')::numeric, 0), 0);
-    rebuilt.unlogged_processing_min := rebuilt.unlogged_processing_min
-      + coalesce((event.changes #>> '{t_actual_processing_min,after}')::numeric - coalesce((event.changes #>> '{t_actual_processing_min,before}')::numeric, 0), 0);
+    if event.changes ? 't_actual_setup_min' then
+      rebuilt.unlogged_setup_min := (event.changes #>> '{t_actual_setup_min,after}')::numeric - coalesce((
+        select sum(greatest(app.minutes_between(r.started_at, coalesce(r.ended_at, event.occurred_at)), 0))
+        from unnest(runs) r where r.phase = 'SETUP'), 0);
+    end if;
+    if event.changes ? 't_actual_processing_min' then
+      rebuilt.unlogged_processing_min := (event.changes #>> '{t_actual_processing_min,after}')::numeric - coalesce((
+        select sum(greatest(app.minutes_between(r.started_at, coalesce(r.ended_at, event.occurred_at)), 0))
+        from unnest(runs) r where r.phase = 'PROCESSING'), 0);
+    end if;
     rebuilt.t_actual_lead_min := coalesce((event.changes #>> '{t_actual_lead_min,after}')::numeric, rebuilt.t_actual_lead_min);
 
     -- status
@@ -263,10 +283,16 @@ begin
   rebuilt.running_since := case when last > 0 and runs[last].ended_at is null then runs[last].started_at end;
   rebuilt.running_phase := case when last > 0 and runs[last].ended_at is null then runs[last].phase end;
   if rebuilt.t_actual_setup_min is not null then
-    rebuilt.t_actual_setup_min := greatest(rebuilt.unlogged_setup_min + coalesce((
-      select sum(app.minutes_between(r.started_at, r.ended_at)) from unnest(runs) r where r.phase = 'SETUP'), 0), 0);
-    rebuilt.t_actual_processing_min := greatest(rebuilt.unlogged_processing_min + coalesce((
-      select sum(app.minutes_between(r.started_at, r.ended_at)) from unnest(runs) r where r.phase = 'PROCESSING'), 0), 0);
+    rebuilt.t_actual_setup_min := rebuilt.unlogged_setup_min + coalesce((
+      select sum(app.minutes_between(r.started_at, r.ended_at)) from unnest(runs) r where r.phase = 'SETUP'), 0);
+    rebuilt.t_actual_processing_min := rebuilt.unlogged_processing_min + coalesce((
+      select sum(app.minutes_between(r.started_at, r.ended_at)) from unnest(runs) r where r.phase = 'PROCESSING'), 0);
+    if rebuilt.running_phase is distinct from 'SETUP' then
+      rebuilt.t_actual_setup_min := greatest(rebuilt.t_actual_setup_min, 0);
+    end if;
+    if rebuilt.running_phase is distinct from 'PROCESSING' then
+      rebuilt.t_actual_processing_min := greatest(rebuilt.t_actual_processing_min, 0);
+    end if;
     rebuilt.t_actual_lead_min := coalesce(app.minutes_between(rebuilt.actual_start_at, rebuilt.actual_end_at), rebuilt.t_actual_lead_min);
   end if;
   rebuilt.qty_good := rebuilt.qty_processed - rebuilt.qty_scrap;
