@@ -32,11 +32,6 @@ begin
       (r.value ->> 'timestamp_ms')::timestamptz as timestamp_ms
     from jsonb_array_elements(rows) r
   ),
-  -- of several rows for one operation the newest counts; of equally new ones the first
-  ranked as (
-    select p.*, row_number() over (partition by p.order_no, p.operation_no, p.asset_id order by p.timestamp_ms desc, p.index) as rank
-    from parsed p
-  ),
   matched as (
     select
       r.*, o.id is not null as exists, o as existing, o.actual_start_at is not null or o.qty_processed > 0 or o.status = 'FINISHED' as has_begun,
@@ -49,7 +44,7 @@ begin
             or r.change_type <> 'DELETE' and f.key = any(app.plan_fields())
         ) end
       ) as wanted
-    from ranked r
+    from parsed r
     left join public.mes_operations o on o.order_no = r.order_no and o.operation_no = r.operation_no and o.asset_id = r.asset_id
     left join app.deleted_operations d on d.order_no = r.order_no and d.operation_no = r.operation_no and d.asset_id = r.asset_id
   ),
@@ -64,17 +59,25 @@ begin
           m.exists and not app.sees_workplace(caller, (m.existing).workplace_name)
           or not app.sees_workplace(caller, (m.wanted).workplace_name))
         then app.row_problem(403, 'forbidden', 'You have no access to the workplace of this operation')
-        when m.rank > 1 or m.timestamp_ms <= m.known_at then null
+        when m.timestamp_ms <= m.known_at then null
         when m.change_type = 'DELETE' then null
-        when (m.wanted).planned_start_at >= (m.wanted).planned_end_at or (m.wanted).actual_start_at > (m.wanted).actual_end_at
-        then app.row_problem(422, 'validation_failed', 'A start must be earlier than its end')
+        when (m.wanted).planned_start_at >= (m.wanted).planned_end_at
+        then app.row_problem(422, 'validation_failed', 'planned_end_at must be later than planned_start_at', '/planned_end_at', 'not_after_start')
+        when (m.wanted).actual_start_at > (m.wanted).actual_end_at
+        then app.row_problem(422, 'validation_failed', 'actual_end_at must not be earlier than actual_start_at', '/actual_end_at', 'before_start')
+        when not m.exists and greatest((m.wanted).actual_start_at, (m.wanted).actual_end_at) > clock_timestamp() + interval '60 seconds'
+        then app.row_problem(422, 'validation_failed', 'What has happened cannot be later than the server''s clock',
+          case when (m.wanted).actual_start_at > clock_timestamp() + interval '60 seconds' then '/actual_start_at' else '/actual_end_at' end, 'in_future')
+        when not m.exists and (m.wanted).actual_end_at is not null and m.status not in ('FINISHED', 'CANCELLED')
+        then app.row_problem(422, 'validation_failed', format('The operation has not ended: its status is "%s"', m.status), '/actual_end_at', 'not_finished')
         when coalesce((m.wanted).qty_scrap, 0) > coalesce((m.wanted).qty_processed, 0)
           or coalesce((m.wanted).qty_processed, 0) - coalesce((m.wanted).qty_scrap, 0)
-            > floor((m.wanted).qty_desired * (1 + coalesce((m.wanted).overrun_tolerance_pct, 0) / 100))
+            > floor((m.wanted).qty_desired * (1 + coalesce((m.wanted).overrun_tolerance_pct, (m.existing).overrun_tolerance_pct, 0) / 100))
         then app.row_problem(422, 'invalid_quantity', 'More pieces than the desired quantity and its tolerance allow, or more scrap than pieces')
         when not m.exists and not is_takeover and m.status not in ('PLANNED', 'RELEASED', 'CANCELLED')
         then app.row_problem(422, 'validation_failed',
-          format('A new operation is PLANNED or RELEASED, not "%s": take work of another system over with mode=takeover', m.status))
+          format('A new operation is PLANNED or RELEASED, not "%s": take work of another system over with mode=takeover', m.status),
+          '/status', 'not_planned')
       end as problem
     from matched m
   )
@@ -82,7 +85,7 @@ begin
     j.index,
     case
       when j.problem is not null then 'rejected'
-      when j.rank > 1 or j.timestamp_ms <= j.known_at then 'skipped_stale'
+      when j.timestamp_ms <= j.known_at then 'skipped_stale'
       when j.change_type = 'DELETE' and j.exists and j.has_begun then 'flagged'
       when j.change_type = 'DELETE' then 'deleted'
       when not j.exists then 'created'
@@ -104,12 +107,17 @@ begin
 end
 $$;
 comment on function app.import_decisions(jsonb, boolean, app.caller) is
-  'Judges rows of the change feed, each a JSON object of the API with its index; set-based, changes nothing.';
+  'Judges rows of the change feed, each a JSON object of the API with its index, one per operation; set-based, changes nothing.';
 
-create function app.row_problem(status integer, code text, sentence text) returns json
+create function app.row_problem(status integer, code text, sentence text, pointer text default null, error_code text default null) returns json
 language sql immutable parallel safe
-return json_build_object('status', status, 'code', code, 'more', json_build_object('detail', sentence));
-comment on function app.row_problem(integer, text, text) is 'The problem of one row, in the form of app.item_problem.';
+return json_build_object('status', status, 'code', code, 'more', case
+  when pointer is null then json_build_object('detail', sentence)
+  else json_build_object('detail', sentence, 'errors', json_build_array(
+    json_build_object('in', 'body', 'pointer', pointer, 'message', sentence, 'code', error_code)))
+end);
+comment on function app.row_problem(integer, text, text, text, text) is
+  'The problem of one row, in the form of app.item_problem; for validation_failed with the field that is wrong.';
 
 create function app.apply_import(rows jsonb, is_takeover boolean, caller app.caller) returns json
 language plpgsql
@@ -124,14 +132,6 @@ declare
   report app.report;
   action text;
 begin
-  -- Known operations stand still from here on, in an order that two imports share.
-  perform from public.mes_operations o
-  where (o.order_no, o.operation_no, o.asset_id) in (
-    select r ->> 'order_no', r ->> 'operation_no', (r ->> 'asset_id')::integer from jsonb_array_elements(rows) r
-  )
-    and app.sees_workplace(caller, o.workplace_name)
-  order by o.id
-  for update;
   decisions := array(select d from app.import_decisions(rows, is_takeover, caller) d order by d.index);
 
   insert into public.workplaces (name, workplace_group)
@@ -157,6 +157,7 @@ begin
       (d.wanted).timestamp_ms, (d.wanted).change_type, caller.user_id
     from unnest(decisions) d
     where d.outcome = 'created'
+    order by d.index
     on conflict do nothing
     returning id
   )
@@ -220,7 +221,47 @@ begin
 end
 $$;
 comment on function app.apply_import(jsonb, boolean, app.caller) is
-  'Applies rows of the change feed in one transaction. Answers one result per row.';
+  'Applies rows of the change feed, one per operation, whose known operations are locked. Answers one result per row.';
+
+create function app.apply_feed(rows jsonb, is_takeover boolean, caller app.caller) returns json
+language plpgsql
+set search_path = ''
+as $$
+declare
+  turn jsonb;
+  results json[] := '{}';
+begin
+  -- Imports run one after the other: two that bring the same new operation would else collide.
+  perform pg_advisory_xact_lock(hashtext('app.apply_feed'));
+  -- Known operations stand still from here on, in the order in which batches lock them too.
+  perform from public.mes_operations o
+  where (o.order_no, o.operation_no, o.asset_id) in (
+    select r ->> 'order_no', r ->> 'operation_no', (r ->> 'asset_id')::integer from jsonb_array_elements(rows) r
+  )
+    and app.sees_workplace(caller, o.workplace_name)
+  order by o.id
+  for update;
+  -- The rows of one operation are taken as if they had come alone, oldest first: the first rows of all operations
+  -- at once, then all second ones, ...
+  for turn in
+    select jsonb_agg(r.body)
+    from (
+      select b.body, row_number() over (
+        partition by b.body ->> 'order_no', b.body ->> 'operation_no', b.body ->> 'asset_id'
+        order by (b.body ->> 'timestamp_ms')::timestamptz, (b.body ->> 'index')::integer
+      ) as turn_no
+      from jsonb_array_elements(rows) b (body)
+    ) r
+    group by r.turn_no
+    order by r.turn_no
+  loop
+    results := results || array(select json_array_elements(app.apply_import(turn, is_takeover, caller)));
+  end loop;
+  return (select coalesce(json_agg(r order by (r ->> 'index')::integer), '[]') from unnest(results) r);
+end
+$$;
+comment on function app.apply_feed(jsonb, boolean, app.caller) is
+  'Applies rows of the change feed in one transaction, each operation''s in the order of their source times. Answers one result per row.';
 
 create function public.import_operations(
   rows jsonb, is_takeover boolean default false, is_dry_run boolean default false, idempotency jsonb default null
@@ -245,14 +286,14 @@ begin
   end if;
   if not is_dry_run then
     return app.remember(caller, request, null,
-      json_build_object('status', 207, 'body', coalesce(app.apply_import(rows, is_takeover, caller), '[]')));
+      json_build_object('status', 207, 'body', app.apply_feed(rows, is_takeover, caller)));
   end if;
   begin
-    results := app.apply_import(rows, is_takeover, caller);
+    results := app.apply_feed(rows, is_takeover, caller);
     raise sqlstate 'DRYRN';
   exception when sqlstate 'DRYRN' then
     -- everything since `begin` is undone; the results tell what would have happened
-    return json_build_object('status', 207, 'body', coalesce(results, '[]'));
+    return json_build_object('status', 207, 'body', results);
   end;
 end
 $$;
