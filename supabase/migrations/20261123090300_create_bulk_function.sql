@@ -57,16 +57,28 @@ begin
   end if;
   perform app.require_role(caller, 'supervisor', 'Your role may not change operations in bulk');
   -- row security does not hold for the owner: what the caller sees is said here
+  -- locked in the order in which batches and imports lock, so that they wait for each other but never in a circle
   execute format(
-    'select array(
-      select o from public.mes_operations o
-      where %s and ($2 or o.workplace_name = any($3))
-      order by o.order_no, o.operation_no, o.asset_id
+    'with matching as materialized (
+      select o.id from public.mes_operations o
+      where %1$s and ($2 or o.workplace_name = any($3))
       limit $4
+    ), locked as materialized (
+      select o from public.mes_operations o
+      where o.id in (select m.id from matching m) and %1$s and ($2 or o.workplace_name = any($3))
+      order by o.id
       for update
-    )', app.conditions(wanted))
+    )
+    select array(select l.o from locked l order by (l.o).order_no, (l.o).operation_no, (l.o).asset_id)', app.conditions(wanted))
   into operations
   using wanted, caller.sees_all, caller.workplaces, most + 1;
+  if patch ->> 'status' = 'IN_PROGRESS' then
+    perform from public.workplaces w
+    where w.capacity is not null
+      and w.name = any(array(select coalesce(patch ->> 'workplace_name', o.workplace_name) from unnest(operations) o))
+    order by w.name
+    for update;
+  end if;
   if cardinality(operations) > most then
     perform app.refuse(422, 'validation_failed', format('The filter matches more than %s operations: narrow it', most), jsonb_build_object('limit', most));
   end if;
