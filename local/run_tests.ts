@@ -23,7 +23,9 @@ async function runTests(env: Record<string, string>): Promise<{ counts: TestCoun
   const folder = await Deno.makeTempDir({ prefix: "mes-tests-" });
   const report = join(folder, "report.xml");
   const isPath = (arg: string) => !arg.startsWith("-") && /[/\\.]/.test(arg);
-  const paths = Deno.args.some(isPath) ? [] : [inProject("supabase", "functions"), inProject("local")];
+  const paths = Deno.args.some(isPath)
+    ? []
+    : ["supabase/functions", "local", "tools"].map((folder) => inProject(folder));
   try {
     const args = ["test", "--allow-all", "--parallel", `--junit-path=${report}`, ...Deno.args, ...paths];
     const success = await deno(args, env);
