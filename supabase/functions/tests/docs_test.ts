@@ -10,7 +10,7 @@ const url = `${env.functionsUrl}/docs`;
 
 interface Document {
   servers: { url: string }[];
-  paths: Record<string, Record<string, { operationId: string; tags: [string] }>>;
+  paths: Record<string, Record<string, { operationId: string; summary: string; tags: [string] }>>;
 }
 
 async function served(): Promise<Document> {
@@ -93,21 +93,13 @@ browserTest('Swagger UI: "Try it out" of a list sends no filter that was not fil
   assertEquals((await request.response())?.status(), 200);
 });
 
-browserTest("ReDoc: lists every endpoint, and shows one", async (page) => {
-  await page.goto(`${url}/redoc`);
-  await page.waitForSelector("#redoc h1");
-  const expected = await endpoints();
-  for (const tag of new Set(expected.map(({ tags: [name] }) => name))) {
-    await page.locator("#redoc").getByRole("link", { name: tag, exact: true }).first().click();
+browserTest("ReDoc: has every endpoint in its menu, and shows each by its link", async (page) => {
+  for (const { operationId, summary, tags: [tag] } of await endpoints()) {
+    const link = `#/${tag.toLowerCase().replaceAll(" ", "-")}/${operationId.toLowerCase()}`;
+    await page.goto(`${url}/redoc${link}`);
+    await page.locator(`#redoc a[href="${link}"]`).first().waitFor();
+    await page.locator("#redoc :is(h1, h2, h3)", { hasText: summary }).first().waitFor();
   }
-  for (const { operationId, tags: [tag] } of expected) {
-    const href = `#/${tag.toLowerCase().replaceAll(" ", "-")}/${operationId.toLowerCase()}`;
-    await page.locator(`#redoc a[href="${href}"]`).first().waitFor();
-  }
-
-  await page.goto(`${url}/redoc#/events/reportevent`);
-  await page.getByRole("heading", { name: "Report an event" }).first().waitFor();
-  await page.getByText('"REPORT_QUANTITY"').or(page.getByText('"START"')).first().waitFor();
 });
 
 browserTest("errors: from the list to the page of a code", async (page) => {
