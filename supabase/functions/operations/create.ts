@@ -23,7 +23,10 @@ export const create = endpoint({
       headers: locationHeader.extend(etagHeader.shape).extend(replayedHeader.shape),
       content: { "application/json": { schema: OperationWithActions } },
     },
-    ...problems(["forbidden", "duplicate_operation", "invalid_quantity"], { body: true, idempotent: true }),
+    ...problems(["forbidden", "not_found", "duplicate_operation", "invalid_quantity"], {
+      body: true,
+      idempotent: true,
+    }),
   },
 }, async (c) => {
   const body = c.req.valid("json");

@@ -23,7 +23,7 @@ export const updateMany = endpoint({
   responses: {
     200: { description: "All were changed, or would be.", headers: replayedHeader, content: json },
     207: { description: "Some were refused: see each.", headers: replayedHeader, content: json },
-    ...problems(["forbidden"], { body: true, idempotent: true }),
+    ...problems(["forbidden", "not_found"], { body: true, idempotent: true }),
   },
 }, async (c) => {
   const bulk = c.req.valid("json");
