@@ -117,7 +117,7 @@ class Sender {
   protected check(_request: SentRequest, _answer: Answer<unknown>): void {}
 }
 
-interface SentRequest {
+export interface SentRequest {
   method: string;
   url: URL;
   headers: Headers;
@@ -155,7 +155,7 @@ function parse(text: string): unknown {
 }
 
 /** The request as a command, with the credential by its name in local.env. */
-function curl({ method, url, headers, sent }: SentRequest): string {
+export function curl({ method, url, headers, sent }: SentRequest): string {
   const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
   const header = ([name, value]: [string, string]) => {
     if (name === "authorization") return `-H "Authorization: Bearer $TOKEN"`;
