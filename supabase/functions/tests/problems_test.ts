@@ -266,6 +266,26 @@ Deno.test("Log, internal errors and outages of a stack of its own", async (t) =>
       assert(await holdsWithin(2000, hasCause), log.join("\n"));
     });
 
+    await t.step("a database that does not get on is 503 within 10 s, and works when it does again", async () => {
+      const sql = connect(stack.databaseUrl);
+      await sql`begin`;
+      await sql`lock table public.mes_operations in access exclusive mode`;
+      const answers = await Promise.all([
+        send("GET", path, asServer),
+        send("PATCH", path, asServer, { activity_code: "A" }),
+        send("DELETE", path, asServer),
+      ]);
+      await sql`rollback`;
+      await sql.end();
+      for (const { status, text, retryAfter, ms } of answers) {
+        assertEquals([status, JSON.parse(text).code], [503, "unavailable"], text);
+        assertMatch(retryAfter ?? "", /^[1-9]\d*$/);
+        assertNotMatch(text, innards);
+        assert(ms < 10_000, `answered after ${ms} ms`);
+      }
+      assertEquals((await send("GET", path, asServer)).status, 200);
+    });
+
     await t.step(
       "while the database is away, everything is 503 with Retry-After, at once; afterwards it works by itself",
       async () => {
@@ -299,13 +319,11 @@ Deno.test("Log, internal errors and outages of a stack of its own", async (t) =>
         }
 
         await stack.database.start();
-        const returned = performance.now();
         const works = async () => (await send("GET", path, asServer)).status === 200;
         assert(await holdsWithin(5000, works), "no service 5 s after the database's return");
         // every connection of the pool, not only the first
         const afterwards = await race(40, () => send("GET", path, asServer));
         assertEquals(afterwards.map(({ status }) => status).filter((status) => status !== 200), []);
-        assert(performance.now() - returned < 5000);
         assertEquals((await send("GET", "/functions/v1/operations/v1", asUser)).status, 200);
         assertEquals((await send("GET", "/functions/v1/operations/health", {})).status, 200);
 
