@@ -27,14 +27,14 @@ alter table app.actions enable row level security;
 alter table app.transitions enable row level security;
 
 -- What a request says about itself for this purpose; null = it brought no key.
-create type app.idempotency as (key text, method text, route text, fingerprint text);
+create type app.idempotency as (key text, method text, route text, fingerprint text, request_id text);
 
 create function app.idempotency(request jsonb) returns app.idempotency
 language sql immutable
 return case when request ->> 'key' is not null then
-  row(request ->> 'key', request ->> 'method', request ->> 'route', request ->> 'fingerprint')::app.idempotency
+  row(request ->> 'key', request ->> 'method', request ->> 'route', request ->> 'fingerprint', request ->> 'request_id')::app.idempotency
 end;
-comment on function app.idempotency(jsonb) is 'The idempotency argument of a command: {"key", "method", "route", "fingerprint"} or null.';
+comment on function app.idempotency(jsonb) is 'The idempotency argument of a command: {"key", "method", "route", "fingerprint", "request_id"} or null.';
 
 create function app.json_with(object json, key text, value json) returns json
 language sql immutable
@@ -88,6 +88,8 @@ begin
   if (request).key is null then
     return answer;
   end if;
+  -- problems inside of an answer name the request that met them, in its replays too
+  answer := app.json_with(answer, 'request_id', coalesce(to_json((request).request_id), 'null'));
   insert into app.idempotency_keys (caller, method, route, key, fingerprint, least_role, workplace_names, answer)
   values (
     app.key_owner(caller), (request).method, (request).route, (request).key, (request).fingerprint,

@@ -90,12 +90,21 @@ export function itemResult(c: ApiContext, { problem, ...item }: ItemAnswer): Ite
   return ItemResult.parse({ ...item, problem: problemBody(told, c.get("requestId")) });
 }
 
-/** All results in the order of the items, with how many there are of each kind. */
-export function itemResults(results: ItemResult[], kindOf: (result: ItemResult) => string) {
+/**
+ * All results in the order of the items, with how many there are of each kind.
+ *
+ * @param firstRequest The request that was answered so first: a replay names it in its problems, as the first answer did.
+ */
+export function itemResults(
+  results: ItemResult[],
+  kindOf: (result: ItemResult) => string,
+  firstRequest?: string | null,
+) {
   const summary: Record<string, number> = { total: results.length };
   for (const result of results) {
     const kind = kindOf(result);
     summary[kind] = (summary[kind] ?? 0) + 1;
+    if (result.problem && firstRequest) result.problem.instance = firstRequest;
   }
   return { results: results.toSorted((a, b) => a.index - b.index), summary };
 }

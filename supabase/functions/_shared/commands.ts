@@ -38,7 +38,7 @@ export const locationHeader = z.object({
 });
 
 /** What the SQL functions need to know of a request with a key. */
-export type Idempotency = { key: string; method: string; route: string; fingerprint: string };
+export type Idempotency = { key: string; method: string; route: string; fingerprint: string; request_id: string };
 
 /**
  * The key of a request, with what it belongs to; undefined without a key.
@@ -57,7 +57,13 @@ export async function idempotency(c: ApiContext, body: unknown): Promise<Idempot
     new TextEncoder().encode(`${c.req.path}\n${JSON.stringify(body)}`),
   );
   // keys of other endpoints are independent
-  return { key, method: c.req.method, route: routePath(c), fingerprint: new Uint8Array(digest).toHex() };
+  return {
+    key,
+    method: c.req.method,
+    route: routePath(c),
+    fingerprint: new Uint8Array(digest).toHex(),
+    request_id: c.get("requestId"),
+  };
 }
 
 /** Sets the header of a replay and returns the body to answer with. */

@@ -21,6 +21,8 @@ export interface Answer<Body> {
   status: number;
   body: Body;
   replayed?: boolean;
+  /** The request that was answered so first, when it brought a key. */
+  request_id?: string | null;
 }
 
 /** A page of a list: `next` is the key of its last item when there are more. */

@@ -58,6 +58,7 @@ export const reportBatch = endpoint({
   const body = itemResults(
     [...recorded, ...refused],
     ({ status }) => ({ 200: "known", 201: "recorded" })[status] ?? "refused",
+    answer.request_id,
   );
   if (body.summary.recorded === events.length) return c.json(body, 201);
   if (body.summary.known === events.length) return c.json(body, 200);

@@ -67,7 +67,7 @@ export const importRows = endpoint({
     ...answerBody(c, answer).map((item) => itemResult(c, item)),
     ...refused.map((result) => ({ ...result, outcome: "rejected" as const })),
   ];
-  const body = itemResults(results, ({ outcome }) => outcome ?? "rejected");
+  const body = itemResults(results, ({ outcome }) => outcome ?? "rejected", answer.request_id);
   return body.summary.rejected === undefined ? c.json(body, 200) : c.json(body, 207);
 });
 

@@ -35,6 +35,6 @@ export const updateMany = endpoint({
     idempotency: await idempotency(c, bulk),
   });
   const results = answerBody(c, answer).map((item) => itemResult(c, item));
-  const body = itemResults(results, ({ problem }) => problem === null ? "changed" : "refused");
+  const body = itemResults(results, ({ problem }) => problem === null ? "changed" : "refused", answer.request_id);
   return body.summary.refused === undefined ? c.json(body, 200) : c.json(body, 207);
 });
