@@ -316,7 +316,8 @@ begin
     earliest := app.timeline_end(operation);
   end if;
   if happened_at is null then
-    return greatest(heard_at, earliest);
+    -- devices may be a minute ahead: what follows has not happened before
+    return greatest(heard_at, earliest, case when (report).action_type in ('REPORT_QUANTITY', 'REVERSE') then (operation).actual_start_at end);
   elsif happened_at > heard_at + interval '60 seconds' then
     perform app.refuse_field('/occurred_at', 'in_future', format('"%s" is later than the server''s clock, %s', app.iso(happened_at), app.iso(heard_at)));
   elsif happened_at < earliest then
