@@ -1,0 +1,208 @@
+/**
+ * The lifecycle of operations as the shop floor has it: who may do what when, quantities, tolerance, runs and their
+ * times, reversals. Pure, and written from the specification, not from the SQL: what it answers is compared with the API.
+ *
+ * @module
+ */
+type State = "PLANNED" | "RELEASED" | "IN_PROGRESS" | "PAUSED" | "BLOCKED" | "BLOCKED_NEW" | "FINISHED" | "CANCELLED";
+export type Status = "PLANNED" | "RELEASED" | "IN_PROGRESS" | "ON_HOLD" | "FINISHED" | "CANCELLED";
+export type Phase = "SETUP" | "PROCESSING";
+
+/** Times are milliseconds since 1970; `start` and `end` are what a CORRECT states. */
+export interface Report {
+  action: Action;
+  at?: number;
+  phase?: Phase;
+  good?: number;
+  scrap?: number;
+  reason?: string;
+  id?: string;
+  reverses?: string;
+  start?: number;
+  end?: number;
+}
+export interface Logged extends Report {
+  at: number;
+  good: number;
+  scrap: number;
+  before: Status;
+  after: Status;
+}
+export interface Operation {
+  state: State;
+  reason?: string;
+  desired?: number;
+  tolerance: number;
+  good: number;
+  scrap: number;
+  start?: number;
+  end?: number;
+  /** `isLast`: closed by what ended the operation. */
+  runs: { phase: Phase; from: number; to?: number; isLast?: boolean }[];
+  log: Logged[];
+  version: number;
+}
+/** Operations at one workplace, whose capacity they share. */
+export interface Plant {
+  capacity?: number;
+  operations: Operation[];
+}
+/** When the server heard of the event with this number: what it takes as the time of one that states none. */
+export type Clock = (seq: number) => number;
+
+export class Refusal extends Error {
+  constructor(readonly status: number, readonly code: string) {
+    super(code);
+  }
+}
+
+const going = { IN_PROGRESS: "IN_PROGRESS", PAUSED: "PAUSED", BLOCKED: "BLOCKED" } as const;
+const closing = { IN_PROGRESS: "FINISHED", PAUSED: "FINISHED", BLOCKED: "FINISHED" } as const;
+export const [operator, supervisor] = [1, 2];
+/** For each action the least rank, what leads where, and the kind of its reason. */
+const lifecycle = {
+  RELEASE: [supervisor, { PLANNED: "RELEASED", BLOCKED_NEW: "RELEASED", BLOCKED: "PAUSED" }, ""],
+  START: [operator, { RELEASED: "IN_PROGRESS", PAUSED: "IN_PROGRESS", IN_PROGRESS: "IN_PROGRESS" }, ""],
+  STOP: [operator, { IN_PROGRESS: "PAUSED" }, "STOP"],
+  REPORT_QUANTITY: [operator, going, "SCRAP"],
+  COMPLETE: [operator, closing, "SHORTFALL"],
+  FINISH: [operator, closing, "SHORTFALL"],
+  HOLD: [supervisor, { RELEASED: "BLOCKED_NEW", IN_PROGRESS: "BLOCKED" }, "HOLD"],
+  CANCEL: [supervisor, {
+    ...{ PLANNED: "CANCELLED", RELEASED: "CANCELLED", IN_PROGRESS: "CANCELLED" },
+    ...{ PAUSED: "CANCELLED", BLOCKED: "CANCELLED", BLOCKED_NEW: "CANCELLED" },
+  }, "CANCEL"],
+  REVERSE: [operator, { ...going, FINISHED: "PAUSED" }, ""],
+  CORRECT: [supervisor, { ...going, FINISHED: "FINISHED" }, ""],
+} as const satisfies Record<string, [number, Partial<Record<State, State>>, string]>;
+export type Action = keyof typeof lifecycle;
+export const actions = Object.keys(lifecycle) as Action[];
+
+/** Reason codes that there are. */
+export const reasons = [
+  "STOP/BREAK",
+  "SCRAP/DIMENSION",
+  "SHORTFALL/MATERIAL",
+  "HOLD/QUALITY",
+  "CANCEL/ORDER_CANCELLED",
+];
+const unspecified = ["SHORTFALL/UNSPECIFIED", "HOLD/UNSPECIFIED", "CANCEL/UNSPECIFIED"];
+
+export const statusOf = ({ state }: Pick<Operation, "state">): Status =>
+  state === "PAUSED" || state === "BLOCKED" || state === "BLOCKED_NEW" ? "ON_HOLD" : state;
+
+const target = (action: Action, state: State): State | undefined =>
+  (lifecycle[action][1] as Partial<Record<State, State>>)[state];
+const openRun = ({ runs }: Operation) => runs.find(({ to }) => to === undefined);
+const most = ({ desired, tolerance }: Operation) =>
+  desired === undefined ? Infinity : Math.floor(desired * (100 + tolerance) / 100);
+export const hasQuantities = (o: Operation) => o.scrap >= 0 && o.good >= 0 && o.good <= most(o);
+export const refuse = (status: number, code: string): never => {
+  throw new Refusal(status, code);
+};
+
+/** What keeps someone of this rank from the action now, before its details are looked at. */
+export function blockedBy({ capacity, operations }: Plant, which: number, rank: number, action: Action, phase?: Phase) {
+  const operation = operations[which]!;
+  const least = action === "REVERSE" && operation.state === "FINISHED" ? supervisor : lifecycle[action][0];
+  if (rank < least) return "forbidden";
+  if (action === "START" && operation.state.startsWith("BLOCKED")) return "operation_blocked";
+  if (action === "START" && openRun(operation)?.phase === (phase ?? "PROCESSING")) return "already_running";
+  if (target(action, operation.state) === undefined) return "invalid_state_transition";
+  const others = operations.filter((other) => other !== operation && other.state === "IN_PROGRESS").length;
+  if (action === "START" && !openRun(operation) && others >= (capacity ?? Infinity)) return "workplace_busy";
+}
+
+/** The plant after somebody of this rank has reported this; throws the {@link Refusal} when he may not. */
+export function act(before: Plant, which: number, rank: number, report: Report, clock: Clock): Plant {
+  const plant = structuredClone(before);
+  const o = plant.operations[which]!;
+  const { action, phase = "PROCESSING" } = report;
+  const obstacle = blockedBy(plant, which, rank, action, phase);
+  if (obstacle === "forbidden") refuse(403, obstacle);
+  if (obstacle === "invalid_state_transition") refuse(422, obstacle);
+  if (obstacle !== undefined && obstacle !== "workplace_busy") refuse(409, obstacle);
+
+  // when: work goes on where the timeline ends; quantities only need to come after its start
+  const isQuantity = action === "REPORT_QUANTITY" || action === "REVERSE";
+  const isAnyTime = action === "CORRECT" || isQuantity && o.state !== "FINISHED";
+  const times = isAnyTime ? [] : [...o.runs.flatMap(({ from, to = from }) => [from, to]), o.end ?? 0, o.start ?? 0];
+  const earliest = Math.max(0, isQuantity ? o.start ?? 0 : 0, ...times);
+  const now = clock(o.log.length + 1);
+  const at = report.at ?? Math.max(now, earliest);
+  if (at > now + 60_000) refuse(422, "validation_failed");
+  if (at < earliest) refuse(409, "out_of_order");
+  if (obstacle !== undefined) refuse(409, obstacle);
+
+  // how many
+  let { good = 0, scrap = 0 } = report;
+  if (action === "COMPLETE" && report.good === undefined) {
+    good = o.desired === undefined ? refuse(422, "invalid_quantity") : Math.max(o.desired - o.good, 0);
+  }
+  if (action === "REVERSE") {
+    const left = leftOf(o, report.reverses) ?? refuse(422, "validation_failed");
+    if (report.good === undefined && report.scrap === undefined) ({ good, scrap } = left);
+    if (good > left.good || scrap > left.scrap || good + scrap === 0) refuse(422, "invalid_quantity");
+  }
+  o.good += action === "REVERSE" ? -good : good;
+  o.scrap += action === "REVERSE" ? -scrap : scrap;
+  if ((good !== 0 || scrap !== 0) && !hasQuantities(o)) refuse(422, "invalid_quantity");
+
+  // which times
+  const status = statusOf(o);
+  if (action === "CORRECT") correctTimes(o, report, now);
+  o.state = target(action, o.state)!;
+  const open = openRun(o);
+  const ends = ["COMPLETE", "FINISH", "CANCEL"].includes(action);
+  if (open && (ends || ["START", "STOP", "HOLD"].includes(action))) Object.assign(open, { to: at, isLast: ends });
+  if (action === "START") o.runs.push({ phase, from: at });
+  if (action === "START") o.start ??= at;
+  if (status === "FINISHED" && action === "REVERSE") o.end = undefined;
+  if (o.start !== undefined && ends) o.end = at;
+
+  // why
+  const kind = lifecycle[action][2];
+  const mustSay = kind === "HOLD" || kind === "CANCEL" || kind === "SHORTFALL" && o.good < (o.desired ?? 0);
+  if (report.reason === undefined && mustSay) refuse(422, "reason_required");
+  const known = [...reasons, ...unspecified].includes(`${kind}/${report.reason}`);
+  if (report.reason !== undefined && !known) refuse(422, "validation_failed");
+  const keepsReason = action !== "RELEASE" && statusOf(o) === "ON_HOLD";
+  o.reason = action === "STOP" || action === "HOLD" ? report.reason : keepsReason ? o.reason : undefined;
+
+  o.log.push({ ...report, at, good, scrap, before: status, after: statusOf(o) });
+  o.version++;
+  return plant;
+}
+
+function leftOf({ log }: Operation, id?: string): { good: number; scrap: number } | undefined {
+  const reversed = log.find((event) => event.id === id && ["REPORT_QUANTITY", "COMPLETE"].includes(event.action));
+  if (reversed === undefined) return;
+  const left = { good: reversed.good, scrap: reversed.scrap };
+  for (const { good, scrap } of log.filter(({ reverses }) => reverses === id)) {
+    left.good -= good;
+    left.scrap -= scrap;
+  }
+  return left;
+}
+
+function correctTimes(o: Operation, { start = o.start, end = o.end }: Report, now: number): void {
+  const [first, last, was] = [o.runs[0], o.runs.at(-1), { start: o.start, end: o.end }];
+  // the first run begins with the operation; a run that the end itself closed ends with it
+  const begins = first?.from === was.start;
+  const ends = last?.isLast && last.to === was.end;
+  const isOne = begins && ends && first === last;
+  if (start !== undefined && start !== was.start) {
+    if (start > now + 60_000) refuse(422, "validation_failed");
+    const reported = o.log.filter(({ action }) => action === "REPORT_QUANTITY").map(({ at }) => at);
+    const latest = [end, isOne ? end : begins ? first?.to : first?.from, ...reported];
+    if (latest.some((at) => at !== undefined && start > at)) refuse(409, "out_of_order");
+  }
+  if (end !== undefined && end !== was.end) {
+    if (o.state !== "FINISHED" || end > now + 60_000) refuse(422, "validation_failed");
+    const worked = isOne ? start : ends ? last?.from : last?.to;
+    if (end < Math.max(start ?? 0, worked ?? 0)) refuse(409, "out_of_order");
+  }
+  if (first && begins && start !== undefined) first.from = start;
+  if (last && ends) last.to = end;
+  Object.assign(o, { start, end });
+}
