@@ -14,7 +14,7 @@ import {
   server,
   unique,
 } from "./harness.ts";
-import { hasDatabase, withDatabase } from "./database_connection.ts";
+import { hasDatabase, processOf, waitersBehind, withDatabase } from "./database_connection.ts";
 import { isFullAssurance, outcome, race, rounds, tally } from "./racing.ts";
 
 const pairs = isFullAssurance ? 500 : 25;
@@ -172,6 +172,40 @@ Deno.test("Racing PATCHes from one ETag: of 20 exactly one is carried out", asyn
       assertEquals(assertProblem(answer, 412, "stale_version").current_version, now.body.version);
     }
   }
+});
+
+Deno.test({
+  name: "PATCHes from one ETag that wait for the row together: exactly one is carried out (needs DATABASE_URL)",
+  ignore: !hasDatabase,
+  fn: () =>
+    withDatabase(async (sql, held) => {
+      const { order_no, ...operation } = await newOperation();
+      const { id } = await newUser();
+      const etag = (await server.get(`/profiles/v1/${id}`)).headers.get("etag") ?? "";
+      const holder = await processOf(held);
+      const resources = [
+        {
+          lock: () => held`select from public.mes_operations where order_no = ${order_no} for update`,
+          patch: (racer: number) =>
+            [operationPath({ order_no, ...operation }), { activity_code: `A${racer}` }, '"1"'] as const,
+        },
+        {
+          lock: () => held`select from public.profiles where id = ${id} for update`,
+          patch: (racer: number) => [`/profiles/v1/${id}`, { full_name: `racer ${racer}` }, etag] as const,
+        },
+      ];
+      for (const { lock, patch } of resources) {
+        await held`begin`;
+        await lock();
+        const racing = race(6, (racer) => {
+          const [path, body, version] = patch(racer);
+          return server.patch(path, body, { headers: { "if-match": version } });
+        });
+        await waitersBehind(sql, holder, 3);
+        await held`rollback`;
+        assertEquals(tally((await racing).map(outcome)), { "200": 1, "412 stale_version": 5 });
+      }
+    }),
 });
 
 Deno.test("Racing creates of one operation: one is created, the others are told that it exists", async () => {

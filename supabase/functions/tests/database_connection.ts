@@ -23,12 +23,23 @@ export async function withDatabase(run: (...connections: postgres.Sql[]) => Prom
   }
 }
 
-/** Waits until a statement of somebody else waits for a lock that `holder` has, and returns that one's process id. */
-export async function waiterBehind(sql: postgres.Sql, holder: number): Promise<number> {
+/** Waits until `atLeast` others wait for a lock that `holder` has, or behind each other for it; their process ids. */
+export async function waitersBehind(sql: postgres.Sql, holder: number, atLeast = 1): Promise<number[]> {
   for (const end = performance.now() + 5000; performance.now() < end;) {
-    const [row] = await sql<{ pid: number }[]>`
-      select pid from pg_stat_activity where ${holder} = any(pg_blocking_pids(pid)) limit 1`;
-    if (row !== undefined) return row.pid;
+    const rows = await sql<{ pid: number }[]>`
+      with recursive behind (pid) as (
+        select pid from pg_stat_activity where ${holder} = any(pg_blocking_pids(pid))
+        union
+        select a.pid from pg_stat_activity a join behind b on b.pid = any(pg_blocking_pids(a.pid))
+      )
+      select pid from behind`;
+    if (rows.length >= atLeast) return rows.map(({ pid }) => pid);
   }
-  throw new Error(`Nobody waits for process ${holder}`);
+  throw new Error(`Fewer than ${atLeast} wait for process ${holder}`);
+}
+
+/** Process id of the connection. */
+export async function processOf(sql: postgres.Sql): Promise<number> {
+  const [row] = await sql<{ pid: number }[]>`select pg_backend_pid() as pid`;
+  return row?.pid ?? 0;
 }

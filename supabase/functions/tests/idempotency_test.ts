@@ -17,7 +17,7 @@ import {
   server,
   unique,
 } from "./harness.ts";
-import { hasDatabase, waiterBehind, withDatabase } from "./database_connection.ts";
+import { hasDatabase, processOf, waitersBehind, withDatabase } from "./database_connection.ts";
 import { outcome, race, rounds, tally } from "./racing.ts";
 
 const withKey = (key: string) => ({ headers: { "idempotency-key": key } });
@@ -234,9 +234,8 @@ Deno.test({
       const key = unique("key");
       await held`begin`;
       await held`select from public.mes_operations where order_no = ${operation.order_no} for update`;
-      const [row] = await held<{ pid: number }[]>`select pg_backend_pid() as pid`;
       const first = reportWith(server, key, operation);
-      await waiterBehind(sql, row?.pid ?? 0);
+      await waitersBehind(sql, await processOf(held));
 
       const second = await reportWith(server, key, operation);
       assertProblem(second, 409, "idempotency_conflict");
@@ -264,9 +263,8 @@ Deno.test({
       await held`
         insert into app.idempotency_keys (caller, method, route, key, fingerprint, least_role, answer)
         values ('server', 'POST', '/events/v1', ${key}, '', 'operator', '{}')`;
-      const [row] = await held<{ pid: number }[]>`select pg_backend_pid() as pid`;
       const first = reportWith(server, key, operation);
-      const waiter = await waiterBehind(sql, row?.pid ?? 0);
+      const [waiter = 0] = await waitersBehind(sql, await processOf(held));
       await sql`select pg_terminate_backend(${waiter})`;
       assertProblem(await first, 503, "unavailable");
       await held`rollback`;
