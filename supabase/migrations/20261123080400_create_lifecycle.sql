@@ -101,7 +101,7 @@ comment on type app.report is
 
 create function app.operation_label(operation public.mes_operations) returns text
 language sql immutable parallel safe
-return (operation).order_no || '/' || (operation).asset_id || '/' || (operation).operation_no;
+return (operation).order_no || '/' || (operation).asset_id::text || '/' || (operation).operation_no;
 comment on function app.operation_label(public.mes_operations) is 'The operation as people quote it: order/asset/operation.';
 
 create function app.iso(instant timestamptz) returns text
@@ -123,6 +123,8 @@ comment on function app.least_role(app.actions, public.mes_operations) is 'Role 
 create function app.allowed_actions(operation public.mes_operations, caller app.caller) returns json
 language plpgsql stable security definer
 set search_path = ''
+-- for two tiny tables the planner would plan anew for each state
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   state constant text := app.execution_state(operation);
@@ -221,6 +223,7 @@ comment on function app.require_free_workplace(public.mes_operations) is
 create function app.require_reason(operation public.mes_operations, report app.report, kind text, needed boolean) returns void
 language plpgsql
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   if (report).reason_code is null and needed then

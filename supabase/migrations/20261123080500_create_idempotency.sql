@@ -37,7 +37,7 @@ end;
 comment on function app.idempotency(jsonb) is 'The idempotency argument of a command: {"key", "method", "route", "fingerprint", "request_id"} or null.';
 
 create function app.json_with(object json, key text, value json) returns json
-language sql immutable
+language sql stable
 return (left(object::text, -1) || ', ' || to_json(key) || ': ' || value || '}')::json;
 comment on function app.json_with(json, text, json) is
   'The object with one more member at its end. json keeps order and bytes, jsonb would not: a replay must be the first answer, byte for byte.';

@@ -86,7 +86,7 @@ comment on type app.operation_filter is 'Conditions on operations, combined with
 -- Conditions are put together from these fixed texts and every value is bound as $1, so that each combination of
 -- filters gets the plan of its own values, and no value can become SQL.
 create function app.conditions(filter app.operation_filter) returns text
-language sql immutable
+language sql stable
 begin atomic
   select concat_ws(' and ', 'true',
     -- one value is an equality, which the index serves in the list's order
