@@ -1,0 +1,84 @@
+import { parseEnv } from "node:util";
+import { join } from "@std/path/mod.js";
+import { inProject } from "../local/paths.ts";
+
+/** A stack of one's own in a process of its own, with new data that is written to disk as in production. */
+export interface DurableStack {
+  supabaseUrl: string;
+  functionsUrl: string;
+  publishableKey: string;
+  secretKey: string;
+  databaseUrl: string;
+  /** Ends it and removes its data. */
+  stop(): Promise<void>;
+}
+
+/** Starts the stack; `--ephemeral` is not used, since that does without fsync. */
+export async function startDurableStack(): Promise<DurableStack> {
+  const folder = await Deno.makeTempDir({ prefix: "mes-bench-" });
+  // PostgreSQL's account passes through
+  await Deno.chmod(folder, 0o711);
+  const envFile = join(folder, "local.env");
+  const log = await Deno.open(join(folder, "stack.log"), { create: true, write: true });
+  const process = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      inProject("local", "start.ts"),
+      "--port=0",
+      `--data-dir=${join(folder, "data")}`,
+      `--env-file=${envFile}`,
+    ],
+    env: { DATABASE_URL: "" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const stop = async () => {
+    try {
+      process.kill("SIGTERM");
+    } catch {
+      // it has ended already
+    }
+    await process.status;
+    await Deno.remove(folder, { recursive: true });
+  };
+  try {
+    await isReady(process.stdout, log);
+    const env = parseEnv(await Deno.readTextFile(envFile));
+    const setting = (name: string) => {
+      const value = env[name];
+      if (!value) throw new Error(`The stack did not tell its ${name}`);
+      return value;
+    };
+    return {
+      supabaseUrl: setting("SUPABASE_URL"),
+      functionsUrl: setting("FUNCTIONS_URL"),
+      publishableKey: setting("SUPABASE_PUBLISHABLE_KEY"),
+      secretKey: setting("SUPABASE_SECRET_KEY"),
+      databaseUrl: setting("DATABASE_URL"),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Waits until the stack says so; what it says afterwards, a line per request, goes to a file. */
+async function isReady(stdout: ReadableStream<Uint8Array<ArrayBuffer>>, log: Deno.FsFile): Promise<void> {
+  const ready = Promise.withResolvers<void>();
+  let said = "";
+  const decoder = new TextDecoder();
+  const reading = stdout.pipeThrough(
+    new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+      transform(bytes, controller) {
+        if (said.length < 10_000) said += decoder.decode(bytes, { stream: true });
+        if (said.includes("ready in ")) ready.resolve();
+        controller.enqueue(bytes);
+      },
+    }),
+  ).pipeTo(log.writable);
+  reading.finally(() => ready.reject(new Error(`The stack did not start:\n${said}`))).catch(() => {});
+  await ready.promise;
+}
