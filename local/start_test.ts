@@ -1,7 +1,17 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert/mod.js";
 import { join } from "@std/path/mod.js";
 import { databaseUser } from "./system_user.ts";
-import { call, copyCheckout, descendants, endBy, haveEnded, makeProject, runStart, startAndWait } from "./testing.ts";
+import {
+  call,
+  copyCheckout,
+  descendants,
+  endBy,
+  haveEnded,
+  lendPackages,
+  makeProject,
+  runStart,
+  startAndWait,
+} from "./testing.ts";
 
 const isWindows = Deno.build.os === "windows";
 const isRoot = !isWindows && Deno.uid() === 0;
@@ -174,6 +184,7 @@ Deno.test({
       await new Deno.Command("chown", { args: ["-R", `${user.uid}:${user.gid}`, folder] }).output();
       const stack = await startAndWait(["--data-dir", join(folder, "data")], {
         root: folder,
+        deno: await lendPackages(folder),
         uid: user.uid,
         gid: user.gid,
         env: { HOME: folder, DENO_DIR: join(folder, ".deno") },

@@ -66,6 +66,8 @@ export interface CommandOptions {
   gid?: number;
   /** Flags of Deno, before the script. */
   denoFlags?: string[];
+  /** The Deno to run it; default this one. */
+  deno?: string;
 }
 
 /** Runs `start` to its end and returns what it said: for starts that must fail. */
@@ -76,8 +78,8 @@ export async function runStart(args: string[], options: CommandOptions = {}): Pr
 }
 
 function startCommand(args: string[], options: CommandOptions): Deno.Command {
-  const { root = projectRoot, env = {}, denoFlags = [], uid, gid } = options;
-  return new Deno.Command(Deno.execPath(), {
+  const { root = projectRoot, env = {}, denoFlags = [], deno = Deno.execPath(), uid, gid } = options;
+  return new Deno.Command(deno, {
     args: ["run", "--allow-all", "--no-lock", ...denoFlags, join(root, "local", "start.ts"), ...args],
     cwd: root,
     // A test run may have a database of its own.
@@ -153,6 +155,25 @@ export async function copyCheckout(target: string): Promise<void> {
     await copy(inProject(name), join(target, name));
   }
   await Deno.symlink(inProject("node_modules"), join(target, "node_modules"));
+}
+
+/**
+ * What an account needs that may enter neither this checkout nor the folder of Deno: packages and program of its own,
+ * in `target`. Linked where that is possible, so they must not be given to that account.
+ *
+ * @returns The path of Deno.
+ */
+export async function lendPackages(target: string): Promise<string> {
+  await Deno.remove(join(target, "node_modules"));
+  const lend = async (from: string, to: string) => {
+    for (const how of ["-al", "-a"]) {
+      if ((await new Deno.Command("cp", { args: [how, from, to], stderr: "null" }).output()).success) return;
+    }
+    throw new Error(`cp -a ${from} ${to} failed`);
+  };
+  await lend(inProject("node_modules"), join(target, "node_modules"));
+  await lend(await Deno.realPath(Deno.execPath()), join(target, "deno"));
+  return join(target, "deno");
 }
 
 async function copy(from: string, to: string): Promise<void> {
