@@ -32,7 +32,8 @@ begin
       (r.value ->> 'timestamp_ms')::timestamptz as timestamp_ms
     from jsonb_array_elements(rows) r
   ),
-  matched as (
+  -- materialized: `wanted` is made once for each row, not each time that it is named
+  matched as materialized (
     select
       r.*, o.id is not null as exists, o as existing, o.actual_start_at is not null or o.qty_processed > 0 or o.status = 'FINISHED' as has_begun,
       greatest(o.timestamp_ms, d.timestamp_ms) as known_at,
