@@ -1,0 +1,176 @@
+/**
+ * Each endpoint makes one call of the database, and that of a SQL function: two would be two transactions. The functions
+ * run once more, in a process whose way to the Data API leads through this test.
+ */
+import { TextLineStream } from "@std/streams/mod.js";
+import { inProject } from "../../../local/paths.ts";
+import { keySet } from "../../../local/keys.ts";
+import { assertEquals, env, newOperation, newUser, operationPath, unique } from "./harness.ts";
+import contract from "../../../docs/openapi.json" with { type: "json" };
+
+const resources = ["operations", "events", "profiles", "workplaces", "reason-codes"];
+
+/** The functions, and which calls they have made since they were asked last. */
+interface WatchedFunctions {
+  url: string;
+  calls(): string[];
+  end(): Promise<void>;
+}
+
+async function watchFunctions(): Promise<WatchedFunctions> {
+  let calls: string[] = [];
+  const door = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+    const { pathname, search } = new URL(request.url);
+    calls.push(`${request.method} ${pathname}`);
+    const body = request.body === null ? undefined : await request.bytes();
+    return await fetch(`${env.supabaseUrl}${pathname}${search}`, {
+      method: request.method,
+      headers: request.headers,
+      body,
+    });
+  });
+  const modules = resources.map((name) => [name, import.meta.resolve(`../${name}/index.ts`)]);
+  const secret = Deno.env.get("LOCAL_JWT_SECRET");
+  const host = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--allow-all",
+      "--no-lock",
+      "--quiet",
+      inProject("local", "functions_host.ts"),
+      JSON.stringify(modules),
+    ],
+    env: {
+      SUPABASE_URL: `http://127.0.0.1:${door.addr.port}`,
+      SUPABASE_AUTH_ISSUER: `${env.supabaseUrl}/auth/v1`,
+      SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: env.publishableKey }),
+      SUPABASE_SECRET_KEYS: JSON.stringify({ default: env.secretKey }),
+      ...(secret === undefined ? {} : { SUPABASE_JWKS: keySet(secret) }),
+    },
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const port = Promise.withResolvers<string>();
+  const reading = (async () => {
+    for await (const line of host.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())) {
+      const [, number] = /^listening (\d+)$/.exec(String(line)) ?? [];
+      if (number !== undefined) port.resolve(number);
+    }
+    port.reject(new Error("The functions ended"));
+  })();
+  return {
+    url: `http://127.0.0.1:${await port.promise}`,
+    calls() {
+      const made = calls;
+      calls = [];
+      return made;
+    },
+    async end() {
+      await host.stdin.close();
+      await host.status;
+      await reading.catch(() => {});
+      await door.shutdown();
+    },
+  };
+}
+
+/** One request per endpoint, each of which succeeds: operationId, method, path, status, body. */
+type Step = [operationId: string, method: string, path: string, status: number, body?: unknown];
+
+async function steps(): Promise<Step[]> {
+  const operation = await newOperation();
+  const { order_no, operation_no, asset_id, workplace_name } = operation;
+  const path = operationPath(operation);
+  const mine = { order_no: unique("O"), asset_id: 1, operation_no: "0010", workplace_name };
+  const report = { action_type: "REPORT_QUANTITY", order_no, operation_no, asset_id, workplace_name, qty_good: 1 };
+  const event_id = crypto.randomUUID();
+  const workplace = unique("Workplace");
+  const reason = unique("R");
+  const user = await newUser();
+  return [
+    ["createOperation", "POST", "/operations/v1", 201, mine],
+    ["getOperation", "GET", operationPath({ ...operation, ...mine }), 200],
+    ["updateOperation", "PATCH", path, 200, { activity_description: "Cut" }],
+    ["updateOperations", "PATCH", "/operations/v1", 200, {
+      filter: { order_no },
+      patch: { qty_desired: 60 },
+      dry_run: false,
+    }],
+    ["importOperations", "POST", "/operations/v1/import", 200, [
+      { ...mine, qty_desired: 5, timestamp_ms: "2026-11-22T15:00:00Z" },
+      { ...mine, operation_no: "0020", timestamp_ms: "2026-11-22T15:00:00Z" },
+    ]],
+    ["listOperations", "GET", `/operations/v1?order_no=${mine.order_no}&limit=1&count=exact`, 200],
+    ["deleteOperation", "DELETE", operationPath({ ...operation, ...mine }), 204],
+    ["takeStep", "POST", `${path}/transitions`, 201, { action: "START" }],
+    ["reportEvent", "POST", "/events/v1", 201, { ...report, id: event_id }],
+    ["reportEvents", "POST", "/events/v1/batch", 201, { events: [report, report] }],
+    ["listRuns", "GET", `${path}/runs`, 200],
+    ["getEvent", "GET", `/events/v1/${event_id}`, 200],
+    ["listEvents", "GET", `/events/v1?order_no=${order_no}&count=exact`, 200],
+    ["listEventsByWorkplace", "GET", `/events/v1/workplace/${workplace_name}`, 200],
+    ["createWorkplace", "POST", "/workplaces/v1", 201, { name: workplace }],
+    ["getWorkplace", "GET", `/workplaces/v1/${workplace}`, 200],
+    ["updateWorkplace", "PATCH", `/workplaces/v1/${workplace}`, 200, { capacity: 2 }],
+    ["listWorkplaces", "GET", "/workplaces/v1", 200],
+    ["listQueue", "GET", `/workplaces/v1/${workplace_name}/queue`, 200],
+    ["deleteWorkplace", "DELETE", `/workplaces/v1/${workplace}`, 204],
+    ["createReasonCode", "POST", "/reason-codes/v1", 201, { kind: "STOP", code: reason }],
+    ["getReasonCode", "GET", `/reason-codes/v1/STOP/${reason}`, 200],
+    ["updateReasonCode", "PATCH", `/reason-codes/v1/STOP/${reason}`, 200, { description: "Tool change" }],
+    ["listReasonCodes", "GET", "/reason-codes/v1", 200],
+    ["deleteReasonCode", "DELETE", `/reason-codes/v1/STOP/${reason}`, 204],
+    ["listProfiles", "GET", "/profiles/v1?limit=1", 200],
+    ["updateProfile", "PATCH", `/profiles/v1/${user.id}`, 200, { workplace_access: [workplace_name] }],
+    ["getProfile", "GET", `/profiles/v1/${user.id}`, 200],
+    ["deleteProfile", "DELETE", `/profiles/v1/${user.id}`, 204],
+    ["createProfile", "POST", "/profiles/v1", 201, { id: user.id }],
+  ];
+}
+
+/** The endpoints of the document that need a credential. */
+function documented(): string[] {
+  return Object.values(contract.paths).flatMap((path) =>
+    Object.values<{ operationId?: string; security?: unknown[] }>(path)
+  ).flatMap(({ operationId, security }) => operationId !== undefined && security?.length ? [operationId] : []);
+}
+
+Deno.test("every endpoint: one call of the database per request, also with an Idempotency-Key", async (t) => {
+  const functions = await watchFunctions();
+  try {
+    const callers: [string, Record<string, string>][] = [["the secret key", { apikey: env.secretKey }]];
+    // without the key that signs tokens, these functions could not verify one
+    if (Deno.env.get("LOCAL_JWT_SECRET") !== undefined) {
+      const admin = await newUser({ role: "admin" });
+      callers.push(["a user", { authorization: `Bearer ${admin.token}` }]);
+    }
+    for (const [caller, credential] of callers) {
+      const all = await steps();
+      assertEquals(all.map(([operationId]) => operationId).sort(), documented().sort());
+      for (const [operationId, method, path, status, body] of all) {
+        await t.step(`${operationId} by ${caller}`, async () => {
+          const changes = method === "POST" || method === "PATCH";
+          const headers = {
+            ...credential,
+            ...(body === undefined ? {} : { "content-type": "application/json" }),
+            ...(changes ? { "idempotency-key": crypto.randomUUID() } : {}),
+          };
+          const response = await fetch(`${functions.url}${path}`, { method, headers, body: JSON.stringify(body) });
+          const text = await response.text();
+          assertEquals(response.status, status, text);
+          const calls = functions.calls();
+          assertEquals(calls.map((call) => call.replace(/\w+$/, "")), ["POST /rest/v1/rpc/"], calls.join(", "));
+        });
+      }
+    }
+    for (const resource of resources) {
+      await t.step(`/${resource}/health`, async () => {
+        const response = await fetch(`${functions.url}/${resource}/health`);
+        assertEquals([response.status, await response.text() !== ""], [200, true]);
+        assertEquals(functions.calls(), ["POST /rest/v1/rpc/health"]);
+      });
+    }
+  } finally {
+    await functions.end();
+  }
+});
