@@ -37,7 +37,6 @@ const info = {
   version: "1.0.0",
   summary: "Operations of a factory, what happens to them, and who may do what.",
   description,
-  license: { name: "MIT", identifier: "MIT" },
 };
 
 const servers = [{
