@@ -132,8 +132,8 @@ export const OperationUpdate = z.strictObject({
     description: "Words for the event log, at most 2000 characters.",
     example: "Material ran out",
   }),
-}).partial().refine((patch) => Object.keys(patch).length > 0, {
-  error: "must have at least one field",
+}).partial().refine((patch) => Object.keys(patch).some((name) => name !== "reason_code" && name !== "note"), {
+  error: "must change at least one field: a reason and a note go with a change",
   when: ({ issues }) => issues.length === 0,
 }).openapi(
   "OperationUpdate",
