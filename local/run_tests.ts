@@ -1,6 +1,7 @@
 /**
  * `deno task test`: the whole test suite against a fresh stack of its own, or, with SUPABASE_URL and the keys set,
- * against that one. Further arguments go to `deno test`. The last line says how many tests and steps passed and failed.
+ * against that one. Further arguments go to `deno test`. Then every operation is compared with its events. The last line
+ * says how many tests and steps passed and failed.
  * (Not named test.ts: `deno test` would take it for a test and run itself.)
  */
 import { join } from "@std/path/mod.js";
@@ -9,6 +10,7 @@ import { readJunitReport, type TestCounts } from "./junit.ts";
 import { messageOf, runCommand, StackFailure } from "./failure.ts";
 import { environmentOf } from "./local_env.ts";
 import { inProject, projectRoot } from "./paths.ts";
+import { compareWithEvents, told } from "../tools/rebuild.ts";
 import { startStack } from "./stack.ts";
 
 /** The settings that tests against a stack of the user's own need. */
@@ -79,6 +81,13 @@ async function test(): Promise<void> {
     const run = await runTests(env);
     counts = run.counts;
     problem = complaint(counts, run.success);
+    const databaseUrl = env.DATABASE_URL ?? Deno.env.get("DATABASE_URL");
+    if (databaseUrl) {
+      // the proof over everything that the tests left behind
+      const comparison = await compareWithEvents(databaseUrl);
+      console.log(told(comparison));
+      if (comparison.divergences.length > 0) problem ??= "Operations differ from their events, see above.";
+    }
   } catch (error) {
     problem = messageOf(error);
   } finally {
