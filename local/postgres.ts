@@ -125,11 +125,14 @@ export class EmbeddedPostgres {
       if (await this.#launch()) return;
       // Between choosing a free port and listening on it, somebody else took it.
       const portTaken = /could not (bind|create any TCP\/IP sockets)/.test(this.#lastLines);
-      if (!portTaken || attempt === 5) {
+      // A server that was killed a moment ago holds its files until the system has cleared its processes away.
+      const isHeld = /lock file .* already exists|pre-existing shared memory block/.test(this.#lastLines);
+      if (!portTaken && !isHeld || attempt === 5) {
         const reason = this.#lastLines.match(/(FATAL|PANIC):\s*(.*)/)?.[2] ?? (this.#lastLines.trim() || "no answer");
         throw new StackFailure(`PostgreSQL did not start: ${reason} (more in ${this.#folder.databaseLog}).`);
       }
-      this.port = freePort();
+      if (isHeld) await new Promise((done) => setTimeout(done, 500));
+      else this.port = freePort();
     }
   }
 
@@ -152,8 +155,10 @@ export class EmbeddedPostgres {
     this.#process = process;
     process.stdout.cancel();
     const ready = Promise.withResolvers<boolean>();
-    this.#drain(process.stderr, () => ready.resolve(true));
-    process.status.then(() => {
+    const drained = this.#drain(process.stderr, () => ready.resolve(true));
+    process.status.then(async () => {
+      // its last words say why
+      await within(1000, drained);
       ready.resolve(false);
       if (this.#process === process) this.#ended();
     });
