@@ -1,0 +1,77 @@
+/**
+ * `deno task assurance [--short]`: what the API is held to under concurrency and faults, measured against stacks of its
+ * own. Ends with a table of the figures, and with exit code 1 when one misses its bar. See README.md.
+ */
+import { parseArgs } from "node:util";
+import { runCommand } from "../local/failure.ts";
+import { environmentOf } from "../local/local_env.ts";
+import { startStack } from "../local/stack.ts";
+import { killConnections, killStack, rebuilt, stopDatabase } from "./faults.ts";
+import { type Figure, table } from "./figures.ts";
+import { concurrency, runTests } from "./suites.ts";
+
+const { values: options } = parseArgs({
+  options: {
+    short: { type: "boolean", default: false },
+    sequences: { type: "string", default: "2000" },
+    fuzz: { type: "string", default: "100000" },
+    only: { type: "string", default: "" },
+  },
+});
+
+const began = performance.now();
+const figures: Figure[] = [];
+
+/** Measures, tells at once, and keeps it for the table. */
+async function measure(what: string, run: () => Promise<Figure | Figure[]>): Promise<void> {
+  if (!what.includes(options.only)) return;
+  console.error(`${Math.round((performance.now() - began) / 1000).toString().padStart(5)} s  ${what} ...`);
+  for (const figure of [await run()].flat()) {
+    figures.push(figure);
+    console.error(`         ${figure.isMet ? "ok  " : "MISS"} ${figure.figure}: ${figure.measured}`);
+  }
+}
+
+async function assure(): Promise<void> {
+  const { short } = options;
+  const stack = await startStack({ ephemeral: true, onFunctionLog: () => {} });
+  const stopped = () => stack.stop().then(() => Deno.exit(130));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stopped);
+  try {
+    const env = {
+      ...environmentOf({ url: stack.url, ...stack.keys, databaseUrl: stack.databaseUrl }),
+      LOCAL_JWT_SECRET: stack.keys.jwtSecret,
+      ASSURANCE: "full",
+    };
+    // the short form leaves out what the test suite runs by itself
+    if (!short) {
+      await measure("concurrency", () => runTests(["concurrency_test.ts", "idempotency_test.ts"], env, concurrency));
+      await measure("model", () =>
+        runTests(["lifecycle_model_test.ts"], { ...env, SEQUENCES: options.sequences }, [{
+          figure: `${options.sequences} random sequences against the model`,
+          bar: "no divergence",
+          test: "lifecycle",
+        }]));
+    }
+    await measure("connections killed", () => killConnections(stack, short ? 200 : 1000));
+    await measure("database stopped", () => stopDatabase(stack, short ? 1 : 3, short ? 1000 : 5000));
+    await measure("stack killed", () => killStack(short ? 1 : 5));
+    if (!short) {
+      await measure("fuzz", () =>
+        runTests(["fuzz_test.ts"], { ...env, FUZZ_RUNS: options.fuzz }, [{
+          figure: `${options.fuzz} generated requests`,
+          bar: "no 5xx, every answer as declared",
+          test: "",
+        }]));
+    }
+    await measure("rebuilt from events", () => rebuilt(stack));
+  } finally {
+    await stack.stop();
+  }
+  console.log(`\n${table(figures)}\n`);
+  const missed = figures.filter(({ isMet }) => !isMet).length;
+  console.log(`${figures.length} figures, ${missed} missed, ${Math.round((performance.now() - began) / 1000)} s`);
+  Deno.exit(missed > 0 ? 1 : 0);
+}
+
+await runCommand(assure);
