@@ -73,9 +73,6 @@ const result: Record<string, unknown> = {
 progress("stack");
 const stack = await startDurableStack();
 const generator = new Generator();
-for (const signal of Deno.build.os === "windows" ? ["SIGINT"] as const : ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, () => stack.stop().finally(() => Deno.exit(1)));
-}
 try {
   const headers = await signUpSupervisor(stack);
   const requests = await measureRequests(stack, generator, headers, {

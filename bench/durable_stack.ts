@@ -43,6 +43,9 @@ export async function startDurableStack(): Promise<DurableStack> {
     await process.status;
     await Deno.remove(folder, { recursive: true });
   };
+  for (const signal of Deno.build.os === "windows" ? ["SIGINT"] as const : ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => stop().finally(() => Deno.exit(1)));
+  }
   try {
     await isReady(process.stdout, log);
     const env = parseEnv(await Deno.readTextFile(envFile));
