@@ -745,6 +745,8 @@ class Run {
     if (changed && (status === "ON_HOLD" || status === "FINISHED" || status === "CANCELLED")) {
       patch.reason = reasonOf(kind[status], drawn.reason);
     }
+    // a note alone changes nothing
+    if (Object.values(patch).every((value) => value === undefined)) patch.status = statusOf(operation);
     const body = {
       status: patch.status,
       qty_processed: patch.processed,
