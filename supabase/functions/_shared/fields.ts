@@ -33,7 +33,10 @@ export const quantity = () => z.int().min(0).max(2_147_483_647);
 export const assetId = () => z.int().min(1).max(2_147_483_647);
 
 /** A duration in minutes, kept to a thousandth. */
-export const minutes = () => z.number().min(0).max(99_999_999);
+export const minutes = () => z.number().min(0).max(999_999_999);
+
+/** A duration that is added to others: a tenth of what their sum can be. */
+export const addedMinutes = () => z.number().min(0).max(99_999_999);
 
 const firstInstant = Date.parse("1970-01-01T00:00:00Z");
 const lastInstant = Date.parse("9999-12-31T23:59:59.999Z");

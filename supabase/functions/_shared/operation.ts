@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import { assetId, instantOut, key, minutes, quantity, text } from "./fields.ts";
+import { addedMinutes, assetId, instantOut, key, minutes, quantity, text } from "./fields.ts";
 
 export const Status = z.enum(["PLANNED", "RELEASED", "IN_PROGRESS", "ON_HOLD", "FINISHED", "CANCELLED"]).openapi(
   "Status",
@@ -88,15 +88,15 @@ export const overrunTolerance = () =>
 export const executionFields = {
   qty_processed: quantity().openapi({ description: "All pieces run, scrap included.", example: 25 }),
   qty_scrap: quantity().openapi({ description: "Scrap among the pieces run.", example: 2 }),
-  t_actual_processing_min: minutes().nullable().openapi({
+  t_actual_processing_min: addedMinutes().nullable().openapi({
     description: "Actual processing time in minutes: the sum of its PROCESSING runs, the open one included.",
     example: 84.5,
   }),
-  t_actual_setup_min: minutes().nullable().openapi({
+  t_actual_setup_min: addedMinutes().nullable().openapi({
     description: "Actual setup time in minutes: the sum of its SETUP runs, the open one included.",
     example: 12,
   }),
-  t_actual_lead_min: minutes().nullable().openapi({
+  t_actual_lead_min: addedMinutes().nullable().openapi({
     description: "Minutes from actual start to actual end.",
     example: 110,
   }),

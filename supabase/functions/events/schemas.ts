@@ -7,7 +7,7 @@ import { z } from "@hono/zod-openapi";
 import type { ItemAnswer } from "../_shared/batch.ts";
 import type { Answer, Page } from "../_shared/database.ts";
 import { type Event, Phase, type ReportedEvent } from "../_shared/event.ts";
-import { assetId, instant, key, minutes, quantity, text } from "../_shared/fields.ts";
+import { addedMinutes, assetId, instant, key, quantity, text } from "../_shared/fields.ts";
 import { listQuery, queryInteger, repeatable } from "../_shared/lists.ts";
 import { Action, operationKey } from "../_shared/operation.ts";
 
@@ -143,12 +143,15 @@ export const Report = z.discriminatedUnion("action_type", [
       description: "When work really ended, for a finished operation.",
       example: "2026-11-20T10:05:00Z",
     }),
-    t_actual_setup_min: minutes().optional().openapi({ description: "Actual setup time in minutes.", example: 12 }),
-    t_actual_processing_min: minutes().optional().openapi({
+    t_actual_setup_min: addedMinutes().optional().openapi({
+      description: "Actual setup time in minutes.",
+      example: 12,
+    }),
+    t_actual_processing_min: addedMinutes().optional().openapi({
       description: "Actual processing time in minutes.",
       example: 84.5,
     }),
-    t_actual_lead_min: minutes().optional().openapi({
+    t_actual_lead_min: addedMinutes().optional().openapi({
       description: "Actual lead time in minutes, where start or end is not known.",
       example: 110,
     }),
