@@ -497,6 +497,18 @@ export type Database = {
         };
         Returns: Json;
       };
+      "prune_feed": { Args: Record<PropertyKey, never>; Returns: number };
+      "read_feed": {
+        Args: {
+          "action_types"?: (string)[];
+          "after_pos"?: number;
+          "generation"?: string;
+          "order_no"?: string;
+          "take"?: number;
+          "workplace_names"?: (string)[];
+        };
+        Returns: Json;
+      };
       "report_event": { Args: { "idempotency"?: Json; "report": Json }; Returns: Json };
       "report_events": { Args: { "idempotency"?: Json; "is_atomic"?: boolean; "reports": Json }; Returns: Json };
       "transition_operation": {

@@ -14,6 +14,10 @@ export const Phase = z.enum(["SETUP", "PROCESSING"]).openapi("Phase", {
 
 export const Event = z.object({
   id: z.guid().openapi({ description: "Id of the event.", example: "0f4b7e7a-5d0c-4a3f-9a67-1c5a4b8e2d10" }),
+  pos: z.int().min(1).nullable().openapi({
+    description: "Position in the feed, in the order of commits; null in the answer to its own report.",
+    example: 4711,
+  }),
   action_type: Action,
   ...operationKey,
   workplace_name: key().nullable().openapi({

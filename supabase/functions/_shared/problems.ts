@@ -182,6 +182,13 @@ export const problemTable = {
     explanation: "Other resources refer to it. Deactivate it instead of deleting it.",
     example: { detail: 'Workplace "TruLaser 5060 (L76)" has operations' },
   },
+  feed_reset: {
+    status: 410,
+    title: "The feed begins anew",
+    explanation:
+      "The database was restored since this cursor was made, or the feed is no longer kept that far back. What you have read may differ from what the database holds: read the operations again, then the feed without a cursor.",
+    example: { detail: "The feed is no longer kept that far back. Begin again without a cursor" },
+  },
   stale_version: {
     status: 412,
     title: "It has changed meanwhile",

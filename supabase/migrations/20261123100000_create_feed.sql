@@ -1,0 +1,216 @@
+-- What: the feed: every event at a position whose order is the order of commits.
+-- Why: a sequence drawn at insert loses events: a later number may commit first, a reader passes it, and the earlier one
+-- appears behind him. Drawn at commit, under one lock, positions appear in their order or not at all.
+
+create table app.feed (
+  pos bigint generated always as identity (cache 1) primary key,
+  event_id uuid not null references public.operation_events (id),
+  workplace_name text collate "C",
+  recorded_at timestamptz not null default clock_timestamp()
+);
+comment on table app.feed is 'Positions of events, in the order of their commits. A separate table, because events are never changed.';
+comment on column app.feed.pos is 'Position: gaps are possible (a commit that failed), inversions are not.';
+comment on column app.feed.workplace_name is 'The event''s workplace, so that one index serves a reader of few workplaces.';
+comment on column app.feed.recorded_at is 'When the position was drawn; for retention.';
+
+create unique index feed_by_event on app.feed (event_id);
+create index feed_by_workplace on app.feed (workplace_name, pos);
+create index feed_by_age on app.feed (recorded_at);
+alter table app.feed enable row level security;
+
+-- How far the feed was cut off, and the name of its present life.
+create table app.feed_state (
+  only_row boolean primary key default true check (only_row),
+  generation uuid not null default gen_random_uuid(),
+  floor_pos bigint not null default 0,
+  retention interval
+);
+comment on table app.feed_state is 'One row: what the feed is and how much of it is kept.';
+comment on column app.feed_state.generation is 'Name of the feed''s life; a new one makes all cursors invalid.';
+comment on column app.feed_state.floor_pos is 'Positions up to here are no longer kept.';
+comment on column app.feed_state.retention is 'How long positions are kept; null = for ever.';
+insert into app.feed_state default values;
+alter table app.feed_state enable row level security;
+
+create function app.draw_position() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  -- Runs at commit. The lock is held until the commit is visible, so whoever draws next commits after this one.
+  perform pg_advisory_xact_lock(7206254401);
+  insert into app.feed (event_id, workplace_name) values (new.id, new.workplace_name);
+  return null;
+end
+$$;
+comment on function app.draw_position() is 'Deferred trigger: gives an event its position in the feed, at commit.';
+
+create constraint trigger operation_events_draw_position after insert on public.operation_events
+  deferrable initially deferred
+  for each row execute function app.draw_position();
+
+-- Events of before this migration, in the order in which they were heard.
+insert into app.feed (event_id, workplace_name)
+select e.id, e.workplace_name from public.operation_events e order by e.created_at, e.operation_id, e.op_seq;
+
+-- A restored database continues an older history under the same positions: whoever read further must be told. The
+-- server's identity and timeline change with the restore of a server, the table's own number with that of a dump.
+create function app.feed_generation() returns text
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return md5(concat_ws('/',
+    (select s.generation from app.feed_state s),
+    (select c.system_identifier from pg_control_system() c),
+    (select c.timeline_id from pg_control_checkpoint() c),
+    'app.feed'::regclass::oid
+  ));
+end
+$$;
+comment on function app.feed_generation() is 'Name of the feed''s life, part of every cursor: changes when the database was restored.';
+
+create function app.position_of(event_id uuid) returns bigint
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return (select f.pos from app.feed f where f.event_id = position_of.event_id);
+end
+$$;
+comment on function app.position_of(uuid) is 'Feed position of an event; null until its transaction is committed.';
+
+create or replace function app.event_json(e public.operation_events) returns json
+language sql stable
+begin atomic
+  -- Without a SET clause and bound at creation: the planner inlines it into lists.
+  select json_build_object(
+    'id', (e).id,
+    'pos', app.position_of((e).id),
+    'action_type', (e).action_type,
+    'order_no', (e).order_no,
+    'asset_id', (e).asset_id,
+    'operation_no', (e).operation_no,
+    'workplace_name', (e).workplace_name,
+    'op_seq', (e).op_seq,
+    'status_before', (e).status_before,
+    'status_after', (e).status_after,
+    'occurred_at', app.iso((e).occurred_at),
+    'phase', (e).phase,
+    'qty_good', (e).qty_good,
+    'qty_scrap', (e).qty_scrap,
+    'reason_code', (e).reason_code,
+    'note', (e).note,
+    'reverses_event_id', (e).reverses_event_id,
+    'changes', (e).changes,
+    'operation_data', (e).operation_data,
+    'user_id', (e).user_id,
+    'user_email', (e).user_email,
+    'webhook_success', (e).webhook_success,
+    'webhook_response', (e).webhook_response,
+    'error_message', (e).error_message,
+    'created_at', app.iso((e).created_at)
+  );
+end;
+
+-- One call looks at no more positions than this: a rare filter costs a few calls, not one endless one.
+create function app.feed_window() returns integer
+language sql immutable parallel safe
+return 10000;
+comment on function app.feed_window() is 'Most positions that one read of the feed looks at.';
+
+create function public.read_feed(
+  after_pos bigint default null,
+  generation text default null,
+  workplace_names text[] default null,
+  action_types text[] default null,
+  order_no text default null,
+  take integer default 100
+) returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  current_generation constant text := app.feed_generation();
+  floor_pos constant bigint := (select s.floor_pos from app.feed_state s);
+  -- taken first: what is committed later has a later position and is the next call's
+  head_pos constant bigint := coalesce((select max(f.pos) from app.feed f), floor_pos);
+  last_pos constant bigint := least(head_pos, coalesce(after_pos, floor_pos) + app.feed_window());
+  visible text[];
+  events json;
+  found integer;
+  reached bigint;
+begin
+  take := least(take, 500);
+  if generation <> current_generation or after_pos > head_pos then
+    perform app.refuse(410, 'feed_reset', 'The database was restored since: what you have read may differ from what it holds. Begin again without a cursor');
+  elsif after_pos < floor_pos then
+    perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back. Begin again without a cursor');
+  end if;
+
+  -- null = no condition, which only those who see everything may have
+  visible := case
+    when caller.sees_all then workplace_names
+    when workplace_names is null then coalesce(caller.workplaces, '{}')
+    else array(select w from unnest(workplace_names) w where w = any(caller.workplaces))
+  end;
+
+  with positions as (
+    (
+      select f.pos, f.event_id from app.feed f
+      where visible is null and f.pos > coalesce(after_pos, floor_pos) and f.pos <= last_pos
+      order by f.pos
+      limit case when action_types is null and read_feed.order_no is null then take end
+    )
+    union all
+    select f.pos, f.event_id from unnest(visible) w cross join lateral (
+      select f.pos, f.event_id from app.feed f
+      where f.workplace_name = w and f.pos > coalesce(after_pos, floor_pos) and f.pos <= last_pos
+      order by f.pos
+      limit case when action_types is null and read_feed.order_no is null then take end
+    ) f
+  ),
+  page as (
+    select p.pos, e as event from positions p join public.operation_events e on e.id = p.event_id
+    where (action_types is null or e.action_type = any(action_types)) and (read_feed.order_no is null or e.order_no = read_feed.order_no)
+    order by p.pos
+    limit take
+  )
+  select coalesce(json_agg(app.event_json(p.event) order by p.pos), '[]'), count(*), max(p.pos) into events, found, reached from page p;
+
+  return json_build_object(
+    'events', events,
+    'generation', current_generation,
+    'pos', case when found = take then reached else last_pos end,
+    'has_more', found = take or last_pos < head_pos
+  );
+end
+$$;
+comment on function public.read_feed(bigint, text, text[], text[], text, integer) is
+  'Events the caller sees, in the order of their commits, after a position: {"events": [...], "generation", "pos": where to go on, "has_more"}. Without after_pos from the oldest kept. Raises 410 feed_reset when that position is unknown here.';
+
+-- Old positions go as new ones come: called by the dispatcher of webhooks or any scheduler.
+create function public.prune_feed() returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  cut_pos bigint;
+begin
+  perform app.require_role(caller, 'admin', 'Only an admin may prune the feed');
+  select max(f.pos) into cut_pos from app.feed f, app.feed_state s where f.recorded_at < clock_timestamp() - s.retention;
+  if cut_pos is not null then
+    update app.feed_state set floor_pos = cut_pos;
+    delete from app.feed f where f.pos <= cut_pos;
+  end if;
+  return cut_pos;
+end
+$$;
+comment on function public.prune_feed() is 'Removes the positions older than the configured retention; answers the last one removed. Raises 403 forbidden.';
+
+revoke execute on function public.read_feed, public.prune_feed from public, anon;
+grant execute on function public.read_feed, public.prune_feed to authenticated, service_role;
+revoke execute on all functions in schema app from public;
+grant execute on function app.position_of to authenticated, service_role;
