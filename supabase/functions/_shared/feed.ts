@@ -6,7 +6,7 @@
 import { z } from "@hono/zod-openapi";
 import { sign, verify } from "hono/jwt";
 import { cursorSecret } from "./lists.ts";
-import { Problem } from "./problems.ts";
+import { type FieldError, Problem } from "./problems.ts";
 
 /** Where a reader of the feed stands. */
 export interface FeedPosition {
@@ -27,14 +27,19 @@ export function feedCursor({ generation, pos }: FeedPosition): Promise<string> {
  * The position that a cursor stands for.
  *
  * @param pointer Name of the parameter that holds it, for the problem.
+ * @param part Where in the request it stands, likewise.
  * @throws {Problem} `validation_failed` for anything that is not a cursor of the feed.
  */
-export async function feedPosition(cursor: string, pointer = "/after"): Promise<FeedPosition> {
+export async function feedPosition(
+  cursor: string,
+  pointer = "/after",
+  part: FieldError["in"] = "query",
+): Promise<FeedPosition> {
   const payload = await verify(cursor, cursorSecret(), "HS256").catch(() => undefined);
   const parsed = Payload.safeParse(payload);
   if (parsed.success) return { generation: parsed.data.generation, pos: parsed.data.pos };
   const message = "is not a cursor of the feed";
-  throw new Problem("validation_failed", `Not valid in the query: ${pointer} ${message}`, {
-    errors: [{ in: "query", pointer, message, code: "invalid_cursor" }],
+  throw new Problem("validation_failed", `Not valid in the ${part}: ${pointer} ${message}`, {
+    errors: [{ in: part, pointer, message, code: "invalid_cursor" }],
   });
 }
