@@ -55,6 +55,10 @@ const tags = [
     description: "Where work is done: how many operations may run there, what runs and what is next.",
   },
   { name: "Reason codes", description: "Why work stopped, was scrapped, held, cancelled or closed short." },
+  {
+    name: "Webhooks",
+    description: "Systems that are told of events by HTTP (Standard Webhooks), and what became of each delivery.",
+  },
   { name: "Profiles", description: "Who may do what, where: the role and the workplaces of each user." },
   { name: "Service", description: "What each function is, and whether it works. Needs no credential." },
 ];

@@ -182,6 +182,15 @@ export const problemTable = {
     explanation: "Other resources refer to it. Deactivate it instead of deleting it.",
     example: { detail: 'Workplace "TruLaser 5060 (L76)" has operations' },
   },
+  endpoint_disabled: {
+    status: 409,
+    title: "The webhook endpoint is disabled",
+    explanation:
+      "Nothing is sent to it: it was switched off, answered 410, or failed for 5 days (`disabled_reason` of the endpoint). Set `enabled` to true first.",
+    example: {
+      detail: 'Endpoint "7a3f0c52-9d1e-4b8f-a6c4-2e5d8b1f7c90" is disabled: nothing is sent to it. Enable it first',
+    },
+  },
   feed_reset: {
     status: 410,
     title: "The feed begins anew",
