@@ -1,6 +1,8 @@
 -- What: the feed: every event at a position whose order is the order of commits.
 -- Why: a sequence drawn at insert loses events: a later number may commit first, a reader passes it, and the earlier one
 -- appears behind him. Drawn at commit, under one lock, positions appear in their order or not at all.
+-- Whoever holds the lock waits for nothing but his own commit: no deadlock can involve it, and it costs the writers their
+-- common flush of the log, no more.
 
 create table app.feed (
   pos bigint generated always as identity (cache 1) primary key,
@@ -11,11 +13,10 @@ create table app.feed (
 comment on table app.feed is 'Positions of events, in the order of their commits. A separate table, because events are never changed.';
 comment on column app.feed.pos is 'Position: gaps are possible (a commit that failed), inversions are not.';
 comment on column app.feed.workplace_name is 'The event''s workplace, so that one index serves a reader of few workplaces.';
-comment on column app.feed.recorded_at is 'When the position was drawn; for retention.';
+comment on column app.feed.recorded_at is 'When the position was drawn; for retention. It rises with pos, so it needs no index.';
 
 create unique index feed_by_event on app.feed (event_id);
 create index feed_by_workplace on app.feed (workplace_name, pos);
-create index feed_by_age on app.feed (recorded_at);
 alter table app.feed enable row level security;
 
 -- How far the feed was cut off, and the name of its present life.
@@ -125,7 +126,8 @@ create function public.read_feed(
   workplace_names text[] default null,
   action_types text[] default null,
   order_no text default null,
-  take integer default 100
+  take integer default 100,
+  with_operations boolean default false
 ) returns json
 language plpgsql stable security definer
 set search_path = ''
@@ -155,6 +157,8 @@ begin
     when workplace_names is null then coalesce(caller.workplaces, '{}')
     else array(select w from unnest(workplace_names) w where w = any(caller.workplaces))
   end;
+  -- named twice, a workplace is followed once
+  visible := case when visible is not null then array(select distinct w from unnest(visible) w) end;
 
   with positions as (
     (
@@ -177,7 +181,21 @@ begin
     order by p.pos
     limit take
   )
-  select coalesce(json_agg(app.event_json(p.event) order by p.pos), '[]'), count(*), max(p.pos) into events, found, reached from page p;
+  select
+    coalesce(json_agg(
+      case when with_operations then app.json_with(app.event_json(p.event), 'operation', coalesce(
+        (
+          select app.operation_json(o) from public.mes_operations o
+          where o.id = (p.event).operation_id and app.sees_workplace(caller, o.workplace_name)
+        ),
+        'null'
+      )) else app.event_json(p.event) end
+      order by p.pos
+    ), '[]'),
+    count(*),
+    max(p.pos)
+  into events, found, reached
+  from page p;
 
   return json_build_object(
     'events', events,
@@ -187,10 +205,26 @@ begin
   );
 end
 $$;
-comment on function public.read_feed(bigint, text, text[], text[], text, integer) is
-  'Events the caller sees, in the order of their commits, after a position: {"events": [...], "generation", "pos": where to go on, "has_more"}. Without after_pos from the oldest kept. Raises 410 feed_reset when that position is unknown here.';
+comment on function public.read_feed is
+  'Events the caller sees, in the order of their commits, after a position: {"events": [...], "generation", "pos": where to go on, "has_more"}. Without after_pos from the oldest kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to see. Raises 410 feed_reset when that position is unknown here.';
 
--- Old positions go as new ones come: called by the dispatcher of webhooks or any scheduler.
+-- The cheap question of whoever waits. Only servers ask it, on behalf of all who wait there.
+create function public.feed_head() returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return json_build_object(
+    'generation', app.feed_generation(),
+    'pos', coalesce((select max(f.pos) from app.feed f), (select s.floor_pos from app.feed_state s)),
+    'is_announced', exists (select from pg_trigger t where t.tgrelid = 'app.feed'::regclass and t.tgname = 'feed_announce')
+  );
+end
+$$;
+comment on function public.feed_head() is
+  'The newest position: {"generation", "pos", "is_announced": whether Supabase Realtime tells of new ones}. For the secret key only.';
+
+-- Old positions go as new ones come: called by the dispatcher of webhooks or any scheduler, again until it answers null.
 create function public.prune_feed() returns bigint
 language plpgsql security definer
 set search_path = ''
@@ -200,7 +234,10 @@ declare
   cut_pos bigint;
 begin
   perform app.require_role(caller, 'admin', 'Only an admin may prune the feed');
-  select max(f.pos) into cut_pos from app.feed f, app.feed_state s where f.recorded_at < clock_timestamp() - s.retention;
+  -- a piece at a time, so that no call takes long
+  select max(f.pos) into cut_pos
+  from (select o.pos, o.recorded_at from app.feed o order by o.pos limit app.feed_window()) f, app.feed_state s
+  where f.recorded_at < clock_timestamp() - s.retention;
   if cut_pos is not null then
     update app.feed_state set floor_pos = cut_pos;
     delete from app.feed f where f.pos <= cut_pos;
@@ -208,9 +245,11 @@ begin
   return cut_pos;
 end
 $$;
-comment on function public.prune_feed() is 'Removes the positions older than the configured retention; answers the last one removed. Raises 403 forbidden.';
+comment on function public.prune_feed() is
+  'Removes a piece of the positions older than the configured retention; answers the last one removed, null when there is none. Raises 403 forbidden.';
 
-revoke execute on function public.read_feed, public.prune_feed from public, anon;
+revoke execute on function public.read_feed, public.prune_feed, public.feed_head from public, anon, authenticated;
 grant execute on function public.read_feed, public.prune_feed to authenticated, service_role;
+grant execute on function public.feed_head to service_role;
 revoke execute on all functions in schema app from public;
 grant execute on function app.position_of to authenticated, service_role;

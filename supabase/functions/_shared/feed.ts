@@ -1,12 +1,49 @@
 /**
- * Cursors of the feed: a position, and the life of the feed in which it has a meaning.
+ * What readers of the feed and of the stream share: filters, and cursors. A cursor is a position, and the life of the
+ * feed in which it has a meaning.
  *
  * @module
  */
 import { z } from "@hono/zod-openapi";
 import { sign, verify } from "hono/jwt";
-import { cursorSecret } from "./lists.ts";
+import type { Event } from "./event.ts";
+import { key } from "./fields.ts";
+import { cursorSecret, repeatable } from "./lists.ts";
+import { Action, type Operation } from "./operation.ts";
 import { type FieldError, Problem } from "./problems.ts";
+
+declare module "./database.ts" {
+  interface Answers {
+    read_feed: FeedPage;
+  }
+}
+
+/** What the database answers for a read of the feed; each event has its operation when that was asked for. */
+export interface FeedPage extends FeedPosition {
+  events: (Event & { operation?: Operation | null })[];
+  has_more: boolean;
+}
+
+/** What of the feed is followed. */
+export const feedFilter = {
+  workplace_name: repeatable(key()).optional().openapi({
+    type: "array",
+    items: { type: "string", minLength: 1, maxLength: 64 },
+    minItems: 1,
+    maxItems: 100,
+    description: "Workplaces to follow; repeat the parameter for several.",
+    example: ["TruLaser 5060 (L76)"],
+  }),
+  action_type: repeatable(Action).optional().openapi({
+    type: "array",
+    items: { $ref: "#/components/schemas/Action" },
+    minItems: 1,
+    maxItems: 100,
+    description: "Actions to follow; repeat the parameter for several.",
+    example: ["FINISH"],
+  }),
+  order_no: key().optional().openapi({ description: "Order to follow.", example: "403860-001" }),
+};
 
 /** Where a reader of the feed stands. */
 export interface FeedPosition {

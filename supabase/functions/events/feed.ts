@@ -1,10 +1,8 @@
 import { endpoint } from "../_shared/app.ts";
 import { problems, security } from "../_shared/contract.ts";
 import { feedCursor, feedPosition } from "../_shared/feed.ts";
+import { feedMoves } from "../_shared/feed_watch.ts";
 import { Feed, FeedQuery } from "./schemas.ts";
-
-/** How often a waiting request looks again. */
-const pollInterval_ms = 500;
 
 /** How long a request goes through events that its filter leaves out before it answers with where it is. */
 const searchTime_ms = 1_000;
@@ -45,9 +43,7 @@ export const feed = endpoint({
   while (page.events.length === 0 && !c.req.raw.signal.aborted) {
     const left_ms = deadline - performance.now();
     if (left_ms <= (page.has_more ? -searchTime_ms : 0)) break;
-    if (!page.has_more) {
-      await new Promise((resume) => setTimeout(resume, Math.min(pollInterval_ms, left_ms)));
-    }
+    if (!page.has_more) await feedMoves(page, left_ms, c.req.raw.signal);
     page = await read(page);
   }
   return c.json({ events: page.events, next_cursor: await feedCursor(page) }, 200);

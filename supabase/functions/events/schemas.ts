@@ -7,6 +7,7 @@ import { z } from "@hono/zod-openapi";
 import type { ItemAnswer } from "../_shared/batch.ts";
 import type { Answer, Page } from "../_shared/database.ts";
 import { Event, Phase, type ReportedEvent } from "../_shared/event.ts";
+import { feedFilter } from "../_shared/feed.ts";
 import { assetId, instant, key, minutes, quantity, text } from "../_shared/fields.ts";
 import { listQuery, queryInteger, repeatable } from "../_shared/lists.ts";
 import { Action, operationKey } from "../_shared/operation.ts";
@@ -17,7 +18,6 @@ declare module "../_shared/database.ts" {
     list_events: Page<Event>;
     report_event: Answer<ReportedEvent>;
     report_events: Answer<ItemAnswer[]>;
-    read_feed: FeedPage;
   }
 }
 
@@ -214,40 +214,17 @@ export const EventQuery = z.strictObject({
   occurred_before: instant().openapi({ description: "Happened before.", example: "2026-11-24T00:00:00Z" }),
 }).partial().extend(listQuery);
 
-/** What the database answers for a read of the feed. */
-interface FeedPage {
-  events: Event[];
-  generation: string;
-  pos: number;
-  has_more: boolean;
-}
-
 export const FeedQuery = z.strictObject({
   after: z.string().min(1).max(2_000).optional().openapi({
     description: "`next_cursor` of the read before; left out: from the oldest event that is kept.",
+    example: "eyJhbGciOiJIUzI1NiJ9.eyJwb3MiOjQ3MTF9.c2lnbmF0dXJl",
   }),
   limit: listQuery.limit,
   wait: queryInteger(0, 25).default(0).openapi({
     description: "Seconds to wait for an event when there is none yet, 0 to 25.",
     example: 20,
   }),
-  workplace_name: repeatable(key()).optional().openapi({
-    type: "array",
-    items: { type: "string", minLength: 1, maxLength: 64 },
-    minItems: 1,
-    maxItems: 100,
-    description: "Workplaces to follow; repeat the parameter for several.",
-    example: ["TruLaser 5060 (L76)"],
-  }),
-  action_type: repeatable(Action).optional().openapi({
-    type: "array",
-    items: { $ref: "#/components/schemas/Action" },
-    minItems: 1,
-    maxItems: 100,
-    description: "Actions to follow; repeat the parameter for several.",
-    example: ["FINISH"],
-  }),
-  order_no: key().optional().openapi({ description: "Order to follow.", example: "403860-001" }),
+  ...feedFilter,
 });
 
 export const Feed = z.object({

@@ -5,7 +5,7 @@
  * @module
  */
 import { assert, assertEquals } from "./assertions.ts";
-import type { Event, ReportedEvent } from "../events/schemas.ts";
+import type { Event, ReportedEvent } from "../_shared/event.ts";
 import type { Profile } from "../profiles/schemas.ts";
 import type { FieldError, ProblemCode } from "../_shared/problems.ts";
 import type { Operation, OperationWithActions } from "../_shared/operation.ts";
