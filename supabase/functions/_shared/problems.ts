@@ -276,6 +276,13 @@ export const problemTable = {
       detail: 'Idempotency-Key "0b7e1c9a-2f64-4f0e-9a53-6a8f0a4a3f11" was used with another request',
     },
   },
+  upgrade_required: {
+    status: 426,
+    title: "This URL speaks WebSocket only",
+    explanation:
+      "The request is not the opening of a WebSocket. Connect with a WebSocket client, or follow `GET /stream/v1/events` over plain HTTP.",
+    example: { detail: "GET /stream/v1/ws opens a WebSocket: send Upgrade: websocket" },
+  },
   rate_limited: {
     status: 429,
     title: "Too many requests",
@@ -335,6 +342,7 @@ export const problemType = (code: ProblemCode) => `/functions/v1/docs/errors/${c
 const headersOf: Partial<Record<ProblemCode, Record<string, string>>> = {
   unauthenticated: { "WWW-Authenticate": "Bearer" },
   unavailable: { "Retry-After": "1" },
+  upgrade_required: { Upgrade: "websocket" },
   idempotency_conflict: { "Retry-After": "1" },
 };
 
