@@ -655,6 +655,7 @@ as $$
 declare
   caller constant app.caller := app.current_caller();
   started_at constant timestamptz := clock_timestamp();
+  endpoint_ids uuid[];
   ids uuid[];
 begin
   if caller.is_server is not true then
@@ -670,13 +671,10 @@ begin
     for update skip locked
   ));
 
-  -- The health row is the turnstile: two dispatchers never count the same endpoint's places at once.
-  with endpoints as materialized (
-    select h.endpoint_id, app.claim_limit(h.failing_since) - (
-      select count(*) from app.webhook_deliveries d
-      where d.endpoint_id = h.endpoint_id and d.status = 'delivering' and d.next_attempt_at > started_at
-    ) as places
-    from app.webhook_health h
+  -- The health row is the turnstile: who has it counts places of a moment in which nobody else takes any. What others
+  -- have is left to them.
+  endpoint_ids := array(
+    select h.endpoint_id from app.webhook_health h
     join app.webhook_endpoints e on e.id = h.endpoint_id
     where e.enabled and (h.paused_until is null or h.paused_until <= started_at)
       and exists (
@@ -684,6 +682,14 @@ begin
         where d.endpoint_id = h.endpoint_id and d.status in ('pending', 'delivering') and d.next_attempt_at <= started_at
       )
     for no key update of h skip locked
+  );
+  -- a statement of its own, which sees what the one before in the turnstile has taken
+  with endpoints as (
+    select h.endpoint_id, app.claim_limit(h.failing_since) - (
+      select count(*) from app.webhook_deliveries d
+      where d.endpoint_id = h.endpoint_id and d.status = 'delivering' and d.next_attempt_at > started_at
+    ) as places
+    from app.webhook_health h where h.endpoint_id = any(endpoint_ids)
   ),
   due as (
     select d.id, d.next_attempt_at, row_number() over (partition by d.endpoint_id order by d.next_attempt_at) as turn
@@ -867,7 +873,12 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-  if to_regproc('cron.schedule') is null or to_regproc('net.http_post') is null or to_regclass('vault.decrypted_secrets') is null then
+  -- not to_regproc: it knows no function of several forms
+  if to_regclass('vault.decrypted_secrets') is null or (
+    select count(distinct p.proname) from pg_proc p
+    where p.pronamespace = to_regnamespace('cron') and p.proname = 'schedule'
+      or p.pronamespace = to_regnamespace('net') and p.proname = 'http_post'
+  ) < 2 then
     return false;
   end if;
   execute 'select cron.schedule(''mes-dispatch-webhooks'', ''2 seconds'', ''select app.request_dispatch()'')';

@@ -71,7 +71,7 @@ export const Event = z.object({
     description: "True once all webhooks of the event are delivered.",
     example: false,
   }),
-  webhook_response: z.string().nullable().openapi({ description: "Last answer of a webhook.", example: null }),
+  webhook_response: z.string().nullable().openapi({ description: "Last answer of a webhook: its status and first 500 characters.", example: null }),
   error_message: z.string().nullable().openapi({ description: "Last delivery error of a webhook.", example: null }),
   created_at: instantOut().openapi({
     description: "When the server heard of it.",

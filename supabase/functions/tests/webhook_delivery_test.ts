@@ -371,16 +371,13 @@ Deno.test(
     await using late = new Receiver();
     const { id } = await newEndpoint({ url: late.url, workplace_names: [hook.operation.workplace_name] });
     const cursorAfter = async (event: string) => {
-      for (let after: string | undefined;;) {
-        const query: Record<string, string> = {
-          limit: "1",
-          workplace_name: hook.operation.workplace_name ?? "",
-          ...(after === undefined ? {} : { after }),
-        };
+      const query: Record<string, string> = { limit: "1", workplace_name: hook.operation.workplace_name ?? "" };
+      for (let isPast = false; !isPast;) {
         const { body } = await server.get<{ events: Event[]; next_cursor: string }>("/events/v1/feed", { query });
-        if (body.events[0]?.id === event) return body.next_cursor;
-        after = body.next_cursor;
+        query.after = body.next_cursor;
+        isPast = body.events[0]?.id === event;
       }
+      return query.after;
     };
     const [after, until] = [await cursorAfter(first), await cursorAfter(third)];
     const path = `/webhooks/v1/endpoints/${id}/replay`;

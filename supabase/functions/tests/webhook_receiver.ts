@@ -24,11 +24,14 @@ export class Receiver implements AsyncDisposable {
   readonly received: Received[] = [];
   reply: Reply = () => undefined;
   #server: Deno.HttpServer<Deno.NetAddr>;
+  #ending = Promise.withResolvers<undefined>();
 
   constructor(reply?: Reply) {
     if (reply !== undefined) this.reply = reply;
     this.#server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
-      const body = await request.text();
+      const body = await request.text().catch(() => undefined);
+      // its sender was killed
+      if (body === undefined) return new Response();
       const { headers } = request;
       const received: Received = {
         id: headers.get("webhook-id") ?? "",
@@ -38,7 +41,7 @@ export class Receiver implements AsyncDisposable {
         at: performance.now(),
       };
       this.received.push(received);
-      return await this.reply(received) ?? new Response("ok");
+      return await Promise.race([this.reply(received), this.#ending.promise]) ?? new Response("ok");
     });
   }
 
@@ -46,7 +49,9 @@ export class Receiver implements AsyncDisposable {
     return `http://127.0.0.1:${this.#server.addr.port}/hook`;
   }
 
+  /** Answers that are held back are given, so that nothing waits for them. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.resolve(undefined);
     await this.#server.shutdown();
   }
 }

@@ -8,7 +8,7 @@ import { targetRules } from "./target.ts";
 /** Deliveries under way at once. */
 const places = 48;
 /** One call ends after so many, well within the platform's limit on processing time. */
-const most = 400;
+const most = 200;
 /** After so long nothing new is claimed: what is under way ends before the platform ends the request. */
 const claiming_ms = 40_000;
 /** While something slow is under way, how often to look for what came meanwhile. */
