@@ -1,8 +1,7 @@
--- What: the feed: every event at a position whose order is the order of commits.
+-- What: the feed: every event at a position, in an order that never changes behind a reader.
 -- Why: a sequence drawn at insert loses events: a later number may commit first, a reader passes it, and the earlier one
--- appears behind him. Drawn at commit, under one lock, positions appear in their order or not at all.
--- Whoever holds the lock waits for nothing but his own commit: no deadlock can involve it, and it costs the writers their
--- common flush of the log, no more.
+-- appears behind him. Here positions are drawn at commit, each commit says beforehand from where on it draws, and
+-- readers go no further than where all have finished. Nobody waits for anybody: commits share their flush of the log.
 
 create table app.feed (
   pos bigint generated always as identity (cache 1) primary key,
@@ -10,8 +9,8 @@ create table app.feed (
   workplace_name text collate "C",
   recorded_at timestamptz not null default clock_timestamp()
 );
-comment on table app.feed is 'Positions of events, in the order of their commits. A separate table, because events are never changed.';
-comment on column app.feed.pos is 'Position: gaps are possible (a commit that failed), inversions are not.';
+comment on table app.feed is 'Positions of events. A separate table, because events are never changed.';
+comment on column app.feed.pos is 'Position: gaps are possible (a commit that failed); those of one operation rise with its op_seq.';
 comment on column app.feed.workplace_name is 'The event''s workplace, so that one index serves a reader of few workplaces.';
 comment on column app.feed.recorded_at is 'When the position was drawn; for retention. It rises with pos, so it needs no index.';
 
@@ -33,13 +32,53 @@ comment on column app.feed_state.retention is 'How long positions are kept; null
 insert into app.feed_state default values;
 alter table app.feed_state enable row level security;
 
+-- Advisory locks of this class are notes that anybody can read: "I draw positions beyond this one". They are shared, so
+-- that they block nobody, and vanish when the commit is visible, or when it failed, however it failed.
+create function app.drawing_class() returns bigint
+language sql immutable parallel safe
+return 7206::bigint << 44;
+comment on function app.drawing_class() is 'First key of the advisory locks of commits that draw positions; the position is added to it.';
+
+create function app.drawn_position() returns bigint
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+begin
+  return (select s.last_value - case when s.is_called then 0 else 1 end from app.feed_pos_seq s);
+end
+$$;
+comment on function app.drawn_position() is 'The last position that was drawn by anybody, whether it is committed or not.';
+
+create function app.settled_position() returns bigint
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  drawn constant bigint := app.drawn_position();
+begin
+  -- In this order nobody is overlooked: whoever leaves his note after this look draws beyond `drawn`.
+  return least(drawn, (
+    select min((l.classid::bigint << 32) + l.objid::bigint) - app.drawing_class()
+    from pg_locks l
+    where l.locktype = 'advisory' and l.objsubid = 1
+      and l.database = (select d.oid from pg_database d where d.datname = current_database())
+      and l.classid::bigint between app.drawing_class() >> 32 and ((app.drawing_class() + (1::bigint << 44)) >> 32) - 1
+  ));
+end
+$$;
+comment on function app.settled_position() is
+  'Up to here every position is committed and visible to the next statement, or never will be. It may be lower than a moment ago, never wrong.';
+
 create function app.draw_position() returns trigger
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
-  -- Runs at commit. The lock is held until the commit is visible, so whoever draws next commits after this one.
-  perform pg_advisory_xact_lock(7206254401);
+  -- Runs at commit, so that a transaction that idles holds nobody up. One note serves all events of the transaction.
+  if current_setting('app.drawing_in', true) is distinct from pg_current_xact_id()::text then
+    perform pg_advisory_xact_lock_shared(app.drawing_class() + app.drawn_position());
+    perform set_config('app.drawing_in', pg_current_xact_id()::text, true);
+  end if;
   insert into app.feed (event_id, workplace_name) values (new.id, new.workplace_name);
   return null;
 end
@@ -129,26 +168,28 @@ create function public.read_feed(
   take integer default 100,
   with_operations boolean default false
 ) returns json
-language plpgsql stable security definer
+-- volatile: what was settled before a statement began is what that statement sees
+language plpgsql volatile security definer
 set search_path = ''
 as $$
 declare
   caller constant app.caller := app.current_caller();
   current_generation constant text := app.feed_generation();
   floor_pos constant bigint := (select s.floor_pos from app.feed_state s);
-  -- taken first: what is committed later has a later position and is the next call's
-  head_pos constant bigint := coalesce((select max(f.pos) from app.feed f), floor_pos);
-  last_pos constant bigint := least(head_pos, coalesce(after_pos, floor_pos) + app.feed_window());
+  from_pos constant bigint := coalesce(after_pos, floor_pos);
+  head_pos constant bigint := greatest(app.settled_position(), from_pos);
+  last_pos constant bigint := least(head_pos, from_pos + app.feed_window());
   visible text[];
   events json;
   found integer;
   reached bigint;
 begin
   take := least(take, 500);
-  if generation <> current_generation or after_pos > head_pos then
+  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+    perform app.refuse(400, 'malformed_request', 'The feed is read in transactions that are READ COMMITTED');
+  end if;
+  if generation <> current_generation or after_pos > app.drawn_position() then
     perform app.refuse(410, 'feed_reset', 'The database was restored since: what you have read may differ from what it holds. Begin again without a cursor');
-  elsif after_pos < floor_pos then
-    perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back. Begin again without a cursor');
   end if;
 
   -- null = no condition, which only those who see everything may have
@@ -163,14 +204,14 @@ begin
   with positions as (
     (
       select f.pos, f.event_id from app.feed f
-      where visible is null and f.pos > coalesce(after_pos, floor_pos) and f.pos <= last_pos
+      where visible is null and f.pos > from_pos and f.pos <= last_pos
       order by f.pos
       limit case when action_types is null and read_feed.order_no is null then take end
     )
     union all
     select f.pos, f.event_id from unnest(visible) w cross join lateral (
       select f.pos, f.event_id from app.feed f
-      where f.workplace_name = w and f.pos > coalesce(after_pos, floor_pos) and f.pos <= last_pos
+      where f.workplace_name = w and f.pos > from_pos and f.pos <= last_pos
       order by f.pos
       limit case when action_types is null and read_feed.order_no is null then take end
     ) f
@@ -197,6 +238,10 @@ begin
   into events, found, reached
   from page p;
 
+  -- looked at last, since something may have been cut off meanwhile
+  if from_pos < (select s.floor_pos from app.feed_state s) then
+    perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back. Begin again without a cursor');
+  end if;
   return json_build_object(
     'events', events,
     'generation', current_generation,
@@ -206,17 +251,17 @@ begin
 end
 $$;
 comment on function public.read_feed is
-  'Events the caller sees, in the order of their commits, after a position: {"events": [...], "generation", "pos": where to go on, "has_more"}. Without after_pos from the oldest kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to see. Raises 410 feed_reset when that position is unknown here.';
+  'Events the caller sees, in the order of the feed, after a position: {"events": [...], "generation", "pos": where to go on, "has_more"}. Without after_pos from the oldest kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to see. Raises 410 feed_reset when that position is unknown here.';
 
 -- The cheap question of whoever waits. Only servers ask it, on behalf of all who wait there.
 create function public.feed_head() returns json
-language plpgsql stable security definer
+language plpgsql volatile security definer
 set search_path = ''
 as $$
 begin
   return json_build_object(
     'generation', app.feed_generation(),
-    'pos', coalesce((select max(f.pos) from app.feed f), (select s.floor_pos from app.feed_state s)),
+    'pos', app.settled_position(),
     'is_announced', exists (select from pg_trigger t where t.tgrelid = 'app.feed'::regclass and t.tgname = 'feed_announce')
   );
 end

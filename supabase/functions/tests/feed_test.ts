@@ -207,6 +207,40 @@ Deno.test("GET /events/v1/feed: after a restore old cursors are told feed_reset,
   assertEquals(idsOf((await readAll(client)).events), idsOf(events));
 });
 
+for (const end of ["commit", "rollback"] as const) {
+  Deno.test({
+    name: `GET /events/v1/feed: goes no further than a commit that is under way, until its ${end}`,
+    ignore: !hasDatabase,
+    fn: () =>
+      withDatabase(async (sql) => {
+        const early = await floor();
+        const late = await floor();
+        const query = { workplace_name: [early.workplace, late.workplace] };
+        const { next_cursor: after } = await readAll(server, query);
+        const { order_no, operation_no, workplace_name } = early.operation;
+        const stop = JSON.stringify({ action_type: "STOP", order_no, operation_no, workplace_name });
+        let stopped = "";
+        await sql.begin(async (tx) => {
+          await tx`set local role service_role`;
+          const [row] = await tx<
+            { id: string }[]
+          >`select public.report_event(${stop}::text::jsonb) #>> '{body,id}' as id`;
+          stopped = row?.id ?? "";
+          // as far as a commit goes before others see it
+          await tx.unsafe("reset role; set constraints all immediate");
+          late.events.push(await step(late.operation, "STOP"));
+          assertEquals((await readAll(server, { ...query, after })).events, []);
+          if (end === "rollback") throw "undo";
+        }).catch((error) => {
+          if (error !== "undo") throw error;
+        });
+        const { events } = await readAll(server, { ...query, after });
+        const expected = idsOf(late.events.slice(1));
+        assertEquals(idsOf(events), end === "commit" ? [stopped, ...expected] : expected);
+      }),
+  });
+}
+
 Deno.test({
   name: "prune_feed: what is older than the retention is gone, and a cursor of before it is told so",
   ignore: !hasDatabase,
@@ -256,8 +290,6 @@ Deno.test({
         new URL("../../migrations/20261123100110_announce_feed.sql", import.meta.url),
       );
       await sql.begin(async (tx) => {
-        // before the table's lock, as commits take the two
-        await tx`select pg_advisory_xact_lock(7206254401)`;
         await tx.unsafe(`
           create schema realtime;
           create table realtime.sent (topic text, private boolean);
