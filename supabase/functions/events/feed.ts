@@ -14,7 +14,7 @@ export const feed = endpoint({
   tags: ["Events"],
   summary: "Follow events without missing one",
   description:
-    "Events of the caller's workplaces in the order of their commits: whoever reads on from `next_cursor` gets each event " +
+    "Events of the caller's workplaces, in an order that never changes behind a reader: whoever reads on from `next_cursor` gets each event " +
     "exactly once, however many write at the same time. With `wait` the answer comes as soon as there is an event.",
   security,
   request: { query: FeedQuery },

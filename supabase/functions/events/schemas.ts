@@ -228,7 +228,9 @@ export const FeedQuery = z.strictObject({
 });
 
 export const Feed = z.object({
-  events: z.array(Event).openapi({ description: "Events in the order of their commits." }),
+  events: z.array(Event).openapi({
+    description: "Events in the order of the feed, each operation's in the order of its op_seq.",
+  }),
   next_cursor: z.string().openapi({
     description: "Where to go on: send it as `after`. Always there.",
     example: "eyJhbGciOiJIUzI1NiJ9.eyJwb3MiOjQ3MTF9.c2lnbmF0dXJl",

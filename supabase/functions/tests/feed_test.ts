@@ -1,4 +1,4 @@
-/** The feed: every event once, in the order of commits, to those who may see it. */
+/** The feed: every event once, in one order, to those who may see it. */
 import { sign, verify } from "hono/jwt";
 import {
   anonymous,
@@ -71,7 +71,7 @@ async function forged(cursor: string, change: Record<string, unknown>): Promise<
   return await sign({ ...await verify(cursor, secret, "HS256"), ...change }, secret, "HS256");
 }
 
-Deno.test("GET /events/v1/feed: gives each event once, in the order of commits, across pages", async () => {
+Deno.test("GET /events/v1/feed: gives each event once, in the order of the feed, across pages", async () => {
   const { client, events } = await floor(6);
   const all = await readAll(client, { limit: 2 });
   assertEquals(idsOf(all.events), idsOf(events));
