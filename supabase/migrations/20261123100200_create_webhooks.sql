@@ -582,8 +582,9 @@ declare
   request constant app.idempotency := app.idempotency(idempotency);
   current_generation constant text := app.feed_generation();
   floor_pos constant bigint := (select s.floor_pos from app.feed_state s);
-  head_pos constant bigint := coalesce((select max(f.pos) from app.feed f), floor_pos);
   from_pos bigint := coalesce(after_pos, floor_pos);
+  -- no further than where all commits have finished, as readers of the feed
+  head_pos constant bigint := greatest(app.settled_position(), from_pos);
   endpoint app.webhook_endpoints;
   positions bigint[];
   replayed integer;
@@ -596,14 +597,23 @@ begin
   perform app.require_webhook_manager(caller);
   endpoint := app.lock_webhook_endpoint(endpoint_id);
   perform app.require_enabled(endpoint);
-  if generation <> current_generation or after_pos > head_pos then
+  if generation <> current_generation or after_pos > app.drawn_position() then
     perform app.refuse(410, 'feed_reset', 'The database was restored since this cursor was made: replay from a time instead');
   elsif after_pos < floor_pos then
     perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back: replay from a time instead');
   end if;
   if after_pos is null and since is not null then
-    -- positions are drawn in the order of time
-    from_pos := coalesce((select f.pos from app.feed f where f.recorded_at < since order by f.recorded_at desc limit 1), floor_pos);
+    -- positions are drawn at commit: an event of before may have a later one, so it begins a little earlier
+    from_pos := greatest(floor_pos, coalesce((
+      select min(f.pos) - 1
+      from (
+        select e.id from public.operation_events e
+        where e.created_at >= since - interval '10 seconds'
+        order by e.created_at, e.id
+        limit 500
+      ) e
+      join app.feed f on f.event_id = e.id
+    ), head_pos));
   end if;
   positions := array(
     select f.pos from app.feed f

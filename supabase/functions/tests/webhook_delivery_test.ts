@@ -247,7 +247,7 @@ Deno.test({ name: "Webhooks: 410 disables the endpoint; enabled again, it gets w
   assertEquals((await hook.deliveries()).length, 1);
   assertProblem(await server.post(`${hook.path}/replay`, {}), 409, "endpoint_disabled");
   assertEquals((await server.patch(hook.path, { enabled: true })).status, 200);
-  const { body } = await server.post<WebhookReplayed>(`${hook.path}/replay`, { since: endpoint.created_at });
+  const { body } = await server.post<WebhookReplayed>(`${hook.path}/replay`, { since: endpoint.disabled_at });
   assertEquals([body.replayed, body.has_more], [4, false]);
   await dispatch();
   assertEquals((await hook.deliveries({ status: "delivered" })).length, 4);

@@ -13,6 +13,8 @@ const most = 200;
 const claiming_ms = 40_000;
 /** While something slow is under way, how often to look for what came meanwhile. */
 const poll_ms = 200;
+/** Once nothing more is claimed, the answer waits so long for what is under way. */
+const ending_ms = 500;
 /** Several end at almost the same time: one claim for all of their places. */
 const gather_ms = 10;
 
@@ -56,8 +58,10 @@ async function dispatchDue(callDatabase: CallDatabase): Promise<Dispatched> {
   };
 
   let mayClaim = true;
+  let answerBy = Infinity;
   for (;;) {
     mayClaim &&= counts.claimed < most && performance.now() < until;
+    if (!mayClaim) answerBy = Math.min(answerBy, performance.now() + ending_ms);
     const take = mayClaim ? Math.min(places - underWay.size, most - counts.claimed) : 0;
     const claimed = take > 0 ? await claim(callDatabase, take, underWay) : [];
     counts.claimed += claimed.length;
@@ -66,11 +70,24 @@ async function dispatchDue(callDatabase: CallDatabase): Promise<Dispatched> {
       underWay.add(done);
     }
     if (underWay.size === 0) break;
+    if (performance.now() >= answerBy) {
+      // a receiver that hangs must not keep a caller that waits from calling again
+      goOnAfterAnswer(Promise.all(underWay));
+      break;
+    }
     await Promise.race([...underWay, pause(poll_ms)]);
     if (underWay.size > 0) await pause(gather_ms);
   }
   counts.has_more = !mayClaim;
   return counts;
+}
+
+/** Supabase ends an isolate after its answers, unless it is told what still runs; elsewhere it runs anyway. */
+function goOnAfterAnswer(running: Promise<unknown>): void {
+  const edgeRuntime: unknown = Reflect.get(globalThis, "EdgeRuntime");
+  if (typeof edgeRuntime !== "object" || edgeRuntime === null) return;
+  const waitUntil: unknown = Reflect.get(edgeRuntime, "waitUntil");
+  if (typeof waitUntil === "function") Reflect.apply(waitUntil, edgeRuntime, [running]);
 }
 
 /** When the database goes away while something is under way, that is brought to its end first. */

@@ -194,8 +194,8 @@ export const WebhookReplayed = z.object({
 
 export const Dispatched = z.object({
   claimed: z.int().min(0).openapi({ description: "Deliveries that were tried.", example: 3 }),
-  delivered: z.int().min(0).openapi({ description: "Of these, delivered.", example: 2 }),
-  failed: z.int().min(0).openapi({ description: "Of these, not delivered now.", example: 1 }),
+  delivered: z.int().min(0).openapi({ description: "Of these, delivered by now.", example: 2 }),
+  failed: z.int().min(0).openapi({ description: "Of these, failed by now; the rest is still under way.", example: 1 }),
   has_more: z.boolean().openapi({ description: "True: more may be due, call again at once.", example: false }),
 }).openapi("Dispatched", { description: "What a dispatcher did." });
 
