@@ -51,7 +51,9 @@ export const events = endpoint({
     filter: filterOf(c, filter),
     after: await position || undefined,
   });
-  left.then(() => hub.leave(subscription));
+  // nobody reads the body of an answer to HEAD
+  if (c.req.method === "HEAD") hub.leave(subscription);
+  else left.then(() => hub.leave(subscription));
   return c.body(body, 200, {
     "Content-Type": "text/event-stream",
     // a compressor would hold events back, and a quarter of a megabyte for each stream

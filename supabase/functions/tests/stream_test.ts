@@ -527,3 +527,16 @@ Deno.test({
       assertGreater(body.ticket.length, 40);
     }),
 });
+
+localTest("HEAD /stream/v1/events: is answered as GET is, and leaves no stream behind", async ({ hub, fetch }) => {
+  const { size } = hub;
+  const answer = await fetch(
+    new Request("http://stream/stream/v1/events", { method: "HEAD", headers: { apikey: env.secretKey } }),
+  );
+  assertEquals([answer.status, answer.headers.get("content-type"), await answer.text()], [
+    200,
+    "text/event-stream",
+    "",
+  ]);
+  assertEquals(hub.size, size);
+});
