@@ -79,7 +79,7 @@ export async function killConnections(stack: Stack, writes: number): Promise<Fig
         1 + Math.floor(Math.random() * 3)
       }`;
       killed += rows.length;
-      await pause(Math.random() * 40);
+      await pause(20 + Math.random() * 60);
     }
   })();
   await Promise.all(Array.from({ length: 16 }, async () => {

@@ -70,7 +70,8 @@ select
   case when action in ('CANCEL', 'FINISH') then 'UNSPECIFIED' end,
   -- one of 21 people; the last one is there a day in a while
   md5(case when g.is_rare then 'rare' else (abs(g.chance) % 20)::text end)::uuid, 'somebody@example.com',
-  o.actual_start_at + after + interval '1 second'
+  -- some terminals were offline
+  o.actual_start_at + after + case when g.i % 97 = 0 then interval '6 hours' else interval '1 second' end
 from app.growth g
 join public.mes_operations o on o.id = g.i
 cross join lateral generate_series(1, o.last_op_seq) seq

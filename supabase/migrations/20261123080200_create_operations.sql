@@ -134,6 +134,7 @@ comment on column public.mes_operations.created_by is 'User who created it; null
 
 -- One index per filter, each continued by the list's order, so that a filtered page is one ordered range.
 create index mes_operations_by_workplace on public.mes_operations (workplace_name, order_no, operation_no, asset_id);
+create index mes_operations_by_workplace_and_status on public.mes_operations (workplace_name, status, order_no, operation_no, asset_id);
 create index mes_operations_by_group on public.mes_operations (workplace_group, order_no, operation_no, asset_id);
 create index mes_operations_by_activity on public.mes_operations (activity_code, order_no, operation_no, asset_id);
 create index mes_operations_by_status on public.mes_operations (status, order_no, operation_no, asset_id);

@@ -50,6 +50,8 @@ create table public.operation_events (
   constraint operation_events_user_email_short check (char_length(user_email) <= 320),
   constraint operation_events_operation_data_is_object check (jsonb_typeof(operation_data) = 'object'),
   constraint operation_events_operation_data_small check (octet_length(operation_data::text) <= 32768),
+  -- lists by occurred_at rely on it
+  constraint operation_events_heard_after_it_happened check (occurred_at - created_at <= interval '2 minutes'),
   constraint operation_events_occurred_at_is_real check (occurred_at >= '1970-01-01Z' and occurred_at < '10000-01-01Z')
 );
 
@@ -85,7 +87,7 @@ create index operation_events_by_workplace on public.operation_events (workplace
 create index operation_events_by_order on public.operation_events (order_no, created_at desc, id desc);
 create index operation_events_by_action on public.operation_events (action_type, created_at desc, id desc);
 create index operation_events_by_user on public.operation_events (user_id, created_at desc, id desc) where user_id is not null;
-create index operation_events_by_occurred_at on public.operation_events (occurred_at);
+create index operation_events_late on public.operation_events (created_at desc, id desc, occurred_at) where created_at - occurred_at > interval '1 hour';
 create index operation_events_by_reversed on public.operation_events (reverses_event_id) where reverses_event_id is not null;
 create index operation_events_by_reason on public.operation_events (reason_kind, reason_code) where reason_code is not null;
 

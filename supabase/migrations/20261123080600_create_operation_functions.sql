@@ -124,6 +124,67 @@ begin atomic
 end;
 comment on function app.conditions(app.operation_filter) is 'The filter as a condition on public.mes_operations o with the filter itself as $1.';
 
+-- Along the order of a list, the rows of few workplaces, statuses or actions can be far apart: a filter there reads
+-- everything between them. Each alternative alone is one ordered range of an index; the page begins their merge.
+create function app.page_query(
+  source text, alias text, conditions text, alternatives text[], key_columns text, page_order text, take text, skip text
+) returns text
+language sql immutable
+begin atomic
+  select format('select array(select p.item from (%s) p order by %s limit %s offset %s)',
+    string_agg(
+      format('(select %s as item, %s from %s %s where %s and %s order by %s limit %s + %s)',
+        alias, key_columns, source, alias, alternative, conditions, page_order, take, skip),
+      ' union all '),
+    page_order, take, skip)
+  from unnest(alternatives) alternative;
+end;
+comment on function app.page_query(text, text, text, text[], text, text, text, text) is
+  'The query of a page: the rows of all alternatives, which exclude each other, in one order, as one array. All arguments are SQL of ours; values are parameters in it.';
+
+create function app.alternatives(column_name text, parameter text, value_count integer) returns text[]
+language sql immutable
+begin atomic
+  select case when value_count is null then array['true'] when value_count = 0 then array['false'] else array(
+    select format('%s = (%s)[%s]', column_name, parameter, i) from generate_series(1, value_count) i
+  ) end;
+end;
+comment on function app.alternatives(text, text, integer) is
+  'One condition for each value of an array parameter; true alone for null, false alone for an empty array.';
+
+create function app.all_pairs(firsts text[], seconds text[]) returns text[]
+language sql immutable
+begin atomic
+  -- planning each one costs time as well, and rows of many alternatives are not far apart
+  select case when cardinality(firsts) * cardinality(seconds) > 16 then array['true'] else array(
+    select f || ' and ' || s from unnest(firsts) f, unnest(seconds) s
+  ) end;
+end;
+comment on function app.all_pairs(text[], text[]) is 'The conditions of both, each with each; true alone when there would be more than 16.';
+
+create function app.distinct_values(given text[]) returns text[]
+language sql immutable
+begin atomic
+  select case when given is not null then array(select distinct v from unnest(given) v) end;
+end;
+comment on function app.distinct_values(text[]) is 'Each value once; null for null.';
+
+create function app.places_to_list(wanted text[]) returns text[]
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+begin
+  if (caller).sees_all then
+    return wanted;
+  end if;
+  return array(select w from unnest(app.distinct_values((caller).workplaces)) w where wanted is null or w = any(wanted));
+end
+$$;
+comment on function app.places_to_list(text[]) is
+  'Workplaces that a list can show: of the wanted ones (null = all) those that the caller sees; null when these are all.';
+
 create function public.list_operations(
   statuses text[] default null,
   workplace_names text[] default null,
@@ -148,9 +209,10 @@ language plpgsql volatile
 set search_path = ''
 as $$
 declare
-  filter constant app.operation_filter := row(statuses, workplace_names, workplace_group, order_no, activity_code,
+  filter constant app.operation_filter := row(app.distinct_values(statuses), app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
     planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q);
   conditions constant text := app.conditions(filter);
+  places constant text[] := app.places_to_list((filter).workplace_names);
   page constant text := case when after_order_no is not null then ' and (o.order_no, o.operation_no, o.asset_id) > ($2, $3, $4)' else '' end;
   rows public.mes_operations[];
   total bigint;
@@ -158,10 +220,14 @@ declare
 begin
   -- straight calls ask for what they like
   take := least(take, 500);
-  execute format('select array(select o from public.mes_operations o where %s%s
-    order by o.order_no, o.operation_no, o.asset_id limit $5 offset $6)', conditions, page)
+  execute app.page_query('public.mes_operations', 'o', conditions || page,
+    app.all_pairs(
+      app.alternatives('o.workplace_name', '$7', cardinality(places)),
+      app.alternatives('o.status', '($1).statuses', cardinality((filter).statuses))
+    ),
+    'order_no, operation_no, asset_id', 'order_no, operation_no, asset_id', '$5', '$6')
   into rows
-  using filter, after_order_no, after_operation_no, after_asset_id, take + 1, skip;
+  using filter, after_order_no, after_operation_no, after_asset_id, take + 1, skip, places;
 
   -- the planner estimates from statistics of all rows, also of those that the caller must not know about
   if count = 'exact' or count = 'estimated' and not app.sees_all_workplaces() then

@@ -74,23 +74,39 @@ declare
     case when order_no is not null then 'e.order_no = $1' end,
     case when operation_no is not null then 'e.operation_no = $2' end,
     case when asset_id is not null then 'e.asset_id = $3' end,
-    case when cardinality(action_types) = 1 then 'e.action_type = $4[1]' when action_types is not null then 'e.action_type = any($4)' end,
+    case when action_types is not null then 'e.action_type = any($4)' end,
     case when workplace_name is not null then 'e.workplace_name = $5' end,
     case when user_id is not null then 'e.user_id = $6' end,
-    case when occurred_after is not null then 'e.occurred_at >= $7' end,
+    -- nothing is heard before it happens, but for the clocks of devices
+    case when occurred_after is not null then 'e.occurred_at >= $7 and e.created_at >= $7 - interval ''2 minutes''' end,
     case when occurred_before is not null then 'e.occurred_at < $8' end
   );
-  page constant text := filter || case when before_created_at is not null then ' and (e.created_at, e.id) < ($9, $10)' else '' end;
+  -- The planner takes the two times of an event for independent and would sort everything that happened in the span;
+  -- `is true` keeps it on the order of the list, where the page begins within an hour of the span's end.
+  page constant text := regexp_replace(filter, 'e.occurred_at \S+ \$\d', '(\&) is true', 'g')
+    || case when before_created_at is not null then ' and (e.created_at, e.id) < ($9, $10)' else '' end;
+  actions constant text[] := app.distinct_values(action_types);
+  places constant text[] := app.places_to_list(case when workplace_name is not null then array[workplace_name] end);
+  alternatives text[] := app.all_pairs(
+    app.alternatives('e.workplace_name', '$13', cardinality(places)),
+    app.alternatives('e.action_type', '$4', cardinality(actions))
+  );
   rows public.operation_events[];
   total bigint;
   plan json;
 begin
   -- straight calls ask for what they like
   take := least(take, 500);
-  execute format('select array(select e from public.operation_events e where %s order by e.created_at desc, e.id desc limit $11 offset $12)', page)
+  if occurred_before is not null then
+    -- what was heard within an hour lies in one range of the list's own order; what came later has a small index of its own
+    alternatives := array(select a || ' and e.created_at < $8 + interval ''1 hour''' from unnest(alternatives) a)
+      || 'e.created_at - e.occurred_at > interval ''1 hour'' and e.created_at >= $8 + interval ''1 hour'' and e.occurred_at < $8'::text;
+  end if;
+  execute app.page_query('public.operation_events', 'e', page, alternatives,
+    'created_at, id', 'created_at desc, id desc', '$11', '$12')
   into rows
-  using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before,
-    before_created_at, before_id, take + 1, skip;
+  using order_no, operation_no, asset_id, actions, workplace_name, user_id, occurred_after, occurred_before,
+    before_created_at, before_id, take + 1, skip, places;
 
   -- the planner estimates from statistics of all rows, also of those that the caller must not know about
   if count = 'exact' or count = 'estimated' and not app.sees_all_workplaces() then

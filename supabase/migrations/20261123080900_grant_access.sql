@@ -21,6 +21,6 @@ grant usage on schema app to authenticated, service_role;
 grant execute on function
   app.current_caller, app.sees_all_workplaces, app.own_workplaces, app.role_rank, app.sees_workplace, app.sees_profile,
   app.iso, app.minutes_between, app.json_with, app.operation_json, app.operation_answer, app.event_json, app.profile_json,
-  app.allowed_actions, app.conditions, app.refuse, app.refuse_missing,
+  app.allowed_actions, app.conditions, app.page_query, app.alternatives, app.all_pairs, app.distinct_values, app.places_to_list, app.refuse, app.refuse_missing,
   app.refuse_direct_write, app.keep_event_as_written
 to authenticated, service_role;

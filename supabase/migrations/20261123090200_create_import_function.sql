@@ -243,7 +243,7 @@ begin
   order by o.id
   for update;
   -- The rows of one operation are taken as if they had come alone, oldest first: the first rows of all operations
-  -- at once, then all second ones, ...
+  -- at once, then all second ones, ... Of equal rows one is taken.
   for turn in
     select jsonb_agg(r.body)
     from (
@@ -251,14 +251,36 @@ begin
         partition by b.body ->> 'order_no', b.body ->> 'operation_no', b.body ->> 'asset_id'
         order by (b.body ->> 'timestamp_ms')::timestamptz, (b.body ->> 'index')::integer
       ) as turn_no
-      from jsonb_array_elements(rows) b (body)
+      from (
+        select distinct on (r.value - 'index') r.value as body
+        from jsonb_array_elements(rows) r
+        order by r.value - 'index', (r.value ->> 'index')::integer
+      ) b
     ) r
     group by r.turn_no
     order by r.turn_no
   loop
     results := results || array(select json_array_elements(app.apply_import(turn, is_takeover, caller)));
   end loop;
-  return (select coalesce(json_agg(r order by (r ->> 'index')::integer), '[]') from unnest(results) r);
+  return (
+    select coalesce(json_agg(
+      case
+        when sent.index = sent.first_index then told.result
+        else json_build_object(
+          'index', sent.index,
+          'status', case when told.result ->> 'outcome' = 'rejected' then told.result -> 'status' else '200' end,
+          'id', told.result -> 'id',
+          'outcome', case when told.result ->> 'outcome' = 'rejected' then 'rejected' else 'skipped_stale' end,
+          'problem', told.result -> 'problem'
+        )
+      end
+      order by sent.index), '[]')
+    from (
+      select (r.value ->> 'index')::integer as index, min((r.value ->> 'index')::integer) over (partition by r.value - 'index') as first_index
+      from jsonb_array_elements(rows) r
+    ) sent
+    join (select (r ->> 'index')::integer as index, r as result from unnest(results) r) told on told.index = sent.first_index
+  );
 end
 $$;
 comment on function app.apply_feed(jsonb, boolean, app.caller) is

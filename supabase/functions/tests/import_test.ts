@@ -332,6 +332,23 @@ Deno.test("POST import: several rows of one operation in one call are taken in t
     activity_code: "LASER",
     timestamp_ms: at("06:02"),
   });
+  // equal rows are taken once, however many they are: the others are stale, or as bad as the first
+  const often = row({ workplace_name: first.workplace_name });
+  const bad = {
+    ...often,
+    timestamp_ms: at("06:05"),
+    status: "RELEASED",
+    overrun_tolerance_pct: 0,
+    qty_desired: 1,
+    planned_start_at: at("09:00"),
+    planned_end_at: at("08:00"),
+  };
+  const repeated = await importRows([...Array(499).fill(often), bad, ...Array(499).fill(often), bad]);
+  assertEquals(repeated.body.summary, { total: 1000, created: 1, skipped_stale: 997, rejected: 2 });
+  assertEquals(repeated.body.results[999], {
+    ...repeated.body.results[499] as typeof repeated.body.results[0],
+    index: 999,
+  });
   // made, taken away and made again
   const other = row();
   const story = [

@@ -608,3 +608,62 @@ Deno.test("GET /operations/v1?status: a hundred values at most", async () => {
   assertEquals((await server.get("/operations/v1", many(100))).status, 200);
   assertProblem(await server.get("/operations/v1", many(101)), 422, "validation_failed");
 });
+
+Deno.test("GET lists by an operator of several workplaces: all of them in one order, each item once, nothing else", async () => {
+  const places = [newWorkplace(), newWorkplace(), newWorkplace()];
+  const order_no = unique("O");
+  const made: string[] = [];
+  for (const [n, workplace_name] of [...places, ...places].entries()) {
+    const operation_no = String(n + 1).padStart(2, "0");
+    const operation = await newOperation({
+      order_no,
+      operation_no,
+      workplace_name,
+      status: n < 5 ? "RELEASED" : "PLANNED",
+    });
+    if (workplace_name !== places[2]) made.push(operation_no);
+    if (n < 5) assertEquals((await report(server, operation, "START")).status, 201);
+  }
+  // a workplace that is named twice is one workplace
+  const { client } = await newUser({ workplaces: [places[0] ?? "", places[1] ?? "", places[0] ?? ""] });
+  const all = async (path: string) => {
+    const seen: string[] = [];
+    for (let next: string | undefined = path; next !== undefined;) {
+      const page: Answer<{ operation_no: string }[]> = await client.get<{ operation_no: string }[]>(next);
+      assertEquals(page.status, 200, page.text);
+      seen.push(...page.body.map(({ operation_no }) => operation_no));
+      next = nextPage(page);
+    }
+    return seen;
+  };
+  const running = made.filter((operation_no) => operation_no < "06");
+  assertEquals(await all(`/operations/v1?order_no=${order_no}&limit=1`), made);
+  const statuses = "status=IN_PROGRESS&status=FINISHED&status=IN_PROGRESS";
+  assertEquals(await all(`/operations/v1?order_no=${order_no}&limit=2&${statuses}`), running);
+  assertEquals(await all(`/operations/v1?workplace_name=${places[2]}`), []);
+  assertEquals(await all(`/events/v1?order_no=${order_no}&limit=1`), running.toReversed());
+  const actions = "action_type=START&action_type=STOP&action_type=START";
+  assertEquals(await all(`/events/v1?order_no=${order_no}&limit=2&${actions}`), running.toReversed());
+  assertEquals(await all(`/events/v1?workplace_name=${places[2]}`), []);
+});
+
+Deno.test("GET /events/v1 by when it happened: also what was heard hours later", async () => {
+  const operation = await newOperation();
+  const ago = (hours: number) => new Date(Date.now() - hours * 3_600_000).toISOString();
+  for (const [action, hours] of [["START", 9], ["REPORT_QUANTITY", 7], ["STOP", 5], ["START", 0.5]] as const) {
+    assertEquals((await report(server, operation, action, { occurred_at: ago(hours) })).status, 201);
+  }
+  const within = async (query: Record<string, string>) => {
+    const listed = await server.get<Event[]>("/events/v1", { query: { order_no: operation.order_no, ...query } });
+    assertEquals(listed.status, 200, listed.text);
+    return listed.body.map(({ op_seq }) => op_seq);
+  };
+  assertEquals(await within({ occurred_before: ago(6) }), [2, 1]);
+  assertEquals(await within({ occurred_after: ago(8), occurred_before: ago(1) }), [3, 2]);
+  assertEquals(await within({ occurred_after: ago(6) }), [4, 3]);
+  assertEquals(await within({ occurred_before: ago(0.1) }), [4, 3, 2, 1]);
+  const counted = await server.get<Event[]>("/events/v1", {
+    query: { order_no: operation.order_no, occurred_after: ago(8), occurred_before: ago(1), count: "exact" },
+  });
+  assertEquals(counted.headers.get("x-total-count"), "2");
+});

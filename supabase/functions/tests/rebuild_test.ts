@@ -144,7 +144,7 @@ Deno.test({
         }
       }),
       // every run sends some 60 requests: a counterexample is told as it is, not shrunk
-      { numRuns: 20, endOnFailure: true, interruptAfterTimeLimit: 20_000 },
+      { numRuns: 20, endOnFailure: true, interruptAfterTimeLimit: 10_000 },
     );
     const { operations, divergences } = await compareWithEvents(env.databaseUrl ?? "", orders);
     assertEquals([operations, divergences], [orders.length * 4, []]);
