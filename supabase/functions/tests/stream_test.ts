@@ -271,7 +271,8 @@ for (const [name, open] of transports) {
     `${name}: a role that is taken away ends the stream; so does the end of the access token`,
     async ({ base }) => {
       const manager = await newUser({ role: "manager" });
-      const short = await tokenOf(manager, 3);
+      // outlives the change of role by far: what ends this stream is the change
+      const short = await tokenOf(manager, 30);
       const ofManager = await open({ base, credential: manager.client.credential });
       const ofToken = await open({ base, credential: clientOf(short).credential });
       await server.patch(`/profiles/v1/${manager.id}`, { workplace_access: ["*"] });
