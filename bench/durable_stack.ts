@@ -27,7 +27,7 @@ export async function startDurableStack(): Promise<DurableStack> {
       inProject("local", "start.ts"),
       "--port=0",
       `--data-dir=${join(folder, "data")}`,
-      `--env-file=${envFile}`,
+      `--settings=${envFile}`,
     ],
     env: { DATABASE_URL: "" },
     stdin: "null",

@@ -20,7 +20,7 @@ export const startUsage = `Usage: deno task start [options]
   --port <number>     port of the one HTTP address (default 54321; 0 = any free port)
   --data-dir <path>   where keys and database live (default supabase/.temp/data)
   --ephemeral         fresh data in a temporary folder, removed at exit
-  --env-file <path>   where the settings for scripts go (default supabase/.temp/local.env)
+  --settings <path>   where the settings for scripts go (default supabase/.temp/local.env)
   --no-seed           leave out seed.sql and the demo users
   --help              this text
 
@@ -41,7 +41,7 @@ export function parseStartOptions(args: string[]): StartOptions | undefined {
         port: { type: "string", default: "54321" },
         "data-dir": { type: "string" },
         ephemeral: { type: "boolean", default: false },
-        "env-file": { type: "string" },
+        settings: { type: "string" },
         "no-seed": { type: "boolean", default: false },
         help: { type: "boolean", default: false },
       },
@@ -54,7 +54,7 @@ export function parseStartOptions(args: string[]): StartOptions | undefined {
       port: parsePort(values.port),
       dataDir: values["data-dir"],
       ephemeral: values.ephemeral,
-      envFile: values["env-file"],
+      envFile: values.settings,
       seed: !values["no-seed"],
     };
   } catch (error) {

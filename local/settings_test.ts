@@ -12,7 +12,7 @@ Deno.test("options: without any, the port is Supabase's and the data is kept", (
 });
 
 Deno.test("options: each is read", () => {
-  const options = parseStartOptions(["--port=0", "--data-dir", "/data", "--no-seed", "--env-file", "e"]);
+  const options = parseStartOptions(["--port=0", "--data-dir", "/data", "--no-seed", "--settings", "e"]);
   assertEquals(options, { port: 0, dataDir: "/data", ephemeral: false, envFile: "e", seed: false });
   assertEquals(parseStartOptions(["--ephemeral"])?.ephemeral, true);
   assertEquals(parseStartOptions(["--help"]), undefined);

@@ -95,7 +95,7 @@ function startCommand(args: string[], options: CommandOptions): Deno.Command {
 export async function startAndWait(args: string[], options: CommandOptions = {}): Promise<StartedCommand> {
   const envFile = join(await Deno.makeTempDir({ prefix: "mes-env-" }), "local.env");
   if (options.uid !== undefined) await Deno.chown(dirname(envFile), options.uid, options.gid ?? null);
-  const process = startCommand(["--port", "0", "--env-file", envFile, ...args], options).spawn();
+  const process = startCommand(["--port", "0", "--settings", envFile, ...args], options).spawn();
   const lines: string[] = [];
   const ready = Promise.withResolvers<void>();
   for (const stream of [process.stdout, process.stderr]) {
