@@ -50,10 +50,22 @@ const tags = [
   { name: "Operations", description: "What is to be made, and how far it is: one step of an order at a workplace." },
   { name: "Events", description: "What happened on the shop floor. A report moves its operation in the same step." },
   {
+    name: "Stream",
+    description: "Events as they happen, as Server-Sent Events or by WebSocket. " +
+      "`GET /stream/v1/ws` takes the query of `GET /stream/v1/events` and sends the same messages, each as one text message of JSON; " +
+      'beside them `{"type": "ping", "cursor": ...}` every 15 silent seconds, and `{"type": "pong"}` for a client\'s `{"type": "ping"}`. ' +
+      "It closes with a code for each reason: 4000 `lifetime`, 4001 `slow_reader`, 4003 `access_changed`, 4401 `token_expired`, 4410 `feed_reset`, " +
+      "4503 `unavailable`. Come again with the last `cursor` as `after`.",
+  },
+  {
     name: "Workplaces",
     description: "Where work is done: how many operations may run there, what runs and what is next.",
   },
   { name: "Reason codes", description: "Why work stopped, was scrapped, held, cancelled or closed short." },
+  {
+    name: "Webhooks",
+    description: "Systems that are told of events by HTTP (Standard Webhooks), and what became of each delivery.",
+  },
   { name: "Profiles", description: "Who may do what, where: the role and the workplaces of each user." },
   { name: "Service", description: "What each function is, and whether it works. Needs no credential." },
 ];
@@ -70,6 +82,12 @@ const securitySchemes = {
     in: "header",
     name: "apikey",
     description: "Secret key of the project (`sb_secret_...`), for servers only: it may do everything.",
+  },
+  streamTicket: {
+    type: "apiKey",
+    in: "query",
+    name: "ticket",
+    description: "Ticket of `POST /stream/v1/tickets`, for browsers: it opens one stream.",
   },
 } as const;
 

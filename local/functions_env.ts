@@ -31,6 +31,8 @@ export async function functionEnvironment(
   });
   return {
     ...Object.fromEntries(machine),
+    // webhooks may go to programs on this machine, which a deployed project refuses
+    WEBHOOKS_ALLOW_LOOPBACK: "true",
     ...parseEnv(own),
     SUPABASE_URL: url,
     SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: keys.publishableKey }),

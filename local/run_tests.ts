@@ -62,7 +62,8 @@ async function test(): Promise<void> {
     env.FUNCTIONS_URL = Deno.env.get("FUNCTIONS_URL") ?? `${external}/functions/v1`;
   } else {
     await prepareDocs(console.log);
-    const stack = await startStack({ ephemeral: true, onFunctionLog: logOfFunctions() });
+    // the tests of webhooks dispatch by themselves, to know who sends what
+    const stack = await startStack({ ephemeral: true, dispatchWebhooks: false, onFunctionLog: logOfFunctions() });
     stop = stack.stop;
     env = environmentOf({
       url: stack.url,

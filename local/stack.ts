@@ -14,6 +14,7 @@ import { Gateway } from "./gateway.ts";
 import { loadKeys, type StackKeys } from "./keys.ts";
 import { applyMigrations, applySeeds } from "./migrations.ts";
 import { inProject } from "./paths.ts";
+import { startDispatching } from "./webhook_timer.ts";
 
 /** How a stack is to run. */
 export interface StackOptions {
@@ -27,6 +28,8 @@ export interface StackOptions {
   seed?: boolean;
   /** Use this PostgreSQL 17 server instead of the embedded one. */
   externalDatabase?: string;
+  /** Whether due webhooks are sent, once a second; default yes. */
+  dispatchWebhooks?: boolean;
   /** Load functions again when their files change. */
   watch?: boolean;
   /** The folder with config.toml, migrations and functions; default the project's own. */
@@ -162,6 +165,9 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
   const reset = () => resetting = resetting.catch(() => {}).then(makeAnew);
   await (options.emptyFirst ? reset() : prepare());
   gateway.allowReset(keys.secretKey, reset);
+  if (options.dispatchWebhooks ?? true) {
+    cleanup.add(startDispatching(() => functions.functions.has("webhooks"), url, keys.secretKey));
+  }
   if (options.watch) {
     await functions.watch([join(supabaseDir, "functions"), inProject("import_map.json"), inProject("docs")]);
   }

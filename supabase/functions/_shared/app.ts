@@ -32,14 +32,24 @@ const exposedHeaders =
 const acceptedHeaders =
   "Authorization, apikey, content-type, idempotency-key, if-match, if-none-match, last-event-id, x-client-info, x-request-id";
 
+/** What a function may have of its own. */
+interface AppOptions {
+  /** Path of the endpoint that takes NDJSON and CSV beside JSON. */
+  tablesAt?: string;
+  /** Path of the endpoint that answers with Server-Sent Events. */
+  streamAt?: string;
+  /** Who is let in, where that is not {@link authenticate}. */
+  admit?: MiddlewareHandler<{ Variables: Authenticated }>;
+}
+
 /**
  * A function's app: `/{resource}` says what it is, `/{resource}/health` whether it works, `/{resource}/v1` holds its
  * endpoints, which need a credential.
  *
  * @param resource Name of the function, as in its URL.
- * @param options `tablesAt`: path of the endpoint that takes NDJSON and CSV beside JSON.
+ * @param options What is unlike other functions.
  */
-export function createApp(resource: string, options: { tablesAt?: string } = {}): OpenAPIHono<Env> {
+export function createApp(resource: string, options: AppOptions = {}): OpenAPIHono<Env> {
   const app = new OpenAPIHono<Env>({ strict: false, defaultHook: refuseInvalid });
 
   app.use(requestId({ limitLength: 128 }));
@@ -59,8 +69,8 @@ export function createApp(resource: string, options: { tablesAt?: string } = {})
         Allow: [...methods, "OPTIONS"].join(", "),
       }),
   }));
-  app.use(`/${resource}/v1/*`, authenticate, decodableUrl);
-  app.use(acceptsJson);
+  app.use(`/${resource}/v1/*`, options.admit ?? authenticate, decodableUrl);
+  app.use(accepts(options.streamAt));
   app.use(limitedBody);
   app.use(strictJson(options.tablesAt));
 
@@ -180,10 +190,11 @@ const withinLimit = bodyLimit({
 /** A body of DELETE means nothing: it is not read. */
 const limitedBody: MiddlewareHandler = (c, next) => c.req.method === "DELETE" ? next() : withinLimit(c, next);
 
-const acceptsJson: MiddlewareHandler = async (c, next) => {
+const accepts = (streamAt?: string): MiddlewareHandler => async (c, next) => {
   const accept = c.req.header("Accept");
-  const json = ["application/json", "application/problem+json", "application/*", "*/*"];
-  if (accept && !parseAccept(accept).some(({ type, q }) => q > 0 && json.includes(type.toLowerCase()))) {
+  const answers = ["application/json", "application/problem+json", "application/*", "*/*"];
+  if (c.req.path === streamAt) answers.push("text/event-stream", "text/*");
+  if (accept && !parseAccept(accept).some(({ type, q }) => q > 0 && answers.includes(type.toLowerCase()))) {
     throw new Problem(
       "not_acceptable",
       `The API answers application/json, which "${accept.slice(0, 100)}" does not accept`,

@@ -14,6 +14,16 @@ export interface Authenticated {
   callDatabase: CallDatabase;
   /** Role of the caller towards the database, for the log. */
   role: "authenticated" | "service_role";
+  /** Whom the credential stands for, and how long. */
+  session: Session;
+}
+
+/** What outlives the request where an answer does: a stream asks again and again what its reader may see. */
+export interface Session {
+  /** Null for a server with the secret key. */
+  user_id: string | null;
+  /** When the access token expires, in milliseconds since 1970; undefined for the secret key, which does not. */
+  ends_at?: number;
 }
 
 /**
@@ -46,16 +56,18 @@ export const authenticate = createMiddleware<{ Variables: Authenticated }>(async
   }
 
   if (auth.authMode === "user") {
-    const { exp, role } = auth.jwtClaims ?? {};
-    if (exp === undefined || role !== "authenticated" || auth.token === null) {
+    const { exp, role, sub } = auth.jwtClaims ?? {};
+    if (exp === undefined || role !== "authenticated" || sub === undefined || auth.token === null) {
       throw new Problem("unauthenticated", "The token is not the access token of a signed-in user");
     }
     c.set("callDatabase", databaseOfUser(auth.token));
     c.set("role", "authenticated");
+    c.set("session", { user_id: sub, ends_at: exp * 1_000 });
   } else {
     // the caller holds the secret key himself, so the service role is his own
     c.set("callDatabase", databaseOfServer());
     c.set("role", "service_role");
+    c.set("session", { user_id: null });
   }
   await next();
 });

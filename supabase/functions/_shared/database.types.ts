@@ -407,9 +407,12 @@ export type Database = {
       [_ in never]: never;
     };
     Functions: {
+      "claim_deliveries": { Args: { "take"?: number }; Returns: Json };
       "create_operation": { Args: { "idempotency"?: Json; "operation": Json }; Returns: Json };
       "create_profile": { Args: { "idempotency"?: Json; "profile": Json }; Returns: Json };
       "create_reason_code": { Args: { "idempotency"?: Json; "reason_code": Json }; Returns: Json };
+      "create_stream_ticket": { Args: { "digest": string; "filter": Json }; Returns: Json };
+      "create_webhook_endpoint": { Args: { "endpoint": Json; "idempotency"?: Json }; Returns: Json };
       "create_workplace": { Args: { "idempotency"?: Json; "workplace": Json }; Returns: Json };
       "delete_operation": {
         Args: { "asset_id": number; "if_match"?: (number)[]; "operation_no": string; "order_no": string };
@@ -417,11 +420,15 @@ export type Database = {
       };
       "delete_profile": { Args: { "id": string; "if_match"?: (number)[] }; Returns: undefined };
       "delete_reason_code": { Args: { "code": string; "if_match"?: (number)[]; "kind": string }; Returns: undefined };
+      "delete_webhook_endpoint": { Args: { "endpoint_id": string; "if_match"?: (number)[] }; Returns: undefined };
       "delete_workplace": { Args: { "if_match"?: (number)[]; "name": string }; Returns: undefined };
+      "feed_head": { Args: Record<PropertyKey, never>; Returns: Json };
       "get_event": { Args: { "id": string }; Returns: Json };
       "get_operation": { Args: { "asset_id": number; "operation_no": string; "order_no": string }; Returns: Json };
       "get_profile": { Args: { "id": string }; Returns: Json };
       "get_reason_code": { Args: { "code": string; "kind": string }; Returns: Json };
+      "get_webhook_delivery": { Args: { "delivery_id": string }; Returns: Json };
+      "get_webhook_endpoint": { Args: { "endpoint_id": string }; Returns: Json };
       "get_workplace": { Args: { "name": string }; Returns: Json };
       "health": { Args: Record<PropertyKey, never>; Returns: Json };
       "import_operations": {
@@ -486,6 +493,30 @@ export type Database = {
         Returns: Json;
       };
       "list_runs": { Args: { "asset_id": number; "operation_no": string; "order_no": string }; Returns: Json };
+      "list_webhook_deliveries": {
+        Args: {
+          "before_created_at"?: string;
+          "before_id"?: string;
+          "count"?: string;
+          "endpoint_id"?: string;
+          "event_id"?: string;
+          "skip"?: number;
+          "status"?: string;
+          "take"?: number;
+        };
+        Returns: Json;
+      };
+      "list_webhook_endpoints": {
+        Args: {
+          "after_created_at"?: string;
+          "after_id"?: string;
+          "count"?: string;
+          "enabled"?: boolean;
+          "skip"?: number;
+          "take"?: number;
+        };
+        Returns: Json;
+      };
       "list_workplaces": {
         Args: {
           "active"?: boolean;
@@ -497,8 +528,52 @@ export type Database = {
         };
         Returns: Json;
       };
+      "prune_feed": { Args: Record<PropertyKey, never>; Returns: number };
+      "read_feed": {
+        Args: {
+          "action_types"?: (string)[];
+          "after_pos"?: number;
+          "generation"?: string;
+          "order_no"?: string;
+          "take"?: number;
+          "with_operations"?: boolean;
+          "workplace_names"?: (string)[];
+        };
+        Returns: Json;
+      };
+      "replay_webhook_delivery": { Args: { "delivery_id": string; "idempotency"?: Json }; Returns: Json };
+      "replay_webhook_events": {
+        Args: {
+          "after_pos"?: number;
+          "endpoint_id": string;
+          "generation"?: string;
+          "idempotency"?: Json;
+          "since"?: string;
+          "take"?: number;
+          "until_pos"?: number;
+        };
+        Returns: Json;
+      };
       "report_event": { Args: { "idempotency"?: Json; "report": Json }; Returns: Json };
       "report_events": { Args: { "idempotency"?: Json; "is_atomic"?: boolean; "reports": Json }; Returns: Json };
+      "rotate_webhook_secret": {
+        Args: { "endpoint_id": string; "idempotency"?: Json; "overlap_h"?: number };
+        Returns: Json;
+      };
+      "settle_delivery": {
+        Args: {
+          "delivery_id": string;
+          "duration_ms": number;
+          "error_message"?: string;
+          "lease_token": string;
+          "response"?: string;
+          "retry_after_s"?: number;
+          "status"?: number;
+        };
+        Returns: Json;
+      };
+      "stream_access": { Args: { "user_ids": (string)[] }; Returns: Json };
+      "test_webhook_endpoint": { Args: { "endpoint_id": string; "idempotency"?: Json }; Returns: Json };
       "transition_operation": {
         Args: { "asset_id": number; "idempotency"?: Json; "operation_no": string; "order_no": string; "step": Json };
         Returns: Json;
@@ -526,10 +601,15 @@ export type Database = {
         Args: { "code": string; "idempotency"?: Json; "if_match"?: (number)[]; "kind": string; "patch": Json };
         Returns: Json;
       };
+      "update_webhook_endpoint": {
+        Args: { "endpoint_id": string; "idempotency"?: Json; "if_match"?: (number)[]; "patch": Json };
+        Returns: Json;
+      };
       "update_workplace": {
         Args: { "idempotency"?: Json; "if_match"?: (number)[]; "name": string; "patch": Json };
         Returns: Json;
       };
+      "use_stream_ticket": { Args: { "digest": string }; Returns: Json };
     };
     Enums: {
       [_ in never]: never;

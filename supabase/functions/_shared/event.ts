@@ -14,6 +14,10 @@ export const Phase = z.enum(["SETUP", "PROCESSING"]).openapi("Phase", {
 
 export const Event = z.object({
   id: z.guid().openapi({ description: "Id of the event.", example: "0f4b7e7a-5d0c-4a3f-9a67-1c5a4b8e2d10" }),
+  pos: z.int().min(1).nullable().openapi({
+    description: "Position in the feed; null in the answer to its own report.",
+    example: 4711,
+  }),
   action_type: Action,
   ...operationKey,
   workplace_name: key().nullable().openapi({
@@ -67,7 +71,10 @@ export const Event = z.object({
     description: "True once all webhooks of the event are delivered.",
     example: false,
   }),
-  webhook_response: z.string().nullable().openapi({ description: "Last answer of a webhook.", example: null }),
+  webhook_response: z.string().nullable().openapi({
+    description: "Last answer of a webhook: its status and first 500 characters.",
+    example: null,
+  }),
   error_message: z.string().nullable().openapi({ description: "Last delivery error of a webhook.", example: null }),
   created_at: instantOut().openapi({
     description: "When the server heard of it.",

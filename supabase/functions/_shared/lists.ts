@@ -95,8 +95,8 @@ function listIdentity(c: ApiContext): string {
   return `${pathname.replace(/\/$/, "")}?${searchParams}`;
 }
 
-// Signed, so that a cursor can only be what a page handed out. Any secret of the project serves.
-function cursorSecret(): string {
+/** Cursors are signed, so that one can only be what a page handed out; any secret of the project serves. */
+export function cursorSecret(): string {
   const { data: env } = resolveEnv();
   return `cursor:${Object.values(env?.secretKeys ?? {})[0]}`;
 }

@@ -182,6 +182,22 @@ export const problemTable = {
     explanation: "Other resources refer to it. Deactivate it instead of deleting it.",
     example: { detail: 'Workplace "TruLaser 5060 (L76)" has operations' },
   },
+  endpoint_disabled: {
+    status: 409,
+    title: "The webhook endpoint is disabled",
+    explanation:
+      "Nothing is sent to it: it was switched off, answered 410, or failed for 5 days (`disabled_reason` of the endpoint). Set `enabled` to true first.",
+    example: {
+      detail: 'Endpoint "7a3f0c52-9d1e-4b8f-a6c4-2e5d8b1f7c90" is disabled: nothing is sent to it. Enable it first',
+    },
+  },
+  feed_reset: {
+    status: 410,
+    title: "The feed begins anew",
+    explanation:
+      "The database was restored since this cursor was made, or the feed is no longer kept that far back. What you have read may differ from what the database holds: read the operations again, then the feed without a cursor.",
+    example: { detail: "The feed is no longer kept that far back. Begin again without a cursor" },
+  },
   stale_version: {
     status: 412,
     title: "It has changed meanwhile",
@@ -260,6 +276,13 @@ export const problemTable = {
       detail: 'Idempotency-Key "0b7e1c9a-2f64-4f0e-9a53-6a8f0a4a3f11" was used with another request',
     },
   },
+  upgrade_required: {
+    status: 426,
+    title: "This URL speaks WebSocket only",
+    explanation:
+      "The request is not the opening of a WebSocket. Connect with a WebSocket client, or follow `GET /stream/v1/events` over plain HTTP.",
+    example: { detail: "GET /stream/v1/ws opens a WebSocket: send Upgrade: websocket" },
+  },
   rate_limited: {
     status: 429,
     title: "Too many requests",
@@ -319,6 +342,7 @@ export const problemType = (code: ProblemCode) => `/functions/v1/docs/errors/${c
 const headersOf: Partial<Record<ProblemCode, Record<string, string>>> = {
   unauthenticated: { "WWW-Authenticate": "Bearer" },
   unavailable: { "Retry-After": "1" },
+  upgrade_required: { Upgrade: "websocket" },
   idempotency_conflict: { "Retry-After": "1" },
 };
 

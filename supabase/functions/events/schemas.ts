@@ -6,7 +6,8 @@
 import { z } from "@hono/zod-openapi";
 import type { ItemAnswer } from "../_shared/batch.ts";
 import type { Answer, Page } from "../_shared/database.ts";
-import { type Event, Phase, type ReportedEvent } from "../_shared/event.ts";
+import { Event, Phase, type ReportedEvent } from "../_shared/event.ts";
+import { feedFilter } from "../_shared/feed.ts";
 import { addedMinutes, assetId, instant, key, quantity, text } from "../_shared/fields.ts";
 import { listQuery, queryInteger, repeatable } from "../_shared/lists.ts";
 import { Action, operationKey } from "../_shared/operation.ts";
@@ -216,3 +217,26 @@ export const EventQuery = z.strictObject({
   occurred_after: instant().openapi({ description: "Happened then or later.", example: "2026-11-23T00:00:00Z" }),
   occurred_before: instant().openapi({ description: "Happened before.", example: "2026-11-24T00:00:00Z" }),
 }).partial().extend(listQuery);
+
+export const FeedQuery = z.strictObject({
+  after: z.string().min(1).max(2_000).optional().openapi({
+    description: "`next_cursor` of the read before; left out: from the oldest event that is kept.",
+    example: "eyJhbGciOiJIUzI1NiJ9.eyJwb3MiOjQ3MTF9.c2lnbmF0dXJl",
+  }),
+  limit: listQuery.limit,
+  wait: queryInteger(0, 25).default(0).openapi({
+    description: "Seconds to wait for an event when there is none yet, 0 to 25.",
+    example: 20,
+  }),
+  ...feedFilter,
+});
+
+export const Feed = z.object({
+  events: z.array(Event).openapi({
+    description: "Events in the order of the feed, each operation's in the order of its op_seq.",
+  }),
+  next_cursor: z.string().openapi({
+    description: "Where to go on: send it as `after`. Always there.",
+    example: "eyJhbGciOiJIUzI1NiJ9.eyJwb3MiOjQ3MTF9.c2lnbmF0dXJl",
+  }),
+}).openapi("Feed", { description: "A piece of the feed, and where it goes on." });

@@ -9,6 +9,7 @@ import {
   assertEquals,
   assertProblem,
   type Client,
+  env,
   newOperation,
   newUser,
   newWorkplace,
@@ -21,6 +22,8 @@ import {
   unique,
 } from "./harness.ts";
 import { type Cast, credentials, type Member, newCast, row } from "./cast.ts";
+import { readEvents, streamHeaders, streamUrl } from "./stream_client.ts";
+import { deliveriesOf, dispatch, newEndpoint, Receiver, until } from "./webhook_receiver.ts";
 
 let cast: Promise<Cast> | undefined;
 /** One cast for the whole table: making it costs more than a row. Its users are changed by nobody. */
@@ -31,10 +34,12 @@ interface Subject {
   operation: Operation;
   /** The first event of the operation, when it has one. */
   event?: ReportedEvent;
-  /** A user who works here, for endpoints of profiles. */
+  /** A user who works here, for endpoints of profiles; the endpoint of a webhook delivery. */
   colleague: string;
-  /** Name of a workplace and code of a reason, for theirs. */
+  /** Name of a workplace, code of a reason, id of a webhook endpoint or delivery, cursor of the feed, for theirs. */
   name: string;
+  /** An operation that was started later, where those are who do not see the other one. */
+  later?: Operation;
   /** What must be as before when the call is refused: these reads by the secret key. */
   watched: string[];
 }
@@ -100,6 +105,79 @@ const aReason = (exists = true) => async (cast: Cast): Promise<Subject> => {
   if (exists) assertEquals((await server.post("/reason-codes/v1", { kind: "STOP", code: name })).status, 201);
   return { operation: await somewhere(cast), colleague: "", name, watched: [`/reason-codes/v1/STOP/${name}`] };
 };
+
+/** Nobody has to reach it, and no event goes there. */
+const quietEndpoint = async () => {
+  const { id } = await newEndpoint({ url: "https://hooks.example.com/mes", workplace_names: [newWorkplace()] });
+  return id;
+};
+
+const noEndpoint = async (cast: Cast): Promise<Subject> => (
+  { operation: await somewhere(cast), colleague: "", name: "", watched: [] }
+);
+
+const anEndpoint = async (cast: Cast): Promise<Subject> => {
+  const name = await quietEndpoint();
+  const watched = [`/webhooks/v1/endpoints/${name}`, `/webhooks/v1/deliveries?endpoint_id=${name}`];
+  return { operation: await somewhere(cast), colleague: "", name, watched };
+};
+
+/** A ping that has arrived, so that no dispatcher changes it. */
+const aDelivery = async (cast: Cast): Promise<Subject> => {
+  await using receiver = new Receiver();
+  const { id } = await newEndpoint({ url: receiver.url, workplace_names: [newWorkplace()] });
+  assertEquals((await server.post(`/webhooks/v1/endpoints/${id}/test`)).status, 202);
+  await until("the ping has arrived", async () => {
+    await dispatch();
+    return (await deliveriesOf(id))[0]?.status === "delivered";
+  });
+  const name = (await deliveriesOf(id))[0]?.id ?? "";
+  return { operation: await somewhere(cast), colleague: id, name, watched: [`/webhooks/v1/deliveries/${name}`] };
+};
+
+/** A cursor of the feed, then a start here, then one elsewhere. */
+const aStretch = async (cast: Cast): Promise<Subject> => {
+  const operation = await newOperation({ workplace_name: cast.here });
+  const later = await newOperation({ workplace_name: cast.elsewhere });
+  // its own ready message tells where the feed ends
+  const stream = await openedEvents(server);
+  const ready = await stream.next();
+  await stream.leave();
+  assertEquals(ready?.type, "ready");
+  for (const one of [operation, later]) assertEquals((await report(server, one, "START")).status, 201);
+  return { operation, later, colleague: "", name: ready?.cursor ?? "", watched: [] };
+};
+
+const fetchEvents = (client: Client, query = {}) => {
+  const options = { base: env.functionsUrl, credential: client.credential, query };
+  const abort = new AbortController();
+  return fetch(streamUrl("events", options), { headers: streamHeaders(options), signal: abort.signal })
+    .then((response) => ({ response, abort }));
+};
+const openedEvents = async (client: Client) => {
+  const { response, abort } = await fetchEvents(client);
+  assertEquals(response.status, 200);
+  return readEvents(response, abort);
+};
+
+/** What a stream tells, up to the start that its reader sees; only that it is ready to those who see neither. */
+async function told({ operation, later, name }: Subject, member: Member): Promise<Answer<unknown>> {
+  const { response, abort } = await fetchEvents(member.client, { after: name });
+  const { status, headers } = response;
+  if (status !== 200) {
+    const text = await response.text();
+    return { status, headers, text, body: JSON.parse(text) };
+  }
+  const stream = readEvents(response, abort);
+  const body: Record<string, unknown>[] = [];
+  const ends = member.name === "no profile" ? [] : [operation.order_no, later?.order_no];
+  for (let message = await stream.next(); message !== undefined; message = await stream.next()) {
+    if (message.type === "event") body.push({ ...message.event });
+    if (ends.length === 0 || message.type === "event" && ends.includes(message.event.order_no)) break;
+  }
+  await stream.leave();
+  return { status, headers, text: "", body };
+}
 
 const rows = (answer: Answer<unknown>) => answer.body as Record<string, unknown>[];
 const hasOrder = (answer: Answer<unknown>, { operation }: Subject) =>
@@ -352,6 +430,48 @@ const table: Row[] = [
     call: ({ name }, { client }) => client.patch(`/reason-codes/v1/STOP/${name}`, { active: false }) },
   { operationId: "deleteReasonCode",    cells: "401 401 404  403  403  403  403  403  403  204  204  204 ", subject: aReason(),
     call: ({ name }, { client }) => client.delete(`/reason-codes/v1/STOP/${name}`) },
+
+  { operationId: "readFeed",            cells: "401 401 none seen seen seen none seen none seen seen seen", subject: aStretch,
+    shows: ({ body }, { operation }) =>
+      (body as { events: ReportedEvent[] }).events.some(({ order_no }) => order_no === operation.order_no),
+    // waits, since what is committed beside it may hold an event back for a moment
+    call: ({ operation, name }, { client }) =>
+      client.get("/events/v1/feed", { query: { after: name, order_no: operation.order_no, wait: 2 } }) },
+  { operationId: "streamEvents",        cells: "401 401 none seen seen seen none seen none seen seen seen", subject: aStretch, shows: hasOrder,
+    call: told },
+  { operationId: "createStreamTicket",  cells: "401 401 403  201  201  201  201  201  201  201  201  201 ", subject: noEndpoint,
+    call: (_subject, { client }) => client.post("/stream/v1/tickets", {}) },
+
+  { operationId: "listWebhookEndpoints", cells: "401 401 403 403 403 403 403 403 403 seen seen seen", subject: anEndpoint,
+    shows: (answer, { name }) => rows(answer).some(({ id }) => id === name),
+    call: (_subject, { client }) => allPages(client, "/webhooks/v1/endpoints") },
+  { operationId: "createWebhookEndpoint", cells: "401 401 403 403 403 403 403 403 403 201 201 201", subject: noEndpoint,
+    call: (_subject, { client }) =>
+      client.post("/webhooks/v1/endpoints", { url: "https://hooks.example.com/mes", workplace_names: [newWorkplace()] }) },
+  { operationId: "getWebhookEndpoint",  cells: "401 401 403 403 403 403 403 403 403 200 200 200", subject: anEndpoint,
+    call: ({ name }, { client }) => client.get(`/webhooks/v1/endpoints/${name}`) },
+  { operationId: "getWebhookEndpoint", what: "that is missing",
+    cells: "401 401 403 403 403 403 403 403 403 404 404 404", subject: noEndpoint,
+    call: (_subject, { client }) => client.get(`/webhooks/v1/endpoints/${crypto.randomUUID()}`) },
+  { operationId: "updateWebhookEndpoint", cells: "401 401 403 403 403 403 403 403 403 200 200 200", subject: anEndpoint,
+    call: ({ name }, { client }) => client.patch(`/webhooks/v1/endpoints/${name}`, { enabled: false }) },
+  { operationId: "deleteWebhookEndpoint", cells: "401 401 403 403 403 403 403 403 403 204 204 204", subject: anEndpoint,
+    call: ({ name }, { client }) => client.delete(`/webhooks/v1/endpoints/${name}`) },
+  { operationId: "rotateWebhookSecret", cells: "401 401 403 403 403 403 403 403 403 200 200 200", subject: anEndpoint,
+    call: ({ name }, { client }) => client.post(`/webhooks/v1/endpoints/${name}/rotate`, {}) },
+  { operationId: "testWebhookEndpoint", cells: "401 401 403 403 403 403 403 403 403 202 202 202", subject: anEndpoint,
+    call: ({ name }, { client }) => client.post(`/webhooks/v1/endpoints/${name}/test`) },
+  { operationId: "replayWebhookEvents", cells: "401 401 403 403 403 403 403 403 403 202 202 202", subject: anEndpoint,
+    call: ({ name }, { client }) => client.post(`/webhooks/v1/endpoints/${name}/replay`, {}) },
+  { operationId: "listWebhookDeliveries", cells: "401 401 403 403 403 403 403 403 403 seen seen seen", subject: aDelivery,
+    shows: (answer, { name }) => rows(answer).some(({ id }) => id === name),
+    call: ({ colleague: endpoint_id }, { client }) => client.get("/webhooks/v1/deliveries", { query: { endpoint_id } }) },
+  { operationId: "getWebhookDelivery",  cells: "401 401 403 403 403 403 403 403 403 200 200 200", subject: aDelivery,
+    call: ({ name }, { client }) => client.get(`/webhooks/v1/deliveries/${name}`) },
+  { operationId: "replayWebhookDelivery", cells: "401 401 403 403 403 403 403 403 403 202 202 202", subject: aDelivery,
+    call: ({ name }, { client }) => client.post(`/webhooks/v1/deliveries/${name}/replay`) },
+  { operationId: "dispatchWebhooks",    cells: "401 401 403 403 403 403 403 403 403 403 403 200", subject: noEndpoint,
+    call: (_subject, { client }) => client.post("/webhooks/v1/dispatch") },
 ];
 
 /** The subject with five good pieces reported; they are its event. */
@@ -388,7 +508,7 @@ for (const { operationId, what, cells, subject: make, call, shows } of table) {
       const isShown = answer.status === 200 && ["seen", "none"].includes(cell) && shows !== undefined
         ? shows(answer, subject)
         : undefined;
-      const isUnchanged = cell === "seen" || /^20[014]$/.test(cell) ||
+      const isUnchanged = cell === "seen" || /^20[0124]$/.test(cell) ||
         JSON.stringify(await state(subject)) === JSON.stringify(before);
       return [member.name, [
         isShown === undefined ? String(answer.status) : isShown ? "seen" : "none",
@@ -415,7 +535,17 @@ Deno.test("Access: every endpoint that needs a credential has a row in the table
 
 Deno.test("Access: the roots of the functions and their health need no credential, and tell nothing more to those who have one", async () => {
   const { members } = await theCast();
-  for (const path of ["/operations", "/events/health", "/profiles", "/workplaces/health", "/reason-codes"]) {
+  for (
+    const path of [
+      "/operations",
+      "/events/health",
+      "/profiles",
+      "/workplaces/health",
+      "/reason-codes",
+      "/stream",
+      "/webhooks/health",
+    ]
+  ) {
     const answers = await Promise.all(members.map(({ client }) => client.get(path)));
     assertEquals(new Set(answers.map(({ status }) => status)), new Set([200]));
     assertEquals(new Set(answers.map(({ text }) => text)).size, 1, path);

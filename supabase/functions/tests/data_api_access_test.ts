@@ -20,6 +20,7 @@ import {
   unique,
 } from "./harness.ts";
 import { type Cast, type Member, newCast, row } from "./cast.ts";
+import { newEndpoint } from "./webhook_receiver.ts";
 import { hasDatabase, withDatabase } from "./database_connection.ts";
 
 let cast: Promise<Cast> | undefined;
@@ -37,7 +38,14 @@ interface Subject {
   /** Address of the colleague. */
   email: string;
   name: string;
+  /** A webhook endpoint to which no event goes, when it was made, and its ping. */
+  endpoint: string;
+  createdAt: string;
+  delivery: string;
 }
+
+/** Nobody has to reach it. */
+const quietUrl = "https://hooks.example.com/mes";
 
 const asServer = dataApi(server);
 
@@ -56,7 +64,13 @@ async function newSubject({ here }: Cast): Promise<Subject> {
   const name = unique("R");
   assertEquals((await server.post("/reason-codes/v1", { kind: "STOP", code: name })).status, 201);
   assertEquals((await server.post("/workplaces/v1", { name })).status, 201);
-  return { operation, operationId: found.id, event: started.body.id, colleague, email, name };
+  const { id: endpoint, created_at } = await newEndpoint({ url: quietUrl, workplace_names: [newWorkplace()] });
+  const ping = await server.post<{ id: string }>(`/webhooks/v1/endpoints/${endpoint}/test`);
+  assertEquals(ping.status, 202, ping.text);
+  return {
+    ...{ operation, operationId: found.id, event: started.body.id, colleague, email, name },
+    ...{ endpoint, createdAt: created_at, delivery: ping.body.id },
+  };
 }
 
 interface Table {
@@ -137,6 +151,10 @@ const reportOf = ({ operation: { order_no, operation_no, workplace_name } }: Sub
 );
 const hasOrder = ({ text }: Answer<unknown>, { operation }: Subject) => text.includes(operation.order_no);
 const hasName = ({ text }: Answer<unknown>, { name }: Subject) => text.includes(name);
+const hasEndpoint = ({ text }: Answer<unknown>, { endpoint }: Subject) => text.includes(endpoint);
+const randomDigest = () => crypto.getRandomValues(new Uint8Array(32)).toHex();
+/** A UUID that is a little less. */
+const before = (uuid: string) => `${uuid.slice(0, 24)}000000000000`;
 const hasItems = ({ body }: Answer<unknown>) => (body as { body: unknown[] }).body.length > 0;
 const isAccepted = ({ body }: Answer<unknown>) =>
   (body as { body: { problem: unknown }[] }).body.every(({ problem }) => problem === null);
@@ -178,6 +196,32 @@ const functions: Record<string, SqlFunction> = {
   create_reason_code:   { cells: "401 401 403  403  403  403  403  403  403  200  200  200 ", args: () => ({ reason_code: { kind: "STOP", code: unique("R") } }) },
   update_reason_code:   { cells: "401 401 404  403  403  403  403  403  403  200  200  200 ", args: ({ name }) => ({ kind: "STOP", code: name, patch: { active: false } }) },
   delete_reason_code:   { cells: "401 401 404  403  403  403  403  403  403  204  204  204 ", args: ({ name }) => ({ kind: "STOP", code: name }) },
+
+  read_feed:            { cells: "401 401 none seen seen seen none seen none seen seen seen", args: ({ operation }) => ({ order_no: operation.order_no }), shows: hasOrder },
+  feed_head:            { cells: "401 401 403  403  403  403  403  403  403  403  403  200 ", args: () => ({}) },
+  prune_feed:           { cells: "401 401 403  403  403  403  403  403  403  403  200  200 ", args: () => ({}) },
+  stream_access:        { cells: "401 401 403  403  403  403  403  403  403  403  403  seen", args: ({ colleague }) => ({ user_ids: [colleague] }), shows: ({ text }, { colleague }) => text.includes(colleague) },
+  create_stream_ticket: { cells: "401 401 403  200  200  200  200  200  200  200  200  200 ", args: () => ({ digest: randomDigest(), filter: {} }) },
+  use_stream_ticket:    { cells: "401 401 403  403  403  403  403  403  403  403  403  200 ", args: () => ({ digest: randomDigest() }) },
+
+  list_webhook_endpoints:  { cells: "401 401 403 403 403 403 403 403 403 seen seen seen",
+    args: ({ createdAt, endpoint }) => ({ after_created_at: createdAt, after_id: before(endpoint), take: 1 }), shows: hasEndpoint },
+  get_webhook_endpoint:    { cells: "401 401 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
+  create_webhook_endpoint: { cells: "401 401 403 403 403 403 403 403 403 200 200 200",
+    args: () => ({ endpoint: { url: quietUrl, workplace_names: [newWorkplace()] } }) },
+  update_webhook_endpoint: { cells: "401 401 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint, patch: { enabled: false } }) },
+  delete_webhook_endpoint: { cells: "401 401 403 403 403 403 403 403 403 204 204 204", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
+  rotate_webhook_secret:   { cells: "401 401 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
+  test_webhook_endpoint:   { cells: "401 401 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
+  list_webhook_deliveries: { cells: "401 401 403 403 403 403 403 403 403 seen seen seen", args: ({ endpoint }) => ({ endpoint_id: endpoint }), shows: hasEndpoint },
+  get_webhook_delivery:    { cells: "401 401 403 403 403 403 403 403 403 200 200 200", args: ({ delivery }) => ({ delivery_id: delivery }) },
+  replay_webhook_delivery: { cells: "401 401 403 403 403 403 403 403 403 200 200 200", args: ({ delivery }) => ({ delivery_id: delivery }) },
+  replay_webhook_events:   { cells: "401 401 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
+  // takes none, so that nobody's delivery waits for a dispatcher that is none
+  claim_deliveries:        { cells: "401 401 403 403 403 403 403 403 403 403 403 200", args: () => ({ take: 0 }) },
+  settle_delivery:         { cells: "401 401 403 403 403 403 403 403 403 403 403 200",
+    args: ({ delivery }) => ({ delivery_id: delivery, lease_token: crypto.randomUUID(), duration_ms: 1, status: 200 }) },
+
   health:               { cells: "401 401 403  403  403  403  403  403  403  403  403  200 ", args: () => ({}) },
 };
 

@@ -45,15 +45,20 @@ browserTest("Swagger UI: a link to an endpoint opens it", async (page) => {
 });
 
 const schemes = [
-  { scheme: "an access token", field: "#auth-bearer-value", credential: supervisorToken },
-  { scheme: "the secret key", field: "#api_key_value", credential: () => Promise.resolve(env.secretKey) },
+  { scheme: "an access token", form: "userToken", field: "#auth-bearer-value", credential: supervisorToken },
+  {
+    scheme: "the secret key",
+    form: "secretKey",
+    field: "#api_key_value",
+    credential: () => Promise.resolve(env.secretKey),
+  },
 ];
 
 async function supervisorToken(workplace: string): Promise<string> {
   return (await newUser({ role: "supervisor", workplaces: [workplace] })).token;
 }
 
-for (const { scheme, field, credential } of schemes) {
+for (const { scheme, form, field, credential } of schemes) {
   browserTest(`Swagger UI: with ${scheme}, "Try it out" creates an operation`, async (page) => {
     const workplace_name = newWorkplace();
     const operation = { order_no: unique("O"), asset_id: 1, operation_no: "0010", workplace_name, qty_desired: 7 };
@@ -61,8 +66,10 @@ for (const { scheme, field, credential } of schemes) {
 
     await page.goto(`${url}#/Operations/createOperation`);
     await page.click(".auth-wrapper .authorize");
-    await page.fill(field, expected);
-    await page.locator(".auth-container", { has: page.locator(field) }).locator("button.authorize").click();
+    // each scheme has a form of its own, those of two keys with the same ids
+    const credentials = page.locator("form", { hasText: form });
+    await credentials.locator(field).fill(expected);
+    await credentials.locator("button.authorize").click();
     await page.click(".btn-done >> nth=0");
 
     const block = page.locator("#operations-Operations-createOperation");
@@ -80,8 +87,9 @@ for (const { scheme, field, credential } of schemes) {
 browserTest('Swagger UI: "Try it out" of a list sends no filter that was not filled in', async (page) => {
   await page.goto(`${url}#/Operations/listOperations`);
   await page.click(".auth-wrapper .authorize");
-  await page.fill("#api_key_value", env.secretKey);
-  await page.locator(".auth-container", { has: page.locator("#api_key_value") }).locator("button.authorize").click();
+  const credentials = page.locator("form", { hasText: "secretKey" });
+  await credentials.locator("#api_key_value").fill(env.secretKey);
+  await credentials.locator("button.authorize").click();
   await page.click(".btn-done >> nth=0");
   const block = page.locator("#operations-Operations-listOperations");
   await block.locator(".try-out__btn").click();

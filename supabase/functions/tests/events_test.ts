@@ -69,6 +69,7 @@ Deno.test("POST /events/v1 START: opens a run, and answers event and operation t
   assertEquals(answer.status, 201, answer.text);
   const { operation: after, id: event_id, created_at, ...event } = answer.body;
   assertEquals(event, {
+    pos: null,
     action_type: "START",
     order_no: operation.order_no,
     asset_id: 1,
@@ -104,7 +105,9 @@ Deno.test("POST /events/v1 START: opens a run, and answers event and operation t
   assert((after.t_actual_processing_min ?? 0) >= 10, `${after.t_actual_processing_min} min`);
   assertEquals(answer.headers.get("location"), `/functions/v1/events/v1/${event_id}`);
   const { operation: _, ...stored } = answer.body;
-  assertEquals((await client.get<Event>(`/events/v1/${event_id}`)).body, stored);
+  const { body: again } = await client.get<Event>(`/events/v1/${event_id}`);
+  assertEquals(again, { ...stored, pos: again.pos });
+  assert((again.pos ?? 0) > 0, "an event has its position once its transaction is committed");
   assertEquals((await read(operation)).version, 2);
 });
 

@@ -1,0 +1,82 @@
+/**
+ * What readers of the feed and of the stream share: filters, and cursors. A cursor is a position, and the life of the
+ * feed in which it has a meaning.
+ *
+ * @module
+ */
+import { z } from "@hono/zod-openapi";
+import { sign, verify } from "hono/jwt";
+import type { Event } from "./event.ts";
+import { key } from "./fields.ts";
+import { cursorSecret, repeatable } from "./lists.ts";
+import { Action, type Operation } from "./operation.ts";
+import { type FieldError, Problem } from "./problems.ts";
+
+declare module "./database.ts" {
+  interface Answers {
+    read_feed: FeedPage;
+  }
+}
+
+/** What the database answers for a read of the feed; each event has its operation when that was asked for. */
+export interface FeedPage extends FeedPosition {
+  events: (Event & { operation?: Operation | null })[];
+  has_more: boolean;
+}
+
+/** What of the feed is followed. */
+export const feedFilter = {
+  workplace_name: repeatable(key()).optional().openapi({
+    type: "array",
+    items: { type: "string", minLength: 1, maxLength: 64 },
+    minItems: 1,
+    maxItems: 100,
+    description: "Workplaces to follow; repeat the parameter for several.",
+    example: ["TruLaser 5060 (L76)"],
+  }),
+  action_type: repeatable(Action).optional().openapi({
+    type: "array",
+    items: { $ref: "#/components/schemas/Action" },
+    minItems: 1,
+    maxItems: 100,
+    description: "Actions to follow; repeat the parameter for several.",
+    example: ["FINISH"],
+  }),
+  order_no: key().optional().openapi({ description: "Order to follow.", example: "403860-001" }),
+};
+
+/** Where a reader of the feed stands. */
+export interface FeedPosition {
+  /** Name of the feed's life: another one after a restore of the database. */
+  generation: string;
+  /** Position of the last event that the reader has passed. */
+  pos: number;
+}
+
+const Payload = z.object({ list: z.literal("feed"), generation: z.string(), pos: z.int() });
+
+/** The cursor that stands for a position; opaque to clients. */
+export function feedCursor({ generation, pos }: FeedPosition): Promise<string> {
+  return sign({ list: "feed", generation, pos }, cursorSecret(), "HS256");
+}
+
+/**
+ * The position that a cursor stands for.
+ *
+ * @param pointer Name of the parameter that holds it, for the problem.
+ * @param part Where in the request it stands, likewise.
+ * @throws {Problem} `validation_failed` for anything that is not a cursor of the feed.
+ */
+export async function feedPosition(
+  cursor: string,
+  pointer = "/after",
+  part: FieldError["in"] = "query",
+): Promise<FeedPosition> {
+  const payload = await verify(cursor, cursorSecret(), "HS256").catch(() => undefined);
+  const parsed = Payload.safeParse(payload);
+  if (parsed.success) return { generation: parsed.data.generation, pos: parsed.data.pos };
+  const message = "is not a cursor of the feed";
+  throw new Problem("validation_failed", `Not valid in the ${part}: ${pointer} ${message}`, {
+    errors: [{ in: part, pointer, message, code: "invalid_cursor" }],
+  });
+}

@@ -1,0 +1,29 @@
+import { endpoint } from "../_shared/app.ts";
+import { problems, security } from "../_shared/contract.ts";
+import { Ticket, TicketRequest } from "./schemas.ts";
+import { digestOf, newTicket } from "./tickets.ts";
+
+export const createTicket = endpoint({
+  method: "post",
+  path: "/stream/v1/tickets",
+  operationId: "createStreamTicket",
+  tags: ["Stream"],
+  summary: "Get a ticket for a stream",
+  description:
+    "For browsers, which cannot send a credential with `EventSource` or `WebSocket`. A ticket opens one stream, within " +
+    "30 seconds, as the caller and with this filter. The stream ends when the caller's access token expires. " +
+    "Takes no Idempotency-Key: a ticket that was lost on its way is asked for again.",
+  security,
+  request: { body: { required: true, content: { "application/json": { schema: TicketRequest } } } },
+  responses: {
+    201: { description: "The ticket.", content: { "application/json": { schema: Ticket } } },
+    ...problems(["forbidden"], { body: true }),
+  },
+}, async (c) => {
+  const ticket = newTicket();
+  const { expires_at } = await c.var.callDatabase("create_stream_ticket", {
+    digest: await digestOf(ticket),
+    filter: c.req.valid("json"),
+  });
+  return c.json({ ticket, expires_at }, 201);
+});

@@ -1,0 +1,90 @@
+import { z } from "@hono/zod-openapi";
+import { endpoint } from "../_shared/app.ts";
+import { problems, security } from "../_shared/contract.ts";
+import { feedPosition } from "../_shared/feed.ts";
+import { hub } from "./hub.ts";
+import { heartbeat } from "./messages.ts";
+import { StreamMessage, StreamQuery } from "./schemas.ts";
+import { settings } from "./settings.ts";
+import type { Sink } from "./subscription.ts";
+import { filterOf } from "./tickets.ts";
+
+/** A reader who was told that his stream ends, and does not even take that, is cut off after this time. */
+const grace_ms = 10_000;
+
+export const events = endpoint({
+  method: "get",
+  path: "/stream/v1/events",
+  operationId: "streamEvents",
+  tags: ["Stream"],
+  summary: "Follow events as they happen",
+  description:
+    "Server-Sent Events. Each has the cursor as its `id`, the message's type as its `event` and the message as its `data`: " +
+    "`ready` first, then one `event` for each event of the feed, in its order, and `close` at the end. A comment every 15 " +
+    "seconds says that the stream is alive. Streams end after about two minutes, as functions do: come again with the last " +
+    "`id`, as browsers do by themselves, and nothing is missed or told twice.",
+  security: [...security, { streamTicket: [] }],
+  request: {
+    query: StreamQuery,
+    headers: z.object({
+      "last-event-id": z.string().max(2_000).optional().openapi({
+        description: "Cursor to go on from, as browsers send it; goes before `after`.",
+        example: "eyJhbGciOiJIUzI1NiJ9.eyJwb3MiOjQ3MTF9.c2lnbmF0dXJl",
+      }),
+    }),
+  },
+  responses: {
+    200: {
+      description: "The stream. The schema is that of one `data`.",
+      content: { "text/event-stream": { schema: StreamMessage } },
+    },
+    ...problems(["feed_reset"]),
+  },
+}, async (c) => {
+  const { after, ticket: _, ...filter } = c.req.valid("query");
+  const { "last-event-id": lastId } = c.req.valid("header");
+  const position = lastId ? feedPosition(lastId, "/last-event-id", "header") : after && feedPosition(after);
+  const { body, sink, left } = serverSentEvents();
+  const subscription = await hub.follow({
+    sink,
+    session: c.var.session,
+    filter: filterOf(c, filter),
+    after: await position || undefined,
+  });
+  // nobody reads the body of an answer to HEAD
+  if (c.req.method === "HEAD") hub.leave(subscription);
+  else left.then(() => hub.leave(subscription));
+  return c.body(body, 200, {
+    "Content-Type": "text/event-stream",
+    // a compressor would hold events back, and a quarter of a megabyte for each stream
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",
+  });
+});
+
+/** The body of an answer, the way into it, and whether the client has gone. */
+function serverSentEvents(): { body: ReadableStream<Uint8Array>; sink: Sink; left: Promise<void> } {
+  const { promise: left, resolve } = Promise.withResolvers<void>();
+  let reader!: ReadableStreamDefaultController<Uint8Array>;
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      reader = controller;
+    },
+    cancel: () => resolve(),
+  }, new ByteLengthQueuingStrategy({ highWaterMark: 0 }));
+  const retry_ms = Math.round(settings.retry_ms * (0.5 + Math.random()));
+  reader.enqueue(new TextEncoder().encode(`retry: ${retry_ms}\n\n`));
+
+  const sink: Sink = {
+    send: (message) => reader.enqueue(message.serverSent),
+    beat: (cursor) => reader.enqueue(heartbeat(cursor)),
+    backlog: () => -(reader.desiredSize ?? 0),
+    close(message) {
+      reader.enqueue(message.serverSent);
+      reader.close();
+      // does nothing once all has been taken
+      setTimeout(() => reader.error(new Error("The reader did not take the end of his stream")), grace_ms);
+    },
+  };
+  return { body, sink, left };
+}

@@ -1,0 +1,260 @@
+/**
+ * From the feed to all streams of this isolate: one reader of the database, whatever the number of clients.
+ *
+ * @module
+ */
+import { databaseOfServer } from "../_shared/database.ts";
+import { feedCursor, type FeedPage, type FeedPosition } from "../_shared/feed.ts";
+import { feedHead, feedMoves } from "../_shared/feed_watch.ts";
+import { Problem } from "../_shared/problems.ts";
+import type { Session } from "../_shared/auth.ts";
+import { type Item, itemsOf } from "./messages.ts";
+import type { CloseReason, StreamFilter } from "./schemas.ts";
+import { settings } from "./settings.ts";
+import { accessOf, type Sink, Subscription } from "./subscription.ts";
+
+/** Events that are kept for those who come again soon. */
+const maxRecent = 1_000;
+const maxRecent_characters = 4 * 1024 * 1024;
+
+/** Events per read of a stream that catches up: few, because most of them are old news to be sent at leisure. */
+const catchUpPage = 200;
+
+/** So many streams read for themselves at once. */
+const maxReaders = 4;
+
+const tick_ms = Math.min(1_000, settings.heartbeat_ms / 2, settings.accessCheck_ms / 2, settings.lifetime_ms / 2);
+
+const delay = (ms: number) => new Promise<void>((resume) => setTimeout(resume, ms));
+
+/** What a stream is opened with. */
+export interface Opening {
+  sink: Sink;
+  session: Session;
+  filter: StreamFilter;
+  /** Undefined = from now on. */
+  after?: FeedPosition;
+}
+
+export class Hub {
+  readonly #open = new Set<Subscription>();
+  readonly #live = new Set<Subscription>();
+  /** Streams that are being opened count too. */
+  #arriving = 0;
+  #head: FeedPosition | undefined;
+  #beginning: Promise<FeedPosition> | undefined;
+  /** The last events, and the position behind which none of them is missing. */
+  #recent: Item[] = [];
+  #recentFrom = 0;
+  #recent_characters = 0;
+  #isRunning = false;
+  #idle = new AbortController();
+  #access_checked = 0;
+  #isChecking = false;
+  #readers = 0;
+  #waitingReaders: (() => void)[] = [];
+
+  /**
+   * Opens a stream; its sink then gets everything after `after`, once, until either side ends it.
+   *
+   * @throws {Problem} `feed_reset` when there is no such position, `unavailable` when there is no room.
+   */
+  async follow({ sink, session, filter, after }: Opening): Promise<Subscription> {
+    if (this.#open.size + this.#arriving >= settings.maxStreams) {
+      throw new Problem("unavailable", `There are ${settings.maxStreams} streams already`);
+    }
+    this.#arriving++;
+    try {
+      if (!this.#isRunning) this.#run();
+      // this isolate may not have read to the end: whoever begins now is not told of before
+      const [access, { generation, pos }] = await Promise.all([
+        accessOf([session]),
+        after ?? feedHead(),
+        this.#begin(),
+      ]);
+      const from = { generation, pos };
+      const subscription = new Subscription(sink, session, filter, access(session), from, await feedCursor(from));
+      // a position that this isolate has seen needs no look into the database
+      const page = after === undefined || this.#covers(after) ? undefined : await this.#read(subscription);
+      this.#open.add(subscription);
+      subscription.ready();
+      this.#catchUp(subscription, page).catch((error) => this.#fail(error, [subscription]));
+      return subscription;
+    } finally {
+      this.#arriving--;
+    }
+  }
+
+  /** The reader has gone. */
+  leave(subscription: Subscription): void {
+    subscription.leave();
+    this.#forget(subscription);
+  }
+
+  /** Ends all streams. */
+  closeAll(reason: CloseReason): void {
+    for (const subscription of this.#open) subscription.close(reason);
+    this.#sweep();
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Reads the feed for all, as long as there is anybody. */
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    this.#access_checked = performance.now();
+    const timer = setInterval(() => this.#tick(), tick_ms);
+    while (this.#open.size + this.#arriving > 0) {
+      try {
+        const page = await this.#readPage(await this.#begin(), 500);
+        this.#advance(page, await itemsOf(page));
+        if (!page.has_more) await feedMoves(page, 5_000, this.#idle.signal);
+      } catch (error) {
+        this.#fail(error, this.#open);
+        await delay(1_000);
+      }
+    }
+    clearInterval(timer);
+    this.#head = undefined;
+    this.#isRunning = false;
+  }
+
+  /** Where this isolate's reading is; it begins at the end of the feed. */
+  async #begin(): Promise<FeedPosition> {
+    if (this.#head !== undefined) return this.#head;
+    this.#beginning ??= feedHead().then(({ generation, pos }) => {
+      this.#recent = [];
+      this.#recent_characters = 0;
+      this.#recentFrom = pos;
+      return this.#head = { generation, pos };
+    }).finally(() => this.#beginning = undefined);
+    return await this.#beginning;
+  }
+
+  #advance({ generation, pos }: FeedPosition, items: Item[]): void {
+    for (const item of items) {
+      for (const subscription of this.#live) subscription.take(item);
+      this.#recent.push(item);
+      this.#recent_characters += item.message(true).text.length;
+    }
+    while (this.#recent.length > maxRecent || this.#recent_characters > maxRecent_characters) {
+      const item = this.#recent.shift();
+      if (item === undefined) break;
+      this.#recentFrom = item.pos;
+      this.#recent_characters -= item.message(true).text.length;
+    }
+    this.#head = { generation, pos };
+    this.#sweep();
+  }
+
+  #covers({ generation, pos }: FeedPosition): boolean {
+    return this.#head?.generation === generation && pos >= this.#recentFrom && pos <= this.#head.pos;
+  }
+
+  /** Brings a stream to where all are, by reads of its own. */
+  async #catchUp(subscription: Subscription, page: FeedPage | undefined): Promise<void> {
+    if (page === undefined && this.#join(subscription)) return;
+    while (!subscription.isOver) {
+      const { generation, pos } = page ??= await this.#read(subscription);
+      const cursor = await feedCursor({ generation, pos });
+      for (const item of await itemsOf(page)) subscription.take(item);
+      subscription.passTo(pos, cursor);
+      // he has read further than what is kept in common begins: from here on he gets that
+      if (this.#head?.generation === generation && pos >= this.#recentFrom && this.#join(subscription)) return;
+      while (!subscription.isCurrent && !subscription.isOver) await delay(50);
+      page = undefined;
+    }
+  }
+
+  #join(subscription: Subscription): boolean {
+    if (subscription.isOver) return true;
+    if (subscription.position.pos < this.#recentFrom) return false;
+    for (const item of this.#recent) subscription.take(item);
+    if (subscription.isOver) this.#sweep();
+    else this.#live.add(subscription);
+    return true;
+  }
+
+  async #read({ position, filter, visibleWorkplaces }: Subscription): Promise<FeedPage> {
+    while (this.#readers >= maxReaders) {
+      await new Promise<void>((resume) => this.#waitingReaders.push(resume));
+    }
+    this.#readers++;
+    try {
+      return await this.#readPage(position, catchUpPage, {
+        workplace_names: visibleWorkplaces,
+        action_types: filter.action_type,
+        order_no: filter.order_no,
+      });
+    } finally {
+      this.#readers--;
+      this.#waitingReaders.shift()?.();
+    }
+  }
+
+  /**
+   * The service role reads, once for many readers; what each of them may see is decided by his access, which is asked
+   * for every few seconds.
+   */
+  #readPage({ generation, pos }: FeedPosition, take: number, filter = {}): Promise<FeedPage> {
+    return databaseOfServer()("read_feed", { generation, after_pos: pos, take, with_operations: true, ...filter });
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    for (const subscription of this.#open) subscription.tick(now);
+    const unchecked_ms = now - this.#access_checked;
+    // nobody is shown anything on the word of long ago
+    if (unchecked_ms > settings.accessCheck_ms + 5_000) this.closeAll("unavailable");
+    this.#sweep();
+    if (unchecked_ms >= settings.accessCheck_ms && !this.#isChecking) this.#checkAccess();
+  }
+
+  async #checkAccess(): Promise<void> {
+    this.#isChecking = true;
+    const began = performance.now();
+    try {
+      const subscriptions = [...this.#open];
+      const access = await accessOf(subscriptions.map(({ session }) => session));
+      for (const subscription of subscriptions) subscription.change(access(subscription.session));
+      this.#access_checked = began;
+      this.#sweep();
+    } catch (error) {
+      console.error(JSON.stringify({ stream: "access check", error: String(error) }));
+    } finally {
+      this.#isChecking = false;
+    }
+  }
+
+  #fail(error: unknown, subscriptions: Iterable<Subscription>): void {
+    const isReset = error instanceof Problem && error.code === "feed_reset";
+    if (isReset && subscriptions === this.#open) this.#head = undefined;
+    if (!isReset) console.error(JSON.stringify({ stream: "read", error: String(error) }));
+    // while the database is away the common reader goes on trying; whoever was alone with it comes again
+    if (!isReset && subscriptions === this.#open) return;
+    for (const subscription of subscriptions) subscription.close(isReset ? "feed_reset" : "unavailable");
+    this.#sweep();
+  }
+
+  #sweep(): void {
+    for (const subscription of this.#open) {
+      if (subscription.isOver) this.#forget(subscription);
+    }
+  }
+
+  #forget(subscription: Subscription): void {
+    this.#open.delete(subscription);
+    this.#live.delete(subscription);
+    if (this.#open.size > 0) return;
+    this.#idle.abort();
+    this.#idle = new AbortController();
+  }
+}
+
+/** The hub of this isolate. */
+export const hub = new Hub();
+
+// Supabase says so before it ends an isolate, whatever the age of its streams.
+addEventListener("beforeunload", () => hub.closeAll("lifetime"));

@@ -1,0 +1,26 @@
+/**
+ * What a stream may cost and how long it may take, from the function's environment.
+ *
+ * @module
+ */
+
+function setting(name: string, usual: number): number {
+  const value = Number(Deno.env.get(name) || usual);
+  if (!Number.isFinite(value) || value <= 0) throw new TypeError(`${name} must be a positive number`);
+  return value;
+}
+
+export const settings = {
+  /** A stream is ended after this time, well before the platform ends the function: 150 s, or 400 s where it is paid. */
+  lifetime_ms: setting("STREAM_LIFETIME_S", 140) * 1_000,
+  /** A silent stream gives a sign of life. */
+  heartbeat_ms: setting("STREAM_HEARTBEAT_S", 15) * 1_000,
+  /** How often it is asked again what each reader may see. */
+  accessCheck_ms: setting("STREAM_ACCESS_CHECK_S", 4) * 1_000,
+  /** Streams at once in one isolate. */
+  maxStreams: setting("STREAM_MAX", 1_000),
+  /** What a reader may leave unread before he is dropped. */
+  maxBacklog_bytes: setting("STREAM_MAX_BACKLOG_KIB", 1_024) * 1_024,
+  /** Where `retry` tells browsers to wait before they come again; each is told another time around it. */
+  retry_ms: setting("STREAM_RETRY_S", 1) * 1_000,
+};

@@ -1,0 +1,108 @@
+/**
+ * The stream as a WebSocket. It is not in the OpenAPI document, which knows requests and answers only: docs/streaming.md
+ * describes it.
+ *
+ * @module
+ */
+import type { ApiContext } from "../_shared/app.ts";
+import { feedPosition } from "../_shared/feed.ts";
+import { Problem } from "../_shared/problems.ts";
+import { invalidInput } from "../_shared/validation.ts";
+import { hub, type Opening } from "./hub.ts";
+import { type CloseReason, StreamQuery } from "./schemas.ts";
+import { settings } from "./settings.ts";
+import type { Sink, Subscription } from "./subscription.ts";
+import { filterOf } from "./tickets.ts";
+
+/** Why a WebSocket was closed, for clients that look at the code only. */
+const closeCodes: Record<CloseReason | "malformed", number> = {
+  lifetime: 4000,
+  slow_reader: 4001,
+  access_changed: 4003,
+  malformed: 4400,
+  token_expired: 4401,
+  feed_reset: 4410,
+  unavailable: 4503,
+};
+
+/** Longest message that a client may send; there is only `{"type":"ping"}`. */
+const maxMessage_characters = 1_024;
+
+/** A peer that does not answer the protocol's own pings for so long is gone. */
+const idleTimeout_s = 30;
+
+type Accepted = Omit<Opening, "sink">;
+
+/** Requests that were let in, until they are upgraded. */
+const accepted = new WeakMap<Request, Accepted>();
+
+/** Judges the request as any other is; the answer to one that is let in is {@link upgraded}. */
+export async function openSocket(c: ApiContext): Promise<Response> {
+  if (c.req.header("Upgrade")?.toLowerCase() !== "websocket") {
+    throw new Problem("upgrade_required", `GET ${c.req.path} opens a WebSocket: send Upgrade: websocket`);
+  }
+  const query = StreamQuery.safeParse(
+    Object.fromEntries(Object.entries(c.req.queries()).map(([name, all]) => [name, all.length > 1 ? all : all[0]])),
+  );
+  if (!query.success) throw invalidInput(query.error.issues, "query");
+  const { after, ticket: _, ...filter } = query.data;
+  accepted.set(c.req.raw, {
+    session: c.var.session,
+    filter: filterOf(c, filter),
+    after: after === undefined ? undefined : await feedPosition(after),
+  });
+  return c.body(null, 204);
+}
+
+/**
+ * The answer to a request: the upgrade, when it was let in. That happens here, outside of the frame, because the frame
+ * sets headers on every answer, which this one does not bear.
+ */
+export function upgraded(request: Request, response: Response): Response {
+  const opening = accepted.get(request);
+  if (opening === undefined) return response;
+  const { socket, response: upgrade } = Deno.upgradeWebSocket(request, { idleTimeout: idleTimeout_s });
+  socket.addEventListener("open", () => follow(socket, opening));
+  return upgrade;
+}
+
+async function follow(socket: WebSocket, opening: Accepted): Promise<void> {
+  let subscription: Subscription | undefined;
+  const isOpen = () => socket.readyState === WebSocket.OPEN;
+  const left = () => subscription && hub.leave(subscription);
+  socket.addEventListener("close", left);
+  socket.addEventListener("error", left);
+  socket.addEventListener("message", ({ data }) => {
+    if (typeof data !== "string" || data.length > maxMessage_characters) {
+      socket.close(closeCodes.malformed, "malformed");
+    } else if (isOpen() && isPing(data) && socket.bufferedAmount < settings.maxBacklog_bytes) {
+      socket.send('{"type":"pong"}');
+    }
+  });
+  const sink: Sink = {
+    send: ({ text }) => isOpen() && socket.send(text),
+    beat: (cursor) => isOpen() && socket.send(JSON.stringify({ type: "ping", cursor })),
+    backlog: () => socket.bufferedAmount,
+    close({ text }, reason) {
+      if (!isOpen()) return;
+      socket.send(text);
+      socket.close(closeCodes[reason], reason);
+    },
+  };
+  try {
+    subscription = await hub.follow({ sink, ...opening });
+    if (!isOpen()) left();
+  } catch (error) {
+    const reason = error instanceof Problem && error.code === "feed_reset" ? "feed_reset" : "unavailable";
+    if (isOpen()) socket.close(closeCodes[reason], reason);
+  }
+}
+
+function isPing(data: string): boolean {
+  try {
+    const message: unknown = JSON.parse(data);
+    return typeof message === "object" && message !== null && "type" in message && message.type === "ping";
+  } catch {
+    return false;
+  }
+}

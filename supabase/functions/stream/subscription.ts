@@ -1,0 +1,161 @@
+/**
+ * One reader of the stream: what he follows, what he may see, how far he is.
+ *
+ * @module
+ */
+import type { Session } from "../_shared/auth.ts";
+import { databaseOfServer } from "../_shared/database.ts";
+import type { FeedPosition } from "../_shared/feed.ts";
+import { type Item, Message } from "./messages.ts";
+import type { CloseReason, StreamFilter } from "./schemas.ts";
+import { settings } from "./settings.ts";
+
+/** What a reader may see. */
+export interface Access {
+  sees_all: boolean;
+  workplaces: ReadonlySet<string>;
+}
+
+const everything: Access = { sees_all: true, workplaces: new Set() };
+const nothing: Access = { sees_all: false, workplaces: new Set() };
+
+/**
+ * What each of the sessions may see now. The service role asks for all of them at once, long after their requests.
+ *
+ * @returns A function that tells it for each; whoever has no profile sees nothing.
+ */
+export async function accessOf(sessions: Iterable<Session>): Promise<(session: Session) => Access> {
+  const user_ids = [...new Set([...sessions].flatMap(({ user_id }) => user_id ?? []))];
+  const rows = user_ids.length === 0 ? [] : await databaseOfServer()("stream_access", { user_ids });
+  const byUser = new Map(rows.map(({ user_id, sees_all, workplaces }) => [
+    user_id,
+    { sees_all, workplaces: new Set(workplaces) },
+  ]));
+  return ({ user_id }) => user_id === null ? everything : byUser.get(user_id) ?? nothing;
+}
+
+/** The way to a reader. */
+export interface Sink {
+  send(message: Message): void;
+  /** Gives a sign of life. */
+  beat(cursor: string): void;
+  /** Bytes that he has not taken yet. */
+  backlog(): number;
+  /** Sends the last message, then ends. */
+  close(message: Message, reason: CloseReason): void;
+}
+
+export class Subscription {
+  readonly #sink: Sink;
+  readonly #workplaces: ReadonlySet<string> | undefined;
+  readonly #actions: ReadonlySet<string> | undefined;
+  readonly #opened = performance.now();
+  // not all at the same time, or all would come again at the same time
+  readonly #closes = this.#opened + settings.lifetime_ms * (0.9 + Math.random() / 10);
+  #lastSent = this.#opened;
+  #sent = 0;
+  #end: CloseReason | "left" | undefined;
+  access: Access;
+
+  constructor(
+    sink: Sink,
+    readonly session: Session,
+    readonly filter: StreamFilter,
+    access: Access,
+    /** What he has passed. */
+    public position: FeedPosition,
+    public cursor: string,
+  ) {
+    this.#sink = sink;
+    this.access = access;
+    this.#workplaces = filter.workplace_name && new Set(filter.workplace_name);
+    this.#actions = filter.action_type && new Set<string>(filter.action_type);
+  }
+
+  get isOver(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** Whether he has taken most of what was sent. */
+  get isCurrent(): boolean {
+    return this.#sink.backlog() <= settings.maxBacklog_bytes / 8;
+  }
+
+  /** Workplaces to read when he reads for himself; undefined = all. */
+  get visibleWorkplaces(): string[] | undefined {
+    const { sees_all, workplaces } = this.access;
+    if (sees_all) return this.filter.workplace_name;
+    return [...workplaces].filter((name) => this.#workplaces?.has(name) ?? true);
+  }
+
+  ready(): void {
+    this.#send(new Message({ type: "ready", cursor: this.cursor }));
+  }
+
+  /** Takes the next event, or passes over it; what he has passed already is not told again. */
+  take(item: Item): void {
+    if (this.isOver || item.pos <= this.position.pos) return;
+    this.passTo(item.pos, item.cursor);
+    if (!this.#follows(item)) return;
+    this.#send(item.message(this.#sees(item.operation?.workplace_name)));
+    if (this.#sink.backlog() > settings.maxBacklog_bytes) this.close("slow_reader");
+  }
+
+  /** There is nothing for him up to here. */
+  passTo(pos: number, cursor: string): void {
+    if (pos <= this.position.pos) return;
+    this.position = { ...this.position, pos };
+    this.cursor = cursor;
+  }
+
+  /** What is due by the clock. */
+  tick(now: number): void {
+    if (now >= this.#closes) this.close("lifetime");
+    else if (Date.now() >= (this.session.ends_at ?? Infinity)) this.close("token_expired");
+    else if (now - this.#lastSent >= settings.heartbeat_ms) {
+      this.#lastSent = now;
+      // whoever does not even take these is gone, or as good as gone
+      if (this.#sink.backlog() > settings.maxBacklog_bytes) this.close("slow_reader");
+      else this.#sink.beat(this.cursor);
+    }
+  }
+
+  /** More to see is seen from now on; less ends the stream, so that the reader learns of it. */
+  change(access: Access): void {
+    const { sees_all, workplaces } = this.access;
+    const isLess = !access.sees_all && (sees_all || [...workplaces].some((name) => !access.workplaces.has(name)));
+    if (isLess) this.close("access_changed");
+    else this.access = access;
+  }
+
+  close(reason: CloseReason): void {
+    if (this.isOver) return;
+    this.#sink.close(new Message({ type: "close", cursor: this.cursor, reason }), reason);
+    this.leave(reason);
+  }
+
+  /** He is gone. */
+  leave(reason: CloseReason | "left" = "left"): void {
+    if (this.isOver) return;
+    this.#end = reason;
+    const seconds = Math.round((performance.now() - this.#opened) / 100) / 10;
+    console.log(JSON.stringify({ stream: reason, s: seconds, sent: this.#sent }));
+  }
+
+  #send(message: Message): void {
+    this.#sink.send(message);
+    this.#sent++;
+    this.#lastSent = performance.now();
+  }
+
+  #follows({ event }: Item): boolean {
+    return this.#sees(event.workplace_name) &&
+      (this.#workplaces === undefined || this.#workplaces.has(event.workplace_name ?? "")) &&
+      (this.#actions?.has(event.action_type) ?? true) &&
+      (this.filter.order_no === undefined || this.filter.order_no === event.order_no);
+  }
+
+  #sees(workplace: string | null | undefined): boolean {
+    return this.access.sees_all || this.access.workplaces.has(workplace ?? "");
+  }
+}

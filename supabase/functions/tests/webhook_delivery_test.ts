@@ -1,0 +1,592 @@
+/**
+ * Webhooks on their way: what is sent, what becomes of failures, what crashes and races do. All tests that dispatch are
+ * in this file, so that each knows who sends.
+ */
+import { Webhook } from "standardwebhooks";
+import postgres from "postgres";
+import {
+  assert,
+  assertEquals,
+  assertExists,
+  assertGreaterOrEqual,
+  assertLess,
+  assertMatch,
+  assertProblem,
+  assertThrows,
+  dataApi,
+  env,
+  type Event,
+  newOperation,
+  newWorkplace,
+  report,
+  server,
+} from "./harness.ts";
+import { deliveriesOf, dispatch, Hook, keepDispatching, newEndpoint, Receiver, until } from "./webhook_receiver.ts";
+import { retryAfter_s } from "../webhooks/attempt.ts";
+import type {
+  WebhookDelivery,
+  WebhookDeliveryWithAttempts,
+  WebhookEndpoint,
+  WebhookEndpointWithSecret,
+  WebhookReplayed,
+} from "../webhooks/schemas.ts";
+
+/** Times are moved, and leases ended, in the database itself; only where no timer dispatches beside the test. */
+const ignore = env.databaseUrl === undefined || Deno.env.get("LOCAL_JWT_SECRET") === undefined;
+
+/** How large the heavy tests are. */
+const isFull = Deno.env.get("WEBHOOK_TESTS") === "full";
+
+async function sql(run: (sql: postgres.Sql) => Promise<unknown>): Promise<void> {
+  const connection = postgres(env.databaseUrl ?? "", { max: 1, onnotice: () => {}, fetch_types: false });
+  try {
+    await run(connection);
+  } finally {
+    await connection.end();
+  }
+}
+
+/** Makes all that waits for its next attempt, or for the end of its lease, due now. */
+const makeDue = (endpoint: string) =>
+  sql((sql) =>
+    sql`update app.webhook_deliveries set next_attempt_at = now()
+      where endpoint_id = ${endpoint} and status in ('pending', 'delivering')`
+  );
+const endPause = (endpoint: string) =>
+  sql((sql) => sql`update app.webhook_health set paused_until = null where endpoint_id = ${endpoint}`);
+
+const getDelivery = async (id: string) =>
+  (await server.get<WebhookDeliveryWithAttempts>(`/webhooks/v1/deliveries/${id}`)).body;
+const getEndpoint = async (hook: Hook) => (await server.get<WebhookEndpoint>(hook.path)).body;
+const getEvent = async (id: string) => (await server.get<Event>(`/events/v1/${id}`)).body;
+
+Deno.test({ name: "Webhooks: a report is sent, signed, with its operation; the event says so", ignore }, async () => {
+  await using hook = await Hook.open({}, () => new Response("välkommen", { status: 202 }));
+  const [id = ""] = await hook.report();
+  await dispatch();
+  const [received, ...others] = hook.receiver.received;
+  assertExists(received);
+  assertEquals(others, []);
+  hook.verify(received);
+  const { type, timestamp, data } = JSON.parse(received.body);
+  const event = await getEvent(id);
+  assertEquals([type, timestamp], ["operation.start", event.occurred_at]);
+  assertEquals(
+    [data.event.id, data.event.pos, data.event.workplace_name, data.operation.status, data.operation.order_no],
+    [id, event.pos, hook.operation.workplace_name, "IN_PROGRESS", hook.operation.order_no],
+  );
+  assertEquals(
+    [event.webhook_success, event.webhook_response, event.error_message],
+    [true, "202 välkommen", null],
+  );
+  const delivery = await hook.delivery();
+  assertEquals([delivery.status, delivery.webhook_id, delivery.event_id], ["delivered", received.id, id]);
+  const { attempts } = await getDelivery(delivery.id);
+  assertEquals(attempts.map(({ status, response }) => [status, response]), [[202, "välkommen"]]);
+});
+
+Deno.test(
+  { name: "Webhooks: the library refuses tampered bodies, old timestamps and other secrets", ignore },
+  async () => {
+    await using hook = await Hook.open();
+    await hook.report();
+    await dispatch();
+    const [received] = hook.receiver.received;
+    assertExists(received);
+    hook.verify(received);
+    assertThrows(() => hook.verify({ ...received, body: received.body.replace("start", "stop") }));
+    assertThrows(() => hook.verify({ ...received, body: `${received.body} ` }));
+    for (const [name, value] of [["webhook-id", "msg_other"], ["webhook-timestamp", "1"]] as const) {
+      const headers = new Headers(received.headers);
+      headers.set(name, value);
+      assertThrows(() => hook.verify({ ...received, headers }));
+    }
+    assertThrows(() => hook.verify(received, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
+    const webhook = new Webhook(hook.endpoint.secret);
+    const old = new Date(Date.now() - 6 * 60_000);
+    assertThrows(() =>
+      webhook.verify(received.body, {
+        "webhook-id": received.id,
+        "webhook-timestamp": String(Math.floor(old.getTime() / 1000)),
+        "webhook-signature": webhook.sign(received.id, old, received.body),
+      })
+    );
+  },
+);
+
+Deno.test({ name: "Webhooks: while a secret rotates both verify, afterwards the new one alone", ignore }, async () => {
+  await using hook = await Hook.open();
+  const rotated = await server.post<WebhookEndpointWithSecret>(`${hook.path}/rotate`, { overlap_h: 1 });
+  assertEquals(rotated.status, 200, rotated.text);
+  assertExists(rotated.body.previous_secret_until);
+  await hook.report();
+  await dispatch();
+  const again = await server.post<WebhookEndpointWithSecret>(`${hook.path}/rotate`, { overlap_h: 0 });
+  assertEquals(again.body.previous_secret_until, null);
+  await hook.report();
+  await dispatch();
+  const [first, second] = hook.receiver.received;
+  assertExists(first);
+  assertExists(second);
+  assertEquals(first.headers.get("webhook-signature")?.split(" ").length, 2);
+  hook.verify(first, hook.endpoint.secret);
+  hook.verify(first, rotated.body.secret);
+  assertEquals(second.headers.get("webhook-signature")?.split(" ").length, 1);
+  hook.verify(second, again.body.secret);
+  assertThrows(() => hook.verify(second, rotated.body.secret));
+});
+
+Deno.test(
+  { name: "Webhooks: filters by action, workplace and order; what is only tried is not sent", ignore },
+  async () => {
+    await using receiver = new Receiver();
+    const here = newWorkplace();
+    const operation = await newOperation({ workplace_name: here });
+    const other = await newOperation({ workplace_name: here });
+    const starts = await newEndpoint({ url: receiver.url, workplace_names: [here], action_types: ["START"] });
+    const orders = await newEndpoint({ url: receiver.url, workplace_names: [here], order_prefix: operation.order_no });
+    const off = await newEndpoint({ url: receiver.url, workplace_names: [here], enabled: false });
+    const elsewhere = await newEndpoint({ url: receiver.url, workplace_names: [newWorkplace()] });
+    await report(server, operation, "START", { dry_run: true });
+    for (const one of [operation, other]) {
+      assertEquals((await report(server, one, "START")).status, 201);
+      assertEquals((await report(server, one, "STOP")).status, 201);
+    }
+    const types = async ({ id }: WebhookEndpoint) => (await deliveriesOf(id)).map(({ type }) => type).sort();
+    assertEquals(await types(starts), ["operation.start", "operation.start"]);
+    assertEquals(await types(orders), ["operation.start", "operation.stop"]);
+    assertEquals([await types(off), await types(elsewhere)], [[], []]);
+    for (const { id } of [starts, orders, off, elsewhere]) {
+      assertEquals((await server.delete(`/webhooks/v1/endpoints/${id}`)).status, 204);
+    }
+    const cancelled = await deliveriesOf(starts.id, { status: "cancelled" });
+    assertEquals(cancelled.length, 2);
+    assertProblem(await server.post(`/webhooks/v1/deliveries/${cancelled[0]?.id}/replay`), 409, "endpoint_disabled");
+  },
+);
+
+Deno.test({ name: "Webhooks: a ping is sent, and the delivery says what came of it", ignore }, async () => {
+  await using hook = await Hook.open();
+  const ping = await server.post<WebhookDelivery>(`${hook.path}/test`);
+  assertEquals([ping.status, ping.body.status, ping.body.event_id], [202, "pending", null]);
+  await dispatch();
+  assertEquals((await getDelivery(ping.body.id)).status, "delivered");
+  assertEquals(hook.receiver.received.map(({ message }) => message.type), ["webhook.ping"]);
+});
+
+Deno.test(
+  { name: "Webhooks: retries by the schedule under one webhook-id, then dead, then replayed", ignore },
+  async () => {
+    let status = 500;
+    await using hook = await Hook.open({}, () => new Response(`x${"🏭".repeat(600)}`, { status }));
+    const [event = ""] = await hook.report();
+    const delays_s = [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
+    for (const [index, delay_s] of delays_s.entries()) {
+      const before = Date.now();
+      await dispatch();
+      const { status, attempt_count, next_attempt_at, error_message } = await hook.delivery();
+      assertEquals([status, attempt_count, error_message], ["pending", index + 1, "Answered HTTP 500"]);
+      const waits_s = (Date.parse(next_attempt_at ?? "") - before) / 1000;
+      assertGreaterOrEqual(waits_s, delay_s);
+      assertLess(waits_s, delay_s * 1.2 + 10);
+      await makeDue(hook.endpoint.id);
+    }
+    await dispatch();
+    const dead = await hook.delivery();
+    assertEquals([dead.status, dead.attempt_count, dead.next_attempt_at], ["dead", 10, null]);
+    const response = `x${"🏭".repeat(499)}`;
+    assertEquals((await getDelivery(dead.id)).attempts.map(({ response }) => response), Array(10).fill(response));
+    const failed = await getEvent(event);
+    assertEquals(
+      [failed.webhook_success, failed.webhook_response, failed.error_message],
+      [false, `500 ${response}`, "Answered HTTP 500"],
+    );
+    assertExists((await getEndpoint(hook)).failing_since);
+
+    status = 200;
+    const replayed = await server.post<WebhookDelivery>(`/webhooks/v1/deliveries/${dead.id}/replay`);
+    assertEquals([replayed.status, replayed.body.status], [202, "pending"]);
+    await dispatch();
+    const delivered = await hook.delivery();
+    assertEquals([delivered.status, delivered.attempt_count, delivered.error_message], ["delivered", 11, null]);
+    assertEquals((await getEndpoint(hook)).failing_since, null);
+    assertEquals([(await getEvent(event)).webhook_success, (await getEvent(event)).error_message], [true, null]);
+    assertEquals(new Set(hook.receiver.received.map(({ id }) => id)).size, 1);
+    assertEquals(hook.receiver.received.length, 11);
+  },
+);
+
+Deno.test({ name: "Webhooks: the event succeeds when all its endpoints have it", ignore }, async () => {
+  await using hook = await Hook.open();
+  const { workplace_name } = hook.operation;
+  let isDown = true;
+  await using second = new Receiver(() => isDown ? new Response("down", { status: 503 }) : undefined);
+  const { id } = await newEndpoint({ url: second.url, workplace_names: [workplace_name] });
+  const [event = ""] = await hook.report();
+  await dispatch();
+  const halfway = await getEvent(event);
+  assertEquals([halfway.webhook_success, halfway.error_message], [false, "Answered HTTP 503"]);
+  isDown = false;
+  await makeDue(id);
+  await dispatch();
+  const done = await getEvent(event);
+  assertEquals([done.webhook_success, done.webhook_response, done.error_message], [true, "200 ok", null]);
+  await server.delete(`/webhooks/v1/endpoints/${id}`);
+});
+
+Deno.test({ name: "Webhooks: 410 disables the endpoint; enabled again, it gets what it missed", ignore }, async () => {
+  let isGone = true;
+  await using hook = await Hook.open({}, () => isGone ? new Response(null, { status: 410 }) : undefined);
+  await hook.report();
+  await dispatch();
+  const endpoint = await getEndpoint(hook);
+  assertEquals([endpoint.enabled, endpoint.disabled_reason], [false, "gone"]);
+  assertEquals((await hook.delivery()).status, "dead");
+  isGone = false;
+  await hook.report(3);
+  assertEquals((await hook.deliveries()).length, 1);
+  assertProblem(await server.post(`${hook.path}/replay`, {}), 409, "endpoint_disabled");
+  assertEquals((await server.patch(hook.path, { enabled: true })).status, 200);
+  const { body } = await server.post<WebhookReplayed>(`${hook.path}/replay`, { since: endpoint.disabled_at });
+  assertEquals([body.replayed, body.has_more], [4, false]);
+  await dispatch();
+  assertEquals((await hook.deliveries({ status: "delivered" })).length, 4);
+});
+
+Deno.test({ name: "Webhooks: 429, 502, 504 and Retry-After make the whole endpoint wait", ignore }, async () => {
+  const answers: [number, Record<string, string>, number][] = [
+    [429, { "retry-after": "120" }, 120],
+    [503, { "retry-after": "3600" }, 3600],
+    [429, {}, 30],
+    [502, {}, 30],
+    [504, {}, 30],
+  ];
+  for (const [status, headers, pause_s] of answers) {
+    await using hook = await Hook.open({}, () => new Response("slow down", { status, headers }));
+    await hook.report();
+    const before = Date.now();
+    await dispatch();
+    await hook.report();
+    await dispatch();
+    assertEquals(hook.receiver.received.length, 1);
+    const { paused_until } = await getEndpoint(hook);
+    const waits_s = (Date.parse(paused_until ?? "") - before) / 1000;
+    assert(waits_s >= pause_s && waits_s < pause_s + 10, `${status}: ${waits_s} s`);
+    const [, first] = await hook.deliveries();
+    assertGreaterOrEqual(Date.parse(first?.next_attempt_at ?? "") - before, pause_s * 1000);
+    hook.receiver.reply = () => undefined;
+    await endPause(hook.endpoint.id);
+    await makeDue(hook.endpoint.id);
+    await dispatch();
+    assertEquals((await hook.deliveries({ status: "delivered" })).length, 2);
+  }
+});
+
+Deno.test("Webhooks: Retry-After as seconds and as a date", () => {
+  const now = Date.parse("2026-11-23T08:00:00Z");
+  assertEquals(retryAfter_s("17", now), 17);
+  assertEquals(retryAfter_s("Mon, 23 Nov 2026 08:01:00 GMT", now), 60);
+  assertEquals(retryAfter_s("Mon, 23 Nov 2026 07:00:00 GMT", now), 0);
+  for (const other of [null, "soon", "later today"]) assertEquals(retryAfter_s(other, now), undefined);
+});
+
+Deno.test(
+  { name: "Webhooks: after 5 days of only failures the endpoint is disabled and says so", ignore },
+  async () => {
+    await using hook = await Hook.open({}, () => new Response(null, { status: 500 }));
+    const failSince = (days: number) =>
+      sql((sql) =>
+        sql`update app.webhook_health set failing_since = now() - make_interval(days => ${days}) where endpoint_id = ${hook.endpoint.id}`
+      );
+    await hook.report();
+    await failSince(4);
+    await dispatch();
+    assertEquals((await getEndpoint(hook)).enabled, true);
+    await failSince(6);
+    await makeDue(hook.endpoint.id);
+    await dispatch();
+    const { enabled, disabled_reason } = await getEndpoint(hook);
+    assertEquals([enabled, disabled_reason], [false, "failing"]);
+    await makeDue(hook.endpoint.id);
+    await dispatch();
+    assertEquals(hook.receiver.received.length, 2);
+  },
+);
+
+Deno.test({ name: "Webhooks: redirects are not followed, endless and broken answers end", ignore }, async () => {
+  await using inner = new Receiver();
+  await using hook = await Hook.open({}, () => new Response(null, { status: 302, headers: { location: inner.url } }));
+  await hook.report();
+  await dispatch();
+  assertMatch((await hook.delivery()).error_message ?? "", /HTTP 302: redirects are not followed/);
+  assertEquals(inner.received, []);
+
+  const endless = () =>
+    new Response(
+      new ReadableStream({ pull: (controller) => controller.enqueue(new TextEncoder().encode("a".repeat(1000))) }),
+    );
+  hook.receiver.reply = endless;
+  await makeDue(hook.endpoint.id);
+  await dispatch();
+  const { status, id } = await hook.delivery();
+  assertEquals(status, "delivered");
+  assertEquals((await getDelivery(id)).attempts.at(-1)?.response, "a".repeat(500));
+});
+
+Deno.test(
+  { name: "Webhooks: receivers that are away or do not speak HTTP are failures that say why", ignore },
+  async () => {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const talking = (async () => {
+      for await (const connection of listener) {
+        await connection.write(new TextEncoder().encode("SSH-2.0-OpenSSH_9.2\r\n\r\n"));
+        connection.close();
+      }
+    })();
+    await using hook = await Hook.open({ url: `http://127.0.0.1:${listener.addr.port}/` });
+    await hook.report();
+    await dispatch();
+    assertMatch((await hook.delivery()).error_message ?? "", /^Not sent: (the answer is not HTTP|Connection reset)/);
+    listener.close();
+    await talking;
+    await makeDue(hook.endpoint.id);
+    await dispatch();
+    assertMatch((await hook.delivery()).error_message ?? "", /^Not sent: Connection refused/);
+    // a URL that was stored past the function is refused when it is sent to
+    await sql((sql) =>
+      sql`update app.webhook_endpoints set url = 'https://169.254.169.254/' where id = ${hook.endpoint.id}`
+    );
+    await makeDue(hook.endpoint.id);
+    await dispatch();
+    assertMatch((await hook.delivery()).error_message ?? "", /^Refused: the URL must not point to an address inside/);
+  },
+);
+
+Deno.test(
+  { name: "Webhooks: a stretch of the feed is replayed, also to an endpoint that is new", ignore },
+  async () => {
+    await using hook = await Hook.open();
+    const [first = "", second = "", third = "", fourth = ""] = await hook.report(4);
+    await server.patch(hook.path, { enabled: false });
+    await using late = new Receiver();
+    const { id } = await newEndpoint({ url: late.url, workplace_names: [hook.operation.workplace_name] });
+    const cursorAfter = async (event: string) => {
+      const query: Record<string, string> = { limit: "1", workplace_name: hook.operation.workplace_name ?? "" };
+      for (let isPast = false; !isPast;) {
+        const { body } = await server.get<{ events: Event[]; next_cursor: string }>("/events/v1/feed", { query });
+        query.after = body.next_cursor;
+        isPast = body.events[0]?.id === event;
+      }
+      return query.after;
+    };
+    const [after, until] = [await cursorAfter(first), await cursorAfter(third)];
+    const path = `/webhooks/v1/endpoints/${id}/replay`;
+    const replayed = await server.post<WebhookReplayed>(path, { after, until });
+    assertEquals([replayed.status, replayed.body.replayed, replayed.body.has_more], [202, 2, false], replayed.text);
+    const rest = await server.post<WebhookReplayed>(path, { after: replayed.body.next_cursor });
+    assertEquals(rest.body.replayed, 1);
+    await dispatch();
+    assertEquals(late.received.map(({ message }) => message.data.event?.id).sort(), [second, third, fourth].sort());
+    assertProblem(await server.post(path, { after: "x" }), 422, "validation_failed");
+    assertProblem(await server.post(path, { after, since: "2026-01-01T00:00:00Z" }), 422, "validation_failed");
+    await server.delete(`/webhooks/v1/endpoints/${id}`);
+  },
+);
+
+Deno.test({ name: "Webhooks: who lost his lease cannot settle", ignore }, async () => {
+  await using hook = await Hook.open();
+  await hook.report();
+  type Claim = { id: string; lease_token: string; url: string }[];
+  const api = dataApi(server);
+  const claim = async () =>
+    (await api.post<Claim>("/rest/v1/rpc/claim_deliveries", { take: 100 })).body.find(({ url }) =>
+      url === hook.receiver.url
+    );
+  const settle = async ({ id, lease_token }: { id: string; lease_token: string }, status: number) =>
+    (await api.post<{ settled: boolean; status: string }>("/rest/v1/rpc/settle_delivery", {
+      delivery_id: id,
+      lease_token,
+      duration_ms: 1,
+      status,
+    })).body;
+  const first = await claim();
+  assertExists(first);
+  assertEquals(await claim(), undefined);
+  await makeDue(hook.endpoint.id);
+  const second = await claim();
+  assertExists(second);
+  assertEquals(second.id, first.id);
+  assertEquals(await settle(first, 500), { settled: false, status: "delivering" });
+  assertEquals(await settle(second, 200), { settled: true, status: "delivered" });
+  assertEquals(await settle(first, 500), { settled: false, status: "delivered" });
+  assertEquals((await hook.delivery()).attempt_count, 1);
+});
+
+Deno.test({ name: "Webhooks: four dispatchers at once send each message once", ignore }, async () => {
+  await using hook = await Hook.open();
+  const events = await hook.report(isFull ? 2000 : 150);
+  await until("all are sent", async () => {
+    await Promise.all([dispatch(), dispatch(), dispatch(), dispatch()]);
+    return hook.receiver.received.length >= events.length;
+  }, 120);
+  assertEquals(hook.receiver.received.length, events.length);
+  assertEquals(new Set(hook.receiver.received.map(({ id }) => id)).size, events.length);
+});
+
+Deno.test({
+  name: "Webhooks: dispatchers killed between sending and acknowledging lose nothing, repetitions have one webhook-id",
+  ignore,
+}, async () => {
+  const kills = isFull ? 100 : 2;
+  await using hook = await Hook.open();
+  const script = new URL("webhook_dispatcher.ts", import.meta.url).pathname;
+  const events: string[] = [];
+  for (let kill = 0; kill < kills; kill++) {
+    events.push(...await hook.report());
+    const sent = Promise.withResolvers<void>();
+    const dead = Promise.withResolvers<void>();
+    hook.receiver.reply = async () => {
+      sent.resolve();
+      await dead.promise;
+      return undefined;
+    };
+    const dispatcher = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-all", "--no-lock", "--no-check", "--quiet", script],
+      cwd: new URL("../../../", import.meta.url).pathname,
+      env: {
+        SUPABASE_URL: env.supabaseUrl,
+        SUPABASE_SECRET_KEYS: JSON.stringify({ default: env.secretKey }),
+        SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: env.publishableKey }),
+        SUPABASE_JWKS: '{"keys":[]}',
+        WEBHOOKS_ALLOW_LOOPBACK: "true",
+      },
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    await Promise.race([sent.promise, dispatcher.status.then(() => assert(false, "the dispatcher sent nothing"))]);
+    dispatcher.kill("SIGKILL");
+    await dispatcher.status;
+    dead.resolve();
+    assertEquals((await hook.deliveries({ status: "delivering" })).length > 0, true);
+    await makeDue(hook.endpoint.id);
+  }
+  hook.receiver.reply = () => undefined;
+  while ((await dispatch()).claimed > 0);
+  assertEquals((await hook.deliveries({ status: "delivered" })).length, kills);
+  const ids = new Map<string, Set<string>>();
+  for (const { id, message } of hook.receiver.received) {
+    const event = message.data.event?.id ?? "";
+    ids.set(event, (ids.get(event) ?? new Set()).add(id));
+  }
+  assertEquals([...ids.keys()].sort(), events.sort());
+  assertEquals([...ids.values()].filter(({ size }) => size !== 1), []);
+  assertGreaterOrEqual(hook.receiver.received.length, 2 * kills);
+});
+
+Deno.test({ name: "Webhooks: one dead endpoint among 20 does not delay the others", ignore }, async () => {
+  const rounds = isFull ? 20 : 4;
+  await using hook = await Hook.open();
+  const { workplace_name } = hook.operation;
+  const others: { receiver: Receiver; id: string }[] = [];
+  for (let index = 0; index < 19; index++) {
+    const receiver = new Receiver();
+    others.push({ receiver, id: (await newEndpoint({ url: receiver.url, workplace_names: [workplace_name] })).id });
+  }
+  const dispatching = keepDispatching();
+
+  const p99_ms = async () => {
+    const latencies: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const counts = others.map(({ receiver }) => receiver.received.length);
+      const reported = performance.now();
+      await hook.report();
+      await until(
+        "the others have it",
+        () => others.every(({ receiver }, index) => receiver.received.length > (counts[index] ?? 0)),
+      );
+      latencies.push(...others.map(({ receiver }) => (receiver.received.at(-1)?.at ?? Infinity) - reported));
+    }
+    return latencies.sort((a, b) => a - b)[Math.floor(latencies.length * 0.99)] ?? Infinity;
+  };
+
+  await p99_ms();
+  const healthy = await p99_ms();
+  const released = Promise.withResolvers<undefined>();
+  hook.receiver.reply = () => released.promise;
+  const beside = await p99_ms();
+  if (isFull) {
+    console.log(`p99 with 20 healthy: ${Math.round(healthy)} ms, beside a dead one: ${Math.round(beside)} ms`);
+  }
+  assertLess(beside - healthy, 1000);
+
+  dispatching.stop();
+  released.resolve(undefined);
+  for (const { receiver, id } of others) {
+    await server.delete(`/webhooks/v1/endpoints/${id}`);
+    await receiver[Symbol.asyncDispose]();
+  }
+});
+
+Deno.test({ name: "Webhooks: claiming reads what is due, however many were delivered", ignore }, async () => {
+  await using hook = await Hook.open();
+  await sql((sql) =>
+    sql.begin(async (sql) => {
+      await sql`insert into app.webhook_deliveries (endpoint_id, type, status)
+        select ${hook.endpoint.id}, 'test', 'delivered' from generate_series(1, 20000)`;
+      await sql`analyze app.webhook_deliveries`;
+      const rows = await sql<{ "QUERY PLAN": string }[]>`explain
+        select d.id from app.webhook_deliveries d
+        where d.endpoint_id = ${hook.endpoint.id} and d.status in ('pending', 'delivering') and d.next_attempt_at <= now()
+        order by d.next_attempt_at limit 16 for no key update skip locked`;
+      const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+      assertMatch(plan, /webhook_deliveries_due/);
+      assert(!/Seq Scan/.test(plan), plan);
+      throw new Error("undo");
+    }).catch((error) => assertEquals(error.message, "undo"))
+  );
+});
+
+Deno.test(
+  { name: "docs/examples/webhook-receiver.ts: takes what is signed, once, and nothing else", ignore },
+  async () => {
+    await using hook = await Hook.open();
+    const port = freePort();
+    const example = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-net", "--allow-env", "--no-lock", "--quiet", "docs/examples/webhook-receiver.ts"],
+      cwd: new URL("../../../", import.meta.url).pathname,
+      env: { WEBHOOK_SECRET: hook.endpoint.secret, PORT: String(port) },
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    try {
+      const url = `http://127.0.0.1:${port}/`;
+      await until("the example listens", async () => {
+        const answer = await fetch(url, { method: "POST" }).catch(() => undefined);
+        await answer?.body?.cancel();
+        return answer !== undefined;
+      });
+      await server.patch(hook.path, { url });
+      await hook.report();
+      await dispatch();
+      const { id } = await hook.delivery();
+      assertEquals(
+        (await getDelivery(id)).attempts.map(({ response }) => response),
+        ["ok"],
+      );
+      await server.post(`/webhooks/v1/deliveries/${id}/replay`);
+      await dispatch();
+      assertEquals((await getDelivery(id)).attempts.map(({ response }) => response), ["ok", "known already"]);
+      const forged = await fetch(url, { method: "POST", body: "{}", headers: { "webhook-id": "msg_x" } });
+      assertEquals([forged.status, await forged.text()], [401, "invalid signature"]);
+    } finally {
+      example.kill("SIGTERM");
+      const { stdout } = await example.output();
+      assertMatch(new TextDecoder().decode(stdout), /operation\.start .* 1 IN_PROGRESS/);
+    }
+  },
+);
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}

@@ -1,0 +1,112 @@
+import { endpoint } from "../_shared/app.ts";
+import { problems } from "../_shared/contract.ts";
+import type { CallDatabase } from "../_shared/database.ts";
+import { attempt, type Claimed } from "./attempt.ts";
+import { Dispatched } from "./schemas.ts";
+import { targetRules } from "./target.ts";
+
+/** Deliveries under way at once. */
+const places = 48;
+/** One call ends after so many, well within the platform's limit on processing time. */
+const most = 200;
+/** After so long nothing new is claimed: what is under way ends before the platform ends the request. */
+const claiming_ms = 40_000;
+/** While something slow is under way, how often to look for what came meanwhile. */
+const poll_ms = 200;
+/** Once nothing more is claimed, the answer waits so long for what is under way. */
+const ending_ms = 500;
+/** Several end at almost the same time: one claim for all of their places. */
+const gather_ms = 10;
+
+export const dispatch = endpoint({
+  method: "post",
+  path: "/webhooks/v1/dispatch",
+  operationId: "dispatchWebhooks",
+  tags: ["Webhooks"],
+  summary: "Send what is due",
+  description:
+    "For schedulers, with the secret key: call it every second or so. Claims due deliveries under a lease, sends them and records " +
+    "what came of it; may run in parallel with itself. Ends when nothing is due, at the latest after about a minute.",
+  security: [{ secretKey: [] }],
+  responses: {
+    200: { description: "What was done.", content: { "application/json": { schema: Dispatched } } },
+    ...problems(["forbidden"]),
+  },
+}, async (c) => {
+  const dispatched = await dispatchDue(c.var.callDatabase);
+  await pruneNowAndThen(c.var.callDatabase);
+  return c.json(dispatched, 200);
+});
+
+async function dispatchDue(callDatabase: CallDatabase): Promise<Dispatched> {
+  const counts: Dispatched = { claimed: 0, delivered: 0, failed: 0, has_more: false };
+  const rules = targetRules();
+  const underWay = new Set<Promise<void>>();
+  const until = performance.now() + claiming_ms;
+
+  const deliver = async (delivery: Claimed) => {
+    const outcome = await attempt(delivery, rules);
+    const { id: delivery_id, lease_token } = delivery;
+    try {
+      const { status } = await callDatabase("settle_delivery", { delivery_id, lease_token, ...outcome });
+      counts[status === "delivered" ? "delivered" : "failed"]++;
+    } catch (error) {
+      // the lease ends, and it is sent again under the same webhook-id
+      counts.failed++;
+      console.error(JSON.stringify({ delivery_id, error: String(error) }));
+    }
+  };
+
+  let mayClaim = true;
+  let answerBy = Infinity;
+  for (;;) {
+    mayClaim &&= counts.claimed < most && performance.now() < until;
+    if (!mayClaim) answerBy = Math.min(answerBy, performance.now() + ending_ms);
+    const take = mayClaim ? Math.min(places - underWay.size, most - counts.claimed) : 0;
+    const claimed = take > 0 ? await claim(callDatabase, take, underWay) : [];
+    counts.claimed += claimed.length;
+    for (const delivery of claimed) {
+      const done = deliver(delivery).finally(() => underWay.delete(done));
+      underWay.add(done);
+    }
+    if (underWay.size === 0) break;
+    if (performance.now() >= answerBy) {
+      // a receiver that hangs must not keep a caller that waits from calling again
+      goOnAfterAnswer(Promise.all(underWay));
+      break;
+    }
+    await Promise.race([...underWay, pause(poll_ms)]);
+    if (underWay.size > 0) await pause(gather_ms);
+  }
+  counts.has_more = !mayClaim;
+  return counts;
+}
+
+/** Supabase ends an isolate after its answers, unless it is told what still runs; elsewhere it runs anyway. */
+function goOnAfterAnswer(running: Promise<unknown>): void {
+  const edgeRuntime: unknown = Reflect.get(globalThis, "EdgeRuntime");
+  if (typeof edgeRuntime !== "object" || edgeRuntime === null) return;
+  const waitUntil: unknown = Reflect.get(edgeRuntime, "waitUntil");
+  if (typeof waitUntil === "function") Reflect.apply(waitUntil, edgeRuntime, [running]);
+}
+
+/** When the database goes away while something is under way, that is brought to its end first. */
+async function claim(callDatabase: CallDatabase, take: number, underWay: Set<Promise<void>>): Promise<Claimed[]> {
+  try {
+    return await callDatabase("claim_deliveries", { take });
+  } catch (error) {
+    await Promise.allSettled(underWay);
+    throw error;
+  }
+}
+
+const pause = (ms: number) => new Promise<void>((resume) => setTimeout(resume, ms));
+
+let prunedAt = 0;
+
+/** Once an hour the feed loses what is older than its retention. */
+async function pruneNowAndThen(callDatabase: CallDatabase): Promise<void> {
+  if (Date.now() - prunedAt < 3_600_000) return;
+  await callDatabase("prune_feed", {});
+  prunedAt = Date.now();
+}

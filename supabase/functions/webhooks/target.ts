@@ -1,0 +1,120 @@
+/**
+ * Where webhooks may go: public addresses by https, so that nobody can have the server call what only it can reach.
+ *
+ * @module
+ */
+import { lookup } from "node:dns/promises";
+import ipaddr from "ipaddr.js";
+
+/** What is allowed here. */
+export interface TargetRules {
+  /** Ports that https may use. */
+  ports: readonly number[];
+  /** Whether http to this machine itself is allowed: the local stack only. */
+  allowsLoopback: boolean;
+}
+
+/** All addresses of a name. */
+export type Resolve = (hostname: string) => Promise<string[]>;
+
+/** Why a URL is refused, in words for whoever configured it. */
+export class RefusedTarget extends Error {
+  constructor(readonly reason: string) {
+    super(reason);
+    this.name = "RefusedTarget";
+  }
+}
+
+/** A name that has no address, now. */
+export class UnknownHost extends Error {}
+
+/** The rules of this deployment: `WEBHOOKS_PORTS`, and `WEBHOOKS_ALLOW_LOOPBACK`, which the local stack sets. */
+export function targetRules(): TargetRules {
+  const ports = Deno.env.get("WEBHOOKS_PORTS")?.split(",").map(Number).filter((port) => port > 0 && port < 65_536);
+  return { ports: ports ?? [443, 8443], allowsLoopback: Deno.env.get("WEBHOOKS_ALLOW_LOOPBACK") === "true" };
+}
+
+/** Names that only mean something inside a network (RFC 6761, 6762, 8375, and what ICANN reserves). */
+const innerDomains = ["localhost", "local", "internal", "intranet", "lan", "home.arpa", "onion", "alt"];
+
+/**
+ * The URL, when its form is allowed. Its host must be written as it is used: other spellings (decimal, octal or
+ * full-width numbers) have no honest use.
+ *
+ * @throws {RefusedTarget}
+ */
+export function checkUrl(text: string, rules: TargetRules): URL {
+  const url = URL.parse(text);
+  if (url === null || !/^[\x21-\x7e]+$/.test(text) || text.includes("\\")) refuse("must be a URL, in ASCII");
+  if (url.username !== "" || url.password !== "" || /^[^/]*\/\/[^/?#]*@/.test(text)) {
+    refuse("must not contain a user or password");
+  }
+  const written = text.toLowerCase();
+  const plain = `${url.protocol}//${url.host}`;
+  if (!written.startsWith(plain) || !/^(:\d+)?([/?#]|$)/.test(written.slice(plain.length))) {
+    refuse("must name its host in the usual form: a lower-case domain name, or four decimal numbers");
+  }
+  if (text.includes("#")) refuse("must not contain a fragment");
+  if (url.protocol === "http:" && rules.allowsLoopback && isThisMachine(url)) return url;
+  if (url.protocol !== "https:") refuse("must begin with https://");
+  const port = Number(url.port || 443);
+  if (!rules.ports.includes(port)) refuse(`must use one of the ports ${rules.ports.join(", ")}, not ${port}`);
+  const name = hostname(url).replace(/\.$/, "");
+  if (ipaddr.isValid(name)) {
+    if (!isPublic(name)) refuse("must not point to an address inside a network");
+  } else if (!name.includes(".") || innerDomains.some((inner) => `.${name}`.endsWith(`.${inner}`))) {
+    refuse("must not point to a name inside a network");
+  }
+  return url;
+}
+
+/**
+ * The address to connect to, once all addresses of the host are found to be allowed.
+ *
+ * @throws {RefusedTarget} when one of them is not public
+ * @throws {UnknownHost} when it has none
+ */
+export async function addressOf(url: URL, rules: TargetRules, resolve: Resolve = systemAddresses): Promise<string> {
+  const name = hostname(url);
+  const addresses = ipaddr.isValid(name) ? [name] : await resolve(name);
+  const mayBe = url.protocol === "http:" && rules.allowsLoopback ? isLoopback : isPublic;
+  // one bad address among good ones is how rebinding begins
+  if (!addresses.every(mayBe)) refuse("must not point to an address inside a network");
+  const [address] = addresses;
+  if (address === undefined) throw new UnknownHost(`"${name}" has no address`);
+  return address;
+}
+
+/**
+ * The addresses that connections of this machine would use: the system's own resolver, or, where a runtime has none,
+ * DNS.
+ *
+ * @throws {UnknownHost}
+ */
+export async function systemAddresses(hostname: string): Promise<string[]> {
+  try {
+    return (await lookup(hostname, { all: true })).map(({ address }) => address);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    if (["ENOTFOUND", "EAI_AGAIN", "ENODATA"].includes(code)) throw new UnknownHost(`"${hostname}" has no address`);
+  }
+  const found = await Promise.allSettled([Deno.resolveDns(hostname, "A"), Deno.resolveDns(hostname, "AAAA")]);
+  return found.flatMap((answer) => answer.status === "fulfilled" ? answer.value : []);
+}
+
+/** Public means: unicast by the registries, and for IPv6 also within the part that is given out. */
+function isPublic(address: string): boolean {
+  const parsed = ipaddr.parse(address);
+  if (parsed.range() !== "unicast") return false;
+  return parsed.kind() === "ipv4" || parsed.match(ipaddr.parseCIDR("2000::/3"));
+}
+
+const isLoopback = (address: string) => ipaddr.parse(address).range() === "loopback";
+
+const hostname = (url: URL) => url.hostname.replace(/^\[|\]$/g, "");
+
+const isThisMachine = (url: URL) => ["localhost", "127.0.0.1", "::1"].includes(hostname(url));
+
+function refuse(reason: string): never {
+  throw new RefusedTarget(reason);
+}

@@ -1,0 +1,300 @@
+-- What: the feed: every event at a position, in an order that never changes behind a reader.
+-- Why: a sequence drawn at insert loses events: a later number may commit first, a reader passes it, and the earlier one
+-- appears behind him. Here positions are drawn at commit, each commit says beforehand from where on it draws, and
+-- readers go no further than where all have finished. Nobody waits for anybody: commits share their flush of the log.
+
+create table app.feed (
+  pos bigint generated always as identity (cache 1) primary key,
+  event_id uuid not null references public.operation_events (id),
+  workplace_name text collate "C",
+  recorded_at timestamptz not null default clock_timestamp()
+);
+comment on table app.feed is 'Positions of events. A separate table, because events are never changed.';
+comment on column app.feed.pos is 'Position: gaps are possible (a commit that failed); those of one operation rise with its op_seq.';
+comment on column app.feed.workplace_name is 'The event''s workplace, so that one index serves a reader of few workplaces.';
+comment on column app.feed.recorded_at is 'When the position was drawn; for retention. It rises with pos, so it needs no index.';
+
+create unique index feed_by_event on app.feed (event_id);
+create index feed_by_workplace on app.feed (workplace_name, pos);
+alter table app.feed enable row level security;
+
+-- How far the feed was cut off, and the name of its present life.
+create table app.feed_state (
+  only_row boolean primary key default true check (only_row),
+  generation uuid not null default gen_random_uuid(),
+  floor_pos bigint not null default 0,
+  retention interval
+);
+comment on table app.feed_state is 'One row: what the feed is and how much of it is kept.';
+comment on column app.feed_state.generation is 'Name of the feed''s life; a new one makes all cursors invalid.';
+comment on column app.feed_state.floor_pos is 'Positions up to here are no longer kept.';
+comment on column app.feed_state.retention is 'How long positions are kept; null = for ever.';
+insert into app.feed_state default values;
+alter table app.feed_state enable row level security;
+
+-- Advisory locks of this class are notes that anybody can read: "I draw positions beyond this one". They are shared, so
+-- that they block nobody, and vanish when the commit is visible, or when it failed, however it failed.
+create function app.drawing_class() returns bigint
+language sql immutable parallel safe
+return 7206::bigint << 44;
+comment on function app.drawing_class() is 'First key of the advisory locks of commits that draw positions; the position is added to it.';
+
+create function app.drawn_position() returns bigint
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+begin
+  return (select s.last_value - case when s.is_called then 0 else 1 end from app.feed_pos_seq s);
+end
+$$;
+comment on function app.drawn_position() is 'The last position that was drawn by anybody, whether it is committed or not.';
+
+create function app.settled_position() returns bigint
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  drawn constant bigint := app.drawn_position();
+begin
+  -- In this order nobody is overlooked: whoever leaves his note after this look draws beyond `drawn`.
+  return least(drawn, (
+    select min((l.classid::bigint << 32) + l.objid::bigint) - app.drawing_class()
+    from pg_locks l
+    where l.locktype = 'advisory' and l.objsubid = 1
+      and l.database = (select d.oid from pg_database d where d.datname = current_database())
+      and l.classid::bigint between app.drawing_class() >> 32 and ((app.drawing_class() + (1::bigint << 44)) >> 32) - 1
+  ));
+end
+$$;
+comment on function app.settled_position() is
+  'Up to here every position is committed and visible to the next statement, or never will be. It may be lower than a moment ago, never wrong.';
+
+create function app.draw_position() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  -- Runs at commit, so that a transaction that idles holds nobody up. One note serves all events of the transaction.
+  if current_setting('app.drawing_in', true) is distinct from pg_current_xact_id()::text then
+    perform pg_advisory_xact_lock_shared(app.drawing_class() + app.drawn_position());
+    perform set_config('app.drawing_in', pg_current_xact_id()::text, true);
+  end if;
+  insert into app.feed (event_id, workplace_name) values (new.id, new.workplace_name);
+  return null;
+end
+$$;
+comment on function app.draw_position() is 'Deferred trigger: gives an event its position in the feed, at commit.';
+
+create constraint trigger operation_events_draw_position after insert on public.operation_events
+  deferrable initially deferred
+  for each row execute function app.draw_position();
+
+-- Events of before this migration, in the order in which they were heard.
+insert into app.feed (event_id, workplace_name)
+select e.id, e.workplace_name from public.operation_events e order by e.created_at, e.operation_id, e.op_seq;
+
+-- A restored database continues an older history under the same positions: whoever read further must be told. The
+-- server's identity and timeline change with the restore of a server, the table's own number with that of a dump.
+create function app.feed_generation() returns text
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return md5(concat_ws('/',
+    (select s.generation from app.feed_state s),
+    (select c.system_identifier from pg_control_system() c),
+    (select c.timeline_id from pg_control_checkpoint() c),
+    'app.feed'::regclass::oid
+  ));
+end
+$$;
+comment on function app.feed_generation() is 'Name of the feed''s life, part of every cursor: changes when the database was restored.';
+
+create function app.position_of(event_id uuid) returns bigint
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return (select f.pos from app.feed f where f.event_id = position_of.event_id);
+end
+$$;
+comment on function app.position_of(uuid) is 'Feed position of an event; null until its transaction is committed.';
+
+create or replace function app.event_json(e public.operation_events) returns json
+language sql stable
+begin atomic
+  -- Without a SET clause and bound at creation: the planner inlines it into lists.
+  select json_build_object(
+    'id', (e).id,
+    'pos', app.position_of((e).id),
+    'action_type', (e).action_type,
+    'order_no', (e).order_no,
+    'asset_id', (e).asset_id,
+    'operation_no', (e).operation_no,
+    'workplace_name', (e).workplace_name,
+    'op_seq', (e).op_seq,
+    'status_before', (e).status_before,
+    'status_after', (e).status_after,
+    'occurred_at', app.iso((e).occurred_at),
+    'phase', (e).phase,
+    'qty_good', (e).qty_good,
+    'qty_scrap', (e).qty_scrap,
+    'reason_code', (e).reason_code,
+    'note', (e).note,
+    'reverses_event_id', (e).reverses_event_id,
+    'changes', (e).changes,
+    'operation_data', (e).operation_data,
+    'user_id', (e).user_id,
+    'user_email', (e).user_email,
+    'webhook_success', (e).webhook_success,
+    'webhook_response', (e).webhook_response,
+    'error_message', (e).error_message,
+    'created_at', app.iso((e).created_at)
+  );
+end;
+
+-- One call looks at no more positions than this: a rare filter costs a few calls, not one endless one.
+create function app.feed_window() returns integer
+language sql immutable parallel safe
+return 10000;
+comment on function app.feed_window() is 'Most positions that one read of the feed looks at.';
+
+create function public.read_feed(
+  after_pos bigint default null,
+  generation text default null,
+  workplace_names text[] default null,
+  action_types text[] default null,
+  order_no text default null,
+  take integer default 100,
+  with_operations boolean default false
+) returns json
+-- volatile: what was settled before a statement began is what that statement sees
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  current_generation constant text := app.feed_generation();
+  floor_pos constant bigint := (select s.floor_pos from app.feed_state s);
+  from_pos constant bigint := coalesce(after_pos, floor_pos);
+  head_pos constant bigint := greatest(app.settled_position(), from_pos);
+  last_pos constant bigint := least(head_pos, from_pos + app.feed_window());
+  visible text[];
+  events json;
+  found integer;
+  reached bigint;
+begin
+  take := least(take, 500);
+  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+    perform app.refuse(400, 'malformed_request', 'The feed is read in transactions that are READ COMMITTED');
+  end if;
+  if generation <> current_generation or after_pos > app.drawn_position() then
+    perform app.refuse(410, 'feed_reset', 'The database was restored since: what you have read may differ from what it holds. Begin again without a cursor');
+  end if;
+
+  -- null = no condition, which only those who see everything may have
+  visible := case
+    when caller.sees_all then workplace_names
+    when workplace_names is null then coalesce(caller.workplaces, '{}')
+    else array(select w from unnest(workplace_names) w where w = any(caller.workplaces))
+  end;
+  -- named twice, a workplace is followed once
+  visible := case when visible is not null then array(select distinct w from unnest(visible) w) end;
+
+  with positions as (
+    (
+      select f.pos, f.event_id from app.feed f
+      where visible is null and f.pos > from_pos and f.pos <= last_pos
+      order by f.pos
+      limit case when action_types is null and read_feed.order_no is null then take end
+    )
+    union all
+    select f.pos, f.event_id from unnest(visible) w cross join lateral (
+      select f.pos, f.event_id from app.feed f
+      where f.workplace_name = w and f.pos > from_pos and f.pos <= last_pos
+      order by f.pos
+      limit case when action_types is null and read_feed.order_no is null then take end
+    ) f
+  ),
+  page as (
+    select p.pos, e as event from positions p join public.operation_events e on e.id = p.event_id
+    where (action_types is null or e.action_type = any(action_types)) and (read_feed.order_no is null or e.order_no = read_feed.order_no)
+    order by p.pos
+    limit take
+  )
+  select
+    coalesce(json_agg(
+      case when with_operations then app.json_with(app.event_json(p.event), 'operation', coalesce(
+        (
+          select app.operation_json(o) from public.mes_operations o
+          where o.id = (p.event).operation_id and app.sees_workplace(caller, o.workplace_name)
+        ),
+        'null'
+      )) else app.event_json(p.event) end
+      order by p.pos
+    ), '[]'),
+    count(*),
+    max(p.pos)
+  into events, found, reached
+  from page p;
+
+  -- looked at last, since something may have been cut off meanwhile
+  if from_pos < (select s.floor_pos from app.feed_state s) then
+    perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back. Begin again without a cursor');
+  end if;
+  return json_build_object(
+    'events', events,
+    'generation', current_generation,
+    'pos', case when found = take then reached else last_pos end,
+    'has_more', found = take or last_pos < head_pos
+  );
+end
+$$;
+comment on function public.read_feed is
+  'Events the caller sees, in the order of the feed, after a position: {"events": [...], "generation", "pos": where to go on, "has_more"}. Without after_pos from the oldest kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to see. Raises 410 feed_reset when that position is unknown here.';
+
+-- The cheap question of whoever waits. Only servers ask it, on behalf of all who wait there.
+create function public.feed_head() returns json
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+begin
+  return json_build_object(
+    'generation', app.feed_generation(),
+    'pos', app.settled_position(),
+    'is_announced', exists (select from pg_trigger t where t.tgrelid = 'app.feed'::regclass and t.tgname = 'feed_announce')
+  );
+end
+$$;
+comment on function public.feed_head() is
+  'The newest position: {"generation", "pos", "is_announced": whether Supabase Realtime tells of new ones}. For the secret key only.';
+
+-- Old positions go as new ones come: called by the dispatcher of webhooks or any scheduler, again until it answers null.
+create function public.prune_feed() returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  cut_pos bigint;
+begin
+  perform app.require_role(caller, 'admin', 'Only an admin may prune the feed');
+  -- a piece at a time, so that no call takes long
+  select max(f.pos) into cut_pos
+  from (select o.pos, o.recorded_at from app.feed o order by o.pos limit app.feed_window()) f, app.feed_state s
+  where f.recorded_at < clock_timestamp() - s.retention;
+  if cut_pos is not null then
+    update app.feed_state set floor_pos = cut_pos;
+    delete from app.feed f where f.pos <= cut_pos;
+  end if;
+  return cut_pos;
+end
+$$;
+comment on function public.prune_feed() is
+  'Removes a piece of the positions older than the configured retention; answers the last one removed, null when there is none. Raises 403 forbidden.';
+
+revoke execute on function public.read_feed, public.prune_feed, public.feed_head from public, anon, authenticated;
+grant execute on function public.read_feed, public.prune_feed to authenticated, service_role;
+grant execute on function public.feed_head to service_role;
+revoke execute on all functions in schema app from public;
+grant execute on function app.position_of to authenticated, service_role;
