@@ -10,7 +10,7 @@ export class Generator {
 
   constructor() {
     this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-net", "--no-lock", fromFileUrl(new URL("load.ts", import.meta.url))],
+      args: ["run", "--allow-net", "--frozen", fromFileUrl(new URL("load.ts", import.meta.url))],
       stdin: "piped",
       stdout: "piped",
     }).spawn();

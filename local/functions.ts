@@ -1,6 +1,7 @@
 import { join, toFileUrl } from "@std/path/mod.js";
 import { TextLineStream } from "@std/streams/mod.js";
 import type { FunctionConfig, ProjectConfig } from "./config.ts";
+import { edgeDeno, edgeFlags } from "./edge_deno.ts";
 import { StackFailure } from "./failure.ts";
 import { inProject } from "./paths.ts";
 import { within } from "./poll.ts";
@@ -102,16 +103,8 @@ export class FunctionHost {
 
   async #spawn(functions: FunctionInfo[]): Promise<HostProcess> {
     const modules = functions.map(({ name, module }) => [name, module]);
-    const process = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--allow-all",
-        "--no-lock",
-        "--quiet",
-        `--config=${inProject("deno.json")}`,
-        inProject("local", "functions_host.ts"),
-        JSON.stringify(modules),
-      ],
+    const process = new Deno.Command(await edgeDeno(), {
+      args: [...edgeFlags, inProject("local", "functions_host.ts"), JSON.stringify(modules)],
       clearEnv: true,
       env: this.#env,
       stdin: "piped",

@@ -6,6 +6,7 @@ import { createDataApi, type DataApi } from "./data_api.ts";
 import { openDataFolder } from "./data_folder.ts";
 import { openDatabase } from "./database.ts";
 import { createDemoUsers } from "./demo_users.ts";
+import { edgeDeno } from "./edge_deno.ts";
 import { StackFailure } from "./failure.ts";
 import { freePort } from "./free_port.ts";
 import { discoverFunctions, FunctionHost } from "./functions.ts";
@@ -110,6 +111,7 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
   });
   cleanup.add(() => database.close());
 
+  await edgeDeno(step);
   const signer = new TokenSigner(keys.jwtSecret, `${url}/auth/v1`);
   const functions = new FunctionHost({
     discover: () => discoverFunctions(supabaseDir, config),

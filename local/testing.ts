@@ -80,7 +80,7 @@ export async function runStart(args: string[], options: CommandOptions = {}): Pr
 function startCommand(args: string[], options: CommandOptions): Deno.Command {
   const { root = projectRoot, env = {}, denoFlags = [], deno = Deno.execPath(), uid, gid } = options;
   return new Deno.Command(deno, {
-    args: ["run", "--allow-all", "--no-lock", ...denoFlags, join(root, "local", "start.ts"), ...args],
+    args: ["run", "--allow-all", "--frozen", ...denoFlags, join(root, "local", "start.ts"), ...args],
     cwd: root,
     // A test run may have a database of its own.
     env: { DATABASE_URL: "", NO_COLOR: "1", ...env },
@@ -151,7 +151,9 @@ export async function haveEnded(pids: number[]): Promise<boolean> {
 
 /** The files of this checkout that a start needs, copied to `target`, with the same installed packages. */
 export async function copyCheckout(target: string): Promise<void> {
-  for (const name of ["deno.json", "import_map.json", "local", "supabase/config.toml", "supabase/migrations"]) {
+  for (
+    const name of ["deno.json", "deno.lock", "import_map.json", "local", "supabase/config.toml", "supabase/migrations"]
+  ) {
     await copy(inProject(name), join(target, name));
   }
   await Deno.symlink(inProject("node_modules"), join(target, "node_modules"));

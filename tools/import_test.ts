@@ -17,7 +17,7 @@ function command(
   stdin: "null" | "piped" = "null",
 ): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", "--no-lock", "--no-check", inProject("tools", "import.ts"), ...args],
+    args: ["run", "--allow-all", "--frozen", "--no-check", inProject("tools", "import.ts"), ...args],
     env: {
       SUPABASE_URL: env.supabaseUrl,
       FUNCTIONS_URL: env.functionsUrl,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { z } from "@hono/zod-openapi";
 import { routePath } from "hono/route";
 import type { ApiContext } from "./app.ts";
@@ -46,22 +47,18 @@ export type Idempotency = { key: string; method: string; route: string; fingerpr
  * @param body The validated body: equal values are the same request, however they were written.
  * @throws {Problem} `malformed_request` when the header is not 1 to 255 visible characters.
  */
-export async function idempotency(c: ApiContext, body: unknown): Promise<Idempotency | undefined> {
+export function idempotency(c: ApiContext, body: unknown): Idempotency | undefined {
   const key = c.req.header("Idempotency-Key");
   if (key === undefined) return undefined;
   if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
     throw new Problem("malformed_request", "Idempotency-Key must be 1 to 255 visible ASCII characters");
   }
-  const digest = await crypto.subtle.digest(
-    "SHA-256",
-    new TextEncoder().encode(`${c.req.path}\n${JSON.stringify(body)}`),
-  );
   // keys of other endpoints are independent
   return {
     key,
     method: c.req.method,
     route: routePath(c),
-    fingerprint: new Uint8Array(digest).toHex(),
+    fingerprint: createHash("sha256").update(`${c.req.path}\n${JSON.stringify(body)}`).digest("hex"),
     request_id: c.get("requestId"),
   };
 }

@@ -49,7 +49,7 @@ export const reportBatch = endpoint({
   const answer = await c.var.callDatabase("report_events", {
     reports: valid.map(({ index: _, ...report }) => report),
     is_atomic: atomic,
-    idempotency: await idempotency(c, { events, atomic }),
+    idempotency: idempotency(c, { events, atomic }),
   });
   // the database counts the valid ones only
   const recorded = answerBody(c, answer).map((item) =>

@@ -47,7 +47,7 @@ export const report = endpoint({
   const body = c.req.valid("json");
   const answer = await c.var.callDatabase("report_event", {
     report: body,
-    idempotency: await idempotency(c, body),
+    idempotency: idempotency(c, body),
   });
   const event = answerBody(c, answer);
   if (answer.status !== 201) return c.json(event, 200);

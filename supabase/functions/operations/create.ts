@@ -32,7 +32,7 @@ export const create = endpoint({
   const body = c.req.valid("json");
   const answer = await c.var.callDatabase("create_operation", {
     operation: body,
-    idempotency: await idempotency(c, body),
+    idempotency: idempotency(c, body),
   });
   const operation = answerBody(c, answer);
   const { order_no, asset_id, operation_no, version } = operation;

@@ -61,7 +61,7 @@ export const importRows = endpoint({
     rows: valid,
     is_takeover: mode === "takeover",
     is_dry_run: dry_run,
-    idempotency: dry_run ? undefined : await idempotency(c, { mode, rows: valid, refused: refused.length }),
+    idempotency: dry_run ? undefined : idempotency(c, { mode, rows: valid, refused: refused.length }),
   });
   const results = [
     ...answerBody(c, answer).map((item) => itemResult(c, item)),

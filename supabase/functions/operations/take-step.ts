@@ -45,7 +45,7 @@ export const takeStep = endpoint({
   const answer = await c.var.callDatabase("transition_operation", {
     ...c.req.valid("param"),
     step,
-    idempotency: await idempotency(c, step),
+    idempotency: idempotency(c, step),
   });
   const event = answerBody(c, answer);
   if (answer.status !== 201) return c.json(event, 200);

@@ -32,7 +32,7 @@ export const updateMany = endpoint({
     filter: { ...filter, statuses: status, workplace_names: workplace_name },
     patch: bulk.patch,
     is_dry_run: bulk.dry_run,
-    idempotency: await idempotency(c, bulk),
+    idempotency: idempotency(c, bulk),
   });
   const results = answerBody(c, answer).map((item) => itemResult(c, item));
   const body = itemResults(results, ({ problem }) => problem === null ? "changed" : "refused", answer.request_id);

@@ -45,7 +45,7 @@ export const update = endpoint({
     ...c.req.valid("param"),
     patch,
     if_match: ifMatch(c),
-    idempotency: await idempotency(c, patch),
+    idempotency: idempotency(c, patch),
   });
   const operation = answerBody(c, answer);
   c.header("ETag", `"${operation.version}"`);

@@ -26,7 +26,7 @@ export const create = endpoint({
   },
 }, async (c) => {
   const body = c.req.valid("json");
-  const answer = await c.var.callDatabase("create_profile", { profile: body, idempotency: await idempotency(c, body) });
+  const answer = await c.var.callDatabase("create_profile", { profile: body, idempotency: idempotency(c, body) });
   const profile = answerBody(c, answer);
   c.header("ETag", `"${profile.version}"`);
   c.header("Location", `/functions/v1/profiles/v1/${profile.id}`);

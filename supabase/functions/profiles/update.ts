@@ -32,7 +32,7 @@ export const update = endpoint({
     id: c.req.valid("param").profile_id,
     patch,
     if_match: ifMatch(c),
-    idempotency: await idempotency(c, patch),
+    idempotency: idempotency(c, patch),
   });
   const profile = answerBody(c, answer);
   c.header("ETag", `"${profile.version}"`);

@@ -22,7 +22,7 @@ export const createTicket = endpoint({
 }, async (c) => {
   const ticket = newTicket();
   const { expires_at } = await c.var.callDatabase("create_stream_ticket", {
-    digest: await digestOf(ticket),
+    digest: digestOf(ticket),
     filter: c.req.valid("json"),
   });
   return c.json({ ticket, expires_at }, 201);

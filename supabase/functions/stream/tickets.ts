@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { createHash, randomBytes } from "node:crypto";
 import { createMiddleware } from "hono/factory";
 import type { ApiContext } from "../_shared/app.ts";
 import { authenticate, type Authenticated, type Session } from "../_shared/auth.ts";
@@ -13,12 +14,12 @@ import { StreamFilter } from "./schemas.ts";
 
 /** A secret that nobody can guess. */
 export function newTicket(): string {
-  return crypto.getRandomValues(new Uint8Array(32)).toBase64({ alphabet: "base64url", omitPadding: true });
+  return randomBytes(32).toString("base64url");
 }
 
 /** What the database keeps of a ticket: enough to know it again, not enough to use it. */
-export async function digestOf(ticket: string): Promise<string> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(ticket))).toHex();
+export function digestOf(ticket: string): string {
+  return createHash("sha256").update(ticket).digest("hex");
 }
 
 interface TicketSession extends Session {
@@ -42,7 +43,7 @@ export const admit = createMiddleware<{ Variables: Authenticated }>(async (c, ne
     );
   }
   // nobody has been identified yet: only the service role may look the ticket up
-  const used = await databaseOfServer()("use_stream_ticket", { digest: await digestOf(ticket) });
+  const used = await databaseOfServer()("use_stream_ticket", { digest: digestOf(ticket) });
   if (used === null) {
     throw new Problem("unauthenticated", "The ticket was used already, or has expired: ask for a new one");
   }

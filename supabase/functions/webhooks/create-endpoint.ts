@@ -30,7 +30,7 @@ export const createEndpoint = endpoint({
   const url = await requireTarget(body.url);
   const answer = await c.var.callDatabase("create_webhook_endpoint", {
     endpoint: { ...body, url },
-    idempotency: await idempotency(c, body),
+    idempotency: idempotency(c, body),
   });
   const created = answerBody(c, answer);
   c.header("ETag", `"${created.version}"`);

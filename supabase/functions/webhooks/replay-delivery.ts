@@ -24,7 +24,7 @@ export const replayDelivery = endpoint({
 }, async (c) => {
   const answer = await c.var.callDatabase("replay_webhook_delivery", {
     ...c.req.valid("param"),
-    idempotency: await idempotency(c, undefined),
+    idempotency: idempotency(c, undefined),
   });
   return c.json(answerBody(c, answer), 202);
 });

@@ -30,7 +30,7 @@ export const rotateSecret = endpoint({
   const answer = await c.var.callDatabase("rotate_webhook_secret", {
     ...c.req.valid("param"),
     ...body,
-    idempotency: await idempotency(c, body),
+    idempotency: idempotency(c, body),
   });
   return c.json(answerBody(c, answer), 200);
 });

@@ -24,7 +24,7 @@ export const testEndpoint = endpoint({
 }, async (c) => {
   const answer = await c.var.callDatabase("test_webhook_endpoint", {
     ...c.req.valid("param"),
-    idempotency: await idempotency(c, undefined),
+    idempotency: idempotency(c, undefined),
   });
   return c.json(answerBody(c, answer), 202);
 });

@@ -33,7 +33,7 @@ export const updateEndpoint = endpoint({
     ...c.req.valid("param"),
     patch,
     if_match: ifMatch(c),
-    idempotency: await idempotency(c, body),
+    idempotency: idempotency(c, body),
   });
   const changed = answerBody(c, answer);
   c.header("ETag", `"${changed.version}"`);

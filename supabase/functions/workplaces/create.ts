@@ -28,7 +28,7 @@ export const create = endpoint({
   const body = c.req.valid("json");
   const answer = await c.var.callDatabase("create_workplace", {
     workplace: body,
-    idempotency: await idempotency(c, body),
+    idempotency: idempotency(c, body),
   });
   const created = answerBody(c, answer);
   c.header("ETag", `"${created.version}"`);

@@ -31,7 +31,7 @@ export const update = endpoint({
     ...c.req.valid("param"),
     patch,
     if_match: ifMatch(c),
-    idempotency: await idempotency(c, patch),
+    idempotency: idempotency(c, patch),
   });
   const changed = answerBody(c, answer);
   c.header("ETag", `"${changed.version}"`);
