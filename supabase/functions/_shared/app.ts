@@ -5,14 +5,13 @@
  */
 import { createRoute, OpenAPIHono, type RouteConfig, type RouteHandler, z } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { HTTPException } from "hono/http-exception";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId, type RequestIdVariables } from "hono/request-id";
 import { parseAccept } from "hono/utils/accept";
 import { authenticate, type Authenticated } from "./auth.ts";
-import { strictJson } from "./body.ts";
+import { limitedBody, strictJson } from "./body.ts";
 import { problems } from "./contract.ts";
 import { databaseOfServer } from "./database.ts";
 import { logged } from "./log.ts";
@@ -23,9 +22,6 @@ import { invalidInput, type Issue } from "./validation.ts";
 export interface Env {
   Variables: RequestIdVariables & Authenticated;
 }
-
-/** Largest body in bytes. */
-export const maxBody_bytes = 1024 * 1024;
 
 const exposedHeaders =
   "Location, ETag, Link, X-Total-Count, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed";
@@ -162,10 +158,16 @@ const checkHealth = (resource: string) =>
     return c.json({ status: "ok" as const, database: "up" as const }, 200);
   });
 
-/** Data stays with whoever asked for it, and is what it says it is. */
+/**
+ * Data stays with whoever asked for it, and is what it says it is. Whatever compresses an answer on its way makes its
+ * ETag a weak one, which If-Match never matches: the runtime itself does, unless it is told not to transform.
+ */
 const closed: MiddlewareHandler = async (c, next) => {
   await next();
-  if (!c.res.headers.has("Cache-Control")) c.header("Cache-Control", "no-store");
+  const { headers } = c.res;
+  if (!headers.has("Cache-Control")) {
+    c.header("Cache-Control", headers.has("ETag") ? "no-store, no-transform" : "no-store");
+  }
   c.header("X-Content-Type-Options", "nosniff");
 };
 
@@ -179,16 +181,6 @@ const decodableUrl: MiddlewareHandler = async (c, next) => {
   }
   await next();
 };
-
-const withinLimit = bodyLimit({
-  maxSize: maxBody_bytes,
-  onError: () => {
-    throw new Problem("body_too_large", `The body is larger than ${maxBody_bytes} bytes`, { limit: maxBody_bytes });
-  },
-});
-
-/** A body of DELETE means nothing: it is not read. */
-const limitedBody: MiddlewareHandler = (c, next) => c.req.method === "DELETE" ? next() : withinLimit(c, next);
 
 const accepts = (streamAt?: string): MiddlewareHandler => async (c, next) => {
   const accept = c.req.header("Accept");

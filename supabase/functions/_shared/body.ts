@@ -7,11 +7,40 @@ import { createMiddleware } from "hono/factory";
 import { isInteger, isLosslessNumber, LosslessNumber, parse, splitNumber } from "lossless-json";
 import { type FieldError, Problem } from "./problems.ts";
 
+/** Largest body in bytes. */
+export const maxBody_bytes = 1024 * 1024;
+
+/** So much of a body that is too large is read all the same: who is cut off while he sends does not hear the answer. */
+const maxRead_bytes = 16 * maxBody_bytes;
+
 /** Deepest nesting of a body. */
 export const maxDepth = 32;
 
 /** So many wrong values are named; whoever sends more knows what to look for. */
 export const maxErrors = 100;
+
+/**
+ * Refuses bodies that are too large, whether they say so or not. A body of DELETE means nothing: it is not read.
+ *
+ * @throws {Problem} `body_too_large`
+ */
+export const limitedBody = createMiddleware(async (c, next) => {
+  const { body, headers, method } = c.req.raw;
+  const declared = headers.has("transfer-encoding") ? Infinity : Number(headers.get("content-length") ?? Infinity);
+  if (body === null || method === "DELETE" || declared <= maxBody_bytes) return await next();
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (size <= maxBody_bytes) chunks.push(chunk);
+    if (size > maxRead_bytes) break;
+  }
+  if (size > maxBody_bytes) {
+    throw new Problem("body_too_large", `The body is larger than ${maxBody_bytes} bytes`, { limit: maxBody_bytes });
+  }
+  c.req.raw = new Request(c.req.raw, { body: new Blob(chunks) });
+  await next();
+});
 
 /**
  * Refuses bodies that are not declared as JSON, and JSON that other readers would understand otherwise: duplicate
