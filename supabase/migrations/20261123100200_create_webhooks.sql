@@ -568,7 +568,9 @@ comment on function public.replay_webhook_delivery(uuid, jsonb) is
 create function public.replay_webhook_events(
   endpoint_id uuid,
   after_pos bigint default null,
+  after_mark text default null,
   until_pos bigint default null,
+  until_mark text default null,
   generation text default null,
   since timestamptz default null,
   take integer default 1000,
@@ -580,14 +582,15 @@ as $$
 declare
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
-  current_generation constant text := app.feed_generation();
   floor_pos constant bigint := (select s.floor_pos from app.feed_state s);
   from_pos bigint := coalesce(after_pos, floor_pos);
   -- no further than where all commits have finished, as readers of the feed
-  head_pos constant bigint := greatest(app.settled_position(), from_pos);
+  head_pos constant bigint := app.settled_position();
   endpoint app.webhook_endpoints;
   positions bigint[];
+  has_more boolean;
   replayed integer;
+  reached bigint;
   answer json;
 begin
   answer := app.replay(caller, request);
@@ -597,11 +600,8 @@ begin
   perform app.require_webhook_manager(caller);
   endpoint := app.lock_webhook_endpoint(endpoint_id);
   perform app.require_enabled(endpoint);
-  if generation <> current_generation or after_pos > app.drawn_position() then
-    perform app.refuse(410, 'feed_reset', 'The database was restored since this cursor was made: replay from a time instead');
-  elsif after_pos < floor_pos then
-    perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back: replay from a time instead');
-  end if;
+  perform app.require_position(after_pos, generation, after_mark);
+  perform app.require_position(until_pos, generation, until_mark);
   if after_pos is null and since is not null then
     -- positions are drawn at commit: an event of before may have a later one, so it begins a little earlier
     from_pos := greatest(floor_pos, coalesce((
@@ -615,31 +615,38 @@ begin
       join app.feed f on f.event_id = e.id
     ), head_pos));
   end if;
+  take := least(take, 1000);
   positions := array(
     select f.pos from app.feed f
     where f.pos > from_pos and f.pos <= least(until_pos, head_pos)
     order by f.pos
-    limit least(take, 1000) + 1
+    limit take + 1
   );
+  has_more := cardinality(positions) > take;
+  positions := positions[1:take];
+  reached := positions[cardinality(positions)];
   insert into app.webhook_deliveries as d (endpoint_id, event_id, type)
   select endpoint.id, e.id, app.webhook_type(e.action_type)
   from app.feed f join public.operation_events e on e.id = f.event_id
-  where f.pos = any(positions[1:least(take, 1000)]) and app.wants_event(endpoint, e) is true
+  where f.pos = any(positions) and app.wants_event(endpoint, e) is true
   order by f.pos
   on conflict on constraint webhook_deliveries_once do update
     set status = 'pending', retry_no = 0, next_attempt_at = clock_timestamp(), settled_at = null
     where d.status <> 'delivering';
   get diagnostics replayed = row_count;
+  -- Where nothing was gone through, it is where it began; a time begins behind the last event of before.
+  reached := coalesce(reached, after_pos, (select max(f.pos) from app.feed f where f.pos <= from_pos), floor_pos);
   return app.remember(caller, request, null, json_build_object('status', 202, 'body', json_build_object(
     'replayed', replayed,
-    'generation', current_generation,
-    'pos', coalesce((positions[1:least(take, 1000)])[least(cardinality(positions), take, 1000)], from_pos),
-    'has_more', cardinality(positions) > least(take, 1000)
+    'generation', app.feed_generation(),
+    'pos', reached,
+    'mark', (select app.feed_mark(f.event_id) from app.feed f where f.pos = reached),
+    'has_more', has_more
   )));
 end
 $$;
-comment on function public.replay_webhook_events(uuid, bigint, bigint, text, timestamptz, integer, jsonb) is
-  'Queues the events of a stretch of the feed that the endpoint wants, sent before or not: after a position or a time, up to a position, at most 1,000 positions a call. Answers {"status", "body": {"replayed", "generation", "pos", "has_more"}}. Raises 403 forbidden, 404 not_found, 409 endpoint_disabled, 410 feed_reset.';
+comment on function public.replay_webhook_events(uuid, bigint, text, bigint, text, text, timestamptz, integer, jsonb) is
+  'Queues the events of a stretch of the feed that the endpoint wants, sent before or not: after a position or a time, up to a position, at most 1,000 positions a call. Answers {"status", "body": {"replayed", "generation", "pos", "mark", "has_more"}}. Raises 403 forbidden, 404 not_found, 409 endpoint_disabled, 410 feed_reset.';
 
 -- At once to one endpoint; one that fails gets a single one, so that its timeouts cannot use up a dispatcher.
 create function app.claim_limit(failing_since timestamptz) returns integer
@@ -658,7 +665,7 @@ language sql immutable parallel safe
 return (array['5 seconds', '5 minutes', '30 minutes', '2 hours', '5 hours', '10 hours', '14 hours', '20 hours', '24 hours']::interval[])[retry_no];
 comment on function app.retry_delay(integer) is 'Time before the retry after so many failures; null = no further one.';
 
-create function public.claim_deliveries(take integer default 32) returns json
+create function public.claim_deliveries(take integer default 32, to_endpoints uuid[] default null) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -687,6 +694,7 @@ begin
     select h.endpoint_id from app.webhook_health h
     join app.webhook_endpoints e on e.id = h.endpoint_id
     where e.enabled and (h.paused_until is null or h.paused_until <= started_at)
+      and (to_endpoints is null or h.endpoint_id = any(to_endpoints))
       and exists (
         select from app.webhook_deliveries d
         where d.endpoint_id = h.endpoint_id and d.status in ('pending', 'delivering') and d.next_attempt_at <= started_at
@@ -746,8 +754,8 @@ begin
   );
 end
 $$;
-comment on function public.claim_deliveries(integer) is
-  'For dispatchers: takes up to take (100 at most) due deliveries under a lease of 60 s, endpoints in turn: [{"id", "webhook_id", "lease_token", "url", "secrets", "body"}]. Raises 403 forbidden.';
+comment on function public.claim_deliveries(integer, uuid[]) is
+  'For dispatchers: takes up to take (100 at most) due deliveries, to these endpoints or to all, under a lease of 60 s, endpoints in turn: [{"id", "webhook_id", "lease_token", "url", "secrets", "body"}]. Raises 403 forbidden.';
 
 create function public.settle_delivery(
   delivery_id uuid,

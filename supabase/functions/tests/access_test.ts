@@ -128,7 +128,7 @@ const aDelivery = async (cast: Cast): Promise<Subject> => {
   const { id } = await newEndpoint({ url: receiver.url, workplace_names: [newWorkplace()] });
   assertEquals((await server.post(`/webhooks/v1/endpoints/${id}/test`)).status, 202);
   await until("the ping has arrived", async () => {
-    await dispatch();
+    await dispatch(id);
     return (await deliveriesOf(id))[0]?.status === "delivered";
   });
   const name = (await deliveriesOf(id))[0]?.id ?? "";
@@ -471,7 +471,7 @@ const table: Row[] = [
   { operationId: "replayWebhookDelivery", cells: "401 401 403 403 403 403 403 403 403 202 202 202", subject: aDelivery,
     call: ({ name }, { client }) => client.post(`/webhooks/v1/deliveries/${name}/replay`) },
   { operationId: "dispatchWebhooks",    cells: "401 401 403 403 403 403 403 403 403 403 403 200", subject: noEndpoint,
-    call: (_subject, { client }) => client.post("/webhooks/v1/dispatch") },
+    call: (_subject, { client }) => client.post(`/webhooks/v1/dispatch?endpoint_id=${crypto.randomUUID()}`) },
 ];
 
 /** The subject with five good pieces reported; they are its event. */

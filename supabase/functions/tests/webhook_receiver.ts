@@ -100,6 +100,11 @@ export class Hook implements AsyncDisposable {
     return deliveriesOf(this.endpoint.id, query);
   }
 
+  /** Sends what is due to it. */
+  dispatch(): Promise<Dispatched> {
+    return dispatch(this.endpoint.id);
+  }
+
   /** The only delivery. */
   async delivery(): Promise<WebhookDelivery> {
     const [delivery, ...others] = await this.deliveries();
@@ -134,9 +139,9 @@ export async function deliveriesOf(endpoint_id: string, query: Record<string, st
   return answer.body;
 }
 
-/** Sends what is due, of everybody. */
-export async function dispatch(): Promise<Dispatched> {
-  const answer = await server.post<Dispatched>("/webhooks/v1/dispatch");
+/** Sends what is due to these endpoints; what is due to those of other tests is theirs. */
+export async function dispatch(...endpoint_id: string[]): Promise<Dispatched> {
+  const answer = await server.post<Dispatched>("/webhooks/v1/dispatch", undefined, { query: { endpoint_id } });
   assertEquals(answer.status, 200, answer.text);
   return answer.body;
 }
@@ -150,11 +155,11 @@ export async function until(what: string, condition: () => boolean | Promise<boo
 }
 
 /** Dispatches again and again, never beside itself, until `stop`; `stop` does not wait for what is under way. */
-export function keepDispatching(): { stop(): void } {
+export function keepDispatching(...endpoint_id: string[]): { stop(): void } {
   let isOver = false;
   (async () => {
     while (!isOver) {
-      const { claimed } = await dispatch();
+      const { claimed } = await dispatch(...endpoint_id);
       if (claimed === 0) await new Promise((resume) => setTimeout(resume, 50));
     }
   })();

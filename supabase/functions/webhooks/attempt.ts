@@ -46,7 +46,7 @@ export async function attempt(
   const duration = () => Math.round(performance.now() - started);
   try {
     const target = checkUrl(url, rules);
-    const { status, headers, text } = await post(target, {
+    const { status, retryAfter, text } = await post(target, {
       address: await inTime(addressOf(target, rules, resolve), timing.signal),
       headers: {
         "content-type": "application/json",
@@ -61,7 +61,7 @@ export async function attempt(
       status,
       response: [...text.replaceAll("\0", "")].slice(0, maxResponse).join(""),
       error_message: status >= 200 && status < 300 ? undefined : errorOf(status),
-      retry_after_s: retryAfter_s(headers.get("retry-after")),
+      retry_after_s: retryAfter_s(retryAfter),
     };
   } catch (error) {
     const message = timing.signal.aborted ? `No answer within ${timeout_ms / 1000} s` : messageOf(error);
@@ -87,8 +87,8 @@ function errorOf(status: number): string {
 }
 
 /** Seconds of a Retry-After, which may also be a date. */
-export function retryAfter_s(header: string | null, now = Date.now()): number | undefined {
-  if (header === null) return undefined;
+export function retryAfter_s(header: string | undefined, now = Date.now()): number | undefined {
+  if (header === undefined) return undefined;
   if (/^\d{1,9}$/.test(header)) return Number(header);
   const until = Date.parse(header);
   return Number.isNaN(until) ? undefined : Math.min(Math.max(0, Math.ceil((until - now) / 1000)), 999_999_999);

@@ -1,8 +1,9 @@
 import { endpoint } from "../_shared/app.ts";
+import { outliveAnswer } from "../_shared/background.ts";
 import { problems } from "../_shared/contract.ts";
 import type { CallDatabase } from "../_shared/database.ts";
 import { attempt, type Claimed } from "./attempt.ts";
-import { Dispatched } from "./schemas.ts";
+import { Dispatched, DispatchQuery } from "./schemas.ts";
 import { targetRules } from "./target.ts";
 
 /** Deliveries under way at once. */
@@ -28,17 +29,19 @@ export const dispatch = endpoint({
     "For schedulers, with the secret key: call it every second or so. Claims due deliveries under a lease, sends them and records " +
     "what came of it; may run in parallel with itself. Ends when nothing is due, at the latest after about a minute.",
   security: [{ secretKey: [] }],
+  request: { query: DispatchQuery },
   responses: {
     200: { description: "What was done.", content: { "application/json": { schema: Dispatched } } },
     ...problems(["forbidden"]),
   },
 }, async (c) => {
-  const dispatched = await dispatchDue(c.var.callDatabase);
+  const { endpoint_id } = c.req.valid("query");
+  const dispatched = await dispatchDue(c.var.callDatabase, endpoint_id);
   await pruneNowAndThen(c.var.callDatabase);
   return c.json(dispatched, 200);
 });
 
-async function dispatchDue(callDatabase: CallDatabase): Promise<Dispatched> {
+async function dispatchDue(callDatabase: CallDatabase, to_endpoints?: string[]): Promise<Dispatched> {
   const counts: Dispatched = { claimed: 0, delivered: 0, failed: 0, has_more: false };
   const rules = targetRules();
   const underWay = new Set<Promise<void>>();
@@ -63,7 +66,9 @@ async function dispatchDue(callDatabase: CallDatabase): Promise<Dispatched> {
     mayClaim &&= counts.claimed < most && performance.now() < until;
     if (!mayClaim) answerBy = Math.min(answerBy, performance.now() + ending_ms);
     const take = mayClaim ? Math.min(places - underWay.size, most - counts.claimed) : 0;
-    const claimed = take > 0 ? await claim(callDatabase, take, underWay) : [];
+    const claimed = take > 0
+      ? await claim(() => callDatabase("claim_deliveries", { take, to_endpoints }), underWay)
+      : [];
     counts.claimed += claimed.length;
     for (const delivery of claimed) {
       const done = deliver(delivery).finally(() => underWay.delete(done));
@@ -72,7 +77,7 @@ async function dispatchDue(callDatabase: CallDatabase): Promise<Dispatched> {
     if (underWay.size === 0) break;
     if (performance.now() >= answerBy) {
       // a receiver that hangs must not keep a caller that waits from calling again
-      goOnAfterAnswer(Promise.all(underWay));
+      outliveAnswer(Promise.all(underWay));
       break;
     }
     await Promise.race([...underWay, pause(poll_ms)]);
@@ -82,18 +87,10 @@ async function dispatchDue(callDatabase: CallDatabase): Promise<Dispatched> {
   return counts;
 }
 
-/** Supabase ends an isolate after its answers, unless it is told what still runs; elsewhere it runs anyway. */
-function goOnAfterAnswer(running: Promise<unknown>): void {
-  const edgeRuntime: unknown = Reflect.get(globalThis, "EdgeRuntime");
-  if (typeof edgeRuntime !== "object" || edgeRuntime === null) return;
-  const waitUntil: unknown = Reflect.get(edgeRuntime, "waitUntil");
-  if (typeof waitUntil === "function") Reflect.apply(waitUntil, edgeRuntime, [running]);
-}
-
 /** When the database goes away while something is under way, that is brought to its end first. */
-async function claim(callDatabase: CallDatabase, take: number, underWay: Set<Promise<void>>): Promise<Claimed[]> {
+async function claim(more: () => Promise<Claimed[]>, underWay: Set<Promise<void>>): Promise<Claimed[]> {
   try {
-    return await callDatabase("claim_deliveries", { take });
+    return await more();
   } catch (error) {
     await Promise.allSettled(underWay);
     throw error;

@@ -34,10 +34,12 @@ export const replayEvents = endpoint({
   const answer = await c.var.callDatabase("replay_webhook_events", {
     ...c.req.valid("param"),
     after_pos: after?.pos,
+    after_mark: after?.mark ?? undefined,
     until_pos: until?.pos,
+    until_mark: until?.mark ?? undefined,
     generation: after?.generation ?? until?.generation,
     since: body.since,
-    idempotency: await idempotency(c, body),
+    idempotency: idempotency(c, body),
   });
   const { replayed, has_more, ...position } = answerBody(c, answer);
   return c.json({ replayed, next_cursor: await feedCursor(position), has_more }, 202);

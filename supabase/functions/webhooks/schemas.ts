@@ -5,8 +5,9 @@
  */
 import { z } from "@hono/zod-openapi";
 import type { Answer, Page } from "../_shared/database.ts";
+import type { FeedPosition } from "../_shared/feed.ts";
 import { instant, instantOut, key, text } from "../_shared/fields.ts";
-import { flag, listQuery } from "../_shared/lists.ts";
+import { flag, listQuery, repeatable } from "../_shared/lists.ts";
 import { Action } from "../_shared/operation.ts";
 import type { Claimed } from "./attempt.ts";
 
@@ -22,7 +23,7 @@ declare module "../_shared/database.ts" {
     list_webhook_deliveries: Page<WebhookDelivery>;
     get_webhook_delivery: WebhookDeliveryWithAttempts;
     replay_webhook_delivery: Answer<WebhookDelivery>;
-    replay_webhook_events: Answer<{ replayed: number; generation: string; pos: number; has_more: boolean }>;
+    replay_webhook_events: Answer<FeedPosition & { replayed: number; has_more: boolean }>;
     claim_deliveries: Claimed[];
     settle_delivery: { settled: boolean; status: string | null };
     prune_feed: number | null;
@@ -191,6 +192,17 @@ export const WebhookReplayed = z.object({
   }),
   has_more: z.boolean().openapi({ description: "True when the stretch goes on.", example: false }),
 }).openapi("WebhookReplayed", { description: "What was queued." });
+
+export const DispatchQuery = z.strictObject({
+  endpoint_id: repeatable(z.guid()).openapi({
+    type: "array",
+    items: { type: "string", format: "uuid" },
+    minItems: 1,
+    maxItems: 100,
+    description: "Send to these endpoints only; repeat the parameter for several.",
+    example: ["7a3f0c52-9d1e-4b8f-a6c4-2e5d8b1f7c90"],
+  }),
+}).partial();
 
 export const Dispatched = z.object({
   claimed: z.int().min(0).openapi({ description: "Deliveries that were tried.", example: 3 }),
