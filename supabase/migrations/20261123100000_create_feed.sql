@@ -110,6 +110,38 @@ end
 $$;
 comment on function app.feed_generation() is 'Name of the feed''s life, part of every cursor: changes when the database was restored.';
 
+-- A copy of the data folder or of a disk keeps all of these. So a cursor also knows the event it stands at: where the
+-- position is not there, or is another event's, history has been another one.
+create function app.feed_mark(event_id uuid) returns text
+language sql immutable parallel safe
+return left(md5(event_id::text), 12);
+comment on function app.feed_mark(uuid) is
+  'What a cursor knows its event by. Not the id: the event may be one that its holder does not see.';
+
+create function app.require_position(pos bigint, generation text, mark text) returns void
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  floor_pos bigint;
+begin
+  if generation <> app.feed_generation() then
+    perform app.refuse(410, 'feed_reset', 'The database was restored since: what you have read may differ from what it holds. Begin again without a cursor');
+  elsif pos is null or exists (select from app.feed f where f.pos = require_position.pos and app.feed_mark(f.event_id) = mark) then
+    return;
+  end if;
+  -- looked at last, since it may have been cut off meanwhile
+  select s.floor_pos into floor_pos from app.feed_state s;
+  if pos < floor_pos then
+    perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back. Begin again without a cursor');
+  elsif pos > floor_pos then
+    perform app.refuse(410, 'feed_reset', 'The database was restored since: what you have read may differ from what it holds. Begin again without a cursor');
+  end if;
+end
+$$;
+comment on function app.require_position(bigint, text, text) is
+  'Raises 410 feed_reset unless what follows this position is what followed it when its cursor was made; null = the beginning.';
+
 create function app.position_of(event_id uuid) returns bigint
 language plpgsql stable security definer
 set search_path = ''
@@ -153,6 +185,24 @@ begin atomic
   );
 end;
 
+create function app.followed_event_json(event public.operation_events, caller app.caller) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  operation json;
+begin
+  select app.operation_json(o) into operation from public.mes_operations o
+  where o.id = (event).operation_id and app.sees_workplace(caller, o.workplace_name);
+  return app.json_with(
+    app.json_with(app.event_json(event), 'operation', coalesce(operation, 'null')),
+    'mark', to_json(app.feed_mark((event).id))
+  );
+end
+$$;
+comment on function app.followed_event_json(public.operation_events, app.caller) is
+  'The event for whoever passes it on: with its operation as it is now, null when it is gone or not the caller''s to see, and its mark.';
+
 -- One call looks at no more positions than this: a rare filter costs a few calls, not one endless one.
 create function app.feed_window() returns integer
 language sql immutable parallel safe
@@ -162,6 +212,7 @@ comment on function app.feed_window() is 'Most positions that one read of the fe
 create function public.read_feed(
   after_pos bigint default null,
   generation text default null,
+  mark text default null,
   workplace_names text[] default null,
   action_types text[] default null,
   order_no text default null,
@@ -174,11 +225,16 @@ set search_path = ''
 as $$
 declare
   caller constant app.caller := app.current_caller();
-  current_generation constant text := app.feed_generation();
-  floor_pos constant bigint := (select s.floor_pos from app.feed_state s);
-  from_pos constant bigint := coalesce(after_pos, floor_pos);
-  head_pos constant bigint := greatest(app.settled_position(), from_pos);
-  last_pos constant bigint := least(head_pos, from_pos + app.feed_window());
+  from_pos constant bigint := coalesce(after_pos, (select s.floor_pos from app.feed_state s));
+  settled_pos constant bigint := app.settled_position();
+  -- Cursors stand at events, not in the gaps that failed commits leave: a crash forgets what no commit has written
+  -- down, and draws the positions of such gaps again.
+  head_pos constant bigint := (select max(f.pos) from app.feed f where f.pos <= settled_pos);
+  last_pos constant bigint := (
+    select max(f.pos) from app.feed f
+    where f.pos > from_pos
+      and f.pos <= least(head_pos, (select min(n.pos) from app.feed n where n.pos > from_pos and n.pos <= head_pos) + app.feed_window())
+  );
   visible text[];
   events json;
   found integer;
@@ -187,9 +243,6 @@ begin
   take := least(take, 500);
   if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
     perform app.refuse(400, 'malformed_request', 'The feed is read in transactions that are READ COMMITTED');
-  end if;
-  if generation <> current_generation or after_pos > app.drawn_position() then
-    perform app.refuse(410, 'feed_reset', 'The database was restored since: what you have read may differ from what it holds. Begin again without a cursor');
   end if;
 
   -- null = no condition, which only those who see everything may have
@@ -224,13 +277,7 @@ begin
   )
   select
     coalesce(json_agg(
-      case when with_operations then app.json_with(app.event_json(p.event), 'operation', coalesce(
-        (
-          select app.operation_json(o) from public.mes_operations o
-          where o.id = (p.event).operation_id and app.sees_workplace(caller, o.workplace_name)
-        ),
-        'null'
-      )) else app.event_json(p.event) end
+      case when with_operations then app.followed_event_json(p.event, caller) else app.event_json(p.event) end
       order by p.pos
     ), '[]'),
     count(*),
@@ -238,36 +285,41 @@ begin
   into events, found, reached
   from page p;
 
-  -- looked at last, since something may have been cut off meanwhile
-  if from_pos < (select s.floor_pos from app.feed_state s) then
-    perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back. Begin again without a cursor');
-  end if;
+  -- judged last, since something may have been cut off meanwhile
+  perform app.require_position(from_pos, generation, mark);
+  reached := case when found = take then reached else coalesce(last_pos, from_pos) end;
   return json_build_object(
     'events', events,
-    'generation', current_generation,
-    'pos', case when found = take then reached else last_pos end,
-    'has_more', found = take or last_pos < head_pos
+    'generation', app.feed_generation(),
+    'pos', reached,
+    'mark', case when reached = after_pos then mark else (select app.feed_mark(f.event_id) from app.feed f where f.pos = reached) end,
+    'has_more', coalesce(reached < head_pos, false)
   );
 end
 $$;
 comment on function public.read_feed is
-  'Events the caller sees, in the order of the feed, after a position: {"events": [...], "generation", "pos": where to go on, "has_more"}. Without after_pos from the oldest kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to see. Raises 410 feed_reset when that position is unknown here.';
+  'Events the caller sees, in the order of the feed, after a position: {"events": [...], "generation", "pos", "mark": where to go on, "has_more"}. Without after_pos from the oldest kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to see, and its mark. Raises 410 feed_reset when that position is unknown here.';
 
 -- The cheap question of whoever waits. Only servers ask it, on behalf of all who wait there.
 create function public.feed_head() returns json
 language plpgsql volatile security definer
 set search_path = ''
 as $$
+declare
+  settled_pos constant bigint := app.settled_position();
+  head app.feed;
 begin
+  select * into head from app.feed f where f.pos <= settled_pos order by f.pos desc limit 1;
   return json_build_object(
     'generation', app.feed_generation(),
-    'pos', app.settled_position(),
+    'pos', coalesce(head.pos, (select s.floor_pos from app.feed_state s)),
+    'mark', app.feed_mark(head.event_id),
     'is_announced', exists (select from pg_trigger t where t.tgrelid = 'app.feed'::regclass and t.tgname = 'feed_announce')
   );
 end
 $$;
 comment on function public.feed_head() is
-  'The newest position: {"generation", "pos", "is_announced": whether Supabase Realtime tells of new ones}. For the secret key only.';
+  'Where the feed ends: {"generation", "pos", "mark", "is_announced": whether Supabase Realtime tells when it moves}. For the secret key only.';
 
 -- Old positions go as new ones come: called by the dispatcher of webhooks or any scheduler, again until it answers null.
 create function public.prune_feed() returns bigint

@@ -407,7 +407,7 @@ export type Database = {
       [_ in never]: never;
     };
     Functions: {
-      "claim_deliveries": { Args: { "take"?: number }; Returns: Json };
+      "claim_deliveries": { Args: { "take"?: number; "to_endpoints"?: (string)[] }; Returns: Json };
       "create_operation": { Args: { "idempotency"?: Json; "operation": Json }; Returns: Json };
       "create_profile": { Args: { "idempotency"?: Json; "profile": Json }; Returns: Json };
       "create_reason_code": { Args: { "idempotency"?: Json; "reason_code": Json }; Returns: Json };
@@ -534,6 +534,7 @@ export type Database = {
           "action_types"?: (string)[];
           "after_pos"?: number;
           "generation"?: string;
+          "mark"?: string;
           "order_no"?: string;
           "take"?: number;
           "with_operations"?: boolean;
@@ -544,12 +545,14 @@ export type Database = {
       "replay_webhook_delivery": { Args: { "delivery_id": string; "idempotency"?: Json }; Returns: Json };
       "replay_webhook_events": {
         Args: {
+          "after_mark"?: string;
           "after_pos"?: number;
           "endpoint_id": string;
           "generation"?: string;
           "idempotency"?: Json;
           "since"?: string;
           "take"?: number;
+          "until_mark"?: string;
           "until_pos"?: number;
         };
         Returns: Json;

@@ -18,9 +18,9 @@ declare module "./database.ts" {
   }
 }
 
-/** What the database answers for a read of the feed; each event has its operation when that was asked for. */
+/** What the database answers for a read of the feed; when it was asked for, with each event's operation and mark. */
 export interface FeedPage extends FeedPosition {
-  events: (Event & { operation?: Operation | null })[];
+  events: (Event & { operation?: Operation | null; mark?: string })[];
   has_more: boolean;
 }
 
@@ -51,13 +51,20 @@ export interface FeedPosition {
   generation: string;
   /** Position of the last event that the reader has passed. */
   pos: number;
+  /** What that event is known by, so that it is noticed when another one stands there; null where none is. */
+  mark: string | null;
 }
 
-const Payload = z.object({ list: z.literal("feed"), generation: z.string(), pos: z.int() });
+const Payload = z.object({
+  list: z.literal("feed"),
+  generation: z.string(),
+  pos: z.int(),
+  mark: z.string().nullable(),
+});
 
 /** The cursor that stands for a position; opaque to clients. */
-export function feedCursor({ generation, pos }: FeedPosition): Promise<string> {
-  return sign({ list: "feed", generation, pos }, cursorSecret(), "HS256");
+export function feedCursor({ generation, pos, mark }: FeedPosition): Promise<string> {
+  return sign({ list: "feed", generation, pos, mark }, cursorSecret(), "HS256");
 }
 
 /**
@@ -74,7 +81,10 @@ export async function feedPosition(
 ): Promise<FeedPosition> {
   const payload = await verify(cursor, cursorSecret(), "HS256").catch(() => undefined);
   const parsed = Payload.safeParse(payload);
-  if (parsed.success) return { generation: parsed.data.generation, pos: parsed.data.pos };
+  if (parsed.success) {
+    const { generation, pos, mark } = parsed.data;
+    return { generation, pos, mark };
+  }
   const message = "is not a cursor of the feed";
   throw new Problem("validation_failed", `Not valid in the ${part}: ${pointer} ${message}`, {
     errors: [{ in: part, pointer, message, code: "invalid_cursor" }],

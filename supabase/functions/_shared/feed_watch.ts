@@ -47,7 +47,7 @@ export function feedHead(): Promise<FeedHead> {
 }
 
 /**
- * Resolves when the feed no longer ends at the given position, after the time at the latest.
+ * Resolves when the feed goes on behind the given position, after the time at the latest.
  *
  * @param signal Ends the waiting early.
  */
@@ -78,7 +78,7 @@ async function watch(): Promise<void> {
       const head = await feedHead();
       if (head.is_announced) listen();
       for (const { from, resume } of waiters) {
-        if (head.pos !== from.pos || head.generation !== from.generation) resume();
+        if (head.pos > from.pos || head.generation !== from.generation) resume();
       }
       pause_ms = isListening ? pollAnnounced_ms : poll_ms;
     } catch {

@@ -32,6 +32,7 @@ export const feed = endpoint({
     c.var.callDatabase("read_feed", {
       after_pos: position?.pos,
       generation: position?.generation,
+      mark: position?.mark ?? undefined,
       workplace_names: workplace_name,
       action_types: action_type,
       order_no,

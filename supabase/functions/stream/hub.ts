@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { outliveAnswer } from "../_shared/background.ts";
 import { databaseOfServer } from "../_shared/database.ts";
 import { feedCursor, type FeedPage, type FeedPosition } from "../_shared/feed.ts";
 import { feedHead, feedMoves } from "../_shared/feed_watch.ts";
@@ -65,14 +66,14 @@ export class Hub {
     }
     this.#arriving++;
     try {
-      if (!this.#isRunning) this.#run();
+      if (!this.#isRunning) outliveAnswer(this.#run());
       // this isolate may not have read to the end: whoever begins now is not told of before
-      const [access, { generation, pos }] = await Promise.all([
+      const [access, { generation, pos, mark }] = await Promise.all([
         accessOf([session]),
         after ?? feedHead(),
         this.#begin(),
       ]);
-      const from = { generation, pos };
+      const from = { generation, pos, mark };
       const subscription = new Subscription(sink, session, filter, access(session), from, await feedCursor(from));
       // a position that this isolate has seen needs no look into the database
       const page = after === undefined || this.#covers(after) ? undefined : await this.#read(subscription);
@@ -124,16 +125,16 @@ export class Hub {
   /** Where this isolate's reading is; it begins at the end of the feed. */
   async #begin(): Promise<FeedPosition> {
     if (this.#head !== undefined) return this.#head;
-    this.#beginning ??= feedHead().then(({ generation, pos }) => {
+    this.#beginning ??= feedHead().then(({ generation, pos, mark }) => {
       this.#recent = [];
       this.#recent_characters = 0;
       this.#recentFrom = pos;
-      return this.#head = { generation, pos };
+      return this.#head = { generation, pos, mark };
     }).finally(() => this.#beginning = undefined);
     return await this.#beginning;
   }
 
-  #advance({ generation, pos }: FeedPosition, items: Item[]): void {
+  #advance({ generation, pos, mark }: FeedPosition, items: Item[]): void {
     for (const item of items) {
       for (const subscription of this.#live) subscription.take(item);
       this.#recent.push(item);
@@ -142,25 +143,28 @@ export class Hub {
     while (this.#recent.length > maxRecent || this.#recent_characters > maxRecent_characters) {
       const item = this.#recent.shift();
       if (item === undefined) break;
-      this.#recentFrom = item.pos;
+      this.#recentFrom = item.position.pos;
       this.#recent_characters -= item.message(true).text.length;
     }
-    this.#head = { generation, pos };
+    this.#head = { generation, pos, mark };
     this.#sweep();
   }
 
-  #covers({ generation, pos }: FeedPosition): boolean {
-    return this.#head?.generation === generation && pos >= this.#recentFrom && pos <= this.#head.pos;
+  /** Whether this isolate has been at that very position, and has all that follows it. */
+  #covers({ generation, pos, mark }: FeedPosition): boolean {
+    const isThere = (known: FeedPosition | undefined) => known?.pos === pos && known.mark === mark;
+    return this.#head?.generation === generation &&
+      (isThere(this.#head) || this.#recent.some(({ position }) => isThere(position)));
   }
 
   /** Brings a stream to where all are, by reads of its own. */
   async #catchUp(subscription: Subscription, page: FeedPage | undefined): Promise<void> {
     if (page === undefined && this.#join(subscription)) return;
     while (!subscription.isOver) {
-      const { generation, pos } = page ??= await this.#read(subscription);
-      const cursor = await feedCursor({ generation, pos });
+      const { generation, pos, mark } = page ??= await this.#read(subscription);
+      const cursor = await feedCursor({ generation, pos, mark });
       for (const item of await itemsOf(page)) subscription.take(item);
-      subscription.passTo(pos, cursor);
+      subscription.passTo({ generation, pos, mark }, cursor);
       // he has read further than what is kept in common begins: from here on he gets that
       if (this.#head?.generation === generation && pos >= this.#recentFrom && this.#join(subscription)) return;
       while (!subscription.isCurrent && !subscription.isOver) await delay(50);
@@ -198,8 +202,9 @@ export class Hub {
    * The service role reads, once for many readers; what each of them may see is decided by his access, which is asked
    * for every few seconds.
    */
-  #readPage({ generation, pos }: FeedPosition, take: number, filter = {}): Promise<FeedPage> {
-    return databaseOfServer()("read_feed", { generation, after_pos: pos, take, with_operations: true, ...filter });
+  #readPage({ generation, pos, mark }: FeedPosition, take: number, filter = {}): Promise<FeedPage> {
+    const after = { generation, after_pos: pos, mark: mark ?? undefined };
+    return databaseOfServer()("read_feed", { ...after, take, with_operations: true, ...filter });
   }
 
   #tick(): void {

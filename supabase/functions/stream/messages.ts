@@ -4,7 +4,7 @@
  * @module
  */
 import type { Event } from "../_shared/event.ts";
-import { feedCursor, type FeedPage } from "../_shared/feed.ts";
+import { feedCursor, type FeedPage, type FeedPosition } from "../_shared/feed.ts";
 import type { Operation } from "../_shared/operation.ts";
 import type { StreamMessage } from "./schemas.ts";
 
@@ -38,7 +38,8 @@ export class Item {
   #bare: Message | undefined;
 
   constructor(
-    readonly pos: number,
+    /** Where a reader stands who has it. */
+    readonly position: FeedPosition,
     readonly cursor: string,
     readonly event: Event,
     readonly operation: Operation | null,
@@ -56,8 +57,8 @@ export class Item {
 
 /** The events of a page, each with the cursor behind it. */
 export function itemsOf({ events, generation }: FeedPage): Promise<Item[]> {
-  return Promise.all(events.map(async ({ operation = null, ...event }) => {
-    const pos = event.pos ?? 0;
-    return new Item(pos, await feedCursor({ generation, pos }), event, operation);
+  return Promise.all(events.map(async ({ operation = null, mark = null, ...event }) => {
+    const position = { generation, pos: event.pos ?? 0, mark };
+    return new Item(position, await feedCursor(position), event, operation);
   }));
 }

@@ -94,17 +94,17 @@ export class Subscription {
 
   /** Takes the next event, or passes over it; what he has passed already is not told again. */
   take(item: Item): void {
-    if (this.isOver || item.pos <= this.position.pos) return;
-    this.passTo(item.pos, item.cursor);
+    if (this.isOver || item.position.pos <= this.position.pos) return;
+    this.passTo(item.position, item.cursor);
     if (!this.#follows(item)) return;
     this.#send(item.message(this.#sees(item.operation?.workplace_name)));
     if (this.#sink.backlog() > settings.maxBacklog_bytes) this.close("slow_reader");
   }
 
   /** There is nothing for him up to here. */
-  passTo(pos: number, cursor: string): void {
-    if (pos <= this.position.pos) return;
-    this.position = { ...this.position, pos };
+  passTo(position: FeedPosition, cursor: string): void {
+    if (position.pos <= this.position.pos) return;
+    this.position = position;
     this.cursor = cursor;
   }
 
