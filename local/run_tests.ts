@@ -5,6 +5,7 @@
  * (Not named test.ts: `deno test` would take it for a test and run itself.)
  */
 import { join } from "@std/path/mod.js";
+import { loadConfig } from "./config.ts";
 import { prepareDocs } from "./docs_assets.ts";
 import { readJunitReport, type TestCounts } from "./junit.ts";
 import { messageOf, runCommand, StackFailure } from "./failure.ts";
@@ -65,6 +66,7 @@ async function test(): Promise<void> {
     // the tests of webhooks dispatch by themselves, to know who sends what
     const stack = await startStack({ ephemeral: true, dispatchWebhooks: false, onFunctionLog: logOfFunctions() });
     stop = stack.stop;
+    await requireFunctions(stack.url);
     env = environmentOf({
       url: stack.url,
       ...stack.keys,
@@ -98,6 +100,18 @@ async function test(): Promise<void> {
   if (problem) console.error(problem);
   console.log(`${counts.passed} passed, ${counts.failed} failed`);
   Deno.exit(problem || counts.failed > 0 ? 1 : 0);
+}
+
+/** One function that cannot be started makes hundreds of tests fail: that is told once, and first. */
+async function requireFunctions(url: string): Promise<void> {
+  const { functions } = await loadConfig(inProject("supabase", "config.toml"));
+  for (const name of functions.keys()) {
+    const { status, body } = await fetch(`${url}/functions/v1/${name}`);
+    await body?.cancel();
+    if (status >= 500) {
+      throw new StackFailure(`Function "${name}" cannot be started: see supabase/.temp/test-functions.log`);
+    }
+  }
 }
 
 /** Hundreds of tests make thousands of log lines: they go to a file. */

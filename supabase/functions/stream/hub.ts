@@ -98,6 +98,11 @@ export class Hub {
     this.#sweep();
   }
 
+  /** Whether the feed is being read. */
+  get isRunning(): boolean {
+    return this.#isRunning;
+  }
+
   get size(): number {
     return this.#open.size;
   }

@@ -469,6 +469,26 @@ localTest(
   },
 );
 
+localTest(
+  "GET /stream/v1: the isolate is asked to stay while a stream is open, and no longer",
+  async ({ base, hub }) => {
+    assert(await holdsWithin(5_000, () => hub.size === 0 && !hub.isRunning), "nobody follows");
+    let isOver = false;
+    const waitUntil = (work: Promise<unknown>) => void work.then(() => isOver = true);
+    Reflect.set(globalThis, "EdgeRuntime", { waitUntil });
+    try {
+      const { user: { client: { credential } } } = await floor();
+      const stream = await openWebSocket({ base, credential });
+      await expect(stream, "ready");
+      assertEquals(isOver, false);
+      await stream.leave();
+      assert(await holdsWithin(8_000, () => isOver), "it may go");
+    } finally {
+      Reflect.deleteProperty(globalThis, "EdgeRuntime");
+    }
+  },
+);
+
 localTest("GET /stream/v1/events: what is one too many is refused with 503", async ({ base, settings }) => {
   const { user: { client: { credential } } } = await floor();
   settings.maxStreams = 1;
