@@ -8,7 +8,7 @@ import { environmentOf } from "../local/local_env.ts";
 import { startStack } from "../local/stack.ts";
 import { killConnections, killStack, rebuilt, stopDatabase } from "./faults.ts";
 import { type Figure, table } from "./figures.ts";
-import { concurrency, runTests } from "./suites.ts";
+import { concurrency, feed, runTests, webhooks } from "./suites.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -34,7 +34,7 @@ async function measure(what: string, run: () => Promise<Figure | Figure[]>): Pro
 
 async function assure(): Promise<void> {
   const { short } = options;
-  const stack = await startStack({ ephemeral: true, onFunctionLog: () => {} });
+  const stack = await startStack({ ephemeral: true, dispatchWebhooks: false, onFunctionLog: () => {} });
   const stopped = () => stack.stop().then(() => Deno.exit(130));
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stopped);
   try {
@@ -46,6 +46,11 @@ async function assure(): Promise<void> {
     // the short form leaves out what the test suite runs by itself
     if (!short) {
       await measure("concurrency", () => runTests(["concurrency_test.ts", "idempotency_test.ts"], env, concurrency));
+      await measure("feed", () => runTests(["feed_concurrency_test.ts"], env, feed));
+      await measure(
+        "webhooks",
+        () => runTests(["webhooks_test.ts", "webhook_delivery_test.ts", "local/webhook_timer_test.ts"], env, webhooks),
+      );
       await measure("model", () =>
         runTests(["lifecycle_model_test.ts"], { ...env, SEQUENCES: options.sequences }, [{
           figure: `${options.sequences} random sequences against the model`,

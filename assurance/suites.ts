@@ -14,7 +14,10 @@ const unescape = (text: string) =>
   text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"').replaceAll("&apos;", "'")
     .replaceAll("&amp;", "&");
 
-/** Runs test files against the stack of `env` and returns how the figures' tests ended; what failed is printed. */
+/**
+ * Runs test files, named as below `supabase/functions/tests` or from the project's folder with a slash, against the
+ * stack of `env` and returns how the figures' tests ended; what failed is printed.
+ */
 export async function runTests(
   files: string[],
   env: Record<string, string>,
@@ -23,7 +26,9 @@ export async function runTests(
   const folder = await Deno.makeTempDir({ prefix: "mes-assurance-" });
   const report = join(folder, "report.xml");
   try {
-    const paths = files.map((file) => inProject("supabase", "functions", "tests", file));
+    const paths = files.map((file) =>
+      file.includes("/") ? inProject(file) : inProject("supabase/functions/tests", file)
+    );
     const { stdout, stderr, success } = await new Deno.Command(Deno.execPath(), {
       args: ["test", "--allow-all", "--no-check", "--parallel", `--junit-path=${report}`, ...paths],
       env: { NO_COLOR: "1", ...env },
@@ -45,10 +50,11 @@ export async function runTests(
     return asserted.map(({ figure, bar, test }) => {
       const found = tests.find(({ name }) => name.startsWith(test));
       // what a test says of itself in a line of its own: "MEASURED ..."
-      const said = found && decode(stdout).split("\n").find((line) => line.startsWith(`MEASURED ${test.slice(0, 9)}`));
+      const beginning = `MEASURED ${test}`;
+      const said = found && decode(stdout).split("\n").find((line) => line.startsWith(beginning));
       const measured = found === undefined
         ? "the test did not run"
-        : `${said?.slice(said.indexOf(":") + 2) ?? (found.hasPassed ? "asserted" : "FAILED")}, ${
+        : `${said?.slice(beginning.length).replace(/^[^:]*: /, "") ?? (found.hasPassed ? "asserted" : "FAILED")}, ${
           found.took_s.toFixed(0)
         } s`;
       return { figure, bar, measured, isMet: found?.hasPassed ?? false };
@@ -57,6 +63,38 @@ export async function runTests(
     await Deno.remove(folder, { recursive: true });
   }
 }
+
+export const feed: Asserted[] = [
+  {
+    figure: "16 writers with rollbacks, 20 readers who come again by feed, SSE and WebSocket",
+    bar: "none missed, repeated, out of order or foreign",
+    test: "Feed and streams",
+  },
+];
+
+export const webhooks: Asserted[] = [
+  {
+    figure: "100 dispatchers killed between sending and acknowledging",
+    bar: "none lost, repetitions have one webhook-id",
+    test: "Webhooks: dispatchers killed",
+  },
+  {
+    figure: "4 dispatchers at once, 2,000 messages",
+    bar: "each sent once",
+    test: "Webhooks: four dispatchers at once",
+  },
+  {
+    figure: "one dead endpoint among 20",
+    bar: "p99 of the others grows by less than 1 s",
+    test: "Webhooks: one dead endpoint",
+  },
+  {
+    figure: "database crashed with 1,000 deliveries pending",
+    bar: "1,000 delivered",
+    test: "webhook timer: what was pending",
+  },
+  { figure: "51 hostile URLs", bar: "all refused", test: "POST and PATCH /webhooks/v1/endpoints: hostile URLs" },
+];
 
 export const concurrency: Asserted[] = [
   {

@@ -1,7 +1,8 @@
 /**
  * `deno run -A bench/feed_commits.ts [seconds]`: what the feed's position costs. 16 connections report quantities, each
- * on an operation of its own, as fast as they can: with the trigger that draws the position and without it, on a
- * database that writes its log to disk and on one that does not. A batch of 1,000 shows how long it keeps others waiting.
+ * on an operation of its own, as fast as they can: without the trigger that draws the position, with it, and with one
+ * that draws under a single exclusive lock instead (decision 0011), on a database that writes its log to disk and on one
+ * that does not. A batch of 1,000 shows how long it keeps others waiting.
  */
 import postgres from "postgres";
 import { startStack } from "../local/stack.ts";
@@ -46,6 +47,23 @@ async function commits(pool: postgres.Sql[], orders: string[], until: () => bool
   return { perSecond, p50_ms: at(0.5), p99_ms: at(0.99) };
 }
 
+/** The obvious way to draw in the order of commits, to compare with. */
+const exclusiveTrigger = `
+  create function app.draw_position_exclusively() returns trigger language plpgsql security definer set search_path = '' as $$
+  begin
+    perform pg_advisory_xact_lock(7206);
+    insert into app.feed (event_id, workplace_name) values (new.id, new.workplace_name);
+    return null;
+  end $$;
+  create constraint trigger operation_events_draw_position_exclusively after insert on public.operation_events
+    deferrable initially deferred for each row execute function app.draw_position_exclusively();`;
+
+const ways: Record<string, string | undefined> = {
+  "without position": undefined,
+  "with position": "operation_events_draw_position",
+  "with position, exclusive lock": "operation_events_draw_position_exclusively",
+};
+
 const forTime = () => {
   const end = performance.now() + seconds * 1_000;
   return () => performance.now() > end;
@@ -62,14 +80,23 @@ for (const durable of [true, false]) {
     postgres(stack.databaseUrl, { max: 1, onnotice: () => {}, connection: { role: "service_role" } })
   );
   const label = durable ? "with fsync" : "without fsync";
+  await owner.unsafe(exclusiveTrigger);
+  const use = async (used: string | undefined) => {
+    for (const trigger of Object.values(ways)) {
+      if (trigger === undefined) continue;
+      const state = trigger === used ? "enable" : "disable";
+      await owner.unsafe(`alter table public.operation_events ${state} trigger ${trigger}`);
+    }
+  };
+  await use(ways["with position"]);
   await commits(pool, orders, forTime());
-  for (const round of [1, 2]) {
-    for (const state of ["disable", "enable"]) {
-      await owner.unsafe(`alter table public.operation_events ${state} trigger operation_events_draw_position`);
-      const position = state === "enable" ? "with position" : "without position";
-      console.log(`${label}, ${position}, round ${round}:`, JSON.stringify(await commits(pool, orders, forTime())));
+  for (const round of [1, 2, 3]) {
+    for (const [way, trigger] of Object.entries(ways)) {
+      await use(trigger);
+      console.log(`${label}, ${way}, round ${round}:`, JSON.stringify(await commits(pool, orders, forTime())));
     }
   }
+  await use(ways["with position"]);
   let isOver = false;
   const batch = JSON.stringify(Array.from({ length: 1_000 }, () => reportOf("B-batch")));
   const during = commits(pool, orders, () => isOver);

@@ -3,8 +3,7 @@ import { connect } from "./bootstrap.ts";
 import { holdsWithin } from "./poll.ts";
 import { startStack } from "./stack.ts";
 import { call, withStack } from "./testing.ts";
-
-const isFull = Deno.env.get("WEBHOOK_TESTS") === "full";
+import { isFullAssurance } from "../supabase/functions/tests/racing.ts";
 
 Deno.test("webhook timer: calls the dispatcher with the secret key, never beside itself, at once again when there is more", async () => {
   const dispatcher = `let calls = 0, running = 0;
@@ -28,7 +27,7 @@ Deno.test({
   name: "webhook timer: what was pending when the database crashed is delivered",
   ignore: Deno.build.os === "windows",
 }, async () => {
-  const count = isFull ? 1000 : 100;
+  const count = isFullAssurance ? 1000 : 100;
   const seen = new Map<string, number>();
   let isUp = false;
   const receiver = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {

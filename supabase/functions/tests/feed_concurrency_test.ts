@@ -162,12 +162,13 @@ Deno.test(`Feed and streams: ${writers} writers with rollbacks, ${readers} reade
 });
 
 function tell(took_s: number): void {
-  console.log(`${Math.round(writers * eventsPerWriter / took_s)} events/s`);
-  for (const [transport, all] of lags) {
+  const perTransport = [...lags].map(([transport, all]) => {
     const sorted = all.toSorted((a, b) => a - b);
     const at = (share: number) => `${Math.round(sorted[Math.floor(sorted.length * share)] ?? 0)} ms`;
-    console.log(`${transport}: lag p50 ${at(0.5)}, p99 ${at(0.99)}, ${sorted.length} events`);
-  }
+    return `${transport} ${sorted.length} events, lag p50 ${at(0.5)}, p99 ${at(0.99)}`;
+  });
+  const perSecond = Math.round(writers * eventsPerWriter / took_s);
+  console.log(`MEASURED Feed and streams: ${perSecond} events/s; ${perTransport.join("; ")}`);
 }
 
 /** Rollbacks need a connection; elsewhere there are none. */

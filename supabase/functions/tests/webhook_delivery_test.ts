@@ -21,6 +21,7 @@ import {
   report,
   server,
 } from "./harness.ts";
+import { isFullAssurance } from "./racing.ts";
 import { deliveriesOf, dispatch, Hook, keepDispatching, newEndpoint, Receiver, until } from "./webhook_receiver.ts";
 import { edgeDeno, edgeFlags } from "../../../local/edge_deno.ts";
 import { retryAfter_s } from "../webhooks/attempt.ts";
@@ -34,9 +35,6 @@ import type {
 
 /** Times are moved, and leases ended, in the database itself; only where no timer dispatches beside the test. */
 const ignore = env.databaseUrl === undefined || Deno.env.get("LOCAL_JWT_SECRET") === undefined;
-
-/** How large the heavy tests are. */
-const isFull = Deno.env.get("WEBHOOK_TESTS") === "full";
 
 async function sql(run: (sql: postgres.Sql) => Promise<unknown>): Promise<void> {
   const connection = postgres(env.databaseUrl ?? "", { max: 1, onnotice: () => {}, fetch_types: false });
@@ -429,7 +427,7 @@ Deno.test({ name: "Webhooks: who lost his lease cannot settle", ignore }, async 
 
 Deno.test({ name: "Webhooks: four dispatchers at once send each message once", ignore }, async () => {
   await using hook = await Hook.open();
-  const events = await hook.report(isFull ? 2000 : 150);
+  const events = await hook.report(isFullAssurance ? 2000 : 150);
   await until("all are sent", async () => {
     await Promise.all([hook.dispatch(), hook.dispatch(), hook.dispatch(), hook.dispatch()]);
     return hook.receiver.received.length >= events.length;
@@ -442,7 +440,7 @@ Deno.test({
   name: "Webhooks: dispatchers killed between sending and acknowledging lose nothing, repetitions have one webhook-id",
   ignore,
 }, async () => {
-  const kills = isFull ? 100 : 2;
+  const kills = isFullAssurance ? 100 : 2;
   await using hook = await Hook.open();
   const script = new URL("webhook_dispatcher.ts", import.meta.url).pathname;
   const events: string[] = [];
@@ -489,7 +487,7 @@ Deno.test({
 });
 
 Deno.test({ name: "Webhooks: one dead endpoint among 20 does not delay the others", ignore }, async () => {
-  const rounds = isFull ? 20 : 4;
+  const rounds = isFullAssurance ? 20 : 4;
   await using hook = await Hook.open();
   const { workplace_name } = hook.operation;
   const others: { receiver: Receiver; id: string }[] = [];
@@ -519,8 +517,10 @@ Deno.test({ name: "Webhooks: one dead endpoint among 20 does not delay the other
   const released = Promise.withResolvers<undefined>();
   hook.receiver.reply = () => released.promise;
   const beside = await p99_ms();
-  if (isFull) {
-    console.log(`p99 with 20 healthy: ${Math.round(healthy)} ms, beside a dead one: ${Math.round(beside)} ms`);
+  if (isFullAssurance) {
+    console.log(
+      `MEASURED Webhooks: one dead endpoint: p99 ${Math.round(healthy)} ms, beside a dead one ${Math.round(beside)} ms`,
+    );
   }
   assertLess(beside - healthy, 1000);
 
