@@ -1,6 +1,7 @@
 /** What the code weighs: lines by folder, bytes and time to import of each function. */
 import { join, toFileUrl } from "@std/path/mod.js";
 import { loadConfig } from "../local/config.ts";
+import { edgeDeno, edgeFlags } from "../local/edge_deno.ts";
 import { discoverFunctions } from "../local/functions.ts";
 import { inProject } from "../local/paths.ts";
 import { median } from "./median.ts";
@@ -47,9 +48,12 @@ async function importTime(file: string, times: number): Promise<number> {
     await Deno.writeTextFile(script, source);
     const measured: number[] = [];
     for (let i = 0; i < times; i++) {
-      const args = ["run", "-A", "--no-check", `--config=${inProject("deno.json")}`, script];
-      const { stdout } = await new Deno.Command(Deno.execPath(), { args, env, stdout: "piped", stderr: "null" })
-        .output();
+      const { stdout } = await new Deno.Command(await edgeDeno(), {
+        args: [...edgeFlags, script],
+        env,
+        stdout: "piped",
+        stderr: "null",
+      }).output();
       measured.push(Number(new TextDecoder().decode(stdout).trim().split("\n").at(-1)));
     }
     return median(measured);

@@ -3,33 +3,21 @@
  * isolate of the function; this one has the stack, a writer and the readers: half Server-Sent Events, half WebSockets,
  * each following everything.
  */
-import { cpuUsage } from "node:process";
 import { TextLineStream } from "@std/streams/mod.js";
+import { edgeDeno, edgeFlags } from "../local/edge_deno.ts";
 import { keySet } from "../local/keys.ts";
+import { inProject } from "../local/paths.ts";
 import { startStack } from "../local/stack.ts";
 
 const [count = 500, seconds = 20] = Deno.args.filter((arg) => /^\d+$/.test(arg)).map(Number);
 const eventsPerSecond = 20;
 
-if (Deno.args[0] === "isolate") {
-  const log = console.log;
-  console.log = () => {};
-  const { default: { fetch } } = await import("../supabase/functions/stream/index.ts");
-  let cpu = cpuUsage();
-  Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: ({ port }) => log(String(port)) }, (request) => {
-    if (!request.url.endsWith("/memory")) return fetch(request);
-    const spent = cpuUsage(cpu);
-    cpu = cpuUsage();
-    return Response.json({ ...Deno.memoryUsage(), cpu_ms: Math.round((spent.user + spent.system) / 1_000) });
-  });
-} else {
-  await bench();
-}
+await bench();
 
 async function bench(): Promise<void> {
   const stack = await startStack({ ephemeral: true, seed: false, onFunctionLog: () => {} });
-  const isolate = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", import.meta.filename ?? "", "isolate"],
+  const isolate = new Deno.Command(await edgeDeno(), {
+    args: [...edgeFlags, inProject("bench", "stream_isolate.ts")],
     env: {
       SUPABASE_URL: stack.url,
       SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: stack.keys.publishableKey }),
@@ -41,8 +29,10 @@ async function bench(): Promise<void> {
   const lines = isolate.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
   const base = `http://127.0.0.1:${(await lines.read()).value}`;
   const memory = async () => {
-    const { rss, heapUsed, cpu_ms } = await (await fetch(`${base}/memory`)).json();
-    return { rss_mib: Math.round(rss / 1_048_576), heap_mib: Math.round(heapUsed / 1_048_576), cpu_ms };
+    const { rss, heapUsed } = await (await fetch(`${base}/memory`)).json();
+    const { stdout } = await new Deno.Command("ps", { args: ["-o", "time=", "-p", String(isolate.pid)] }).output();
+    const cpu = new TextDecoder().decode(stdout).trim();
+    return { rss_mib: Math.round(rss / 1_048_576), heap_mib: Math.round(heapUsed / 1_048_576), cpu };
   };
   const headers = { apikey: stack.keys.secretKey };
   const post = async (path: string, body: unknown) => {
