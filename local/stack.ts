@@ -15,7 +15,7 @@ import { Gateway } from "./gateway.ts";
 import { loadKeys, type StackKeys } from "./keys.ts";
 import { applyMigrations, applySeeds } from "./migrations.ts";
 import { inProject } from "./paths.ts";
-import { startDispatching } from "./webhook_timer.ts";
+import { dueDispatches, startDispatching } from "./webhook_timer.ts";
 
 /** How a stack is to run. */
 export interface StackOptions {
@@ -168,7 +168,9 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
   await (options.emptyFirst ? reset() : prepare());
   gateway.allowReset(keys.secretKey, reset);
   if (options.dispatchWebhooks ?? true) {
-    cleanup.add(startDispatching(() => functions.functions.has("webhooks"), url, keys.secretKey));
+    const { isDue, close } = dueDispatches(database.access.owner);
+    cleanup.add(close);
+    cleanup.add(startDispatching({ isDue, url, secretKey: keys.secretKey }));
   }
   if (options.watch) {
     await functions.watch([join(supabaseDir, "functions"), inProject("import_map.json"), inProject("docs")]);

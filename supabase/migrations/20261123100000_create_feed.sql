@@ -39,6 +39,11 @@ language sql immutable parallel safe
 return 7206::bigint << 44;
 comment on function app.drawing_class() is 'First key of the advisory locks of commits that draw positions; the position is added to it.';
 
+create function app.pruning_lock() returns bigint
+language sql immutable parallel safe
+return 7207::bigint << 44;
+comment on function app.pruning_lock() is 'Key of the advisory lock of whoever removes old positions.';
+
 create function app.drawn_position() returns bigint
 language plpgsql volatile security definer
 set search_path = ''
@@ -69,6 +74,32 @@ $$;
 comment on function app.settled_position() is
   'Up to here every position is committed and visible to the next statement, or never will be. It may be lower than a moment ago, never wrong.';
 
+-- Old positions go as new ones come: no scheduler, no long delete. One at a time prunes, from the oldest on, so that
+-- what is left is always a whole end of the feed; whoever comes second leaves it to the first and waits for nobody.
+create function app.prune_feed(most integer) returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  kept_since constant timestamptz := (select clock_timestamp() - s.retention from app.feed_state s);
+  cut_pos bigint;
+begin
+  if kept_since is null or not pg_try_advisory_xact_lock(app.pruning_lock()) then
+    return null;
+  end if;
+  select max(f.pos) into cut_pos
+  from (select o.pos, o.recorded_at from app.feed o order by o.pos limit most) f
+  where f.recorded_at < kept_since;
+  if cut_pos is not null then
+    update app.feed_state set floor_pos = cut_pos;
+    delete from app.feed f where f.pos <= cut_pos;
+  end if;
+  return cut_pos;
+end
+$$;
+comment on function app.prune_feed(integer) is
+  'Removes the oldest positions that are older than the retention, at most so many; the last one removed, or null.';
+
 create function app.draw_position() returns trigger
 language plpgsql security definer
 set search_path = ''
@@ -78,6 +109,7 @@ begin
   if current_setting('app.drawing_in', true) is distinct from pg_current_xact_id()::text then
     perform pg_advisory_xact_lock_shared(app.drawing_class() + app.drawn_position());
     perform set_config('app.drawing_in', pg_current_xact_id()::text, true);
+    perform app.prune_feed(20);
   end if;
   insert into app.feed (event_id, workplace_name) values (new.id, new.workplace_name);
   return null;
@@ -321,29 +353,17 @@ $$;
 comment on function public.feed_head() is
   'Where the feed ends: {"generation", "pos", "mark", "is_announced": whether Supabase Realtime tells when it moves}. For the secret key only.';
 
--- Old positions go as new ones come: called by the dispatcher of webhooks or any scheduler, again until it answers null.
 create function public.prune_feed() returns bigint
 language plpgsql security definer
 set search_path = ''
 as $$
-declare
-  caller constant app.caller := app.current_caller();
-  cut_pos bigint;
 begin
-  perform app.require_role(caller, 'admin', 'Only an admin may prune the feed');
-  -- a piece at a time, so that no call takes long
-  select max(f.pos) into cut_pos
-  from (select o.pos, o.recorded_at from app.feed o order by o.pos limit app.feed_window()) f, app.feed_state s
-  where f.recorded_at < clock_timestamp() - s.retention;
-  if cut_pos is not null then
-    update app.feed_state set floor_pos = cut_pos;
-    delete from app.feed f where f.pos <= cut_pos;
-  end if;
-  return cut_pos;
+  perform app.require_role(app.current_caller(), 'admin', 'Only an admin may prune the feed');
+  return app.prune_feed(app.feed_window());
 end
 $$;
 comment on function public.prune_feed() is
-  'Removes a piece of the positions older than the configured retention; answers the last one removed, null when there is none. Raises 403 forbidden.';
+  'Removes at once what is older than the configured retention, up to 10,000 positions a call; answers the last one removed, null when there is none. Raises 403 forbidden.';
 
 revoke execute on function public.read_feed, public.prune_feed, public.feed_head from public, anon, authenticated;
 grant execute on function public.read_feed, public.prune_feed to authenticated, service_role;

@@ -856,6 +856,24 @@ comment on function public.settle_delivery(uuid, uuid, integer, integer, text, t
   'For dispatchers: what came of an attempt under this lease: delivered, tried again by the schedule, or dead. Answers {"settled": false} when the lease is no longer his. Raises 403 forbidden.';
 
 -- Where pg_cron and pg_net are, the database itself calls the dispatcher; elsewhere any scheduler does.
+create function app.is_dispatch_due() returns boolean
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return exists (
+    select from app.webhook_endpoints e
+    join app.webhook_health h on h.endpoint_id = e.id
+    where e.enabled and (h.paused_until is null or h.paused_until <= clock_timestamp())
+      and exists (
+        select from app.webhook_deliveries d
+        where d.endpoint_id = e.id and d.status in ('pending', 'delivering') and d.next_attempt_at <= clock_timestamp()
+      )
+  );
+end
+$$;
+comment on function app.is_dispatch_due() is 'True when a dispatcher would find something to send.';
+
 create function app.request_dispatch() returns void
 language plpgsql security definer
 set search_path = ''
@@ -864,15 +882,7 @@ declare
   functions_url text;
   secret_key text;
 begin
-  if not exists (
-    select from app.webhook_endpoints e
-    join app.webhook_health h on h.endpoint_id = e.id
-    where e.enabled and (h.paused_until is null or h.paused_until <= clock_timestamp())
-      and exists (
-        select from app.webhook_deliveries d
-        where d.endpoint_id = e.id and d.status in ('pending', 'delivering') and d.next_attempt_at <= clock_timestamp()
-      )
-  ) then
+  if not app.is_dispatch_due() then
     return;
   end if;
   execute 'select max(decrypted_secret) filter (where name = ''mes_functions_url''), max(decrypted_secret) filter (where name = ''mes_secret_key'')

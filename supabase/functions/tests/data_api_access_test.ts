@@ -205,7 +205,8 @@ const functions: Record<string, SqlFunction> = {
   use_stream_ticket:    { cells: "401 401 403  403  403  403  403  403  403  403  403  200 ", args: () => ({ digest: randomDigest() }) },
 
   list_webhook_endpoints:  { cells: "401 401 403 403 403 403 403 403 403 seen seen seen",
-    args: ({ createdAt, endpoint }) => ({ after_created_at: createdAt, after_id: before(endpoint), take: 1 }), shows: hasEndpoint },
+    // the answer tells milliseconds only: those of other subjects made within it come before
+    args: ({ createdAt, endpoint }) => ({ after_created_at: createdAt, after_id: before(endpoint), take: 50 }), shows: hasEndpoint },
   get_webhook_endpoint:    { cells: "401 401 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
   create_webhook_endpoint: { cells: "401 401 403 403 403 403 403 403 403 200 200 200",
     args: () => ({ endpoint: { url: quietUrl, workplace_names: [newWorkplace()] } }) },

@@ -222,8 +222,7 @@ Deno.test("every endpoint: one call of the database per request, also with an Id
           return { status: response.status, calls: calls.filter((name) => name !== "claim_deliveries") };
         };
         if (caller === "the secret key") {
-          // what is old in the feed goes once an hour
-          assertEquals(await dispatch(), { status: 200, calls: ["settle_delivery", "prune_feed"] });
+          assertEquals(await dispatch(), { status: 200, calls: ["settle_delivery"] });
           assertEquals(await dispatch(), { status: 200, calls: [] });
         } else {
           assertEquals(await dispatch(), { status: 403, calls: [] });

@@ -36,9 +36,7 @@ export const dispatch = endpoint({
   },
 }, async (c) => {
   const { endpoint_id } = c.req.valid("query");
-  const dispatched = await dispatchDue(c.var.callDatabase, endpoint_id);
-  await pruneNowAndThen(c.var.callDatabase);
-  return c.json(dispatched, 200);
+  return c.json(await dispatchDue(c.var.callDatabase, endpoint_id), 200);
 });
 
 async function dispatchDue(callDatabase: CallDatabase, to_endpoints?: string[]): Promise<Dispatched> {
@@ -98,12 +96,3 @@ async function claim(more: () => Promise<Claimed[]>, underWay: Set<Promise<void>
 }
 
 const pause = (ms: number) => new Promise<void>((resume) => setTimeout(resume, ms));
-
-let prunedAt = 0;
-
-/** Once an hour the feed loses what is older than its retention. */
-async function pruneNowAndThen(callDatabase: CallDatabase): Promise<void> {
-  if (Date.now() - prunedAt < 3_600_000) return;
-  await callDatabase("prune_feed", {});
-  prunedAt = Date.now();
-}

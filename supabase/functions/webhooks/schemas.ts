@@ -26,7 +26,6 @@ declare module "../_shared/database.ts" {
     replay_webhook_events: Answer<FeedPosition & { replayed: number; has_more: boolean }>;
     claim_deliveries: Claimed[];
     settle_delivery: { settled: boolean; status: string | null };
-    prune_feed: number | null;
   }
 }
 
