@@ -57,7 +57,7 @@ async function newPlant(operations: number): Promise<Plant> {
   const indexes = await sql<{ indexdef: string; name: string }[]>`
     select i.indexdef, format('%I.%I', i.schemaname, i.indexname) as name
     from pg_indexes i join pg_class c on c.oid = format('%I.%I', i.schemaname, i.indexname)::regclass
-    where i.tablename in ('mes_operations', 'operation_events', 'operation_runs')
+    where i.tablename in ('mes_operations', 'operation_events', 'operation_runs', 'feed')
       and not exists (select from pg_constraint k where k.conindid = c.oid)`;
   for (const { name } of indexes) await sql.unsafe(`drop index ${name}`).simple();
   const fill = await Deno.readTextFile(inProject("bench", "growth_plant.sql"));
@@ -72,6 +72,7 @@ async function newPlant(operations: number): Promise<Plant> {
   for (const table of ["mes_operations", "operation_events", "operation_runs", "workplaces", "profiles"]) {
     await sql.unsafe(`vacuum (analyze) public.${table}`).simple();
   }
+  await sql.unsafe("vacuum (analyze) app.feed").simple();
   const [wrong] = await sql`
     select count(*)::integer as count from (
       select o, app.rebuild_operation(o) as rebuilt from public.mes_operations o where id % ${
@@ -122,7 +123,7 @@ async function wholeReads(plant: Plant, caller: Caller, query: string): Promise<
   await timed(plant, caller, query);
   await plant.sql.unsafe("set auto_explain.log_min_duration = -1").simple();
   return plant.plans.filter((plan) =>
-    /Seq Scan on (public\.)?(mes_operations|operation_events|operation_runs)/.test(plan)
+    /Seq Scan on (public\.|app\.)?(mes_operations|operation_events|operation_runs|feed )/.test(plan)
   );
 }
 
@@ -345,8 +346,8 @@ async function pageItems(plant: Plant, caller: Caller, query: string): Promise<n
   let count = 0;
   await timed(plant, caller, query, (rows) => {
     const list: unknown = Object.values(rows[0] ?? {})[0];
-    const page: { items?: unknown[] } = typeof list === "string" ? JSON.parse(list) : list ?? {};
-    count = page.items?.length ?? 0;
+    const page: { items?: unknown[]; events?: unknown[] } = typeof list === "string" ? JSON.parse(list) : list ?? {};
+    count = (page.items ?? page.events)?.length ?? 0;
   });
   return count;
 }
@@ -396,6 +397,44 @@ async function measureLists(small: Plant, big: Plant): Promise<Figure[]> {
         figures.push(far);
       }
       progress(`${name}: ${figure.small_ms.toFixed(1)} ms, ${figure.big_ms.toFixed(1)} ms`);
+    }
+  }
+  return figures;
+}
+
+/** Reads of the feed: from its beginning, from its middle, and at its end, where there is nothing to be read. */
+async function measureFeed(small: Plant, big: Plant): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  const filters = {
+    all: "",
+    "a workplace": "workplace_names => '{Place 01}'",
+    "FINISH": "action_types => '{FINISH}'",
+    "an order of which nothing comes": "order_no => 'none'",
+  };
+  const after = async ({ sql }: Plant, share: number) => {
+    const [row] = await sql.unsafe<{ position: string }[]>(`
+      select format('after_pos => %s, generation => %L, mark => %L', f.pos, app.feed_generation(), app.feed_mark(f.event_id)) as position
+      from app.feed f where f.pos <= (select max(pos) * ${share} from app.feed) order by f.pos desc limit 1`);
+    return row?.position ?? "";
+  };
+  for (const [place, share] of [["the beginning", 0], ["the middle", 0.5], ["the end", 1]] as const) {
+    const [fromSmall, fromBig] = [await after(small, share), await after(big, share)];
+    for (const [filter, args] of Object.entries(filters)) {
+      for (const caller of ["admin", "operator of 2", "operator of a rare one"] as const) {
+        const name = `feed, ${filter}, ${caller}, from ${place}`;
+        if (!name.includes(options.only)) continue;
+        const query = (from: string) =>
+          `select public.read_feed(${[args, from, "take => 100"].filter((text) => text !== "").join(", ")})`;
+        const figure = await compare(
+          name,
+          () => timed(small, caller, query(fromSmall)),
+          () => timed(big, caller, query(fromBig)),
+        );
+        figure.items = [await pageItems(small, caller, query(fromSmall)), await pageItems(big, caller, query(fromBig))];
+        figure.reads = (await wholeReads(big, caller, query(fromBig))).length;
+        figures.push(figure);
+        progress(`${name}: ${figure.small_ms.toFixed(1)} ms, ${figure.big_ms.toFixed(1)} ms`);
+      }
     }
   }
   return figures;
@@ -486,7 +525,11 @@ try {
     select (select count(*) from public.mes_operations) as operations, (select count(*) from public.operation_events) as events,
       (select count(*) from public.operation_runs) as runs, pg_size_pretty(pg_database_size(current_database())) as size`;
   progress(`filled: ${JSON.stringify(sizes)}`);
-  const figures = [...await measureLists(small, big), ...await measureReports(small, big)];
+  const figures = [
+    ...await measureLists(small, big),
+    ...await measureFeed(small, big),
+    ...await measureReports(small, big),
+  ];
   console.log(told(figures));
   const missed = figures.filter((figure) => verdict(figure).startsWith("no")).length;
   const wholeTables = figures.filter(({ reads }) => reads > 0).length;

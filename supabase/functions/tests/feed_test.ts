@@ -243,7 +243,8 @@ for (const end of ["commit", "rollback"] as const) {
 }
 
 Deno.test({
-  name: "prune_feed: what is older than the retention is gone, and a cursor of before it is told so",
+  name:
+    "prune_feed: what is older than the retention goes, with new events or at once, and a cursor of before it is told so",
   ignore: !hasDatabase,
   fn: () =>
     withDatabase(async (sql) => {
@@ -256,8 +257,24 @@ Deno.test({
           first?.id ?? ""
         } returning pos::int`;
         await tx`update app.feed set recorded_at = clock_timestamp() - interval '2 hours' where pos <= ${pos}`;
+        // a commit that draws a position takes some of the oldest away
+        const kept = () =>
+          tx<{ first: number; floor: number }[]>`
+          select min(f.pos)::int as first, s.floor_pos::int as floor from app.feed f, app.feed_state s group by s.floor_pos`;
+        const [before] = await kept();
+        const { order_no, operation_no, workplace_name } = await newOperation();
+        const start = JSON.stringify({ action_type: "START", order_no, operation_no, workplace_name });
         await tx`set local role service_role`;
-        let cut = 0;
+        await tx`select public.report_event(${start}::text::jsonb)`;
+        await tx.unsafe("reset role; set constraints all immediate");
+        const [after] = await kept();
+        assert(
+          before && after && after.first > before.first && after.floor < after.first,
+          JSON.stringify([before, after]),
+        );
+
+        await tx`set local role service_role`;
+        let cut = after.floor;
         for (let [row] = await tx<{ cut: number | null }[]>`select public.prune_feed()::int as cut`; row?.cut;) {
           cut = row.cut;
           [row] = await tx<{ cut: number | null }[]>`select public.prune_feed()::int as cut`;
