@@ -174,6 +174,32 @@ $$;
 comment on function app.require_position(bigint, text, text) is
   'Raises 410 feed_reset unless what follows this position is what followed it when its cursor was made; null = the beginning.';
 
+-- Times of drawing rise with positions, but for the moments between two commits that draw at once.
+create function app.position_before(instant timestamptz) returns bigint
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  low bigint := (select s.floor_pos from app.feed_state s);
+  high bigint := (select max(f.pos) from app.feed f);
+  middle bigint;
+  next app.feed;
+begin
+  while low < high loop
+    middle := (low + high) / 2;
+    select * into next from app.feed f where f.pos > middle order by f.pos limit 1;
+    if next.recorded_at < instant - interval '1 second' then
+      low := next.pos;
+    else
+      high := middle;
+    end if;
+  end loop;
+  return low;
+end
+$$;
+comment on function app.position_before(timestamptz) is
+  'A position behind which all events stand that were recorded then or later, by halving; the floor of the feed when none is older.';
+
 create function app.position_of(event_id uuid) returns bigint
 language plpgsql stable security definer
 set search_path = ''

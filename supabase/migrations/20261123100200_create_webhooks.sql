@@ -39,7 +39,7 @@ comment on column app.webhook_endpoints.workplace_names is 'Only events at these
 comment on column app.webhook_endpoints.order_prefix is 'Only events of orders whose number begins so; null = all.';
 comment on column app.webhook_endpoints.enabled is 'False: nothing is sent, and events of this time are not queued.';
 comment on column app.webhook_endpoints.disabled_reason is 'manual: switched off; gone: it answered 410; failing: nothing but failures for 5 days.';
-comment on column app.webhook_endpoints.deleted_at is 'Deleted ones stay until their deliveries are swept, so that deleting is quick.';
+comment on column app.webhook_endpoints.deleted_at is 'Deleted ones stay until their deliveries are swept, after 90 days; what is queued for them is cancelled by dispatchers.';
 
 create index webhook_endpoints_by_creator on app.webhook_endpoints (created_by) where created_by is not null;
 create index webhook_endpoints_listed on app.webhook_endpoints (created_at, id) where deleted_at is null;
@@ -61,10 +61,12 @@ create index webhook_secrets_by_endpoint on app.webhook_secrets (endpoint_id);
 create table app.webhook_health (
   endpoint_id uuid primary key references app.webhook_endpoints (id) on delete cascade,
   failing_since timestamptz,
+  failed_at timestamptz,
   paused_until timestamptz
 );
 comment on table app.webhook_health is 'How an endpoint is doing, written by dispatchers.';
 comment on column app.webhook_health.failing_since is 'First failure after the last success; null = it works.';
+comment on column app.webhook_health.failed_at is 'Last failure since then.';
 comment on column app.webhook_health.paused_until is 'It asked for a pause, by 429, 502, 504 or Retry-After.';
 
 create table app.webhook_deliveries (
@@ -102,6 +104,7 @@ create index webhook_deliveries_leased on app.webhook_deliveries (endpoint_id) w
 create index webhook_deliveries_newest on app.webhook_deliveries (created_at desc, id desc);
 create index webhook_deliveries_by_endpoint on app.webhook_deliveries (endpoint_id, created_at desc, id desc);
 create index webhook_deliveries_open on app.webhook_deliveries (status, created_at desc, id desc) where status <> 'delivered';
+create index webhook_deliveries_given_up on app.webhook_deliveries (endpoint_id, created_at desc, id desc) where status = 'dead';
 
 create table app.webhook_attempts (
   delivery_id uuid not null references app.webhook_deliveries (id) on delete cascade,
@@ -139,6 +142,29 @@ create function app.webhook_type(action_type text) returns text
 language sql immutable parallel safe
 return 'operation.' || lower(action_type);
 comment on function app.webhook_type(text) is 'Type of the message about an event, e.g. operation.report_quantity.';
+
+create function app.tell_event(event_id uuid, response text default null) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.operation_events e
+  set webhook_success = now.is_delivered,
+    webhook_response = coalesce(tell_event.response, e.webhook_response),
+    error_message = case when not now.is_delivered then now.error_message end
+  from (
+    select
+      coalesce(bool_and(d.status = 'delivered') filter (where d.status <> 'cancelled'), false) as is_delivered,
+      (array_agg(d.error_message order by d.next_attempt_at desc)
+        filter (where d.error_message is not null and d.status not in ('delivered', 'cancelled')))[1] as error_message
+    from app.webhook_deliveries d
+    where d.event_id = tell_event.event_id
+  ) now
+  where e.id = tell_event.event_id;
+end
+$$;
+comment on function app.tell_event(uuid, text) is
+  'Brings what an event says of its webhooks up to date: success once all that are not cancelled are delivered, else the error of one that is not; and the last response, when there is a new one.';
 
 create function app.queue_deliveries() returns trigger
 language plpgsql security definer

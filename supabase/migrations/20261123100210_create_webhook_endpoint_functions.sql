@@ -195,7 +195,7 @@ begin
   end if;
   if wanted.url <> endpoint.url or wanted.enabled and not endpoint.enabled then
     -- another address or another chance: what was before does not count
-    update app.webhook_health h set failing_since = null, paused_until = null where h.endpoint_id = endpoint.id;
+    update app.webhook_health h set failing_since = null, failed_at = null, paused_until = null where h.endpoint_id = endpoint.id;
   end if;
   if wanted is distinct from endpoint then
     update app.webhook_endpoints e
@@ -226,12 +226,10 @@ begin
   update app.webhook_endpoints e
   set enabled = false, disabled_reason = 'manual', disabled_at = clock_timestamp(), deleted_at = clock_timestamp()
   where e.id = endpoint.id;
-  update app.webhook_deliveries d set status = 'cancelled', lease_token = null, settled_at = clock_timestamp()
-  where d.endpoint_id = endpoint.id and d.status in ('pending', 'delivering');
 end
 $$;
 comment on function public.delete_webhook_endpoint(uuid, integer[]) is
-  'Deletes a webhook endpoint and its secrets, cancels what is queued; its deliveries can still be read. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+  'Deletes a webhook endpoint and its secrets; what is queued is cancelled by the next dispatcher, its deliveries can still be read. Raises 403 forbidden, 404 not_found, 412 stale_version.';
 
 create function public.rotate_webhook_secret(endpoint_id uuid, overlap_h integer default 24, idempotency jsonb default null) returns json
 language plpgsql security definer

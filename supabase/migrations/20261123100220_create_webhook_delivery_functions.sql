@@ -123,6 +123,7 @@ declare
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   delivery app.webhook_deliveries;
+  endpoint app.webhook_endpoints;
   answer json;
 begin
   answer := app.replay(caller, request);
@@ -134,13 +135,18 @@ begin
   if not found then
     perform app.refuse_missing();
   end if;
-  perform app.require_enabled(e) from app.webhook_endpoints e where e.id = delivery.endpoint_id;
+  select * into endpoint from app.webhook_endpoints e where e.id = delivery.endpoint_id;
+  if endpoint.deleted_at is not null then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_enabled(endpoint);
   -- one that is under way is not sent a second time beside itself
   if delivery.status <> 'delivering' then
     update app.webhook_deliveries d
     set status = 'pending', retry_no = 0, next_attempt_at = clock_timestamp(), settled_at = null
     where d.id = delivery.id
     returning * into delivery;
+    perform app.tell_event(delivery.event_id);
   end if;
   return app.remember(caller, request, null, json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
 end
@@ -172,6 +178,7 @@ declare
   endpoint app.webhook_endpoints;
   positions bigint[];
   has_more boolean;
+  event_ids uuid[];
   replayed integer;
   reached bigint;
   answer json;
@@ -186,17 +193,10 @@ begin
   perform app.require_position(after_pos, generation, after_mark);
   perform app.require_position(until_pos, generation, until_mark);
   if after_pos is null and since is not null then
-    -- positions are drawn at commit: an event of before may have a later one, so it begins a little earlier
-    from_pos := greatest(floor_pos, coalesce((
-      select min(f.pos) - 1
-      from (
-        select e.id from public.operation_events e
-        where e.created_at >= since - interval '10 seconds'
-        order by e.created_at, e.id
-        limit 500
-      ) e
-      join app.feed f on f.event_id = e.id
-    ), head_pos));
+    from_pos := app.position_before(since);
+    if from_pos = floor_pos and floor_pos > 0 then
+      perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back: leave out since to replay all that is kept');
+    end if;
   end if;
   take := least(take, 1000);
   positions := array(
@@ -208,15 +208,20 @@ begin
   has_more := cardinality(positions) > take;
   positions := positions[1:take];
   reached := positions[cardinality(positions)];
-  insert into app.webhook_deliveries as d (endpoint_id, event_id, type)
-  select endpoint.id, e.id, app.webhook_type(e.action_type)
-  from app.feed f join public.operation_events e on e.id = f.event_id
-  where f.pos = any(positions) and app.wants_event(endpoint, e) is true
-  order by f.pos
-  on conflict on constraint webhook_deliveries_once do update
-    set status = 'pending', retry_no = 0, next_attempt_at = clock_timestamp(), settled_at = null
-    where d.status <> 'delivering';
-  get diagnostics replayed = row_count;
+  with queued as (
+    insert into app.webhook_deliveries as d (endpoint_id, event_id, type)
+    select endpoint.id, e.id, app.webhook_type(e.action_type)
+    from app.feed f join public.operation_events e on e.id = f.event_id
+    where f.pos = any(positions) and app.wants_event(endpoint, e) is true
+    order by f.pos
+    on conflict on constraint webhook_deliveries_once do update
+      set status = 'pending', retry_no = 0, next_attempt_at = clock_timestamp(), settled_at = null
+      where d.status <> 'delivering'
+    returning d.event_id
+  )
+  select array_agg(q.event_id order by q.event_id) into event_ids from queued q;
+  replayed := coalesce(cardinality(event_ids), 0);
+  perform app.tell_event(id) from unnest(event_ids) id;
   -- Where nothing was gone through, it is where it began; a time begins behind the last event of before.
   reached := coalesce(reached, after_pos, (select max(f.pos) from app.feed f where f.pos <= from_pos), floor_pos);
   return app.remember(caller, request, null, json_build_object('status', 202, 'body', json_build_object(

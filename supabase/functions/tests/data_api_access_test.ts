@@ -221,7 +221,7 @@ const functions: Record<string, SqlFunction> = {
   // takes none, so that nobody's delivery waits for a dispatcher that is none
   claim_deliveries:        { cells: "401 401 403 403 403 403 403 403 403 403 403 200", args: () => ({ take: 0 }) },
   settle_delivery:         { cells: "401 401 403 403 403 403 403 403 403 403 403 200",
-    args: ({ delivery }) => ({ delivery_id: delivery, lease_token: crypto.randomUUID(), duration_ms: 1, status: 200 }) },
+    args: ({ delivery }) => ({ delivery_id: delivery, lease_token: crypto.randomUUID(), duration_ms: 1, url: quietUrl, status: 200 }) },
 
   health:               { cells: "401 401 403  403  403  403  403  403  403  403  403  200 ", args: () => ({}) },
 };

@@ -70,6 +70,8 @@ Deno.test({ name: "Webhooks: a report is sent, signed, with its operation; the e
   const { type, timestamp, data } = JSON.parse(received.body);
   const event = await getEvent(id);
   assertEquals([type, timestamp], ["operation.start", event.occurred_at]);
+  // what other receivers have answered is not told to this one
+  assertEquals(Object.keys(data.event).filter((name) => /^webhook|^error/.test(name)), []);
   assertEquals(
     [data.event.id, data.event.pos, data.event.workplace_name, data.operation.status, data.operation.order_no],
     [id, event.pos, hook.operation.workplace_name, "IN_PROGRESS", hook.operation.order_no],
@@ -158,9 +160,12 @@ Deno.test(
     for (const { id } of [starts, orders, off, elsewhere]) {
       assertEquals((await server.delete(`/webhooks/v1/endpoints/${id}`)).status, 204);
     }
-    const cancelled = await deliveriesOf(starts.id, { status: "cancelled" });
-    assertEquals(cancelled.length, 2);
-    assertProblem(await server.post(`/webhooks/v1/deliveries/${cancelled[0]?.id}/replay`), 409, "endpoint_disabled");
+    await until("what was queued is cancelled", async () => {
+      await dispatch(starts.id);
+      return (await deliveriesOf(starts.id, { status: "cancelled" })).length === 2;
+    });
+    const [cancelled] = await deliveriesOf(starts.id);
+    assertProblem(await server.post(`/webhooks/v1/deliveries/${cancelled?.id}/replay`), 404, "not_found");
   },
 );
 
@@ -295,7 +300,8 @@ Deno.test(
     await using hook = await Hook.open({}, () => new Response(null, { status: 500 }));
     const failSince = (days: number) =>
       sql((sql) =>
-        sql`update app.webhook_health set failing_since = now() - make_interval(days => ${days}) where endpoint_id = ${hook.endpoint.id}`
+        sql`update app.webhook_health set failing_since = now() - make_interval(days => ${days}), failed_at = now() - interval '1 day'
+          where endpoint_id = ${hook.endpoint.id}`
       );
     await hook.report();
     await failSince(4);
@@ -311,6 +317,181 @@ Deno.test(
     assertEquals(hook.receiver.received.length, 2);
   },
 );
+
+Deno.test(
+  { name: "Webhooks: 20 quiet days are no failures, so that one more does not disable the endpoint", ignore },
+  async () => {
+    await using hook = await Hook.open({}, () => new Response(null, { status: 500 }));
+    await hook.report();
+    await hook.dispatch();
+    await sql((sql) =>
+      sql`update app.webhook_health set failing_since = now() - interval '20 days', failed_at = now() - interval '20 days'
+        where endpoint_id = ${hook.endpoint.id}`
+    );
+    await makeDue(hook.endpoint.id);
+    await hook.dispatch();
+    const { enabled, failing_since } = await getEndpoint(hook);
+    assert(enabled && Date.parse(failing_since ?? "") > Date.now() - 60_000, `${enabled}, ${failing_since}`);
+  },
+);
+
+Deno.test(
+  { name: "Webhooks: a pause that was asked for outlasts the successes of what was sent before it", ignore },
+  async () => {
+    await using hook = await Hook.open();
+    const limited = Promise.withResolvers<undefined>();
+    let count = 0;
+    hook.receiver.reply = async () => {
+      if (++count === 1) return new Response(null, { status: 429, headers: { "retry-after": "600" } });
+      return await limited.promise;
+    };
+    await hook.report(3);
+    const dispatching = hook.dispatch();
+    await until("it is paused", async () => (await getEndpoint(hook)).paused_until !== null);
+    limited.resolve(undefined);
+    await dispatching;
+    assertEquals((await hook.deliveries({ status: "delivered" })).length, 2);
+    const { paused_until, failing_since } = await getEndpoint(hook);
+    assert(Date.parse(paused_until ?? "") > Date.now() + 500_000, `${paused_until}`);
+    assertEquals(failing_since, null);
+    await hook.report();
+    await hook.dispatch();
+    assertEquals(hook.receiver.received.length, 3);
+  },
+);
+
+Deno.test(
+  { name: "Webhooks: an answer of the address of before does not disable the one that it has now", ignore },
+  async () => {
+    await using hook = await Hook.open();
+    await using other = new Receiver();
+    const answered = Promise.withResolvers<Response>();
+    hook.receiver.reply = () => answered.promise;
+    await hook.report();
+    const dispatching = hook.dispatch();
+    await until("it was sent", () => hook.receiver.received.length === 1);
+    assertEquals((await server.patch(hook.path, { url: other.url })).status, 200);
+    answered.resolve(new Response(null, { status: 410 }));
+    await dispatching;
+    await hook.dispatch();
+    assertEquals((await getEndpoint(hook)).enabled, true);
+    assertEquals([(await hook.delivery()).status, other.received.length], ["delivered", 1]);
+  },
+);
+
+Deno.test({ name: "Webhooks: receivers that hang with a backlog leave room for the others", ignore }, async () => {
+  const released = Promise.withResolvers<undefined>();
+  const hanging: Hook[] = [];
+  for (let index = 0; index < 6; index++) {
+    hanging.push(await Hook.open({}, () => released.promise));
+    await hanging.at(-1)?.report(20);
+  }
+  await using healthy = await Hook.open();
+  const dispatching = keepDispatching(...hanging.map(({ endpoint }) => endpoint.id), healthy.endpoint.id);
+  try {
+    await until("they are busy", () => hanging.every(({ receiver }) => receiver.received.length >= 4));
+    const reported = performance.now();
+    await healthy.report();
+    await until("the other has its message", () => healthy.receiver.received.length === 1);
+    assertLess((healthy.receiver.received[0]?.at ?? Infinity) - reported, 1_000);
+  } finally {
+    dispatching.stop();
+    released.resolve(undefined);
+    for (const hook of hanging) await hook[Symbol.asyncDispose]();
+  }
+});
+
+Deno.test({
+  name: "Webhooks: what is queued for an endpoint while it is deleted is cancelled, and the event succeeds without it",
+  ignore,
+}, async () => {
+  await using hook = await Hook.open();
+  const { workplace_name, order_no, operation_no } = hook.operation;
+  await using away = new Receiver(() => new Response(null, { status: 503 }));
+  const { id } = await newEndpoint({ url: away.url, workplace_names: [workplace_name] });
+  let event = "";
+  await sql((sql) =>
+    sql.begin(async (sql) => {
+      await sql`set local role service_role`;
+      const start = JSON.stringify({ action_type: "START", order_no, operation_no, workplace_name });
+      const [row] = await sql<
+        { id: string }[]
+      >`select public.report_event(${start}::text::jsonb) #>> '{body,id}' as id`;
+      event = row?.id ?? "";
+      assertEquals((await server.delete(`/webhooks/v1/endpoints/${id}`)).status, 204);
+    })
+  );
+  await until("it is cancelled", async () => {
+    await hook.dispatch();
+    return (await deliveriesOf(id))[0]?.status === "cancelled";
+  });
+  assertEquals([(await getEvent(event)).webhook_success, away.received.length], [true, 0]);
+});
+
+Deno.test({ name: "Webhooks: an event that is sent again is no success until it has arrived", ignore }, async () => {
+  await using hook = await Hook.open();
+  const [event = ""] = await hook.report();
+  await hook.dispatch();
+  assertEquals((await getEvent(event)).webhook_success, true);
+  await server.post(`/webhooks/v1/deliveries/${(await hook.delivery()).id}/replay`);
+  assertEquals((await getEvent(event)).webhook_success, false);
+  await hook.dispatch();
+  assertEquals((await getEvent(event)).webhook_success, true);
+});
+
+Deno.test({ name: "Webhooks: old deliveries are swept, but not what was queued again", ignore }, async () => {
+  await using hook = await Hook.open();
+  await hook.report(2);
+  await hook.dispatch();
+  await sql((sql) =>
+    sql`update app.webhook_deliveries set created_at = now() - interval '91 days', settled_at = now() - interval '91 days'
+      where endpoint_id = ${hook.endpoint.id}`
+  );
+  const [again, old] = await hook.deliveries();
+  // straight to the row, since any dispatcher sweeps
+  await sql((sql) =>
+    sql`update app.webhook_deliveries set status = 'pending', settled_at = null, next_attempt_at = now() where id = ${
+      again?.id ?? ""
+    }`
+  );
+  await until("the old one is gone", async () => {
+    await hook.dispatch();
+    return (await server.get(`/webhooks/v1/deliveries/${old?.id}`)).status === 404;
+  });
+  assertEquals(hook.receiver.received.length, 3);
+});
+
+for (
+  const [what, answer] of Object.entries({
+    "endless early hints": "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n",
+    "endless empty lines": "\r\n",
+    "an endless chunk": `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5;${"x".repeat(10_000)}`,
+  })
+) {
+  Deno.test({ name: `Webhooks: ${what} for an answer ends at once`, ignore }, async () => {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const talking = (async () => {
+      for await (const connection of listener) {
+        const bytes = new TextEncoder().encode(answer.repeat(answer.length < 200 ? 500 : 1));
+        try {
+          for (;;) await connection.write(bytes);
+        } catch {
+          // he was cut off
+        }
+        connection.close();
+      }
+    })();
+    await using hook = await Hook.open({ url: `http://127.0.0.1:${listener.addr.port}/` });
+    await hook.report();
+    const began = performance.now();
+    await hook.dispatch();
+    assertLess(performance.now() - began, 3_000);
+    const { attempts } = await getDelivery((await hook.delivery()).id);
+    assertEquals(attempts.length, 1);
+    listener.close();
+    await talking;
+  });
+}
 
 Deno.test({ name: "Webhooks: redirects are not followed, endless and broken answers end", ignore }, async () => {
   await using inner = new Receiver();
@@ -387,8 +568,14 @@ Deno.test(
     assertEquals([replayed.status, replayed.body.replayed, replayed.body.has_more], [202, 2, false], replayed.text);
     const rest = await server.post<WebhookReplayed>(path, { after: replayed.body.next_cursor });
     assertEquals(rest.body.replayed, 1);
+    const all = await server.post<WebhookReplayed>(path, { since: (await getEvent(first)).created_at });
+    assertGreaterOrEqual(all.body.replayed, 4);
+    assertEquals((await server.post<WebhookReplayed>(path, { since: "2999-01-01T00:00:00Z" })).body.replayed, 0);
     await dispatch(id);
-    assertEquals(late.received.map(({ message }) => message.data.event?.id).sort(), [second, third, fourth].sort());
+    assertEquals(
+      late.received.map(({ message }) => message.data.event?.id).sort(),
+      [first, second, third, fourth].sort(),
+    );
     assertProblem(await server.post(path, { after: "x" }), 422, "validation_failed");
     assertProblem(await server.post(path, { after, since: "2026-01-01T00:00:00Z" }), 422, "validation_failed");
     await server.delete(`/webhooks/v1/endpoints/${id}`);
@@ -410,6 +597,7 @@ Deno.test({ name: "Webhooks: who lost his lease cannot settle", ignore }, async 
       delivery_id: id,
       lease_token,
       duration_ms: 1,
+      url: hook.receiver.url,
       status,
     })).body;
   const first = await claim();

@@ -338,7 +338,7 @@ Deno.test("Access: straight at the Data API, tables and secrets are out of reach
     ["replay_webhook_delivery", { delivery_id: endpoint.id }],
     ["replay_webhook_events", { endpoint_id: endpoint.id }],
     ["claim_deliveries", {}],
-    ["settle_delivery", { delivery_id: endpoint.id, lease_token: endpoint.id, duration_ms: 1 }],
+    ["settle_delivery", { delivery_id: endpoint.id, lease_token: endpoint.id, duration_ms: 1, url: someUrl }],
   ];
   for (const credential of [publishable, supervisor.client]) {
     for (const [name, body] of functions) {

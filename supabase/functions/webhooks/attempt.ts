@@ -34,6 +34,9 @@ export const timeout_ms = 15_000;
 
 const maxResponse = 500;
 
+/** The database makes less of it. */
+const mostRetryAfter_s = 999_999_999;
+
 /** Sends the message once. Never throws: whatever goes wrong is the outcome. */
 export async function attempt(
   { url, webhook_id, secrets, body }: Omit<Claimed, "id" | "lease_token">,
@@ -46,8 +49,10 @@ export async function attempt(
   const duration = () => Math.round(performance.now() - started);
   try {
     const target = checkUrl(url, rules);
+    const address = await inTime(addressOf(target, rules, resolve), timing.signal);
     const { status, retryAfter, text } = await post(target, {
-      address: await inTime(addressOf(target, rules, resolve), timing.signal),
+      address,
+      connect_ms: timeout_ms - duration(),
       headers: {
         "content-type": "application/json",
         "user-agent": "mes-operations-api-webhooks/1",
@@ -89,15 +94,16 @@ function errorOf(status: number): string {
 /** Seconds of a Retry-After, which may also be a date. */
 export function retryAfter_s(header: string | undefined, now = Date.now()): number | undefined {
   if (header === undefined) return undefined;
-  if (/^\d{1,9}$/.test(header)) return Number(header);
-  const until = Date.parse(header);
-  return Number.isNaN(until) ? undefined : Math.min(Math.max(0, Math.ceil((until - now) / 1000)), 999_999_999);
+  if (/^\d+$/.test(header)) return Math.min(Number(header), mostRetryAfter_s);
+  // a date begins with its day; other texts are dates to the parser, too
+  const until = /^[A-Z][a-z]{2}/.test(header) ? Date.parse(header) : NaN;
+  return Number.isNaN(until) ? undefined : Math.min(Math.max(0, Math.ceil((until - now) / 1000)), mostRetryAfter_s);
 }
 
 function messageOf(error: unknown): string {
   if (error instanceof RefusedTarget) return `Refused: the URL ${error.reason}`;
   if (error instanceof UnknownHost) return "The host has no address";
-  return `Not sent: ${error instanceof Error ? error.message : error}`;
+  return `Not sent: ${error instanceof Error ? error.message || error.name : error}`;
 }
 
 async function inTime<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -6,8 +6,9 @@ import { attempt, type Claimed } from "./attempt.ts";
 import { Dispatched, DispatchQuery } from "./schemas.ts";
 import { targetRules } from "./target.ts";
 
-/** Deliveries under way at once. */
-const places = 48;
+/** Deliveries under way at once, half of them for endpoints with few under way. */
+const places = 96;
+const reserved = places / 2;
 /** One call ends after so many, well within the platform's limit on processing time. */
 const most = 200;
 /** After so long nothing new is claimed: what is under way ends before the platform ends the request. */
@@ -16,6 +17,7 @@ const claiming_ms = 40_000;
 const poll_ms = 200;
 /** Once nothing more is claimed, the answer waits so long for what is under way. */
 const ending_ms = 500;
+const settleAgain_ms = 1_000;
 /** Several end at almost the same time: one claim for all of their places. */
 const gather_ms = 10;
 
@@ -47,9 +49,11 @@ async function dispatchDue(callDatabase: CallDatabase, to_endpoints?: string[]):
 
   const deliver = async (delivery: Claimed) => {
     const outcome = await attempt(delivery, rules);
-    const { id: delivery_id, lease_token } = delivery;
+    const { id: delivery_id, lease_token, url } = delivery;
+    const settle = () => callDatabase("settle_delivery", { delivery_id, lease_token, url, ...outcome });
     try {
-      const { status } = await callDatabase("settle_delivery", { delivery_id, lease_token, ...outcome });
+      // the database may have been away for a moment only
+      const { status } = await settle().catch(() => pause(settleAgain_ms).then(settle));
       counts[status === "delivered" ? "delivered" : "failed"]++;
     } catch (error) {
       // the lease ends, and it is sent again under the same webhook-id
@@ -65,7 +69,7 @@ async function dispatchDue(callDatabase: CallDatabase, to_endpoints?: string[]):
     if (!mayClaim) answerBy = Math.min(answerBy, performance.now() + ending_ms);
     const take = mayClaim ? Math.min(places - underWay.size, most - counts.claimed) : 0;
     const claimed = take > 0
-      ? await claim(() => callDatabase("claim_deliveries", { take, to_endpoints }), underWay)
+      ? await claim(() => callDatabase("claim_deliveries", { take, reserve: reserved, to_endpoints }), underWay)
       : [];
     counts.claimed += claimed.length;
     for (const delivery of claimed) {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { isIPv6 } from "node:net";
+import { isIPv6, type Socket } from "node:net";
 
 /** What came back, as far as it is read. */
 export interface PostAnswer {
@@ -22,6 +22,8 @@ export interface PostOptions {
   body: string;
   /** Gives the request up. */
   signal: AbortSignal;
+  /** How long connecting may take, which the signal does not end. */
+  connect_ms?: number;
   /** Certificates to trust instead of the usual ones, in PEM. */
   ca?: string[];
 }
@@ -29,16 +31,28 @@ export interface PostOptions {
 const maxHead_bytes = 16 * 1024;
 const maxBody_bytes = 4 * 1024;
 
+/** Whatever an answer is made of: one that goes on and on without saying anything costs time to parse. */
+const maxAnswer_bytes = 256 * 1024;
+const lookAtSize_ms = 50;
+
 /** POSTs the body; follows nothing, reads no more than needed. */
-export async function post(url: URL, { address, headers, body, signal, ca }: PostOptions): Promise<PostAnswer> {
+export async function post(url: URL, options: PostOptions): Promise<PostAnswer> {
+  const { address, headers, body, signal, connect_ms, ca } = options;
   // loaded by who sends: no other endpoint of the function needs it
-  const { Agent, request } = await import("undici");
+  const { Agent, buildConnector, request } = await import("undici");
   const found = { address, family: isIPv6(address) ? 6 : 4 };
+  const connect = buildConnector({
+    ca,
+    timeout: connect_ms,
+    lookup: (_hostname, { all }, tell) => all ? tell(null, [found]) : tell(null, found.address, found.family),
+  });
   const agent = new Agent({
-    connect: {
-      ca,
-      lookup: (_hostname, { all }, tell) => all ? tell(null, [found]) : tell(null, found.address, found.family),
-    },
+    connect: (target, connected) =>
+      connect(target, (...outcome) => {
+        const [error, socket] = outcome;
+        if (error === null) limitSize(socket);
+        connected(...outcome);
+      }),
     maxHeaderSize: maxHead_bytes,
   });
   try {
@@ -53,6 +67,13 @@ export async function post(url: URL, { address, headers, body, signal, ca }: Pos
     // the rest of an endless answer, too
     await agent.destroy();
   }
+}
+
+function limitSize(socket: Socket): void {
+  const timer = setInterval(() => {
+    if (socket.bytesRead > maxAnswer_bytes) socket.destroy(new Error("the answer is too long"));
+  }, lookAtSize_ms);
+  socket.once("close", () => clearInterval(timer));
 }
 
 /** An answer that breaks off after its status is one all the same. */

@@ -1,6 +1,12 @@
 import { Problem } from "../_shared/problems.ts";
 import { addressOf, checkUrl, RefusedTarget, type Resolve, targetRules, UnknownHost } from "./target.ts";
 
+/** As long as the database keeps it. */
+const maxUrl_characters = 2048;
+
+/** A name whose servers do not answer may do so when something is sent. */
+const lookUp_ms = 4_000;
+
 /**
  * The URL of an endpoint in its normal form. A name without an address passes: it may get one, and each send checks
  * again.
@@ -10,7 +16,8 @@ import { addressOf, checkUrl, RefusedTarget, type Resolve, targetRules, UnknownH
 export async function requireTarget(text: string, rules = targetRules(), resolve?: Resolve): Promise<string> {
   try {
     const url = checkUrl(text, rules);
-    await addressOf(url, rules, resolve);
+    if (url.href.length > maxUrl_characters) throw new RefusedTarget("is too long with its characters escaped");
+    await Promise.race([addressOf(url, rules, resolve), pause(lookUp_ms)]);
     return url.href;
   } catch (error) {
     if (error instanceof UnknownHost) return new URL(text).href;
@@ -20,3 +27,5 @@ export async function requireTarget(text: string, rules = targetRules(), resolve
     });
   }
 }
+
+const pause = (ms: number) => new Promise<void>((resume) => setTimeout(resume, ms));

@@ -86,8 +86,7 @@ export async function addressOf(url: URL, rules: TargetRules, resolve: Resolve =
 }
 
 /**
- * The addresses that connections of this machine would use: the system's own resolver, or, where a runtime has none,
- * DNS.
+ * The addresses of a name, as the runtime finds them.
  *
  * @throws {UnknownHost}
  */
@@ -95,11 +94,8 @@ export async function systemAddresses(hostname: string): Promise<string[]> {
   try {
     return (await lookup(hostname, { all: true })).map(({ address }) => address);
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    if (["ENOTFOUND", "EAI_AGAIN", "ENODATA"].includes(code)) throw new UnknownHost(`"${hostname}" has no address`);
+    throw new UnknownHost(`"${hostname}" has no address: ${error instanceof Error ? error.message : error}`);
   }
-  const found = await Promise.allSettled([Deno.resolveDns(hostname, "A"), Deno.resolveDns(hostname, "AAAA")]);
-  return found.flatMap((answer) => answer.status === "fulfilled" ? answer.value : []);
 }
 
 /** Public means: unicast by the registries, and for IPv6 also within the part that is given out. */
