@@ -28,5 +28,7 @@ browserTest("docs/examples/live.html: shows operations of a workplace as they ch
   const second = await newOperation({ workplace_name: workplace });
   await report(server, second, "START");
   await page.locator(`tr[data-key="${second.order_no}/1/0010"]`).getByText("IN_PROGRESS").waitFor();
+  // what changed last is on top
+  assertEquals(await page.locator("tbody tr").first().getAttribute("data-key"), `${second.order_no}/1/0010`);
   assertEquals(await page.locator("#state").innerText(), "live");
 });
