@@ -413,7 +413,7 @@ async function measureFeed(small: Plant, big: Plant): Promise<Figure[]> {
   };
   const after = async ({ sql }: Plant, share: number) => {
     const [row] = await sql.unsafe<{ position: string }[]>(`
-      select format('after_pos => %s, generation => %L, mark => %L', f.pos, app.feed_generation(), app.feed_mark(f.event_id)) as position
+      select format('after_pos => %s, generation => %L, mark => %L', f.pos, app.feed_generation(), app.feed_mark(f)) as position
       from app.feed f where f.pos <= (select max(pos) * ${share} from app.feed) order by f.pos desc limit 1`);
     return row?.position ?? "";
   };

@@ -15,9 +15,10 @@ async function api(stack: Stack, path: string, body?: unknown) {
   return { status, json: Object(json) };
 }
 
-async function report(stack: Stack, count: number): Promise<void> {
-  const event = { ...operation, action_type: "REPORT_QUANTITY", qty_good: 1 };
-  assertEquals((await api(stack, "/events/v1/batch", { events: Array(count).fill(event) })).status, 201);
+const quantity = { ...operation, action_type: "REPORT_QUANTITY", qty_good: 1 };
+
+async function report(stack: Stack, events: unknown[]): Promise<void> {
+  assertEquals((await api(stack, "/events/v1/batch", { events })).status, 201);
 }
 
 /** Reads on from a cursor: status, how many events, where it ends. */
@@ -49,20 +50,21 @@ Deno.test({
     const { success } = await new Deno.Command("cp", { args: ["-a", join(folder, from), join(folder, to)] }).output();
     assertEquals(success, true);
   };
+  const last = { ...quantity, id: crypto.randomUUID() };
   try {
     let inBackup = "";
     let beyond = "";
     await running(async (stack) => {
       assertEquals((await api(stack, "/operations/v1", { ...operation, asset_id: 1, status: "RELEASED" })).status, 201);
       assertEquals((await api(stack, "/events/v1", { ...operation, action_type: "START" })).status, 201);
-      await report(stack, 3);
+      await report(stack, Array(3).fill(quantity));
       const page = await read(stack);
       assertEquals([page.status, page.count], [200, 4]);
       inBackup = page.cursor;
     });
     await copy("data", "backup");
     await running(async (stack) => {
-      await report(stack, 4);
+      await report(stack, [quantity, quantity, quantity, last]);
       const page = await read(stack, inBackup);
       assertEquals([page.status, page.count], [200, 4]);
       beyond = page.cursor;
@@ -71,8 +73,10 @@ Deno.test({
     await running(async (stack) => {
       // nothing stands where the reader had come to
       assertEquals(await read(stack, beyond), reset);
-      await report(stack, 6);
-      // now another event does
+      // the terminal sends again what was lost, under the same id: it stands there again, but after other events
+      await report(stack, [quantity, { ...quantity, qty_good: 2 }, quantity, last]);
+      assertEquals(await read(stack, beyond), reset);
+      await report(stack, [quantity, quantity]);
       assertEquals(await read(stack, beyond), reset);
       assertEquals((await api(stack, `/stream/v1/events?after=${beyond}`)).status, 410);
       // whoever had not read beyond the backup has missed nothing

@@ -83,7 +83,7 @@ export class Gateway {
     }
     const target = `http://127.0.0.1:${port}${path}`;
     const headers = forwardedHeaders(request, client);
-    if (request.headers.get("upgrade")?.toLowerCase() === "websocket") return proxyWebSocket(request, target, headers);
+    if (isWebSocket(request)) return proxyWebSocket(request, target, headers);
     try {
       return await fetch(target, {
         method: request.method,
@@ -99,6 +99,12 @@ export class Gateway {
       return problem(502, "WORKER_ERROR", "Function exited due to an error (please check logs)");
     }
   }
+}
+
+/** What lacks something of the handshake is no WebSocket: it reaches the function without the headers of one. */
+function isWebSocket({ method, headers }: Request): boolean {
+  return method === "GET" && headers.get("upgrade")?.toLowerCase() === "websocket" &&
+    /\bupgrade\b/i.test(headers.get("connection") ?? "") && headers.has("sec-websocket-key");
 }
 
 function forwardedHeaders(request: Request, client: Deno.NetAddr): Headers {

@@ -61,6 +61,9 @@ as $$
 declare
   drawn constant bigint := app.drawn_position();
 begin
+  if pg_is_in_recovery() then
+    perform app.refuse(503, 'unavailable', 'A standby does not know what its primary is committing: read the feed there');
+  end if;
   -- In this order nobody is overlooked: whoever leaves his note after this look draws beyond `drawn`.
   return least(drawn, (
     select min((l.classid::bigint << 32) + l.objid::bigint) - app.drawing_class()
@@ -72,7 +75,7 @@ begin
 end
 $$;
 comment on function app.settled_position() is
-  'Up to here every position is committed and visible to the next statement, or never will be. It may be lower than a moment ago, never wrong.';
+  'Up to here every position is committed and visible to the next statement, or never will be. It may be lower than a moment ago, never wrong. Raises 503 unavailable on a standby.';
 
 -- Old positions go as new ones come: no scheduler, no long delete. One at a time prunes, from the oldest on, so that
 -- what is left is always a whole end of the feed; whoever comes second leaves it to the first and waits for nobody.
@@ -126,7 +129,8 @@ insert into app.feed (event_id, workplace_name)
 select e.id, e.workplace_name from public.operation_events e order by e.created_at, e.operation_id, e.op_seq;
 
 -- A restored database continues an older history under the same positions: whoever read further must be told. The
--- server's identity and timeline change with the restore of a server, the table's own number with that of a dump.
+-- server's identity and timeline change with the restore of a server, the table's own number with that of a dump. They
+-- also change when a standby takes over or the data moves, with all of history: told once too often is safe.
 create function app.feed_generation() returns text
 language plpgsql stable security definer
 set search_path = ''
@@ -135,20 +139,22 @@ begin
   return md5(concat_ws('/',
     (select s.generation from app.feed_state s),
     (select c.system_identifier from pg_control_system() c),
-    (select c.timeline_id from pg_control_checkpoint() c),
+    -- of the log that is written now: the control file tells it only after a checkpoint
+    left(pg_walfile_name(pg_current_wal_insert_lsn()), 8),
     'app.feed'::regclass::oid
   ));
 end
 $$;
 comment on function app.feed_generation() is 'Name of the feed''s life, part of every cursor: changes when the database was restored.';
 
--- A copy of the data folder or of a disk keeps all of these. So a cursor also knows the event it stands at: where the
--- position is not there, or is another event's, history has been another one.
-create function app.feed_mark(event_id uuid) returns text
-language sql immutable parallel safe
-return left(md5(event_id::text), 12);
-comment on function app.feed_mark(uuid) is
-  'What a cursor knows its event by. Not the id: the event may be one that its holder does not see.';
+-- A copy of the data folder or of a disk keeps all of these. So a cursor also knows what it stands at: where the position
+-- is not there, or is another one, history has been another one. The event alone would not do, since terminals send
+-- again what was lost, under the same id.
+create function app.feed_mark(f app.feed) returns text
+language sql stable
+return left(md5((f).event_id::text || '/' || extract(epoch from (f).recorded_at)::text), 12);
+comment on function app.feed_mark(app.feed) is
+  'What a cursor knows its position by; it tells nothing of the event, which its holder may not see.';
 
 create function app.require_position(pos bigint, generation text, mark text) returns void
 language plpgsql volatile security definer
@@ -159,7 +165,7 @@ declare
 begin
   if generation <> app.feed_generation() then
     perform app.refuse(410, 'feed_reset', 'The database was restored since: what you have read may differ from what it holds. Begin again without a cursor');
-  elsif pos is null or exists (select from app.feed f where f.pos = require_position.pos and app.feed_mark(f.event_id) = mark) then
+  elsif pos is null or exists (select from app.feed f where f.pos = require_position.pos and app.feed_mark(f) = mark) then
     return;
   end if;
   -- looked at last, since it may have been cut off meanwhile
@@ -254,7 +260,7 @@ begin
   where o.id = (event).operation_id and app.sees_workplace(caller, o.workplace_name);
   return app.json_with(
     app.json_with(app.event_json(event), 'operation', coalesce(operation, 'null')),
-    'mark', to_json(app.feed_mark((event).id))
+    'mark', (select to_json(app.feed_mark(f)) from app.feed f where f.event_id = (event).id)
   );
 end
 $$;
@@ -298,7 +304,8 @@ declare
   found integer;
   reached bigint;
 begin
-  take := least(take, 500);
+  -- straight calls ask for what they like
+  take := greatest(1, least(take, 500));
   if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
     perform app.refuse(400, 'malformed_request', 'The feed is read in transactions that are READ COMMITTED');
   end if;
@@ -343,14 +350,18 @@ begin
   into events, found, reached
   from page p;
 
-  -- judged last, since something may have been cut off meanwhile
-  perform app.require_position(from_pos, generation, mark);
   reached := case when found = take then reached else coalesce(last_pos, from_pos) end;
+  -- judged last, since something may have been cut off meanwhile; whoever begins then begins behind that
+  if after_pos is not null then
+    perform app.require_position(after_pos, generation, mark);
+  elsif reached < (select s.floor_pos from app.feed_state s) then
+    return public.read_feed(null, null, null, workplace_names, action_types, read_feed.order_no, take, with_operations);
+  end if;
   return json_build_object(
     'events', events,
     'generation', app.feed_generation(),
     'pos', reached,
-    'mark', case when reached = after_pos then mark else (select app.feed_mark(f.event_id) from app.feed f where f.pos = reached) end,
+    'mark', case when reached = after_pos then mark else (select app.feed_mark(f) from app.feed f where f.pos = reached) end,
     'has_more', coalesce(reached < head_pos, false)
   );
 end
@@ -371,7 +382,7 @@ begin
   return json_build_object(
     'generation', app.feed_generation(),
     'pos', coalesce(head.pos, (select s.floor_pos from app.feed_state s)),
-    'mark', app.feed_mark(head.event_id),
+    'mark', app.feed_mark(head),
     'is_announced', exists (select from pg_trigger t where t.tgrelid = 'app.feed'::regclass and t.tgname = 'feed_announce')
   );
 end

@@ -228,7 +228,7 @@ begin
     'replayed', replayed,
     'generation', app.feed_generation(),
     'pos', reached,
-    'mark', (select app.feed_mark(f.event_id) from app.feed f where f.pos = reached),
+    'mark', (select app.feed_mark(f) from app.feed f where f.pos = reached),
     'has_more', has_more
   )));
 end

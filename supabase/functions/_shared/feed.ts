@@ -5,10 +5,10 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import { sign, verify } from "hono/jwt";
+import { readCursor, writeCursor } from "./cursors.ts";
 import type { Event } from "./event.ts";
 import { key } from "./fields.ts";
-import { cursorSecret, repeatable } from "./lists.ts";
+import { repeatable } from "./lists.ts";
 import { Action, type Operation } from "./operation.ts";
 import { type FieldError, Problem } from "./problems.ts";
 
@@ -64,7 +64,7 @@ const Payload = z.object({
 
 /** The cursor that stands for a position; opaque to clients. */
 export function feedCursor({ generation, pos, mark }: FeedPosition): Promise<string> {
-  return sign({ list: "feed", generation, pos, mark }, cursorSecret(), "HS256");
+  return writeCursor({ list: "feed", generation, pos, mark });
 }
 
 /**
@@ -79,8 +79,7 @@ export async function feedPosition(
   pointer = "/after",
   part: FieldError["in"] = "query",
 ): Promise<FeedPosition> {
-  const payload = await verify(cursor, cursorSecret(), "HS256").catch(() => undefined);
-  const parsed = Payload.safeParse(payload);
+  const parsed = Payload.safeParse(await readCursor(cursor));
   if (parsed.success) {
     const { generation, pos, mark } = parsed.data;
     return { generation, pos, mark };
@@ -89,4 +88,11 @@ export async function feedPosition(
   throw new Problem("validation_failed", `Not valid in the ${part}: ${pointer} ${message}`, {
     errors: [{ in: part, pointer, message, code: "invalid_cursor" }],
   });
+}
+
+/** Whether the problem is that reading cannot go on from the cursor, and has to begin afresh. */
+export function isFeedReset(error: unknown): boolean {
+  if (!(error instanceof Problem)) return false;
+  const { errors } = error.more;
+  return error.code === "feed_reset" || Array.isArray(errors) && errors.some(({ code }) => code === "invalid_cursor");
 }

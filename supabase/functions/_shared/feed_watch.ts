@@ -33,9 +33,17 @@ interface Waiter {
   resume: () => void;
 }
 
+/** How long what was heard of the end of the feed is news to who has just read it. */
+const news_ms = 1_000;
+
 const waiters = new Set<Waiter>();
 let isWatching = false;
-let wake = () => {};
+/** What was heard last, and when. */
+let heard: FeedHead | undefined;
+let heardAt = -Infinity;
+/** Whether Realtime has told of something that was not asked for yet, and what ends the pause then. */
+let isWoken = false;
+let endPause = () => {};
 /** Whether Realtime tells; undefined until it was tried. */
 let isListening: boolean | undefined;
 
@@ -52,6 +60,7 @@ export function feedHead(): Promise<FeedHead> {
  * @param signal Ends the waiting early.
  */
 export async function feedMoves(from: FeedPosition, atMost_ms: number, signal?: AbortSignal): Promise<void> {
+  if (heard !== undefined && performance.now() - heardAt < news_ms && isBehind(from, heard)) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const waiter = { from, resume: () => resolve() };
   const timer = setTimeout(waiter.resume, atMost_ms);
@@ -64,21 +73,27 @@ export async function feedMoves(from: FeedPosition, atMost_ms: number, signal?: 
   waiters.delete(waiter);
 }
 
+const isBehind = (from: FeedPosition, head: FeedHead) => head.pos > from.pos || head.generation !== from.generation;
+
 async function watch(): Promise<void> {
   isWatching = true;
   // whoever has just read needs no second answer at once
   let pause_ms = poll_ms;
   while (waiters.size > 0) {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    wake = resolve;
-    const timer = setTimeout(resolve, pause_ms);
-    await promise;
-    clearTimeout(timer);
+    if (!isWoken) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      endPause = resolve;
+      const timer = setTimeout(resolve, pause_ms);
+      await promise;
+      clearTimeout(timer);
+    }
+    isWoken = false;
     try {
       const head = await feedHead();
+      [heard, heardAt] = [head, performance.now()];
       if (head.is_announced) listen();
       for (const { from, resume } of waiters) {
-        if (head.pos > from.pos || head.generation !== from.generation) resume();
+        if (isBehind(from, head)) resume();
       }
       pause_ms = isListening ? pollAnnounced_ms : poll_ms;
     } catch {
@@ -97,7 +112,10 @@ function listen(): void {
   isListening = false;
   // the service role's, because the channel is nobody else's
   createAdminClient().channel("mes-feed", { config: { private: true } })
-    .on("broadcast", { event: "moved" }, () => wake())
+    .on("broadcast", { event: "moved" }, () => {
+      isWoken = true;
+      endPause();
+    })
     .subscribe((status) => {
       isListening = status === "SUBSCRIBED";
     });

@@ -4,9 +4,8 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import { resolveEnv } from "@supabase/server/core";
-import { sign, verify } from "hono/jwt";
 import type { ApiContext } from "./app.ts";
+import { readCursor, writeCursor } from "./cursors.ts";
 import type { Page } from "./database.ts";
 import { Problem } from "./problems.ts";
 
@@ -64,9 +63,9 @@ export async function cursorKey<Key>(c: ApiContext, keySchema: z.ZodType<Key>): 
   const cursor = c.req.query("cursor");
   if (cursor === undefined) return undefined;
   if (Number(c.req.query("skip") ?? 0) > 0) throw invalidCursor("excludes skip");
-  const { list, key } = await verify(cursor, cursorSecret(), "HS256").catch(() => {
-    throw invalidCursor("is not a cursor of this API");
-  });
+  const payload = await readCursor(cursor);
+  if (payload === undefined) throw invalidCursor("is not a cursor of this API");
+  const { list, key } = payload;
   if (list !== listIdentity(c)) throw invalidCursor("belongs to another list or to other filters");
   return keySchema.parse(key);
 }
@@ -83,7 +82,7 @@ export async function pageHeaders(c: ApiContext, page: Page<unknown>): Promise<v
   if (page.next === null) return;
   const next = new URL(c.req.url);
   next.searchParams.delete("skip");
-  next.searchParams.set("cursor", await sign({ list: listIdentity(c), key: page.next }, cursorSecret(), "HS256"));
+  next.searchParams.set("cursor", await writeCursor({ list: listIdentity(c), key: page.next }));
   c.header("Link", `</functions/v1${next.pathname}${next.search}>; rel="next"`);
 }
 
@@ -93,10 +92,4 @@ function listIdentity(c: ApiContext): string {
   for (const page of ["limit", "skip", "cursor", "count"]) searchParams.delete(page);
   searchParams.sort();
   return `${pathname.replace(/\/$/, "")}?${searchParams}`;
-}
-
-/** Cursors are signed, so that one can only be what a page handed out; any secret of the project serves. */
-export function cursorSecret(): string {
-  const { data: env } = resolveEnv();
-  return `cursor:${Object.values(env?.secretKeys ?? {})[0]}`;
 }

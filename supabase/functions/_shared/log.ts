@@ -15,7 +15,7 @@ export const logged: MiddlewareHandler<{ Variables: RequestIdVariables & { role?
   console.log(JSON.stringify({
     id,
     method: c.req.method,
-    route: routePath(c, -1),
+    route: routePath(c),
     status: c.res.status,
     ms: Math.round((performance.now() - started) * 10) / 10,
     role,

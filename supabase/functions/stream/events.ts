@@ -1,15 +1,15 @@
 import { z } from "@hono/zod-openapi";
 import { endpoint } from "../_shared/app.ts";
 import { problems, security } from "../_shared/contract.ts";
-import { feedPosition } from "../_shared/feed.ts";
+import { feedPosition, isFeedReset } from "../_shared/feed.ts";
 import { hub } from "./hub.ts";
-import { heartbeat } from "./messages.ts";
+import { heartbeat, Message } from "./messages.ts";
 import { StreamMessage, StreamQuery } from "./schemas.ts";
 import { settings } from "./settings.ts";
 import type { Sink } from "./subscription.ts";
 import { filterOf } from "./tickets.ts";
 
-/** A reader who was told that his stream ends, and does not even take that, is cut off after this time. */
+/** What a reader who was told that his stream ends has not taken by then is thrown away. */
 const grace_ms = 10_000;
 
 export const events = endpoint({
@@ -41,19 +41,25 @@ export const events = endpoint({
     ...problems(["feed_reset"]),
   },
 }, async (c) => {
-  const { after, ticket: _, ...filter } = c.req.valid("query");
+  const { after, ticket, ...filter } = c.req.valid("query");
   const { "last-event-id": lastId } = c.req.valid("header");
-  const position = lastId ? feedPosition(lastId, "/last-event-id", "header") : after && feedPosition(after);
   const { body, sink, left } = serverSentEvents();
-  const subscription = await hub.follow({
-    sink,
-    session: c.var.session,
-    filter: filterOf(c, filter),
-    after: await position || undefined,
-  });
-  // nobody reads the body of an answer to HEAD
-  if (c.req.method === "HEAD") hub.leave(subscription);
-  else left.then(() => hub.leave(subscription));
+  try {
+    const position = lastId ? feedPosition(lastId, "/last-event-id", "header") : after && feedPosition(after);
+    const subscription = await hub.follow({
+      sink,
+      session: c.var.session,
+      filter: filterOf(c, filter),
+      after: await position || undefined,
+    });
+    // nobody reads the body of an answer to HEAD
+    if (c.req.method === "HEAD") hub.leave(subscription);
+    else left.then(() => hub.leave(subscription));
+  } catch (error) {
+    // an EventSource cannot see a status: one that is to begin afresh has to be told by a message
+    if (ticket === undefined || !isFeedReset(error)) throw error;
+    sink.close(new Message({ type: "close", cursor: lastId ?? after ?? "", reason: "feed_reset" }), "feed_reset");
+  }
   return c.body(body, 200, {
     "Content-Type": "text/event-stream",
     // a compressor would hold events back, and a quarter of a megabyte for each stream

@@ -79,7 +79,7 @@ export class Hub {
       const page = after === undefined || this.#covers(after) ? undefined : await this.#read(subscription);
       this.#open.add(subscription);
       subscription.ready();
-      this.#catchUp(subscription, page).catch((error) => this.#fail(error, [subscription]));
+      this.#catchUp(subscription, page);
       return subscription;
     } finally {
       this.#arriving--;
@@ -141,7 +141,11 @@ export class Hub {
 
   #advance({ generation, pos, mark }: FeedPosition, items: Item[]): void {
     for (const item of items) {
-      for (const subscription of this.#live) subscription.take(item);
+      for (const subscription of this.#live) {
+        subscription.take(item);
+        // more comes than he takes at once: from here on he sets the pace
+        if (!subscription.isCurrent) this.#catchUp(subscription);
+      }
       this.#recent.push(item);
       this.#recent_characters += item.message(true).text.length;
     }
@@ -162,28 +166,48 @@ export class Hub {
       (isThere(this.#head) || this.#recent.some(({ position }) => isThere(position)));
   }
 
-  /** Brings a stream to where all are, by reads of its own. */
-  async #catchUp(subscription: Subscription, page: FeedPage | undefined): Promise<void> {
-    if (page === undefined && this.#join(subscription)) return;
-    while (!subscription.isOver) {
-      const { generation, pos, mark } = page ??= await this.#read(subscription);
-      const cursor = await feedCursor({ generation, pos, mark });
-      for (const item of await itemsOf(page)) subscription.take(item);
-      subscription.passTo({ generation, pos, mark }, cursor);
-      // he has read further than what is kept in common begins: from here on he gets that
-      if (this.#head?.generation === generation && pos >= this.#recentFrom && this.#join(subscription)) return;
-      while (!subscription.isCurrent && !subscription.isOver) await delay(50);
-      page = undefined;
+  /** Brings a stream to where all are, at the pace at which it is taken, by reads of its own where need be. */
+  async #catchUp(subscription: Subscription, first?: FeedPage): Promise<void> {
+    this.#live.delete(subscription);
+    try {
+      if (first === undefined && await this.#join(subscription)) return;
+      for (let page = first; await subscription.hasRoom(); page = undefined) {
+        const { generation, pos, mark } = page ??= await this.#read(subscription);
+        const position = { generation, pos, mark };
+        const [items, cursor] = await Promise.all([itemsOf(page), feedCursor(position)]);
+        for (const item of items) {
+          if (!await subscription.hasRoom()) return;
+          subscription.take(item);
+        }
+        subscription.passTo(position, cursor);
+        if (await this.#join(subscription)) return;
+      }
+    } catch (error) {
+      this.#fail(error, [subscription]);
     }
   }
 
-  #join(subscription: Subscription): boolean {
-    if (subscription.isOver) return true;
-    if (subscription.position.pos < this.#recentFrom) return false;
-    for (const item of this.#recent) subscription.take(item);
-    if (subscription.isOver) this.#sweep();
-    else this.#live.add(subscription);
+  /** Hands over what is kept in common; false when the reader stands before it. */
+  async #join(subscription: Subscription): Promise<boolean> {
+    while (await subscription.hasRoom()) {
+      const rest = this.#keptAfter(subscription.position);
+      if (rest === undefined) return false;
+      for (const item of rest) {
+        subscription.take(item);
+        if (!subscription.isCurrent) break;
+      }
+      // he has it all, and nothing came meanwhile: from here on he gets what all get
+      if (subscription.position.pos >= (rest.at(-1)?.position.pos ?? 0)) {
+        this.#live.add(subscription);
+        return true;
+      }
+    }
     return true;
+  }
+
+  #keptAfter({ generation, pos }: FeedPosition): Item[] | undefined {
+    if (this.#head?.generation !== generation || pos < this.#recentFrom) return undefined;
+    return this.#recent.filter(({ position }) => position.pos > pos);
   }
 
   async #read({ position, filter, visibleWorkplaces }: Subscription): Promise<FeedPage> {

@@ -53,7 +53,7 @@ export const CloseReason = z.enum([
   "unavailable",
 ]).openapi("CloseReason", {
   description:
-    "`lifetime`: streams end now and then, come again. `slow_reader`: too much was left unread, come again. `access_changed`: " +
+    "`lifetime`: streams end now and then, come again. `slow_reader`: nothing was taken for a while, come again. `access_changed`: " +
     "a workplace or a role was taken away, come again for what is left. `token_expired`: come again with a fresh one. " +
     "`unavailable`: the database does not answer, come again later. `feed_reset`: the database was restored, begin afresh without `after`.",
   example: "lifetime",

@@ -5,7 +5,7 @@
  * @module
  */
 import type { ApiContext } from "../_shared/app.ts";
-import { feedPosition } from "../_shared/feed.ts";
+import { feedPosition, isFeedReset } from "../_shared/feed.ts";
 import { Problem } from "../_shared/problems.ts";
 import { invalidInput } from "../_shared/validation.ts";
 import { hub, type Opening } from "./hub.ts";
@@ -31,27 +31,38 @@ const maxMessage_characters = 1_024;
 /** A peer that does not answer the protocol's own pings for so long is gone. */
 const idleTimeout_s = 30;
 
-type Accepted = Omit<Opening, "sink">;
+/** What was asked for, or that reading cannot go on from there. */
+type Accepted = Omit<Opening, "sink"> | "feed_reset";
 
 /** Requests that were let in, until they are upgraded. */
 const accepted = new WeakMap<Request, Accepted>();
 
 /** Judges the request as any other is; the answer to one that is let in is {@link upgraded}. */
 export async function openSocket(c: ApiContext): Promise<Response> {
-  if (c.req.header("Upgrade")?.toLowerCase() !== "websocket") {
+  if (!isOpeningHandshake(c)) {
     throw new Problem("upgrade_required", `GET ${c.req.path} opens a WebSocket: send Upgrade: websocket`);
   }
   const query = StreamQuery.safeParse(
     Object.fromEntries(Object.entries(c.req.queries()).map(([name, all]) => [name, all.length > 1 ? all : all[0]])),
   );
   if (!query.success) throw invalidInput(query.error.issues, "query");
-  const { after, ticket: _, ...filter } = query.data;
-  accepted.set(c.req.raw, {
-    session: c.var.session,
-    filter: filterOf(c, filter),
-    after: after === undefined ? undefined : await feedPosition(after),
+  const { after, ticket, ...filter } = query.data;
+  const position = after === undefined ? undefined : await feedPosition(after).catch((error) => {
+    // a browser cannot see why it was refused
+    if (ticket === undefined || !isFeedReset(error)) throw error;
+    return "feed_reset" as const;
   });
+  const opening = { session: c.var.session, filter: filterOf(c, filter) };
+  accepted.set(c.req.raw, position === "feed_reset" ? position : { ...opening, after: position });
   return c.body(null, 204);
+}
+
+/** What RFC 6455 wants of it; what lacks something cannot be upgraded. */
+function isOpeningHandshake({ req }: ApiContext): boolean {
+  const has = (header: string, token: string) =>
+    req.header(header)?.toLowerCase().split(",").some((part) => part.trim() === token) ?? false;
+  return req.method === "GET" && has("Upgrade", "websocket") && has("Connection", "upgrade") &&
+    has("Sec-WebSocket-Version", "13") && req.header("Sec-WebSocket-Key") !== undefined;
 }
 
 /**
@@ -67,6 +78,7 @@ export function upgraded(request: Request, response: Response): Response {
 }
 
 async function follow(socket: WebSocket, opening: Accepted): Promise<void> {
+  if (opening === "feed_reset") return socket.close(closeCodes[opening], opening);
   let subscription: Subscription | undefined;
   const isOpen = () => socket.readyState === WebSocket.OPEN;
   const left = () => subscription && hub.leave(subscription);
@@ -93,7 +105,7 @@ async function follow(socket: WebSocket, opening: Accepted): Promise<void> {
     subscription = await hub.follow({ sink, ...opening });
     if (!isOpen()) left();
   } catch (error) {
-    const reason = error instanceof Problem && error.code === "feed_reset" ? "feed_reset" : "unavailable";
+    const reason = isFeedReset(error) ? "feed_reset" : "unavailable";
     if (isOpen()) socket.close(closeCodes[reason], reason);
   }
 }

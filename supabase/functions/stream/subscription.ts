@@ -53,6 +53,8 @@ export class Subscription {
   // not all at the same time, or all would come again at the same time
   readonly #closes = this.#opened + settings.lifetime_ms * (0.9 + Math.random() / 10);
   #lastSent = this.#opened;
+  #leastBacklog = Infinity;
+  #tookLast = this.#opened;
   #sent = 0;
   #end: CloseReason | "left" | undefined;
   access: Access;
@@ -76,9 +78,25 @@ export class Subscription {
     return this.#end !== undefined;
   }
 
-  /** Whether he has taken most of what was sent. */
+  /** Whether he may be sent more at once. */
   get isCurrent(): boolean {
-    return this.#sink.backlog() <= settings.maxBacklog_bytes / 8;
+    return this.#sink.backlog() <= settings.maxBacklog_bytes;
+  }
+
+  /** Waits until he may be sent more; false when his stream is over by then. */
+  async hasRoom(): Promise<boolean> {
+    for (let wait_ms = 5; !this.isOver && !this.isCurrent; wait_ms = Math.min(2 * wait_ms, 100)) {
+      this.#judgePace(performance.now());
+      await new Promise<void>((resume) => setTimeout(resume, wait_ms));
+    }
+    return !this.isOver;
+  }
+
+  /** Slow is who takes nothing; whoever takes something is waited for. */
+  #judgePace(now: number): void {
+    const backlog = this.#sink.backlog();
+    if (backlog < this.#leastBacklog) this.#takesFrom(backlog, now);
+    else if (now - this.#tookLast >= settings.stall_ms) this.close("slow_reader");
   }
 
   /** Workplaces to read when he reads for himself; undefined = all. */
@@ -86,6 +104,11 @@ export class Subscription {
     const { sees_all, workplaces } = this.access;
     if (sees_all) return this.filter.workplace_name;
     return [...workplaces].filter((name) => this.#workplaces?.has(name) ?? true);
+  }
+
+  #takesFrom(backlog: number, now: number): void {
+    this.#leastBacklog = backlog;
+    this.#tookLast = now;
   }
 
   ready(): void {
@@ -98,7 +121,6 @@ export class Subscription {
     this.passTo(item.position, item.cursor);
     if (!this.#follows(item)) return;
     this.#send(item.message(this.#sees(item.operation?.workplace_name)));
-    if (this.#sink.backlog() > settings.maxBacklog_bytes) this.close("slow_reader");
   }
 
   /** There is nothing for him up to here. */
@@ -112,11 +134,10 @@ export class Subscription {
   tick(now: number): void {
     if (now >= this.#closes) this.close("lifetime");
     else if (Date.now() >= (this.session.ends_at ?? Infinity)) this.close("token_expired");
+    else if (!this.isCurrent) this.#judgePace(now);
     else if (now - this.#lastSent >= settings.heartbeat_ms) {
       this.#lastSent = now;
-      // whoever does not even take these is gone, or as good as gone
-      if (this.#sink.backlog() > settings.maxBacklog_bytes) this.close("slow_reader");
-      else this.#sink.beat(this.cursor);
+      this.#sink.beat(this.cursor);
     }
   }
 
@@ -143,9 +164,10 @@ export class Subscription {
   }
 
   #send(message: Message): void {
+    this.#lastSent = performance.now();
+    if (this.isCurrent) this.#takesFrom(Infinity, this.#lastSent);
     this.#sink.send(message);
     this.#sent++;
-    this.#lastSent = performance.now();
   }
 
   #follows({ event }: Item): boolean {

@@ -47,10 +47,12 @@ export const admit = createMiddleware<{ Variables: Authenticated }>(async (c, ne
   if (used === null) {
     throw new Problem("unauthenticated", "The ticket was used already, or has expired: ask for a new one");
   }
+  const filter = StreamFilter.safeParse(used.filter);
+  if (!filter.success) throw new Problem("unauthenticated", "The ticket was not made by this API");
   const session: TicketSession = {
     user_id: used.user_id,
     ends_at: used.session_ends_at === null ? undefined : Date.parse(used.session_ends_at),
-    filter: StreamFilter.parse(used.filter),
+    filter: filter.data,
   };
   ticketSessions.set(session, session);
   c.set("role", used.user_id === null ? "service_role" : "authenticated");

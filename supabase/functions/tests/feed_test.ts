@@ -40,7 +40,7 @@ async function readAll(client: Client, { after, ...query }: Query = {}): Promise
   for (let cursor = after;;) {
     const page = await read(client, { ...query, after: cursor });
     events.push(...page.events);
-    if (page.next_cursor === cursor) return { events, next_cursor: page.next_cursor };
+    if (page.events.length === 0) return { events, next_cursor: page.next_cursor };
     cursor = page.next_cursor;
   }
 }
@@ -241,6 +241,26 @@ for (const end of ["commit", "rollback"] as const) {
       }),
   });
 }
+
+Deno.test({
+  name: "read_feed: whoever begins while the feed is cut off begins behind the cut",
+  ignore: !hasDatabase,
+  fn: () =>
+    withDatabase(async (sql) => {
+      const { operation } = await floor(2);
+      await sql.begin(async (tx) => {
+        // the floor is ahead of what is there, as while it is being cut off
+        await tx`update app.feed_state set floor_pos = (select min(pos) from app.feed) + 1`;
+        await tx`set local role service_role`;
+        const [{ feed } = { feed: undefined }] = await tx<{ feed: { events: Event[]; pos: number } }[]>`
+          select public.read_feed(order_no => ${operation.order_no}) as feed`;
+        assertEquals(feed?.events.length, 3);
+        throw "undo";
+      }).catch((error) => {
+        if (error !== "undo") throw error;
+      });
+    }),
+});
 
 Deno.test({
   name:

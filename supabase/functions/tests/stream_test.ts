@@ -17,6 +17,7 @@ import {
   assertRejects,
   type Client,
   clientOf,
+  dataApi,
   env,
   type Event,
   newOperation,
@@ -290,6 +291,51 @@ for (const [name, open] of transports) {
     },
   );
 
+  localTest(`${name}: a burst drops nobody who reads, neither live nor when he comes again`, async ({ base }) => {
+    const { operation, user: { client: { credential } } } = await floor();
+    const stream = await open({ base, credential });
+    const { cursor: after } = await expect(stream, "ready");
+    // one offline terminal's batch: more than is sent ahead of anybody
+    const { order_no, operation_no, workplace_name } = operation;
+    const event = {
+      action_type: "REPORT_QUANTITY",
+      order_no,
+      operation_no,
+      workplace_name,
+      qty_good: 1,
+      operation_data: { text: "x".repeat(1_500) },
+    };
+    const { status, text } = await server.post("/events/v1/batch", { events: Array(400).fill(event) });
+    assertEquals(status, 201, text);
+    const opSeqs = async (stream: Stream) => (await takeEvents(stream, 400)).map(({ event }) => event.op_seq);
+    const expected = Array.from({ length: 400 }, (_, index) => index + 2);
+    assertEquals(await opSeqs(stream), expected);
+    const again = await open({ base, credential, query: { after } });
+    assertEquals(await opSeqs(again), expected);
+    // and on they go, with what all get
+    const id = await count(operation);
+    assertEquals((await takeEvents(stream, 1))[0]?.event.id, id);
+    assertEquals((await takeEvents(again, 1))[0]?.event.id, id);
+    await Promise.all([stream.leave(), again.leave()]);
+  });
+
+  localTest(
+    `${name}: whoever comes by ticket with a cursor that is none any more is told in the stream`,
+    async ({ base }) => {
+      const { user: { client } } = await floor();
+      const secret = `cursor:${env.secretKey}`;
+      const ofAnotherLife = { list: "feed", generation: "0".repeat(32), pos: 1, mark: null };
+      for (
+        const after of [await sign(ofAnotherLife, secret, "HS256"), await sign(ofAnotherLife, "rotated out", "HS256")]
+      ) {
+        const stream = await open({ base, query: { ticket: await ticketOf(client), after } });
+        const messages = await takeAll(stream);
+        if (name.endsWith("ws")) assertEquals([messages, stream.code], [[], 4410]);
+        else assertEquals(messages, [{ type: "close", cursor: after, reason: "feed_reset" }]);
+      }
+    },
+  );
+
   localTest(`${name}: a ticket opens one stream, as its user, with its filter`, async ({ base }) => {
     const { operation, user, workplace } = await floor();
     const others = await floor();
@@ -375,6 +421,7 @@ localTest(
   async ({ fetch, base, settings, hub }) => {
     const { operation, user: { token, client: { credential } } } = await floor();
     settings.maxBacklog_bytes = 20_000;
+    settings.stall_ms = 500;
     const request = (after?: string) =>
       fetch(
         new Request(`${base}/stream/v1/events${after ? `?after=${after}` : ""}`, {
@@ -402,6 +449,7 @@ localTest(
 localTest("GET /stream/v1/ws: a reader who does not read is dropped", async ({ base, settings, hub }) => {
   const { operation, user: { token } } = await floor();
   settings.maxBacklog_bytes = 100_000;
+  settings.stall_ms = 500;
   const { hostname, port } = new URL(base);
   const connection = await Deno.connect({ hostname, port: Number(port) });
   const lines = [
@@ -460,12 +508,26 @@ localTest(
       assertEquals(await refusal(openEvents({ base, ...options })), expected, JSON.stringify(options));
       if (options.headers === undefined) await assertRejects(() => openWebSocket({ base, ...options }));
     }
-    const plain = await fetch(`${base}/stream/v1/ws`, { headers: { authorization: `Bearer ${credential.token}` } });
-    assertEquals([plain.status, (await plain.json()).code, plain.headers.get("upgrade")], [
-      426,
-      "upgrade_required",
-      "websocket",
-    ]);
+    const upgrade = { connection: "upgrade", upgrade: "websocket", "sec-websocket-version": "13" };
+    for (const url of [base, env.functionsUrl]) {
+      for (const incomplete of [{}, upgrade]) {
+        const plain = await fetch(`${url}/stream/v1/ws`, {
+          headers: { authorization: `Bearer ${credential.token}`, ...incomplete },
+        });
+        assertEquals([plain.status, (await plain.json()).code, plain.headers.get("upgrade")], [
+          426,
+          "upgrade_required",
+          "websocket",
+        ]);
+      }
+    }
+    // made past the API
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode("forged"))).toHex();
+    assertEquals(
+      (await dataApi(client).post("/rest/v1/rpc/create_stream_ticket", { digest, filter: { a: 1 } })).status,
+      200,
+    );
+    assertEquals(await refusal(openEvents({ base, query: { ticket: "forged" } })), [401, "unauthenticated"]);
   },
 );
 
