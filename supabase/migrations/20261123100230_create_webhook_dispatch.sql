@@ -11,7 +11,7 @@ create function app.fair_share() returns integer
 language sql immutable parallel safe
 return 4;
 comment on function app.fair_share() is
-  'Deliveries under way to one endpoint that may use what a dispatcher reserves: slow receivers with a backlog cannot take it all.';
+  'Deliveries under way to one endpoint that it may always have; beyond that it takes what a dispatcher has left over.';
 
 -- Longer than a send can take (15 s and its name look-up), short enough that a crashed dispatcher is soon made up for.
 create function app.delivery_lease() returns interval
@@ -72,7 +72,7 @@ $$;
 comment on function app.clear_deleted_endpoints() is
   'Cancels up to 200 deliveries of deleted endpoints, and removes those endpoints that have no delivery left.';
 
-create function public.claim_deliveries(take integer default 32, reserve integer default 0, to_endpoints uuid[] default null) returns json
+create function public.claim_deliveries(take integer default 32, beyond_share integer default 100, to_endpoints uuid[] default null) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -130,7 +130,7 @@ begin
   )
   select array(
     select p.id from placed p
-    where p.turn <= app.fair_share() or p.place <= claim_deliveries.take - reserve
+    where p.turn <= app.fair_share() or p.place <= beyond_share
     order by p.turn, p.next_attempt_at
     limit least(claim_deliveries.take, 100)
   ) into ids;
@@ -168,7 +168,7 @@ begin
 end
 $$;
 comment on function public.claim_deliveries(integer, integer, uuid[]) is
-  'For dispatchers: takes up to take (100 at most) due deliveries, to these endpoints or to all, under a lease of 60 s, endpoints in turn; reserve of them are left to endpoints with few under way: [{"id", "webhook_id", "lease_token", "url", "secrets", "body"}]. Raises 403 forbidden.';
+  'For dispatchers: takes up to take (100 at most) due deliveries, to these endpoints or to all, under a lease of 60 s, endpoints in turn; at most beyond_share of them to endpoints that have their fair share under way: [{"id", "webhook_id", "lease_token", "url", "secrets", "body"}]. Raises 403 forbidden.';
 
 create function public.settle_delivery(
   delivery_id uuid,

@@ -407,7 +407,10 @@ export type Database = {
       [_ in never]: never;
     };
     Functions: {
-      "claim_deliveries": { Args: { "reserve"?: number; "take"?: number; "to_endpoints"?: (string)[] }; Returns: Json };
+      "claim_deliveries": {
+        Args: { "beyond_share"?: number; "take"?: number; "to_endpoints"?: (string)[] };
+        Returns: Json;
+      };
       "create_operation": { Args: { "idempotency"?: Json; "operation": Json }; Returns: Json };
       "create_profile": { Args: { "idempotency"?: Json; "profile": Json }; Returns: Json };
       "create_reason_code": { Args: { "idempotency"?: Json; "reason_code": Json }; Returns: Json };

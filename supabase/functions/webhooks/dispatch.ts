@@ -67,9 +67,11 @@ async function dispatchDue(callDatabase: CallDatabase, to_endpoints?: string[]):
   for (;;) {
     mayClaim &&= counts.claimed < most && performance.now() < until;
     if (!mayClaim) answerBy = Math.min(answerBy, performance.now() + ending_ms);
-    const take = mayClaim ? Math.min(places - underWay.size, most - counts.claimed) : 0;
+    const free = places - underWay.size;
+    const take = mayClaim ? Math.min(free, most - counts.claimed) : 0;
+    const beyond_share = Math.max(0, free - reserved);
     const claimed = take > 0
-      ? await claim(() => callDatabase("claim_deliveries", { take, reserve: reserved, to_endpoints }), underWay)
+      ? await claim(() => callDatabase("claim_deliveries", { take, beyond_share, to_endpoints }), underWay)
       : [];
     counts.claimed += claimed.length;
     for (const delivery of claimed) {
