@@ -5,7 +5,8 @@
 
 create table app.feed (
   pos bigint generated always as identity (cache 1) primary key,
-  event_id uuid not null references public.operation_events (id),
+  -- No foreign key: the trigger of the event itself makes the row, and events are never deleted.
+  event_id uuid not null,
   workplace_name text collate "C",
   recorded_at timestamptz not null default clock_timestamp()
 );
@@ -44,22 +45,13 @@ language sql immutable parallel safe
 return 7207::bigint << 44;
 comment on function app.pruning_lock() is 'Key of the advisory lock of whoever removes old positions.';
 
-create function app.drawn_position() returns bigint
-language plpgsql volatile security definer
-set search_path = ''
-as $$
-begin
-  return (select s.last_value - case when s.is_called then 0 else 1 end from app.feed_pos_seq s);
-end
-$$;
-comment on function app.drawn_position() is 'The last position that was drawn by anybody, whether it is committed or not.';
-
 create function app.settled_position() returns bigint
 language plpgsql volatile security definer
 set search_path = ''
 as $$
 declare
-  drawn constant bigint := app.drawn_position();
+  -- by anybody, whether it is committed or not
+  drawn constant bigint := (select s.last_value - case when s.is_called then 0 else 1 end from app.feed_pos_seq s);
 begin
   if pg_is_in_recovery() then
     perform app.refuse(503, 'unavailable', 'A standby does not know what its primary is committing: read the feed there');
@@ -110,9 +102,10 @@ as $$
 begin
   -- Runs at commit, so that a transaction that idles holds nobody up. One note serves all events of the transaction.
   if current_setting('app.drawing_in', true) is distinct from pg_current_xact_id()::text then
-    perform pg_advisory_xact_lock_shared(app.drawing_class() + app.drawn_position());
+    perform pg_advisory_xact_lock_shared(app.drawing_class() + s.last_value - case when s.is_called then 0 else 1 end)
+    from app.feed_pos_seq s;
     perform set_config('app.drawing_in', pg_current_xact_id()::text, true);
-    perform app.prune_feed(20);
+    perform app.prune_feed(20) from app.feed_state s where s.retention is not null;
   end if;
   insert into app.feed (event_id, workplace_name) values (new.id, new.workplace_name);
   return null;

@@ -14,7 +14,7 @@ const most = 200;
 /** After so long nothing new is claimed: what is under way ends before the platform ends the request. */
 const claiming_ms = 40_000;
 /** While something slow is under way, how often to look for what came meanwhile. */
-const poll_ms = 200;
+const poll_ms = 100;
 /** Once nothing more is claimed, the answer waits so long for what is under way. */
 const ending_ms = 500;
 const settleAgain_ms = 1_000;
