@@ -52,7 +52,8 @@ const exclusiveTrigger = `
   create function app.draw_position_exclusively() returns trigger language plpgsql security definer set search_path = '' as $$
   begin
     perform pg_advisory_xact_lock(7206);
-    insert into app.feed (event_id, workplace_name) values (new.id, new.workplace_name);
+    insert into app.feed (event_id, workplace_name, action_type, order_no)
+    values (new.id, new.workplace_name, new.action_type, new.order_no);
     return null;
   end $$;
   create constraint trigger operation_events_draw_position_exclusively after insert on public.operation_events

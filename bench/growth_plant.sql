@@ -109,8 +109,8 @@ from (
 ) s
 where s.action_type = 'START';
 
-insert into app.feed (event_id, workplace_name, recorded_at)
-select e.id, e.workplace_name, e.created_at from public.operation_events e order by e.created_at, e.operation_id, e.op_seq;
+insert into app.feed (event_id, workplace_name, action_type, order_no, recorded_at)
+select e.id, e.workplace_name, e.action_type, e.order_no, e.created_at from public.operation_events e order by e.created_at, e.operation_id, e.op_seq;
 
 drop table app.growth;
 select setval(pg_get_serial_sequence('public.mes_operations', 'id'), :operations);

@@ -8,11 +8,14 @@ create table app.feed (
   -- No foreign key: the trigger of the event itself makes the row, and events are never deleted.
   event_id uuid not null,
   workplace_name text collate "C",
+  action_type text not null,
+  order_no text collate "C" not null,
   recorded_at timestamptz not null default clock_timestamp()
 );
 comment on table app.feed is 'Positions of events. A separate table, because events are never changed.';
 comment on column app.feed.pos is 'Position: gaps are possible (a commit that failed); those of one operation rise with its op_seq.';
 comment on column app.feed.workplace_name is 'The event''s workplace, so that one index serves a reader of few workplaces.';
+comment on column app.feed.action_type is 'The event''s action, likewise order_no: filters pass over events without a look at each.';
 comment on column app.feed.recorded_at is 'When the position was drawn; for retention. It rises with pos, so it needs no index.';
 
 create unique index feed_by_event on app.feed (event_id);
@@ -107,7 +110,8 @@ begin
     perform set_config('app.drawing_in', pg_current_xact_id()::text, true);
     perform app.prune_feed(20) from app.feed_state s where s.retention is not null;
   end if;
-  insert into app.feed (event_id, workplace_name) values (new.id, new.workplace_name);
+  insert into app.feed (event_id, workplace_name, action_type, order_no)
+  values (new.id, new.workplace_name, new.action_type, new.order_no);
   return null;
 end
 $$;
@@ -118,8 +122,8 @@ create constraint trigger operation_events_draw_position after insert on public.
   for each row execute function app.draw_position();
 
 -- Events of before this migration, in the order in which they were heard.
-insert into app.feed (event_id, workplace_name)
-select e.id, e.workplace_name from public.operation_events e order by e.created_at, e.operation_id, e.op_seq;
+insert into app.feed (event_id, workplace_name, action_type, order_no)
+select e.id, e.workplace_name, e.action_type, e.order_no from public.operation_events e order by e.created_at, e.operation_id, e.op_seq;
 
 -- A restored database continues an older history under the same positions: whoever read further must be told. The
 -- server's identity and timeline change with the restore of a server, the table's own number with that of a dump. They
@@ -293,8 +297,8 @@ declare
       and f.pos <= least(head_pos, (select min(n.pos) from app.feed n where n.pos > from_pos and n.pos <= head_pos) + app.feed_window())
   );
   visible text[];
-  events json;
-  found integer;
+  events json := '[]';
+  found integer := 0;
   reached bigint;
 begin
   -- straight calls ask for what they like
@@ -312,36 +316,39 @@ begin
   -- named twice, a workplace is followed once
   visible := case when visible is not null then array(select distinct w from unnest(visible) w) end;
 
-  with positions as (
-    (
-      select f.pos, f.event_id from app.feed f
-      where visible is null and f.pos > from_pos and f.pos <= last_pos
-      order by f.pos
-      limit case when action_types is null and read_feed.order_no is null then take end
+  -- the end of the feed is where it is asked for most
+  if last_pos is not null then
+    with positions as (
+      (
+        select f.pos, f.event_id from app.feed f
+        where visible is null and f.pos > from_pos and f.pos <= last_pos
+          and (action_types is null or f.action_type = any(action_types)) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+        order by f.pos
+        limit take
+      )
+      union all
+      select f.pos, f.event_id from unnest(visible) w cross join lateral (
+        select f.pos, f.event_id from app.feed f
+        where f.workplace_name = w and f.pos > from_pos and f.pos <= last_pos
+          and (action_types is null or f.action_type = any(action_types)) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+        order by f.pos
+        limit take
+      ) f
+    ),
+    page as (
+      select p.pos, e as event
+      from (select * from positions order by pos limit take) p join public.operation_events e on e.id = p.event_id
     )
-    union all
-    select f.pos, f.event_id from unnest(visible) w cross join lateral (
-      select f.pos, f.event_id from app.feed f
-      where f.workplace_name = w and f.pos > from_pos and f.pos <= last_pos
-      order by f.pos
-      limit case when action_types is null and read_feed.order_no is null then take end
-    ) f
-  ),
-  page as (
-    select p.pos, e as event from positions p join public.operation_events e on e.id = p.event_id
-    where (action_types is null or e.action_type = any(action_types)) and (read_feed.order_no is null or e.order_no = read_feed.order_no)
-    order by p.pos
-    limit take
-  )
-  select
-    coalesce(json_agg(
-      case when with_operations then app.followed_event_json(p.event, caller) else app.event_json(p.event) end
-      order by p.pos
-    ), '[]'),
-    count(*),
-    max(p.pos)
-  into events, found, reached
-  from page p;
+    select
+      coalesce(json_agg(
+        case when with_operations then app.followed_event_json(p.event, caller) else app.event_json(p.event) end
+        order by p.pos
+      ), '[]'),
+      count(*),
+      max(p.pos)
+    into events, found, reached
+    from page p;
+  end if;
 
   reached := case when found = take then reached else coalesce(last_pos, from_pos) end;
   -- judged last, since something may have been cut off meanwhile; whoever begins then begins behind that
