@@ -148,6 +148,8 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+  -- one after the other: the last one sees what all others have done
+  perform from public.operation_events e where e.id = tell_event.event_id for no key update;
   update public.operation_events e
   set webhook_success = now.is_delivered,
     webhook_response = coalesce(tell_event.response, e.webhook_response),

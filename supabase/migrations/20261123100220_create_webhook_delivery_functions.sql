@@ -194,7 +194,9 @@ begin
   perform app.require_position(until_pos, generation, until_mark);
   if after_pos is null and since is not null then
     from_pos := app.position_before(since);
-    if from_pos = floor_pos and floor_pos > 0 then
+    if from_pos = floor_pos and floor_pos > 0
+      and (since >= clock_timestamp() - (select s.retention from app.feed_state s)) is not true
+    then
       perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back: leave out since to replay all that is kept');
     end if;
   end if;

@@ -216,9 +216,6 @@ begin
     -- the lease ended, and somebody else has it or had it: what he found out stands
     return json_build_object('settled', false, 'status', (select d.status from app.webhook_deliveries d where d.id = delivery_id));
   end if;
-  -- deliveries of one event settle one after the other: the last one sees all others delivered
-  perform from public.operation_events e where e.id = delivery.event_id for no key update;
-
   heard_at := clock_timestamp();
   delivery.attempt_count := delivery.attempt_count + 1;
   insert into app.webhook_attempts (delivery_id, attempt_no, status, duration_ms, error_message, response)
@@ -231,7 +228,6 @@ begin
   is_moved := not is_delivered and endpoint.url <> settle_delivery.url;
   if is_moved then
     delivery.retry_no := 0;
-    delay := interval '0';
   else
     delivery.retry_no := delivery.retry_no + 1;
     delay := app.retry_delay(delivery.retry_no) * (1 + 0.2 * random());
@@ -242,7 +238,7 @@ begin
     lease_token = null,
     attempt_count = delivery.attempt_count,
     retry_no = delivery.retry_no,
-    next_attempt_at = heard_at + coalesce(greatest(delay, pause), interval '0'),
+    next_attempt_at = case when is_moved then heard_at else heard_at + coalesce(greatest(delay, pause), interval '0') end,
     response_status = settle_delivery.status,
     error_message = left(settle_delivery.error_message, 500),
     settled_at = case when is_delivered or is_given_up then heard_at end

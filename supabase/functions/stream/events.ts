@@ -58,7 +58,7 @@ export const events = endpoint({
   } catch (error) {
     // an EventSource cannot see a status: one that is to begin afresh has to be told by a message
     if (ticket === undefined || !isFeedReset(error)) throw error;
-    sink.close(new Message({ type: "close", cursor: lastId ?? after ?? "", reason: "feed_reset" }), "feed_reset");
+    sink.close(new Message({ type: "close", cursor: "", reason: "feed_reset" }), "feed_reset");
   }
   return c.body(body, 200, {
     "Content-Type": "text/event-stream",

@@ -22,7 +22,7 @@ export const settings = {
   /** So much is sent ahead of a reader; more of it when he has taken that. */
   maxBacklog_bytes: setting("STREAM_MAX_BACKLOG_KIB", 128) * 1_024,
   /** A reader who has something to take, and takes nothing for so long, is dropped. */
-  stall_ms: setting("STREAM_STALL_S", 10) * 1_000,
+  stall_ms: setting("STREAM_STALL_S", 30) * 1_000,
   /** Where `retry` tells browsers to wait before they come again; each is told another time around it. */
   retry_ms: setting("STREAM_RETRY_S", 1) * 1_000,
 };

@@ -19,6 +19,7 @@ import {
   report,
   server,
 } from "./harness.ts";
+import { edgeDeno, edgeFlags } from "../../../local/edge_deno.ts";
 import { hasDatabase, withDatabase } from "./database_connection.ts";
 
 interface Feed {
@@ -195,6 +196,19 @@ Deno.test("GET /events/v1/feed: a cursor that is none of the feed's is refused",
   }
 });
 
+Deno.test("Cursors: one is read under any secret key that the project has, and under no other", async () => {
+  const script = new URL("cursor_keys.ts", import.meta.url).pathname;
+  const read = async (...keys: string[]) => {
+    const { stdout } = await new Deno.Command(await edgeDeno(), {
+      args: [...edgeFlags, script, ...keys],
+      env: { SUPABASE_URL: env.supabaseUrl },
+    }).output();
+    return JSON.parse(new TextDecoder().decode(stdout));
+  };
+  assertEquals(await read("sb_secret_new", "sb_secret_old"), { pos: 1 });
+  assertEquals(await read("sb_secret_new"), null);
+});
+
 Deno.test("GET /events/v1/feed: after a restore old cursors are told feed_reset, and reading begins afresh", async () => {
   const { client, events } = await floor();
   const { next_cursor } = await readAll(client);
@@ -277,15 +291,19 @@ Deno.test({
           first?.id ?? ""
         } returning pos::int`;
         await tx`update app.feed set recorded_at = clock_timestamp() - interval '2 hours' where pos <= ${pos}`;
-        // a commit that draws a position takes some of the oldest away
+        // commits that draw positions take some of the oldest away
         const kept = () =>
           tx<{ first: number; floor: number }[]>`
           select min(f.pos)::int as first, s.floor_pos::int as floor from app.feed f, app.feed_state s group by s.floor_pos`;
         const [before] = await kept();
         const { order_no, operation_no, workplace_name } = await newOperation();
-        const start = JSON.stringify({ action_type: "START", order_no, operation_no, workplace_name });
+        const report = { order_no, operation_no, workplace_name };
+        const events = Array.from({ length: 16 }, (_, index) =>
+          index === 0
+            ? { ...report, action_type: "START" }
+            : { ...report, action_type: "REPORT_QUANTITY", qty_good: 1 });
         await tx`set local role service_role`;
-        await tx`select public.report_event(${start}::text::jsonb)`;
+        await tx`select public.report_events(${JSON.stringify(events)}::text::jsonb, true, null)`;
         await tx.unsafe("reset role; set constraints all immediate");
         const [after] = await kept();
         assert(
@@ -302,7 +320,12 @@ Deno.test({
         assertEquals(cut, pos);
         const [{ feed } = { feed: undefined }] = await tx<{ feed: { events: Event[] } }[]>`
           select public.read_feed(order_no => ${operation.order_no}) as feed`;
-        assertEquals(feed?.events.map(({ op_seq }) => op_seq), [2, 3]);
+        assertEquals(
+          feed?.events.map(({ op_seq }) =>
+            op_seq
+          ),
+          [2, 3],
+        );
         const at = await tx`select public.read_feed(after_pos => ${pos})`;
         assertEquals(at.length, 1);
         const refused = await tx.savepoint((nested) => nested`select public.read_feed(after_pos => ${pos - 1})`)

@@ -371,7 +371,7 @@ Deno.test(
     const dispatching = hook.dispatch();
     await until("it was sent", () => hook.receiver.received.length === 1);
     assertEquals((await server.patch(hook.path, { url: other.url })).status, 200);
-    answered.resolve(new Response(null, { status: 410 }));
+    answered.resolve(new Response(null, { status: 410, headers: { "retry-after": "3600" } }));
     await dispatching;
     await hook.dispatch();
     assertEquals((await getEndpoint(hook)).enabled, true);
@@ -427,6 +427,41 @@ Deno.test({
   });
   assertEquals([(await getEvent(event)).webhook_success, away.received.length], [true, 0]);
 });
+
+Deno.test(
+  { name: "Webhooks: an event whose deliveries are settled and cancelled at the same time succeeds", ignore },
+  async () => {
+    await using hook = await Hook.open();
+    const { id } = await newEndpoint({ url: hook.receiver.url, workplace_names: [hook.operation.workplace_name] });
+    const [event = ""] = await hook.report();
+    await sql(async (sql) => {
+      const clearing = Promise.withResolvers<unknown>();
+      await sql.begin(async (sql) => {
+        // one delivery is settled, but not committed yet
+        await sql`set local role service_role`;
+        const [{ claimed } = { claimed: [] }] = await sql<
+          { claimed: { id: string; lease_token: string; url: string }[] }[]
+        >`
+        select public.claim_deliveries(to_endpoints => array[${hook.endpoint.id}]::uuid[]) as claimed`;
+        const [own] = claimed;
+        assertExists(own);
+        await sql`select public.settle_delivery(${own.id}, ${own.lease_token}, 1, ${own.url}, 200)`;
+        // the other one is cancelled, which has to wait for the event
+        assertEquals((await server.delete(`/webhooks/v1/endpoints/${id}`)).status, 204);
+        clearing.resolve(dispatch(hook.endpoint.id));
+        await sql`reset role`;
+        await until("it waits", async () => {
+          const [row] =
+            await sql`select count(*)::integer as waiting from pg_locks where not granted and locktype = 'transactionid'`;
+          return Number(row?.waiting) > 0;
+        });
+      });
+      await clearing.promise;
+    });
+    assertEquals((await deliveriesOf(id))[0]?.status, "cancelled");
+    assertEquals((await getEvent(event)).webhook_success, true);
+  },
+);
 
 Deno.test({ name: "Webhooks: an event that is sent again is no success until it has arrived", ignore }, async () => {
   await using hook = await Hook.open();

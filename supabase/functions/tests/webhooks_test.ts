@@ -232,6 +232,38 @@ Deno.test({
   }
 });
 
+Deno.test({
+  name: "Webhooks by https: an answer that never ends is cut off, however fast it comes",
+  ignore: !await hasOpenssl(),
+}, async () => {
+  const { cert, key } = await makeCertificate("hooks.example.com");
+  const listener = Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key });
+  const hint = new TextEncoder().encode("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".repeat(2_000));
+  let sent_bytes = 0;
+  const talking = (async () => {
+    for await (const connection of listener) {
+      try {
+        for (;;) sent_bytes += await connection.write(hint);
+      } catch {
+        // he was cut off
+      }
+      connection.close();
+    }
+  })();
+  const script = new URL("webhook_post.ts", import.meta.url).pathname;
+  const url = `https://hooks.example.com:${listener.addr.port}/hook`;
+  const { success, stderr } = await new Deno.Command(await edgeDeno(), {
+    args: [...edgeFlags, script, url, "127.0.0.1", cert],
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  assertEquals(success, false);
+  assertMatch(new TextDecoder().decode(stderr), /the answer is too long/);
+  assert(sent_bytes < 50_000_000, `${sent_bytes} bytes`);
+  listener.close();
+  await talking;
+});
+
 async function hasOpenssl(): Promise<boolean> {
   try {
     return (await new Deno.Command("openssl", { args: ["version"], stdout: "null", stderr: "null" }).output()).success;

@@ -33,7 +33,6 @@ const maxBody_bytes = 4 * 1024;
 
 /** Whatever an answer is made of: one that goes on and on without saying anything costs time to parse. */
 const maxAnswer_bytes = 256 * 1024;
-const lookAtSize_ms = 50;
 
 /** POSTs the body; follows nothing, reads no more than needed. */
 export async function post(url: URL, options: PostOptions): Promise<PostAnswer> {
@@ -69,11 +68,11 @@ export async function post(url: URL, options: PostOptions): Promise<PostAnswer> 
   }
 }
 
+/** Judged at each read, before it is parsed: a peer that sends faster than that leaves no time for timers. */
 function limitSize(socket: Socket): void {
-  const timer = setInterval(() => {
+  socket.prependListener("readable", () => {
     if (socket.bytesRead > maxAnswer_bytes) socket.destroy(new Error("the answer is too long"));
-  }, lookAtSize_ms);
-  socket.once("close", () => clearInterval(timer));
+  });
 }
 
 /** An answer that breaks off after its status is one all the same. */
