@@ -451,9 +451,9 @@ Deno.test(
         clearing.resolve(dispatch(hook.endpoint.id));
         await sql`reset role`;
         await until("it waits", async () => {
-          const [row] =
-            await sql`select count(*)::integer as waiting from pg_locks where not granted and locktype = 'transactionid'`;
-          return Number(row?.waiting) > 0;
+          const [row] = await sql`
+            select exists (select from pg_stat_activity a where pg_backend_pid() = any(pg_blocking_pids(a.pid))) as is_waiting`;
+          return row?.is_waiting === true;
         });
       });
       await clearing.promise;
