@@ -485,7 +485,8 @@ Deno.test("GET /operations/v1: hostile filter values give what is called so, and
     assertEquals(await orders({ ...here, workplace_group: value }), [], value);
     assertEquals(await orders({ ...here, q: value }), [], value);
     assertEquals(await orders({ ...here, q: order_no }), [], value);
-    assertEquals(await orders({ workplace_name: [`${workplace_name}${value}`, value] }), [], value);
+    // other tests have workplaces that are called like the bare value
+    assertEquals(await orders({ order_no: prefix, workplace_name: [`${workplace_name}${value}`, value] }), [], value);
     const named = await newOperation({
       order_no,
       workplace_name: `${workplace_name}${value}`,
