@@ -1,4 +1,4 @@
--- What: profiles, made by sign-up, and the two questions every rule asks: who is calling, and what may he see.
+-- What: profiles, made by sign-up, and the two questions every rule asks: who is calling, and what may they see.
 -- Why: access is looked up in the table at each request, so that a revoked workplace or role is gone at the next one.
 
 create table public.profiles (
@@ -13,7 +13,11 @@ create table public.profiles (
   constraint profiles_role_known check (role in ('readonly', 'machine', 'operator', 'supervisor', 'manager', 'admin')),
   constraint profiles_email_short check (char_length(email) <= 320),
   constraint profiles_full_name_short check (char_length(full_name) between 1 and 200),
-  constraint profiles_workplace_access_bounded check (cardinality(workplace_access) <= 1000 and array_position(workplace_access, null) is null)
+  constraint profiles_workplace_access_bounded check (
+    -- 1,000 names of 64 characters
+    cardinality(workplace_access) <= 1000 and array_position(workplace_access, null) is null
+    and octet_length(array_to_string(workplace_access, '')) <= 262144
+  )
 );
 comment on table public.profiles is 'Who may do what, where: one row per user of Supabase Auth.';
 comment on column public.profiles.role is 'readonly, machine, operator, supervisor, manager or admin.';
@@ -65,7 +69,7 @@ create type app.caller as (
   sees_all boolean,
   is_server boolean
 );
-comment on type app.caller is 'Who is calling: a user with his role and workplaces, or a server with the secret key (role admin, no user).';
+comment on type app.caller is 'The user who calls, with role and workplaces, or a server with the secret key (role admin, no user).';
 
 -- `role` is what the Data API set for this transaction from the verified credential; unlike current_user it is
 -- the same inside security definer functions, and no claim can change it.
@@ -125,12 +129,20 @@ language sql immutable parallel safe
 return coalesce((caller).sees_all or workplace_name = any((caller).workplaces), false);
 comment on function app.sees_workplace(app.caller, text) is 'True when what happens at this workplace exists for the caller.';
 
+-- Anybody can sign up. Until a manager gives them a workplace, the plant does not exist for them.
+create function app.has_workplace(caller app.caller) returns boolean
+language sql immutable parallel safe
+return coalesce((caller).sees_all or cardinality((caller).workplaces) > 0, false);
+comment on function app.has_workplace(app.caller) is
+  'True for managers and above, servers, and users with at least one workplace. Everybody else sees their own profile only and stores nothing else.';
+
 create function app.sees_profile(caller app.caller, profile public.profiles) returns boolean
 language sql immutable parallel safe
 return coalesce(
   (profile).id = (caller).user_id
   or app.role_rank((caller).role) >= 3
   or app.role_rank((caller).role) = 2
+    and app.has_workplace(caller)
     and ((caller).sees_all or (profile).workplace_access && (caller).workplaces or '*' = any((profile).workplace_access)),
   false
 );
@@ -147,11 +159,12 @@ begin
   raise exception using
     errcode = 'PT' || status,
     message = code,
-    detail = (jsonb_build_object('detail', sentence) || more)::text;
+    -- a sentence quotes what was sent
+    detail = (jsonb_build_object('detail', left(sentence, 1000)) || more)::text;
 end
 $$;
 comment on function app.refuse(integer, text, text, jsonb) is
-  'Raises a refusal: HTTP status, machine code of the problem table, one sentence, further members of the problem.';
+  'Raises a refusal: HTTP status, machine code of the problem table, one sentence of at most 1,000 characters, further members of the problem.';
 
 create function app.require_role(caller app.caller, least_role text, sentence text) returns void
 language plpgsql
@@ -165,6 +178,18 @@ end
 $$;
 comment on function app.require_role(app.caller, text, text) is 'Raises 403 forbidden unless the caller has at least this role.';
 
+create function app.require_workplace(caller app.caller) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if not app.has_workplace(caller) then
+    perform app.refuse(403, 'forbidden', 'You have no workplace yet: ask a manager for access to one');
+  end if;
+end
+$$;
+comment on function app.require_workplace(app.caller) is 'Raises 403 forbidden for a caller without a workplace, below manager.';
+
 alter table public.profiles enable row level security;
 alter table public.workplaces enable row level security;
 alter table public.reason_codes enable row level security;
@@ -174,10 +199,10 @@ create policy "Users read their own profile, supervisors those who share a workp
   on public.profiles for select to authenticated
   using (app.sees_profile((select app.current_caller()), profiles));
 
-create policy "Users with a profile read all workplaces"
+create policy "Users with a workplace read all workplaces"
   on public.workplaces for select to authenticated
-  using ((select (app.current_caller()).role) is not null);
+  using ((select app.has_workplace(app.current_caller())));
 
-create policy "Users with a profile read all reason codes"
+create policy "Users with a workplace read all reason codes"
   on public.reason_codes for select to authenticated
-  using ((select (app.current_caller()).role) is not null);
+  using ((select app.has_workplace(app.current_caller())));

@@ -183,7 +183,7 @@ as $$
 begin
   perform app.refuse(
     422, 'validation_failed', sentence,
-    jsonb_build_object('errors', jsonb_build_array(jsonb_build_object('in', 'body', 'pointer', pointer, 'message', sentence, 'code', code)))
+    jsonb_build_object('errors', jsonb_build_array(jsonb_build_object('in', 'body', 'pointer', pointer, 'message', left(sentence, 1000), 'code', code)))
   );
 end
 $$;

@@ -12,8 +12,17 @@ create table app.idempotency_keys (
   answer json not null,
   created_at timestamptz not null default clock_timestamp(),
   primary key (caller, method, route, key),
-  -- straight calls bring what they like: longer than this, it would not fit the index
-  constraint idempotency_keys_short check (char_length(key) <= 255 and char_length(method) <= 16 and char_length(route) <= 255)
+  -- what the Edge Functions send, and no more; app.idempotency refuses the rest before
+  constraint idempotency_keys_key_is_visible check (key ~ '^[!-~]{1,255}$'),
+  constraint idempotency_keys_method_known check (method in ('POST', 'PATCH')),
+  constraint idempotency_keys_route_short check (char_length(route) between 1 and 255),
+  constraint idempotency_keys_fingerprint_is_sha256 check (fingerprint ~ '^[0-9a-f]{64}$'),
+  constraint idempotency_keys_caller_short check (char_length(caller) <= 36),
+  constraint idempotency_keys_workplace_names_bounded check (
+    cardinality(workplace_names) <= 1000 and pg_column_size(workplace_names) <= 524288
+  ),
+  -- 1,000 results, each with a problem of 4 KiB and more
+  constraint idempotency_keys_answer_small check (pg_column_size(answer) <= 8388608)
 );
 comment on table app.idempotency_keys is 'Answers of commands that were sent with an Idempotency-Key, kept for 48 hours.';
 comment on column app.idempotency_keys.caller is 'Id of the user, or "server" for the secret key: equal keys of others are independent.';
@@ -29,12 +38,36 @@ alter table app.transitions enable row level security;
 -- What a request says about itself for this purpose; null = it brought no key.
 create type app.idempotency as (key text, method text, route text, fingerprint text, request_id text);
 
+create function app.require_idempotency(request app.idempotency) returns app.idempotency
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  if (request).key !~ '^[!-~]{1,255}$' then
+    perform app.refuse(400, 'malformed_request', 'Idempotency-Key must be 1 to 255 visible ASCII characters');
+  elsif (request).method in ('POST', 'PATCH') is not true then
+    perform app.refuse_field('/idempotency/method', 'invalid_value', format('"%s" is not a method with an Idempotency-Key: POST or PATCH', (request).method));
+  elsif (char_length((request).route) between 1 and 255) is not true then
+    perform app.refuse_field('/idempotency/route', 'invalid_format', 'The route must have 1 to 255 characters');
+  elsif ((request).fingerprint ~ '^[0-9a-f]{64}$') is not true then
+    perform app.refuse_field('/idempotency/fingerprint', 'invalid_format', 'The fingerprint must be a SHA-256 in hex');
+  elsif char_length((request).request_id) > 128 then
+    perform app.refuse_field('/idempotency/request_id', 'too_big', 'The request id must have at most 128 characters');
+  end if;
+  return request;
+end
+$$;
+comment on function app.require_idempotency(app.idempotency) is
+  'Returns what a request with a key says about itself. Raises 400 malformed_request for the key, 422 validation_failed for the rest.';
+
 create function app.idempotency(request jsonb) returns app.idempotency
-language sql immutable
-return case when request ->> 'key' is not null then
-  row(request ->> 'key', request ->> 'method', request ->> 'route', request ->> 'fingerprint', request ->> 'request_id')::app.idempotency
+language sql
+return case when app.require_bounded('idempotency', request, 4096) and request ->> 'key' is not null then
+  app.require_idempotency(
+    row(request ->> 'key', request ->> 'method', request ->> 'route', request ->> 'fingerprint', request ->> 'request_id')::app.idempotency)
 end;
-comment on function app.idempotency(jsonb) is 'The idempotency argument of a command: {"key", "method", "route", "fingerprint", "request_id"} or null.';
+comment on function app.idempotency(jsonb) is
+  'The idempotency argument of a command: {"key", "method", "route", "fingerprint", "request_id"} or null. Raises what app.require_bounded and app.require_idempotency raise.';
 
 create function app.json_with(object json, key text, value json) returns json
 language sql stable
@@ -45,7 +78,7 @@ comment on function app.json_with(json, text, json) is
 create function app.key_owner(caller app.caller) returns text
 language sql immutable
 return case when (caller).is_server then 'server' else (caller).user_id::text end;
-comment on function app.key_owner(app.caller) is 'Whose idempotency keys the caller''s are; null for a user without a profile.';
+comment on function app.key_owner(app.caller) is 'Owner of the caller''s idempotency keys; null for a user without a profile.';
 
 create function app.replay(caller app.caller, request app.idempotency) returns json
 language plpgsql
@@ -55,8 +88,8 @@ declare
   caller_name constant text := app.key_owner(caller);
   stored app.idempotency_keys;
 begin
-  -- whoever has no profile has no keys either: he is refused by what follows
-  if (request).key is null or caller_name is null then
+  -- without a workplace nothing is stored: what follows refuses the caller, or changes their own profile
+  if (request).key is null or not app.has_workplace(caller) then
     return null;
   end if;
   -- The second of two requests in flight is told so at once; the lock ends with the transaction that holds it.
@@ -85,7 +118,7 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-  if (request).key is null then
+  if (request).key is null or not app.has_workplace(caller) then
     return answer;
   end if;
   -- problems inside of an answer name the request that met them, in its replays too
@@ -110,7 +143,7 @@ begin
 end
 $$;
 comment on function app.remember(app.caller, app.idempotency, text[], json) is
-  'Stores the answer of a command under its key, if it has one, with the workplaces that it tells about (* = seen only with access to all), and returns it.';
+  'Stores the answer of a command under its key, if it has one and the caller has a workplace, with the workplaces that it tells about (* = seen only with access to all), and returns it.';
 
 create function app.require_seen(caller app.caller, workplace_names text[]) returns void
 language plpgsql
@@ -134,3 +167,16 @@ begin
 end
 $$;
 comment on function app.refuse_missing() is 'Raises 404 not_found in the one form for missing and hidden.';
+
+create function app.require_plant(caller app.caller) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if not app.has_workplace(caller) then
+    perform app.refuse_missing();
+  end if;
+end
+$$;
+comment on function app.require_plant(app.caller) is
+  'Raises 404 not_found for a caller without a workplace, below manager: operations, workplaces and reason codes do not exist for them.';

@@ -1,5 +1,5 @@
 -- What: the functions behind the endpoints of operations.
--- Why: one call is one transaction; reads run under RLS as the caller, writes as the owner after checking him.
+-- Why: one call is one transaction; reads run under RLS as the caller, writes as the owner after a check of the caller.
 
 create function app.operation_json(o public.mes_operations) returns json
 language sql stable
@@ -55,6 +55,8 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no);
   operation public.mes_operations;
 begin
   select * into operation from public.mes_operations o
@@ -209,6 +211,13 @@ language plpgsql volatile
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('statuses', statuses)
+    and app.require_bounded('workplace_names', workplace_names)
+    and app.require_bounded('workplace_group', workplace_group) and app.require_bounded('order_no', order_no)
+    and app.require_bounded('activity_code', activity_code) and app.require_bounded('q', q)
+    and app.require_bounded('after_order_no', after_order_no)
+    and app.require_bounded('after_operation_no', after_operation_no) and app.require_bounded('skip', skip)
+    and app.require_bounded('count', count);
   filter constant app.operation_filter := row(app.distinct_values(statuses), app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
     planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q);
   conditions constant text := app.conditions(filter);
@@ -319,6 +328,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('operation', operation);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   wanted public.mes_operations := jsonb_populate_record(null::public.mes_operations, operation);
@@ -525,6 +535,9 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no) and app.require_bounded('patch', patch)
+    and app.require_bounded('if_match', if_match);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   operation public.mes_operations;
@@ -534,6 +547,7 @@ begin
   if answer is not null then
     return answer;
   end if;
+  perform app.require_plant(caller);
   select * into operation from public.mes_operations o
   where o.order_no = update_operation.order_no and o.operation_no = update_operation.operation_no and o.asset_id = update_operation.asset_id
   for update;
@@ -567,7 +581,9 @@ create table app.deleted_operations (
   operation_no text collate "C" not null,
   asset_id integer not null,
   timestamp_ms timestamptz not null,
-  primary key (order_no, operation_no, asset_id)
+  primary key (order_no, operation_no, asset_id),
+  constraint deleted_operations_order_no_is_key check (app.is_key(order_no)),
+  constraint deleted_operations_operation_no_is_key check (app.is_key(operation_no))
 );
 comment on table app.deleted_operations is 'Keys of deleted operations, with the source time up to which an import ignores them.';
 alter table app.deleted_operations enable row level security;
@@ -592,9 +608,12 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no) and app.require_bounded('if_match', if_match);
   caller constant app.caller := app.current_caller();
   operation public.mes_operations;
 begin
+  perform app.require_plant(caller);
   select * into operation from public.mes_operations o
   where o.order_no = delete_operation.order_no and o.operation_no = delete_operation.operation_no and o.asset_id = delete_operation.asset_id
   for update;

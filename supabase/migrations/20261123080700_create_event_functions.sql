@@ -70,6 +70,10 @@ language plpgsql volatile
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no) and app.require_bounded('action_types', action_types)
+    and app.require_bounded('workplace_name', workplace_name) and app.require_bounded('skip', skip)
+    and app.require_bounded('count', count);
   filter constant text := concat_ws(' and ', 'true',
     case when order_no is not null then 'e.order_no = $1' end,
     case when operation_no is not null then 'e.operation_no = $2' end,
@@ -303,6 +307,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('report', report);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   outcome app.outcome;

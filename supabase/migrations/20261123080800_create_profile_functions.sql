@@ -44,6 +44,8 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('after_email', after_email) and app.require_bounded('skip', skip)
+    and app.require_bounded('count', count);
   rows public.profiles[];
 begin
   -- straight calls ask for what they like
@@ -70,6 +72,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('profile', profile);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   wanted constant public.profiles := jsonb_populate_record(null::public.profiles, profile);
@@ -103,6 +106,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('patch', patch) and app.require_bounded('if_match', if_match);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   profile public.profiles;
@@ -151,6 +155,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('if_match', if_match);
   caller constant app.caller := app.current_caller();
   profile public.profiles;
 begin

@@ -15,11 +15,13 @@ grant execute on function
 to authenticated, service_role;
 grant execute on function public.health to service_role;
 
--- Reads run as the caller, so the helpers that they and the policies use are his to execute; he cannot reach them otherwise.
+-- Reads run as the caller, so the caller may execute the helpers that they and the policies use, and reach them in no other way.
 revoke execute on all functions in schema app from public;
 grant usage on schema app to authenticated, service_role;
 grant execute on function
-  app.current_caller, app.sees_all_workplaces, app.own_workplaces, app.role_rank, app.sees_workplace, app.sees_profile,
+  app.current_caller, app.sees_all_workplaces, app.own_workplaces, app.role_rank, app.sees_workplace, app.sees_profile, app.has_workplace,
+  app.refuse_unbounded, app.refuse_field, app.require_bounded(text, text), app.require_bounded(text, text[]),
+  app.require_bounded(text, integer[]), app.require_bounded(text, integer), app.require_bounded(text, jsonb, integer),
   app.iso, app.minutes_between, app.json_with, app.operation_json, app.operation_answer, app.event_json, app.profile_json,
   app.allowed_actions, app.conditions, app.page_query, app.alternatives, app.all_pairs, app.distinct_values, app.places_to_list, app.refuse, app.refuse_missing,
   app.refuse_direct_write, app.keep_event_as_written

@@ -8,6 +8,8 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no) and app.require_bounded('step', step);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   operation public.mes_operations;
@@ -19,6 +21,7 @@ begin
   if answer is not null then
     return answer;
   end if;
+  perform app.require_plant(caller);
   select * into operation from public.mes_operations o
   where o.order_no = transition_operation.order_no and o.operation_no = transition_operation.operation_no
     and o.asset_id = transition_operation.asset_id
@@ -63,6 +66,8 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no);
   operation public.mes_operations;
 begin
   select * into operation from public.mes_operations o
@@ -86,7 +91,9 @@ set search_path = ''
 as $$
 begin
   return case
-    when state ~ '^PT[0-9]{3}$' then json_build_object('status', right(state, 3)::integer, 'code', message, 'more', detail::json)
+    when state ~ '^PT[0-9]{3}$' then json_build_object('status', right(state, 3)::integer, 'code', message, 'more',
+      -- a thousand problems are one answer, which is stored: from a long problem, lists are left out
+      case when octet_length(detail) <= 4096 then detail::json else json_build_object('detail', detail::json -> 'detail') end)
     when state = '23505' then json_build_object('status', 409, 'code', 'idempotency_conflict',
       'more', json_build_object('detail', 'The id belongs to another event'))
     when state like '23%' then json_build_object('status', 400, 'code', 'integrity_error',
@@ -104,6 +111,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('reports', reports, 8388608);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   item record;
@@ -120,6 +128,7 @@ begin
     return answer;
   end if;
   perform app.require_role(caller, 'operator', 'Your role may not report events');
+  perform app.require_workplace(caller);
   if jsonb_array_length(reports) > 1000 then
     perform app.refuse_field('', 'too_big', 'A batch takes at most 1000 reports at once');
   end if;
@@ -153,7 +162,7 @@ begin
         perform app.refuse((result ->> 'status')::integer, result ->> 'code', result -> 'more' ->> 'detail',
           (result -> 'more')::jsonb - 'detail' || jsonb_build_object('index', item.index));
       end if;
-      result := json_build_object('index', item.index, 'status', result -> 'status', 'id', item.report -> 'id', 'problem', result);
+      result := json_build_object('index', item.index, 'status', result -> 'status', 'id', left(item.report ->> 'id', 64), 'problem', result);
     end;
     results := results || result;
   end loop;

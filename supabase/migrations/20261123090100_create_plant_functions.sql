@@ -23,6 +23,7 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('name', name);
   workplace public.workplaces;
 begin
   select * into workplace from public.workplaces w where w.name = get_workplace.name;
@@ -51,6 +52,9 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('workplace_group', workplace_group)
+    and app.require_bounded('after_name', after_name) and app.require_bounded('skip', skip)
+    and app.require_bounded('count', count);
   rows public.workplaces[];
 begin
   -- straight calls ask for what they like
@@ -84,6 +88,7 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('name', name);
   caller constant app.caller := app.current_caller();
 begin
   if not exists (select from public.workplaces w where w.name = list_queue.name) then
@@ -116,6 +121,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('workplace', workplace);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   wanted constant public.workplaces := jsonb_populate_record(null::public.workplaces, workplace);
@@ -145,6 +151,8 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('name', name) and app.require_bounded('patch', patch)
+    and app.require_bounded('if_match', if_match);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   workplace public.workplaces;
@@ -155,7 +163,7 @@ begin
   if answer is not null then
     return answer;
   end if;
-  perform app.require_profile(caller);
+  perform app.require_plant(caller);
   select * into workplace from public.workplaces w where w.name = update_workplace.name for update;
   if not found then
     perform app.refuse_missing();
@@ -180,10 +188,11 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('name', name) and app.require_bounded('if_match', if_match);
   caller constant app.caller := app.current_caller();
   workplace public.workplaces;
 begin
-  perform app.require_profile(caller);
+  perform app.require_plant(caller);
   select * into workplace from public.workplaces w where w.name = delete_workplace.name for update;
   if not found then
     perform app.refuse_missing();
@@ -218,6 +227,7 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('code', code);
   reason public.reason_codes;
 begin
   select * into reason from public.reason_codes r where r.kind = get_reason_code.kind and r.code = get_reason_code.code;
@@ -242,6 +252,9 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('after_kind', after_kind)
+    and app.require_bounded('after_code', after_code) and app.require_bounded('skip', skip)
+    and app.require_bounded('count', count);
   rows public.reason_codes[];
 begin
   -- straight calls ask for what they like
@@ -274,6 +287,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('reason_code', reason_code);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   wanted constant public.reason_codes := jsonb_populate_record(null::public.reason_codes, reason_code);
@@ -305,6 +319,8 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('code', code)
+    and app.require_bounded('patch', patch) and app.require_bounded('if_match', if_match);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   reason public.reason_codes;
@@ -315,7 +331,7 @@ begin
   if answer is not null then
     return answer;
   end if;
-  perform app.require_profile(caller);
+  perform app.require_plant(caller);
   select * into reason from public.reason_codes r where r.kind = update_reason_code.kind and r.code = update_reason_code.code for update;
   if not found then
     perform app.refuse_missing();
@@ -340,10 +356,12 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('code', code)
+    and app.require_bounded('if_match', if_match);
   caller constant app.caller := app.current_caller();
   reason public.reason_codes;
 begin
-  perform app.require_profile(caller);
+  perform app.require_plant(caller);
   select * into reason from public.reason_codes r where r.kind = delete_reason_code.kind and r.code = delete_reason_code.code for update;
   if not found then
     perform app.refuse_missing();
@@ -360,19 +378,6 @@ end
 $$;
 comment on function public.delete_reason_code(text, text, integer[]) is
   'Deletes a reason code that no event has. Raises 403 forbidden, 404 not_found, 409 in_use, 412 stale_version.';
-
--- Everybody with a profile reads workplaces and reason codes; to a user without one they do not exist.
-create function app.require_profile(caller app.caller) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  if (caller).role is null then
-    perform app.refuse_missing();
-  end if;
-end
-$$;
-comment on function app.require_profile(app.caller) is 'Raises 404 not_found for a signed-in user without a profile.';
 
 revoke execute on function
   public.get_workplace, public.list_workplaces, public.list_queue, public.create_workplace, public.update_workplace, public.delete_workplace,

@@ -293,6 +293,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('rows', rows, 8388608);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   least_role constant text := case when is_takeover then 'manager' else 'supervisor' end;
@@ -304,6 +305,7 @@ begin
     return answer;
   end if;
   perform app.require_role(caller, least_role, format('Importing operations needs the role %s', least_role));
+  perform app.require_workplace(caller);
   if jsonb_array_length(rows) > 1000 then
     perform app.refuse_field('', 'too_big', 'An import takes at most 1000 rows at once');
   end if;

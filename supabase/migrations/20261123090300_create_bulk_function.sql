@@ -43,10 +43,13 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('filter', filter, 65536) and app.require_bounded('patch', patch);
   most constant integer := 500;
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   wanted constant app.operation_filter := jsonb_populate_record(null::app.operation_filter, filter);
+  are_bounded constant boolean := app.require_bounded('statuses', (wanted).statuses)
+    and app.require_bounded('workplace_names', (wanted).workplace_names);
   operations public.mes_operations[];
   results json;
   answer json;
@@ -56,6 +59,7 @@ begin
     return answer;
   end if;
   perform app.require_role(caller, 'supervisor', 'Your role may not change operations in bulk');
+  perform app.require_workplace(caller);
   -- row security does not hold for the owner: what the caller sees is said here
   -- locked in the order in which batches and imports lock, so that they wait for each other but never in a circle
   execute format(

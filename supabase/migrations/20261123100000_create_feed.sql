@@ -291,6 +291,9 @@ language plpgsql volatile security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('generation', generation) and app.require_bounded('mark', mark)
+    and app.require_bounded('workplace_names', workplace_names) and app.require_bounded('action_types', action_types)
+    and app.require_bounded('order_no', order_no);
   caller constant app.caller := app.current_caller();
   from_pos constant bigint := coalesce(after_pos, (select s.floor_pos from app.feed_state s));
   settled_pos constant bigint := app.settled_position();
@@ -309,6 +312,18 @@ declare
 begin
   -- straight calls ask for what they like
   take := greatest(1, least(take, 500));
+  if not app.has_workplace(caller) then
+    -- The answer tells nothing of the feed, not even its length. The caller goes on from here after a manager has
+    -- given them a workplace.
+    return json_build_object(
+      'events', '[]'::json,
+      'generation', coalesce(generation, app.feed_generation()),
+      'pos', coalesce(after_pos, 0),
+      'mark', mark,
+      'has_more', false,
+      'has_workplace', false
+    );
+  end if;
   if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
     perform app.refuse(400, 'malformed_request', 'The feed is read in transactions that are READ COMMITTED');
   end if;
@@ -368,12 +383,13 @@ begin
     'generation', app.feed_generation(),
     'pos', reached,
     'mark', case when reached = after_pos then mark else (select app.feed_mark(f) from app.feed f where f.pos = reached) end,
-    'has_more', coalesce(reached < head_pos, false)
+    'has_more', coalesce(reached < head_pos, false),
+    'has_workplace', true
   );
 end
 $$;
 comment on function public.read_feed is
-  'Events the caller sees, in the order of the feed, after a position: {"events": [...], "generation", "pos", "mark": where to go on, "has_more"}. Without after_pos from the oldest kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to see, and its mark. Raises 410 feed_reset when that position is unknown here.';
+  'Events the caller sees, in the order of the feed, after a position: {"events": [...], "generation", "pos", "mark": where to go on, "has_more", "has_workplace": false when waiting is in vain}. Without after_pos from the oldest kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to see, and its mark. Raises 410 feed_reset when that position is unknown here.';
 
 -- The cheap question of whoever waits. Only servers ask it, on behalf of all who wait there.
 create function public.feed_head() returns json

@@ -28,7 +28,7 @@ create table app.stream_tickets (
   session_ends_at timestamptz,
   expires_at timestamptz not null,
   constraint stream_tickets_digest_is_sha256 check (octet_length(digest) = 32),
-  constraint stream_tickets_filter_small check (jsonb_typeof(filter) = 'object' and octet_length(filter::text) <= 65536)
+  constraint stream_tickets_filter_small check (jsonb_typeof(filter) = 'object' and octet_length(filter::text) <= 4096)
 );
 comment on table app.stream_tickets is 'Tickets of the stream that nobody has used yet. Who reads this table cannot use them: it has their digests only.';
 comment on column app.stream_tickets.digest is 'SHA-256 of the ticket.';
@@ -39,18 +39,45 @@ create index stream_tickets_by_user on app.stream_tickets (user_id);
 create index stream_tickets_by_age on app.stream_tickets (expires_at);
 alter table app.stream_tickets enable row level security;
 
+create function app.ticket_class() returns integer
+language sql immutable parallel safe
+return 7208;
+comment on function app.ticket_class() is 'First key of the advisory locks of callers who make tickets.';
+
 create function public.create_stream_ticket(digest text, filter jsonb) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('digest', digest) and app.require_bounded('filter', filter, 16384);
   caller constant app.caller := app.current_caller();
+  most constant integer := 20;
+  open_count integer;
+  retry_after_s integer;
   made app.stream_tickets;
 begin
-  if caller.role is null then
-    perform app.refuse(403, 'forbidden', 'You have no profile');
+  perform app.require_workplace(caller);
+  if octet_length(filter::text) > 4096 then
+    perform app.refuse_field('', 'too_big', format('A ticket''s filter takes at most 4096 bytes, not %s', octet_length(filter::text)));
   end if;
-  delete from app.stream_tickets t where t.expires_at < clock_timestamp();
+  -- Each new ticket sweeps up to five expired ones out, so that sweeping keeps up with writing. Two sweeps at once
+  -- take different ones.
+  delete from app.stream_tickets t where t.digest = any(array(
+    select old.digest from app.stream_tickets old
+    where old.expires_at < clock_timestamp()
+    order by old.expires_at
+    limit 5
+    for update skip locked
+  ));
+  -- One request of a caller after the other: the count stays true until commit.
+  perform pg_advisory_xact_lock(app.ticket_class(), hashtext(app.key_owner(caller)));
+  select count(*), ceil(extract(epoch from min(t.expires_at) - clock_timestamp())) into open_count, retry_after_s
+  from app.stream_tickets t
+  where (t.user_id = caller.user_id or caller.is_server and t.user_id is null) and t.expires_at >= clock_timestamp();
+  if open_count >= most then
+    perform app.refuse(429, 'rate_limited', format('You have %s tickets that nobody has used yet: use one, or wait until it expires', open_count),
+      jsonb_build_object('limit', most, 'retry_after_s', greatest(retry_after_s, 1)));
+  end if;
   insert into app.stream_tickets (digest, user_id, filter, session_ends_at, expires_at)
   values (
     decode(create_stream_ticket.digest, 'hex'), caller.user_id, create_stream_ticket.filter,
@@ -62,7 +89,7 @@ begin
 end
 $$;
 comment on function public.create_stream_ticket(text, jsonb) is
-  'Keeps a ticket of the caller for 30 seconds: SHA-256 of the ticket in hex, and the filter it is for. Answers {"expires_at"}. Raises 403 forbidden.';
+  'Keeps a ticket of the caller for 30 seconds: SHA-256 of the ticket in hex, and the filter it is for. Answers {"expires_at"}. Raises 403 forbidden without a workplace, 422 validation_failed for a filter of more than 4 KiB, 429 rate_limited beyond 20 tickets that are still open.';
 
 create function public.use_stream_ticket(digest text) returns json
 language plpgsql security definer

@@ -89,6 +89,7 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('skip', skip) and app.require_bounded('count', count);
   rows app.webhook_endpoints[];
 begin
   perform app.require_webhook_manager(app.current_caller());
@@ -137,6 +138,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('endpoint', endpoint);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   wanted constant app.webhook_endpoints := jsonb_populate_record(null::app.webhook_endpoints, endpoint);
@@ -171,6 +173,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('patch', patch) and app.require_bounded('if_match', if_match);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   endpoint app.webhook_endpoints;
@@ -217,6 +220,7 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('if_match', if_match);
   endpoint app.webhook_endpoints;
 begin
   perform app.require_webhook_manager(app.current_caller());

@@ -60,6 +60,8 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('status', status) and app.require_bounded('skip', skip)
+    and app.require_bounded('count', count);
   -- the status is written out, so that the planner sees which partial index serves it
   filter constant text := concat_ws(' and ', 'true',
     case when endpoint_id is not null then 'd.endpoint_id = $1' end,
@@ -169,6 +171,8 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  bounded constant boolean := app.require_bounded('after_mark', after_mark)
+    and app.require_bounded('until_mark', until_mark) and app.require_bounded('generation', generation);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   floor_pos constant bigint := (select s.floor_pos from app.feed_state s);

@@ -36,10 +36,13 @@ export function isNotModified(c: ApiContext, version: number): boolean {
   return known !== undefined && known.split(",").some((tag) => ["*", etag].includes(tag.trim().replace(/^W\//, "")));
 }
 
+/** Most ETags of an If-Match. */
+const maxTags = 100;
+
 /**
  * Versions of If-Match, of which the resource must have one; undefined = no condition.
  *
- * @throws {Problem} `malformed_request` when the header is not a list of ETags.
+ * @throws {Problem} `malformed_request` when the header is not a list of ETags, or of more than 100.
  */
 export function ifMatch(c: ApiContext): number[] | undefined {
   const header = c.req.header("If-Match");
@@ -47,6 +50,10 @@ export function ifMatch(c: ApiContext): number[] | undefined {
   if (!/^\s*(W\/)?"[^"]*"\s*(,\s*(W\/)?"[^"]*"\s*)*$/.test(header)) {
     throw new Problem("malformed_request", `If-Match "${header.slice(0, 100)}" is not a list of ETags such as "3"`);
   }
-  // weak and foreign tags never match: what is left may be empty, which no version is in
-  return header.split(",").flatMap((tag) => /^"([1-9]\d{0,8})"$/.exec(tag.trim())?.[1] ?? []).map(Number);
+  const tags = header.split(",");
+  if (tags.length > maxTags) {
+    throw new Problem("malformed_request", `If-Match has ${tags.length} ETags: at most ${maxTags} are taken`);
+  }
+  // Weak and foreign tags never match. No version is in an empty list.
+  return tags.flatMap((tag) => /^"([1-9]\d{0,8})"$/.exec(tag.trim())?.[1] ?? []).map(Number);
 }

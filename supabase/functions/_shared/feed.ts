@@ -22,6 +22,8 @@ declare module "./database.ts" {
 export interface FeedPage extends FeedPosition {
   events: (Event & { operation?: Operation | null; mark?: string })[];
   has_more: boolean;
+  /** False for a caller who sees no event, however long they wait. */
+  has_workplace: boolean;
 }
 
 /** What of the feed is followed. */

@@ -286,8 +286,13 @@ export const problemTable = {
   rate_limited: {
     status: 429,
     title: "Too many requests",
-    explanation: "Wait for as many seconds as `Retry-After` says.",
-    example: { detail: "More than 100 requests in 10 seconds" },
+    explanation:
+      "You have as many of these at once as a caller may have (`limit`). Wait for as many seconds as `Retry-After` says.",
+    example: {
+      detail: "You have 20 tickets that nobody has used yet: use one, or wait until it expires",
+      limit: 20,
+      retry_after_s: 12,
+    },
   },
   internal_error: {
     status: 500,
@@ -346,6 +351,11 @@ const headersOf: Partial<Record<ProblemCode, Record<string, string>>> = {
   idempotency_conflict: { "Retry-After": "1" },
 };
 
+/** `Retry-After` of a problem that knows how long, by its member `retry_after_s`. */
+function retryAfter({ more: { retry_after_s } }: Problem): Record<string, string> {
+  return typeof retry_after_s === "number" ? { "Retry-After": String(retry_after_s) } : {};
+}
+
 /** A problem as it is sent. */
 export type ProblemBody = {
   type: string;
@@ -373,6 +383,6 @@ export function problemResponse(c: Context, problem: Problem, headers: Record<st
   return c.json(
     body,
     body.status,
-    { "Content-Type": "application/problem+json", ...headersOf[problem.code], ...headers },
+    { "Content-Type": "application/problem+json", ...headersOf[problem.code], ...retryAfter(problem), ...headers },
   );
 }

@@ -15,7 +15,8 @@ export const feed = endpoint({
   summary: "Follow events without missing one",
   description:
     "Events of the caller's workplaces, in an order that never changes behind a reader: whoever reads on from `next_cursor` gets each event " +
-    "exactly once, however many write at the same time. With `wait` the answer comes as soon as there is an event.",
+    "exactly once, however many write at the same time. With `wait` the answer comes as soon as there is an event; at once to " +
+    "a caller without a workplace, who sees none.",
   security,
   request: { query: FeedQuery },
   responses: {
@@ -41,7 +42,7 @@ export const feed = endpoint({
 
   const deadline = performance.now() + wait * 1_000;
   let page = await read();
-  while (page.events.length === 0 && !c.req.raw.signal.aborted) {
+  while (page.events.length === 0 && page.has_workplace && !c.req.raw.signal.aborted) {
     const left_ms = deadline - performance.now();
     if (left_ms <= (page.has_more ? -searchTime_ms : 0)) break;
     if (!page.has_more) await feedMoves(page, left_ms, c.req.raw.signal);

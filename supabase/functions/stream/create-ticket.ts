@@ -12,12 +12,13 @@ export const createTicket = endpoint({
   description:
     "For browsers, which cannot send a credential with `EventSource` or `WebSocket`. A ticket opens one stream, within " +
     "30 seconds, as the caller and with this filter. The stream ends when the caller's access token expires. " +
+    "A caller has at most 20 tickets that nobody has used yet; one without a workplace gets none. " +
     "Takes no Idempotency-Key: a ticket that was lost on its way is asked for again.",
   security,
   request: { body: { required: true, content: { "application/json": { schema: TicketRequest } } } },
   responses: {
     201: { description: "The ticket.", content: { "application/json": { schema: Ticket } } },
-    ...problems(["forbidden"], { body: true }),
+    ...problems(["forbidden", "rate_limited"], { body: true }),
   },
 }, async (c) => {
   const ticket = newTicket();

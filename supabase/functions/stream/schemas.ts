@@ -92,7 +92,7 @@ export const StreamQuery = StreamFilter.extend({
 });
 
 export const TicketRequest = StreamFilter.openapi("TicketRequest", {
-  description: "What the stream shall follow; all of what the caller sees when nothing is said.",
+  description: "What the stream shall follow, in at most 4 KiB; all of what the caller sees when nothing is said.",
   example: { workplace_name: ["TruLaser 5060 (L76)"] },
 });
 
