@@ -38,8 +38,9 @@ alter table app.transitions enable row level security;
 -- What a request says about itself for this purpose; null = it brought no key.
 create type app.idempotency as (key text, method text, route text, fingerprint text, request_id text);
 
+-- Volatile, or the planner would call it before the size of its argument is bounded.
 create function app.require_idempotency(request app.idempotency) returns app.idempotency
-language plpgsql immutable
+language plpgsql volatile
 set search_path = ''
 as $$
 begin
@@ -62,9 +63,10 @@ comment on function app.require_idempotency(app.idempotency) is
 
 create function app.idempotency(request jsonb) returns app.idempotency
 language sql
-return case when app.require_bounded('idempotency', request, 4096) and request ->> 'key' is not null then
-  app.require_idempotency(
+return case when app.require_bounded('idempotency', request, 4096) then
+  case when request ->> 'key' is not null then app.require_idempotency(
     row(request ->> 'key', request ->> 'method', request ->> 'route', request ->> 'fingerprint', request ->> 'request_id')::app.idempotency)
+  end
 end;
 comment on function app.idempotency(jsonb) is
   'The idempotency argument of a command: {"key", "method", "route", "fingerprint", "request_id"} or null. Raises what app.require_bounded and app.require_idempotency raise.';

@@ -60,17 +60,23 @@ begin
   if octet_length(filter::text) > 4096 then
     perform app.refuse_field('', 'too_big', format('A ticket''s filter takes at most 4096 bytes, not %s', octet_length(filter::text)));
   end if;
-  -- Each new ticket sweeps up to five expired ones out, so that sweeping keeps up with writing. Two sweeps at once
-  -- take different ones.
-  delete from app.stream_tickets t where t.digest = any(array(
-    select old.digest from app.stream_tickets old
-    where old.expires_at < clock_timestamp()
-    order by old.expires_at
-    limit 5
-    for update skip locked
-  ));
   -- One request of a caller after the other: the count stays true until commit.
   perform pg_advisory_xact_lock(app.ticket_class(), hashtext(app.key_owner(caller)));
+  -- Each new ticket sweeps the caller's expired ones out and five of others, so that sweeping keeps up with writing.
+  -- Two sweeps at once take different ones.
+  delete from app.stream_tickets t where t.digest = any(
+    array(
+      select own.digest from app.stream_tickets own
+      where own.user_id = caller.user_id and own.expires_at < clock_timestamp()
+      for update skip locked
+    ) || array(
+      select old.digest from app.stream_tickets old
+      where old.expires_at < clock_timestamp()
+      order by old.expires_at
+      limit 5
+      for update skip locked
+    )
+  );
   select count(*), ceil(extract(epoch from min(t.expires_at) - clock_timestamp())) into open_count, retry_after_s
   from app.stream_tickets t
   where (t.user_id = caller.user_id or caller.is_server and t.user_id is null) and t.expires_at >= clock_timestamp();

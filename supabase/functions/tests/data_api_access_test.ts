@@ -86,7 +86,7 @@ interface Table {
 
 const tables: Record<string, Table> = {
   mes_operations: {
-    select: "401 401 none seen seen seen none seen none seen seen seen",
+    select: "401 401 none none seen seen seen none seen none seen seen seen",
     filter: ({ operation }) => `order_no=eq.${operation.order_no}`,
     insert: ({ operation }) => ({
       order_no: unique("O"),
@@ -97,7 +97,7 @@ const tables: Record<string, Table> = {
     update: { qty_processed: 7 },
   },
   operation_events: {
-    select: "401 401 none seen seen seen none seen none seen seen seen",
+    select: "401 401 none none seen seen seen none seen none seen seen seen",
     filter: ({ event }) => `id=eq.${event}`,
     insert: ({ operationId, operation: { order_no, operation_no, asset_id, workplace_name } }) => ({
       ...{ operation_id: operationId, order_no, operation_no, asset_id, workplace_name },
@@ -107,7 +107,7 @@ const tables: Record<string, Table> = {
     update: { webhook_success: true },
   },
   operation_runs: {
-    select: "401 401 none seen seen seen none seen none seen seen seen",
+    select: "401 401 none none seen seen seen none seen none seen seen seen",
     filter: ({ operationId }) => `operation_id=eq.${operationId}`,
     insert: ({ operationId, event }) => ({
       ...{ operation_id: operationId, run_no: 2, phase: "SETUP", start_event_id: event, end_event_id: event },
@@ -116,19 +116,19 @@ const tables: Record<string, Table> = {
     update: { started_at: "2020-01-01T00:00:00Z" },
   },
   profiles: {
-    select: "401 401 none none none none none seen none seen seen seen",
+    select: "401 401 none none none none none none seen none seen seen seen",
     filter: ({ colleague }) => `id=eq.${colleague}`,
     insert: () => ({ id: crypto.randomUUID(), role: "admin" }),
     update: { role: "admin" },
   },
   workplaces: {
-    select: "401 401 none seen seen seen seen seen seen seen seen seen",
+    select: "401 401 none none seen seen seen seen seen seen seen seen seen",
     filter: ({ name }) => `name=eq.${name}`,
     insert: () => ({ name: newWorkplace() }),
     update: { capacity: 7 },
   },
   reason_codes: {
-    select: "401 401 none seen seen seen seen seen seen seen seen seen",
+    select: "401 401 none none seen seen seen seen seen seen seen seen seen",
     filter: ({ name }) => `kind=eq.STOP&code=eq.${name}`,
     insert: () => ({ kind: "STOP", code: unique("R") }),
     update: { active: false },
@@ -136,7 +136,7 @@ const tables: Record<string, Table> = {
 };
 
 /** Nobody writes a table, the secret key included. */
-const write = "401 401 403 403 403 403 403 403 403 403 403 403";
+const write = "401 401 403 403 403 403 403 403 403 403 403 403 403";
 
 interface SqlFunction {
   cells: string;
@@ -161,69 +161,69 @@ const isAccepted = ({ body }: Answer<unknown>) =>
 
 // deno-fmt-ignore
 const functions: Record<string, SqlFunction> = {
-  // -------------------- no token, publishable, no profile, readonly, machine, operator, o. elsewhere, supervisor, s. elsewhere, manager, admin, secret
-  get_operation:        { cells: "401 401 404  200  200  200  404  200  404  200  200  200 ", args: keyOf },
-  list_operations:      { cells: "401 401 none seen seen seen none seen none seen seen seen", args: ({ operation }) => ({ order_no: operation.order_no }), shows: hasOrder },
-  list_runs:            { cells: "401 401 404  200  200  200  404  200  404  200  200  200 ", args: keyOf },
-  create_operation:     { cells: "401 401 403  403  403  403  403  200  403  200  200  200 ",
+  // -------------------- no token, publishable, no profile, newcomer, readonly, machine, operator, o. elsewhere, supervisor, s. elsewhere, manager, admin, secret
+  get_operation:        { cells: "401 401 404  404  200  200  200  404  200  404  200  200  200 ", args: keyOf },
+  list_operations:      { cells: "401 401 none none seen seen seen none seen none seen seen seen", args: ({ operation }) => ({ order_no: operation.order_no }), shows: hasOrder },
+  list_runs:            { cells: "401 401 404  404  200  200  200  404  200  404  200  200  200 ", args: keyOf },
+  create_operation:     { cells: "401 401 403  403  403  403  403  403  200  403  200  200  200 ",
     args: (_, { here }) => ({ operation: { order_no: unique("O"), asset_id: 1, operation_no: "0010", workplace_name: here } }) },
-  update_operation:     { cells: "401 401 404  403  403  403  404  200  404  200  200  200 ", args: (subject) => ({ ...keyOf(subject), patch: { qty_desired: 60 } }) },
-  update_operations:    { cells: "401 401 403  403  403  403  403  seen none seen seen seen",
+  update_operation:     { cells: "401 401 404  404  403  403  403  404  200  404  200  200  200 ", args: (subject) => ({ ...keyOf(subject), patch: { qty_desired: 60 } }) },
+  update_operations:    { cells: "401 401 403  403  403  403  403  403  seen none seen seen seen",
     args: ({ operation }) => ({ filter: { order_no: operation.order_no }, patch: { qty_desired: 60 }, is_dry_run: false }), shows: hasItems },
-  import_operations:    { cells: "401 401 403  403  403  403  403  seen none seen seen seen",
+  import_operations:    { cells: "401 401 403  403  403  403  403  403  seen none seen seen seen",
     args: (subject) => ({ rows: [{ ...keyOf(subject), index: 0, timestamp_ms: new Date().toISOString() }] }), shows: isAccepted },
-  transition_operation: { cells: "401 401 404  403  200  200  404  200  404  200  200  200 ", args: (subject) => ({ ...keyOf(subject), step: { action: "STOP" } }) },
-  delete_operation:     { cells: "401 401 404  403  403  403  404  422  404  422  422  422 ", args: keyOf },
-  get_event:            { cells: "401 401 404  200  200  200  404  200  404  200  200  200 ", args: ({ event }) => ({ id: event }) },
-  list_events:          { cells: "401 401 none seen seen seen none seen none seen seen seen", args: ({ operation }) => ({ order_no: operation.order_no }), shows: hasOrder },
-  report_event:         { cells: "401 401 404  403  200  200  404  200  404  200  200  200 ", args: (subject) => ({ report: reportOf(subject) }) },
-  report_events:        { cells: "401 401 403  403  seen seen none seen none seen seen seen", args: (subject) => ({ reports: [reportOf(subject)] }), shows: isAccepted },
-  get_profile:          { cells: "401 401 404  404  404  404  404  200  404  200  200  200 ", args: ({ colleague }) => ({ id: colleague }) },
-  list_profiles:        { cells: "401 401 none none none none none seen none seen seen seen",
+  transition_operation: { cells: "401 401 404  404  403  200  200  404  200  404  200  200  200 ", args: (subject) => ({ ...keyOf(subject), step: { action: "STOP" } }) },
+  delete_operation:     { cells: "401 401 404  404  403  403  403  404  422  404  422  422  422 ", args: keyOf },
+  get_event:            { cells: "401 401 404  404  200  200  200  404  200  404  200  200  200 ", args: ({ event }) => ({ id: event }) },
+  list_events:          { cells: "401 401 none none seen seen seen none seen none seen seen seen", args: ({ operation }) => ({ order_no: operation.order_no }), shows: hasOrder },
+  report_event:         { cells: "401 401 404  404  403  200  200  404  200  404  200  200  200 ", args: (subject) => ({ report: reportOf(subject) }) },
+  report_events:        { cells: "401 401 403  403  403  seen seen none seen none seen seen seen", args: (subject) => ({ reports: [reportOf(subject)] }), shows: isAccepted },
+  get_profile:          { cells: "401 401 404  404  404  404  404  404  200  404  200  200  200 ", args: ({ colleague }) => ({ id: colleague }) },
+  list_profiles:        { cells: "401 401 none none none none none none seen none seen seen seen",
     args: ({ email, colleague }) => ({ after_email: email.slice(0, -1), after_id: colleague, take: 1 }), shows: ({ text }, { colleague }) => text.includes(colleague) },
-  create_profile:       { cells: "401 401 403  403  403  403  403  403  403  403  409  409 ", args: ({ colleague }) => ({ profile: { id: colleague, role: "admin" } }) },
-  update_profile:       { cells: "401 401 404  404  404  404  404  403  404  403  200  200 ", args: ({ colleague }) => ({ id: colleague, patch: { role: "admin" } }) },
-  delete_profile:       { cells: "401 401 404  404  404  404  404  403  404  403  204  204 ", args: ({ colleague }) => ({ id: colleague }) },
-  get_workplace:        { cells: "401 401 404  200  200  200  200  200  200  200  200  200 ", args: ({ name }) => ({ name }) },
-  list_workplaces:      { cells: "401 401 none seen seen seen seen seen seen seen seen seen", args: ({ name }) => ({ after_name: name.slice(0, -1), take: 1 }), shows: hasName },
-  list_queue:           { cells: "401 401 404  seen seen seen none seen none seen seen seen", args: (_, { here }) => ({ name: here, take: 500 }), shows: hasOrder },
-  create_workplace:     { cells: "401 401 403  403  403  403  403  403  403  200  200  200 ", args: () => ({ workplace: { name: newWorkplace() } }) },
-  update_workplace:     { cells: "401 401 404  403  403  403  403  403  403  200  200  200 ", args: ({ name }) => ({ name, patch: { capacity: 7 } }) },
-  delete_workplace:     { cells: "401 401 404  403  403  403  403  403  403  204  204  204 ", args: ({ name }) => ({ name }) },
-  get_reason_code:      { cells: "401 401 404  200  200  200  200  200  200  200  200  200 ", args: ({ name }) => ({ kind: "STOP", code: name }) },
-  list_reason_codes:    { cells: "401 401 none seen seen seen seen seen seen seen seen seen",
+  create_profile:       { cells: "401 401 403  403  403  403  403  403  403  403  403  409  409 ", args: ({ colleague }) => ({ profile: { id: colleague, role: "admin" } }) },
+  update_profile:       { cells: "401 401 404  404  404  404  404  404  403  404  403  200  200 ", args: ({ colleague }) => ({ id: colleague, patch: { role: "admin" } }) },
+  delete_profile:       { cells: "401 401 404  404  404  404  404  404  403  404  403  204  204 ", args: ({ colleague }) => ({ id: colleague }) },
+  get_workplace:        { cells: "401 401 404  404  200  200  200  200  200  200  200  200  200 ", args: ({ name }) => ({ name }) },
+  list_workplaces:      { cells: "401 401 none none seen seen seen seen seen seen seen seen seen", args: ({ name }) => ({ after_name: name.slice(0, -1), take: 1 }), shows: hasName },
+  list_queue:           { cells: "401 401 404  404  seen seen seen none seen none seen seen seen", args: (_, { here }) => ({ name: here, take: 500 }), shows: hasOrder },
+  create_workplace:     { cells: "401 401 403  403  403  403  403  403  403  403  200  200  200 ", args: () => ({ workplace: { name: newWorkplace() } }) },
+  update_workplace:     { cells: "401 401 404  404  403  403  403  403  403  403  200  200  200 ", args: ({ name }) => ({ name, patch: { capacity: 7 } }) },
+  delete_workplace:     { cells: "401 401 404  404  403  403  403  403  403  403  204  204  204 ", args: ({ name }) => ({ name }) },
+  get_reason_code:      { cells: "401 401 404  404  200  200  200  200  200  200  200  200  200 ", args: ({ name }) => ({ kind: "STOP", code: name }) },
+  list_reason_codes:    { cells: "401 401 none none seen seen seen seen seen seen seen seen seen",
     args: ({ name }) => ({ after_kind: "STOP", after_code: name.slice(0, -1), take: 1 }), shows: hasName },
-  create_reason_code:   { cells: "401 401 403  403  403  403  403  403  403  200  200  200 ", args: () => ({ reason_code: { kind: "STOP", code: unique("R") } }) },
-  update_reason_code:   { cells: "401 401 404  403  403  403  403  403  403  200  200  200 ", args: ({ name }) => ({ kind: "STOP", code: name, patch: { active: false } }) },
-  delete_reason_code:   { cells: "401 401 404  403  403  403  403  403  403  204  204  204 ", args: ({ name }) => ({ kind: "STOP", code: name }) },
+  create_reason_code:   { cells: "401 401 403  403  403  403  403  403  403  403  200  200  200 ", args: () => ({ reason_code: { kind: "STOP", code: unique("R") } }) },
+  update_reason_code:   { cells: "401 401 404  404  403  403  403  403  403  403  200  200  200 ", args: ({ name }) => ({ kind: "STOP", code: name, patch: { active: false } }) },
+  delete_reason_code:   { cells: "401 401 404  404  403  403  403  403  403  403  204  204  204 ", args: ({ name }) => ({ kind: "STOP", code: name }) },
 
-  read_feed:            { cells: "401 401 none seen seen seen none seen none seen seen seen", args: ({ operation }) => ({ order_no: operation.order_no }), shows: hasOrder },
-  feed_head:            { cells: "401 401 403  403  403  403  403  403  403  403  403  200 ", args: () => ({}) },
-  prune_feed:           { cells: "401 401 403  403  403  403  403  403  403  403  200  200 ", args: () => ({}) },
-  stream_access:        { cells: "401 401 403  403  403  403  403  403  403  403  403  seen", args: ({ colleague }) => ({ user_ids: [colleague] }), shows: ({ text }, { colleague }) => text.includes(colleague) },
-  create_stream_ticket: { cells: "401 401 403  200  200  200  200  200  200  200  200  200 ", args: () => ({ digest: randomDigest(), filter: {} }) },
-  use_stream_ticket:    { cells: "401 401 403  403  403  403  403  403  403  403  403  200 ", args: () => ({ digest: randomDigest() }) },
+  read_feed:            { cells: "401 401 none none seen seen seen none seen none seen seen seen", args: ({ operation }) => ({ order_no: operation.order_no }), shows: hasOrder },
+  feed_head:            { cells: "401 401 403  403  403  403  403  403  403  403  403  403  200 ", args: () => ({}) },
+  prune_feed:           { cells: "401 401 403  403  403  403  403  403  403  403  403  200  200 ", args: () => ({}) },
+  stream_access:        { cells: "401 401 403  403  403  403  403  403  403  403  403  403  seen", args: ({ colleague }) => ({ user_ids: [colleague] }), shows: ({ text }, { colleague }) => text.includes(colleague) },
+  create_stream_ticket: { cells: "401 401 403  403  200  200  200  200  200  200  200  200  200 ", args: () => ({ digest: randomDigest(), filter: {} }) },
+  use_stream_ticket:    { cells: "401 401 403  403  403  403  403  403  403  403  403  403  200 ", args: () => ({ digest: randomDigest() }) },
 
-  list_webhook_endpoints:  { cells: "401 401 403 403 403 403 403 403 403 seen seen seen",
+  list_webhook_endpoints:  { cells: "401 401 403 403 403 403 403 403 403 403 seen seen seen",
     // the answer tells milliseconds only: those of other subjects made within it come before
     args: ({ createdAt, endpoint }) => ({ after_created_at: createdAt, after_id: before(endpoint), take: 50 }), shows: hasEndpoint },
-  get_webhook_endpoint:    { cells: "401 401 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
-  create_webhook_endpoint: { cells: "401 401 403 403 403 403 403 403 403 200 200 200",
+  get_webhook_endpoint:    { cells: "401 401 403 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
+  create_webhook_endpoint: { cells: "401 401 403 403 403 403 403 403 403 403 200 200 200",
     args: () => ({ endpoint: { url: quietUrl, workplace_names: [newWorkplace()] } }) },
-  update_webhook_endpoint: { cells: "401 401 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint, patch: { enabled: false } }) },
-  delete_webhook_endpoint: { cells: "401 401 403 403 403 403 403 403 403 204 204 204", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
-  rotate_webhook_secret:   { cells: "401 401 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
-  test_webhook_endpoint:   { cells: "401 401 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
-  list_webhook_deliveries: { cells: "401 401 403 403 403 403 403 403 403 seen seen seen", args: ({ endpoint }) => ({ endpoint_id: endpoint }), shows: hasEndpoint },
-  get_webhook_delivery:    { cells: "401 401 403 403 403 403 403 403 403 200 200 200", args: ({ delivery }) => ({ delivery_id: delivery }) },
-  replay_webhook_delivery: { cells: "401 401 403 403 403 403 403 403 403 200 200 200", args: ({ delivery }) => ({ delivery_id: delivery }) },
-  replay_webhook_events:   { cells: "401 401 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
+  update_webhook_endpoint: { cells: "401 401 403 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint, patch: { enabled: false } }) },
+  delete_webhook_endpoint: { cells: "401 401 403 403 403 403 403 403 403 403 204 204 204", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
+  rotate_webhook_secret:   { cells: "401 401 403 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
+  test_webhook_endpoint:   { cells: "401 401 403 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
+  list_webhook_deliveries: { cells: "401 401 403 403 403 403 403 403 403 403 seen seen seen", args: ({ endpoint }) => ({ endpoint_id: endpoint }), shows: hasEndpoint },
+  get_webhook_delivery:    { cells: "401 401 403 403 403 403 403 403 403 403 200 200 200", args: ({ delivery }) => ({ delivery_id: delivery }) },
+  replay_webhook_delivery: { cells: "401 401 403 403 403 403 403 403 403 403 200 200 200", args: ({ delivery }) => ({ delivery_id: delivery }) },
+  replay_webhook_events:   { cells: "401 401 403 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
   // takes none, so that nobody's delivery waits for a dispatcher that is none
-  claim_deliveries:        { cells: "401 401 403 403 403 403 403 403 403 403 403 200", args: () => ({ take: 0 }) },
-  settle_delivery:         { cells: "401 401 403 403 403 403 403 403 403 403 403 200",
+  claim_deliveries:        { cells: "401 401 403 403 403 403 403 403 403 403 403 403 200", args: () => ({ take: 0 }) },
+  settle_delivery:         { cells: "401 401 403 403 403 403 403 403 403 403 403 403 200",
     args: ({ delivery }) => ({ delivery_id: delivery, lease_token: crypto.randomUUID(), duration_ms: 1, url: quietUrl, status: 200 }) },
 
-  health:               { cells: "401 401 403  403  403  403  403  403  403  403  403  200 ", args: () => ({}) },
+  health:               { cells: "401 401 403  403  403  403  403  403  403  403  403  403  200 ", args: () => ({}) },
 };
 
 /** The subject's rows of all tables, without what is not the subject's doing. */
@@ -534,9 +534,9 @@ function hostileTargets(
     {
       name: "report_event",
       argument: "idempotency",
-      base: { key: unique("k"), method: "POST", route: "/", fingerprint: "x" },
+      base: { key: unique("k"), method: "POST", route: "/", fingerprint: randomDigest() },
       more: { report: reportOf(subject) },
-      members: fields("key method route fingerprint"),
+      members: fields("key method route fingerprint request_id"),
     },
     {
       name: "update_profile",

@@ -262,7 +262,7 @@ Deno.test({
       await held`begin`;
       await held`
         insert into app.idempotency_keys (caller, method, route, key, fingerprint, least_role, answer)
-        values ('server', 'POST', '/events/v1', ${key}, '', 'operator', '{}')`;
+        values ('server', 'POST', '/events/v1', ${key}, ${"0".repeat(64)}, 'operator', '{}')`;
       const first = reportWith(server, key, operation);
       const [waiter = 0] = await waitersBehind(sql, await processOf(held));
       await sql`select pg_terminate_backend(${waiter})`;
