@@ -12,11 +12,12 @@ create table app.idempotency_keys (
   answer json not null,
   created_at timestamptz not null default clock_timestamp(),
   primary key (caller, method, route, key),
-  -- what the Edge Functions send, and no more; app.idempotency refuses the rest before
-  constraint idempotency_keys_key_is_visible check (key ~ '^[!-~]{1,255}$'),
+  -- What the Edge Functions send, and no more; app.idempotency refuses the rest before. A regular expression that
+  -- counts to 255 costs 100 times as much as a length.
+  constraint idempotency_keys_key_is_visible check (char_length(key) between 1 and 255 and key !~ '[^!-~]'),
   constraint idempotency_keys_method_known check (method in ('POST', 'PATCH')),
   constraint idempotency_keys_route_short check (char_length(route) between 1 and 255),
-  constraint idempotency_keys_fingerprint_is_sha256 check (fingerprint ~ '^[0-9a-f]{64}$'),
+  constraint idempotency_keys_fingerprint_is_sha256 check (octet_length(fingerprint) = 64 and fingerprint !~ '[^0-9a-f]'),
   constraint idempotency_keys_caller_short check (char_length(caller) <= 36),
   constraint idempotency_keys_workplace_names_bounded check (
     cardinality(workplace_names) <= 1000 and pg_column_size(workplace_names) <= 524288
@@ -44,13 +45,13 @@ language plpgsql volatile
 set search_path = ''
 as $$
 begin
-  if (request).key !~ '^[!-~]{1,255}$' then
+  if char_length((request).key) not between 1 and 255 or (request).key ~ '[^!-~]' then
     perform app.refuse(400, 'malformed_request', 'Idempotency-Key must be 1 to 255 visible ASCII characters');
   elsif (request).method in ('POST', 'PATCH') is not true then
     perform app.refuse_field('/idempotency/method', 'invalid_value', format('"%s" is not a method with an Idempotency-Key: POST or PATCH', (request).method));
   elsif (char_length((request).route) between 1 and 255) is not true then
     perform app.refuse_field('/idempotency/route', 'invalid_format', 'The route must have 1 to 255 characters');
-  elsif ((request).fingerprint ~ '^[0-9a-f]{64}$') is not true then
+  elsif (octet_length((request).fingerprint) = 64 and (request).fingerprint !~ '[^0-9a-f]') is not true then
     perform app.refuse_field('/idempotency/fingerprint', 'invalid_format', 'The fingerprint must be a SHA-256 in hex');
   elsif char_length((request).request_id) > 128 then
     perform app.refuse_field('/idempotency/request_id', 'too_big', 'The request id must have at most 128 characters');
