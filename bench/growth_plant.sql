@@ -28,7 +28,8 @@ insert into public.mes_operations (
   id, order_no, operation_no, asset_id, activity_code, activity_description, workplace_name, workplace_group,
   qty_desired, planned_start_at, planned_end_at, t_target_processing_min,
   status, hold_kind, qty_processed, qty_scrap, actual_start_at, actual_end_at,
-  t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, running_since, running_phase, last_op_seq
+  t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, running_since, running_phase, last_op_seq,
+  run_count, worked_until, logged_processing_min, counted_since
 ) overriding system value
 select
   i,
@@ -52,7 +53,12 @@ select
   case when not is_open then case when events = 2 then 10 else 100 end end,
   case when is_open and i % 20 = 0 then began_at end,
   case when is_open and i % 20 = 0 then 'PROCESSING' end,
-  case when not is_open then events when i % 20 = 0 then 2 when i % 20 = 1 then 3 else 0 end
+  case when not is_open then events when i % 20 = 0 then 2 when i % 20 = 1 then 3 else 0 end,
+  case when not is_open and events > 2 then 2 when not is_open or i % 20 < 2 then 1 else 0 end,
+  began_at + case when not is_open then case when events = 2 then interval '10 minutes' else interval '100 minutes' end
+    when i % 20 = 0 then interval '0' when i % 20 = 1 then interval '30 minutes' end,
+  case when not is_open then case when events = 2 then 10 else 90 end when i % 20 = 1 then 30 else 0 end,
+  case when not is_open and events > 2 or is_open and i % 20 < 2 then began_at + interval '20 minutes' end
 from app.growth;
 
 insert into public.operation_events (

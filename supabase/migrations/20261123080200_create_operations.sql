@@ -39,6 +39,11 @@ create table public.mes_operations (
   unlogged_setup_min numeric(12, 3) not null default 0,
   running_since timestamptz,
   running_phase text,
+  run_count integer not null default 0,
+  worked_until timestamptz,
+  logged_processing_min numeric(12, 3) not null default 0,
+  logged_setup_min numeric(12, 3) not null default 0,
+  counted_since timestamptz,
   last_op_seq integer not null default 0,
 
   -- Where the row comes from.
@@ -125,6 +130,11 @@ comment on column public.mes_operations.unlogged_processing_min is 'Processing m
 comment on column public.mes_operations.unlogged_setup_min is 'Setup minutes stated by a client that did not report the runs.';
 comment on column public.mes_operations.running_since is 'Start of the open run; null when nothing runs.';
 comment on column public.mes_operations.running_phase is 'Phase of the open run: SETUP or PROCESSING.';
+comment on column public.mes_operations.run_count is 'Number of its last run; 0 = none.';
+comment on column public.mes_operations.worked_until is 'End of its last run, or its start while it is open: the end of all runs.';
+comment on column public.mes_operations.logged_processing_min is 'Minutes of its closed PROCESSING runs, each to a thousandth: kept as runs close and move.';
+comment on column public.mes_operations.logged_setup_min is 'Minutes of its closed SETUP runs, each to a thousandth: kept as runs close and move.';
+comment on column public.mes_operations.counted_since is 'Earliest occurred_at of its REPORT_QUANTITY events.';
 comment on column public.mes_operations.last_op_seq is 'op_seq of its newest event; 0 = none.';
 comment on column public.mes_operations.timestamp_ms is 'When the source system made this change.';
 comment on column public.mes_operations.change_type is 'Kind of the source system''s last change: INSERT, UPDATE or DELETE.';
@@ -149,8 +159,23 @@ create index mes_operations_open_by_planned_end on public.mes_operations (planne
 create index mes_operations_running on public.mes_operations (workplace_name) where status = 'IN_PROGRESS';
 create index mes_operations_running_since on public.mes_operations (running_since) where status = 'IN_PROGRESS';
 
+-- Events that are stored together are as many changes as when each is stored alone.
+create function app.bump_version_of_operation() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  new.version := old.version + greatest(new.last_op_seq - old.last_op_seq, 1);
+  new.created_at := old.created_at;
+  new.updated_at := clock_timestamp();
+  return new;
+end
+$$;
+comment on function app.bump_version_of_operation() is
+  'Trigger: like app.bump_version, with version + the number of events that the update stores, at least 1.';
+
 create trigger mes_operations_bump_version before update on public.mes_operations
-  for each row execute function app.bump_version();
+  for each row execute function app.bump_version_of_operation();
 create trigger mes_operations_refuse_direct_write before insert or update or delete or truncate on public.mes_operations
   for each statement execute function app.refuse_direct_write();
 

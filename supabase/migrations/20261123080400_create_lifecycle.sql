@@ -189,31 +189,62 @@ end
 $$;
 comment on function app.refuse_field(text, text, text) is 'Raises 422 validation_failed for one field, named by a JSON Pointer.';
 
--- A workplace of capacity 2 has at most 2 running operations: its row is the lock that makes the count true.
+create function app.as_running(operation public.mes_operations) returns jsonb
+language sql stable parallel safe
+return jsonb_build_object('order_no', (operation).order_no, 'asset_id', (operation).asset_id, 'operation_no', (operation).operation_no,
+  'running_since', app.iso((operation).running_since));
+comment on function app.as_running(public.mes_operations) is 'A running operation as workplace_busy names it.';
+
+create function app.running_operations(workplace_name text, except_ids bigint[]) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(jsonb_agg(app.as_running(o) order by o.running_since, o.id), '[]') from public.mes_operations o
+    where o.workplace_name = running_operations.workplace_name and o.status = 'IN_PROGRESS' and o.id <> all(except_ids)
+  );
+end
+$$;
+comment on function app.running_operations(text, bigint[]) is 'The operations that run at a workplace, except some, as a JSON array.';
+
+create function app.missing_room(operation public.mes_operations, capacity integer, running jsonb) returns jsonb
+language sql immutable parallel safe
+return case when jsonb_array_length(running) >= capacity then jsonb_build_object(
+  'detail', format('Cannot start operation %s: workplace "%s" runs %s of at most %s operations',
+    app.operation_label(operation), (operation).workplace_name, jsonb_array_length(running), capacity),
+  'capacity', capacity,
+  'running_operations', running
+) end;
+comment on function app.missing_room(public.mes_operations, integer, jsonb) is
+  'What workplace_busy says when these other operations leave no room for the operation, else null.';
+
+create function app.require_room(missing jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if missing ? 'detail' then
+    perform app.refuse(409, 'workplace_busy', missing ->> 'detail', missing - 'detail');
+  end if;
+end
+$$;
+comment on function app.require_room(jsonb) is 'Raises 409 workplace_busy for what app.missing_room answers, unless that is null.';
+
+-- A workplace of capacity 2 has at most 2 running operations: the lock on its row makes the count true. It does not keep
+-- others from planning operations there.
 create function app.require_free_workplace(operation public.mes_operations) returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
   allowed integer;
-  running jsonb;
 begin
-  select w.capacity into allowed from public.workplaces w where w.name = (operation).workplace_name and w.capacity is not null for update;
-  if allowed is null then
-    return;
-  end if;
-  select jsonb_agg(jsonb_build_object(
-    'order_no', o.order_no, 'asset_id', o.asset_id, 'operation_no', o.operation_no, 'running_since', app.iso(o.running_since)
-  )) into running
-  from public.mes_operations o
-  where o.workplace_name = (operation).workplace_name and o.status = 'IN_PROGRESS' and o.id <> (operation).id;
-  if jsonb_array_length(coalesce(running, '[]')) >= allowed then
-    perform app.refuse(
-      409, 'workplace_busy',
-      format('Cannot start operation %s: workplace "%s" runs %s of at most %s operations',
-        app.operation_label(operation), (operation).workplace_name, jsonb_array_length(running), allowed),
-      jsonb_build_object('capacity', allowed, 'running_operations', running)
-    );
+  select w.capacity into allowed from public.workplaces w
+  where w.name = (operation).workplace_name and w.capacity is not null
+  for no key update;
+  if allowed is not null then
+    perform app.require_room(app.missing_room(operation, allowed, app.running_operations((operation).workplace_name, array[(operation).id])));
   end if;
 end
 $$;
@@ -287,19 +318,10 @@ end
 $$;
 comment on function app.added_quantity(integer, integer) is 'Sum of two counts of pieces; raises 422 invalid_quantity beyond 2^31-1.';
 
--- The last moment of the operation's timeline, corrections included: work cannot begin or end before it.
+-- Work cannot begin or end before the last moment of the operation's timeline, corrections included.
 create function app.timeline_end(operation public.mes_operations) returns timestamptz
-language plpgsql stable
-set search_path = ''
-as $$
-begin
-  return (
-    select greatest(max(r.started_at), max(r.ended_at), (operation).actual_start_at, (operation).actual_end_at)
-    from public.operation_runs r
-    where r.operation_id = (operation).id
-  );
-end
-$$;
+language sql immutable parallel safe
+return greatest((operation).worked_until, (operation).actual_start_at, (operation).actual_end_at);
 comment on function app.timeline_end(public.mes_operations) is 'Latest start or end of the operation or of one of its runs, or null.';
 
 create function app.occurred_at(operation public.mes_operations, report app.report) returns timestamptz
@@ -374,23 +396,32 @@ $$;
 comment on function app.append_event(public.mes_operations, text, app.caller, app.report, text, jsonb) is
   'Writes the next event of an operation. Raises 400 integrity_error for an unknown user.';
 
--- Minutes are sums over runs, never increments: a corrected run corrects them.
-create function app.with_minutes(inout operation public.mes_operations)
-language plpgsql
+-- An operation can have thousands of runs. Its row keeps what they add up to, and each run that closes or moves changes
+-- that by its own minutes; the rebuild from events proves the sums.
+create function app.with_run(inout operation public.mes_operations, run public.operation_runs, direction integer)
+language plpgsql immutable
 set search_path = ''
 as $$
 declare
-  setup_min numeric;
-  processing_min numeric;
+  added_min constant numeric := direction * coalesce(app.minutes_between(run.started_at, run.ended_at), 0);
 begin
-  select coalesce(sum(app.minutes_between(r.started_at, r.ended_at)) filter (where r.phase = 'SETUP'), 0),
-         coalesce(sum(app.minutes_between(r.started_at, r.ended_at)) filter (where r.phase = 'PROCESSING'), 0)
-  into setup_min, processing_min
-  from public.operation_runs r
-  where r.operation_id = operation.id and r.ended_at is not null;
+  if run.phase = 'SETUP' then
+    operation.logged_setup_min := operation.logged_setup_min + added_min;
+  else
+    operation.logged_processing_min := operation.logged_processing_min + added_min;
+  end if;
+end
+$$;
+comment on function app.with_run(public.mes_operations, public.operation_runs, integer) is
+  'The operation with the minutes of one run added (direction 1) or removed (-1); an open run has none yet.';
 
-  operation.t_actual_setup_min := setup_min + operation.unlogged_setup_min;
-  operation.t_actual_processing_min := processing_min + operation.unlogged_processing_min;
+create function app.with_minutes(inout operation public.mes_operations)
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  operation.t_actual_setup_min := operation.logged_setup_min + operation.unlogged_setup_min;
+  operation.t_actual_processing_min := operation.logged_processing_min + operation.unlogged_processing_min;
   -- fewer minutes than the open run has by now may have been stated: it is added when read
   if operation.running_phase is distinct from 'SETUP' then
     operation.t_actual_setup_min := greatest(operation.t_actual_setup_min, 0);
@@ -401,20 +432,13 @@ begin
   operation.t_actual_lead_min := coalesce(app.minutes_between(operation.actual_start_at, operation.actual_end_at), operation.t_actual_lead_min);
 end
 $$;
-comment on function app.with_minutes(public.mes_operations) is 'The operation with its actual minutes summed again from its closed runs and the unlogged ones.';
+comment on function app.with_minutes(public.mes_operations) is
+  'The operation with its actual minutes: those of its closed runs and the unlogged ones.';
 
 create function app.logged_minutes(operation public.mes_operations, phase text, as_of timestamptz) returns numeric
-language plpgsql stable
-set search_path = ''
-as $$
-begin
-  return (
-    select coalesce(sum(greatest(app.minutes_between(r.started_at, coalesce(r.ended_at, as_of)), 0)), 0)
-    from public.operation_runs r
-    where r.operation_id = (operation).id and r.phase = logged_minutes.phase
-  );
-end
-$$;
+language sql immutable parallel safe
+return case phase when 'SETUP' then (operation).logged_setup_min else (operation).logged_processing_min end
+  + case when (operation).running_phase = phase then greatest(app.minutes_between((operation).running_since, as_of), 0) else 0 end;
 comment on function app.logged_minutes(public.mes_operations, text, timestamptz) is
   'Minutes of the runs of one phase, the open one as far as it had come at that moment.';
 
@@ -430,7 +454,7 @@ begin
        planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type,
        source_conflict, status, hold_kind, hold_reason_code, qty_processed, qty_scrap, actual_start_at, actual_end_at,
        t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, unlogged_processing_min, unlogged_setup_min,
-       running_since, running_phase, last_op_seq)
+       running_since, running_phase, run_count, worked_until, logged_processing_min, logged_setup_min, counted_since, last_op_seq)
     = row ((operation).reference_url, (operation).activity_code, (operation).activity_description, (operation).workplace_name,
        (operation).workplace_group, (operation).qty_desired, (operation).overrun_tolerance_pct,
        (operation).planned_start_at, (operation).planned_end_at, (operation).t_target_processing_min, (operation).t_target_setup_min,
@@ -439,7 +463,8 @@ begin
        (operation).qty_scrap, (operation).actual_start_at, (operation).actual_end_at,
        (operation).t_actual_processing_min, (operation).t_actual_setup_min, (operation).t_actual_lead_min,
        (operation).unlogged_processing_min, (operation).unlogged_setup_min,
-       (operation).running_since, (operation).running_phase, (operation).last_op_seq)
+       (operation).running_since, (operation).running_phase, (operation).run_count, (operation).worked_until,
+       (operation).logged_processing_min, (operation).logged_setup_min, (operation).counted_since, (operation).last_op_seq)
   where o.id = (operation).id
   returning o.* into stored;
   return stored;
@@ -457,6 +482,7 @@ declare
   before constant public.mes_operations := operation;
   first_run public.operation_runs;
   last_run public.operation_runs;
+  moved_run public.operation_runs;
   starts_run boolean;
   ends_run boolean;
   is_one_run boolean;
@@ -467,7 +493,7 @@ declare
 begin
   changes := '{}';
   select * into first_run from public.operation_runs r where r.operation_id = operation.id and r.run_no = 1;
-  select * into last_run from public.operation_runs r where r.operation_id = operation.id order by r.run_no desc limit 1;
+  select * into last_run from public.operation_runs r where r.operation_id = operation.id and r.run_no = operation.run_count;
   -- the first run began with the operation, unless the operation arrived with work done before its first run here
   starts_run := coalesce(first_run.started_at = before.actual_start_at, false);
   -- a run that the end itself closed ends when the operation does; one that was stopped before stays
@@ -479,10 +505,7 @@ begin
     perform app.require_past('/actual_start_at', new_start);
     if new_start > new_end
       or new_start > (case when is_one_run then new_end when starts_run then first_run.ended_at else first_run.started_at end)
-      or exists (
-        select from public.operation_events e
-        where e.operation_id = operation.id and e.action_type = 'REPORT_QUANTITY' and e.occurred_at < new_start
-      )
+      or new_start > operation.counted_since
     then
       perform app.refuse(
         409, 'out_of_order',
@@ -514,10 +537,25 @@ begin
   end if;
 
   -- start and end of one run move together
-  update public.operation_runs r
-  set started_at = case when starts_run and r.run_no = 1 then new_start else r.started_at end,
-      ended_at = case when ends_run and r.run_no = last_run.run_no then new_end else r.ended_at end
-  where r.operation_id = operation.id and r.run_no in (1, last_run.run_no) and (changes ? 'actual_start_at' or changes ? 'actual_end_at');
+  foreach moved_run in array case when is_one_run or last_run.run_no = 1 then array[first_run] else array[first_run, last_run] end loop
+    if starts_run and moved_run.run_no = 1 and changes ? 'actual_start_at'
+      or ends_run and moved_run.run_no = operation.run_count and changes ? 'actual_end_at'
+    then
+      operation := app.with_run(operation, moved_run, -1);
+      if starts_run and moved_run.run_no = 1 then
+        moved_run.started_at := new_start;
+      end if;
+      if ends_run and moved_run.run_no = operation.run_count then
+        moved_run.ended_at := new_end;
+      end if;
+      operation := app.with_run(operation, moved_run, 1);
+      if moved_run.run_no = operation.run_count then
+        operation.worked_until := coalesce(moved_run.ended_at, moved_run.started_at);
+      end if;
+      update public.operation_runs r set started_at = moved_run.started_at, ended_at = moved_run.ended_at
+      where r.operation_id = operation.id and r.run_no = moved_run.run_no;
+    end if;
+  end loop;
 
   -- minutes are stated as they shall be read at that moment, whatever the runs say
   if report.t_actual_setup_min <> greatest(setup_min, 0) or before.t_actual_setup_min is null and report.t_actual_setup_min is not null then
@@ -584,9 +622,13 @@ $$;
 comment on function app.reversal(public.mes_operations, app.report) is
   'The REVERSE with its quantities filled in. Raises 422 validation_failed when the event is not one to reverse, 422 invalid_quantity when less is left of it.';
 
--- The one way in which an operation's execution changes. The caller of this function holds the operation's row lock
--- and has checked that the person sees it.
-create function app.record_event(inout operation public.mes_operations, caller app.caller, report app.report, out event public.operation_events)
+-- The one way in which an operation's execution changes. The caller of this function holds the operation's row lock,
+-- has checked that the person sees it, and stores the operation and its open run afterwards: a batch takes many steps on
+-- one operation, and each version of a row that it would store in between makes all later looks at the row slower.
+create function app.take_step(
+  inout operation public.mes_operations, inout unstored_run public.operation_runs, caller app.caller, report app.report, room jsonb,
+  out event public.operation_events
+)
 language plpgsql
 set search_path = ''
 as $$
@@ -623,7 +665,11 @@ begin
   if report.action_type = 'START' then
     report.phase := coalesce(report.phase, 'PROCESSING');
     if operation.running_phase = report.phase then
-      select * into run from public.operation_runs r where r.operation_id = operation.id and r.ended_at is null;
+      if unstored_run.run_no is null then
+        select * into run from public.operation_runs r where r.operation_id = operation.id and r.run_no = operation.run_count;
+      else
+        run := unstored_run;
+      end if;
       perform app.refuse(
         409, 'already_running',
         format('Cannot START operation %s: it has been running since %s', app.operation_label(operation), app.iso(operation.running_since)),
@@ -638,7 +684,11 @@ begin
   closes_run := operation.running_since is not null and report.action_type in ('START', 'STOP', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL');
   opens_run := report.action_type = 'START';
   if opens_run and not closes_run then
-    perform app.require_free_workplace(operation);
+    if room is null then
+      perform app.require_free_workplace(operation);
+    else
+      perform app.require_room(room);
+    end if;
   end if;
   operation.status := case when transition.to_state in ('PAUSED', 'BLOCKED', 'BLOCKED_BEFORE_START') then 'ON_HOLD' else transition.to_state end;
   operation.hold_kind := case transition.to_state when 'PAUSED' then 'PAUSED' when 'BLOCKED' then 'BLOCKED' when 'BLOCKED_BEFORE_START' then 'BLOCKED' end;
@@ -665,10 +715,15 @@ begin
     operation.qty_processed := app.added_quantity(
       operation.qty_processed, direction * app.added_quantity(coalesce(report.qty_good, 0), coalesce(report.qty_scrap, 0)));
     perform app.require_quantities(operation);
+    -- the table generates it, when it is stored
+    operation.qty_good := operation.qty_processed - operation.qty_scrap;
   end if;
 
   -- times
   if report.action_type = 'CORRECT' then
+    if unstored_run.run_no is not null then
+      unstored_run := app.store_run(unstored_run);
+    end if;
     corrected := app.correct_times(operation, report);
     operation := corrected.operation;
     changes := corrected.changes;
@@ -678,13 +733,25 @@ begin
     if operation.qty_scrap <> before.qty_scrap then
       changes := changes || jsonb_build_object('qty_scrap', jsonb_build_object('before', before.qty_scrap, 'after', operation.qty_scrap));
     end if;
-  elsif opens_run then
+  end if;
+  if closes_run then
+    run.phase := operation.running_phase;
+    run.started_at := operation.running_since;
+    run.ended_at := report.occurred_at;
+    operation := app.with_run(operation, run, 1);
+    operation.worked_until := report.occurred_at;
+    operation.running_since := null;
+    operation.running_phase := null;
+  end if;
+  if opens_run then
     operation.actual_start_at := coalesce(operation.actual_start_at, report.occurred_at);
     operation.running_since := report.occurred_at;
     operation.running_phase := report.phase;
-  elsif closes_run then
-    operation.running_since := null;
-    operation.running_phase := null;
+    operation.run_count := operation.run_count + 1;
+    operation.worked_until := report.occurred_at;
+  end if;
+  if report.action_type = 'REPORT_QUANTITY' then
+    operation.counted_since := least(operation.counted_since, report.occurred_at);
   end if;
   if operation.status in ('FINISHED', 'CANCELLED') and operation.status <> before.status and operation.actual_start_at is not null then
     operation.actual_end_at := report.occurred_at;
@@ -701,27 +768,62 @@ begin
     reason_kind in ('HOLD', 'CANCEL')
     or (reason_kind = 'SHORTFALL' and coalesce(operation.qty_processed - operation.qty_scrap < operation.qty_desired, false)));
 
-  -- event, runs, row
+  -- event, runs, minutes
   event := app.append_event(operation, before.status, caller, report, reason_kind, changes);
   operation.last_op_seq := event.op_seq;
-  if closes_run then
+  if closes_run and unstored_run.run_no is not null then
+    unstored_run.ended_at := report.occurred_at;
+    unstored_run.end_event_id := event.id;
+    unstored_run := app.store_run(unstored_run);
+  elsif closes_run then
     update public.operation_runs r set ended_at = report.occurred_at, end_event_id = event.id
-    where r.operation_id = operation.id and r.ended_at is null;
+    where r.operation_id = operation.id and r.run_no = before.run_count;
   end if;
   if opens_run then
-    insert into public.operation_runs (operation_id, run_no, phase, started_at, start_event_id, user_id, user_email)
-    select operation.id, coalesce(max(r.run_no), 0) + 1, report.phase, report.occurred_at, event.id, event.user_id, event.user_email
-    from public.operation_runs r
-    where r.operation_id = operation.id;
+    unstored_run.operation_id := operation.id;
+    unstored_run.run_no := operation.run_count;
+    unstored_run.phase := report.phase;
+    unstored_run.started_at := report.occurred_at;
+    unstored_run.start_event_id := event.id;
+    unstored_run.user_id := event.user_id;
+    unstored_run.user_email := event.user_email;
   end if;
   if report.action_type = 'CORRECT' or operation.actual_start_at is not null and report.action_type not in ('REPORT_QUANTITY', 'RELEASE') then
     operation := app.with_minutes(operation);
   end if;
-  operation := app.store_operation(operation);
+end
+$$;
+comment on function app.take_step(public.mes_operations, public.operation_runs, app.caller, app.report, jsonb) is
+  'Takes one action on a locked operation: checks role, lifecycle, time, quantities, reason and workplace, appends the event and derives the runs, all or nothing. unstored_run is the open run that is not in the table yet, null when there is none. room is what app.missing_room answered for the workplace, {} when there is room, null to look now. Raises the refusals of the problem table.';
+
+create function app.store_run(inout run public.operation_runs)
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into public.operation_runs select run.*;
+  run := null;
+end
+$$;
+comment on function app.store_run(public.operation_runs) is 'Writes a run to the table and returns null, for none is unstored then.';
+
+create function app.record_event(inout operation public.mes_operations, caller app.caller, report app.report, out event public.operation_events)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  taken record;
+begin
+  taken := app.take_step(operation, null, caller, report, null);
+  if (taken.unstored_run).run_no is not null then
+    perform app.store_run(taken.unstored_run);
+  end if;
+  operation := app.store_operation(taken.operation);
+  event := taken.event;
 end
 $$;
 comment on function app.record_event(public.mes_operations, app.caller, app.report) is
-  'Takes one action on a locked operation: checks role, lifecycle, time, quantities, reason and workplace, appends the event, derives the runs and stores the row, all or nothing. Raises the refusals of the problem table.';
+  'Takes one step on a locked operation and stores what it changed, all or nothing. Raises what app.take_step raises.';
 
 -- An operation that arrives with work already done begins with one event that explains it.
 create function app.record_opening(inout operation public.mes_operations, caller app.caller, opened public.mes_operations, out event public.operation_events)
@@ -747,6 +849,8 @@ begin
     operation.running_since := case
       when operation.unlogged_setup_min + operation.unlogged_processing_min > 0 then opened_at else operation.actual_start_at end;
     operation.running_phase := 'PROCESSING';
+    operation.run_count := 1;
+    operation.worked_until := operation.running_since;
   end if;
   operation := app.with_minutes(operation);
 

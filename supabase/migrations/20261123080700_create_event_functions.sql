@@ -151,6 +151,22 @@ $$;
 comment on function app.attribute_report(app.report, app.caller) is
   'Fills in the user of a report. Raises 403 forbidden when a user names somebody else.';
 
+create function app.require_one_asset(order_no text, operation_no text, workplace_name text, asset_ids integer[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if cardinality(asset_ids) > 1 then
+    perform app.refuse(
+      409, 'ambiguous_operation',
+      format('Operation %s/%s exists on %s assets at workplace "%s": send asset_id', order_no, operation_no, cardinality(asset_ids), workplace_name),
+      jsonb_build_object('asset_ids', asset_ids)
+    );
+  end if;
+end
+$$;
+comment on function app.require_one_asset(text, text, text, integer[]) is 'Raises 409 ambiguous_operation with the asset ids when there are several.';
+
 -- The first service's events carry no asset: order, operation and workplace must then mean one operation.
 create function app.lock_reported_operation(order_no text, operation_no text, workplace_name text, asset_id integer) returns public.mes_operations
 language plpgsql
@@ -165,13 +181,7 @@ begin
   where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
     and o.workplace_name = lock_reported_operation.workplace_name
     and (lock_reported_operation.asset_id is null or o.asset_id = lock_reported_operation.asset_id);
-  if cardinality(asset_ids) > 1 then
-    perform app.refuse(
-      409, 'ambiguous_operation',
-      format('Operation %s/%s exists on %s assets at workplace "%s": send asset_id', order_no, operation_no, cardinality(asset_ids), workplace_name),
-      jsonb_build_object('asset_ids', asset_ids)
-    );
-  end if;
+  perform app.require_one_asset(order_no, operation_no, workplace_name, asset_ids);
   select * into operation from public.mes_operations o
   where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
     and o.asset_id = asset_ids[1] and o.workplace_name = lock_reported_operation.workplace_name
@@ -211,6 +221,9 @@ declare
   event public.operation_events;
   operation public.mes_operations;
 begin
+  if (report).id is null then
+    return null;
+  end if;
   select * into event from public.operation_events e where e.id = (report).id;
   if not found then
     return null;
@@ -260,7 +273,7 @@ $$;
 comment on function app.carry_out(public.mes_operations, app.caller, app.report, boolean) is
   'Records a report on a locked operation, or tells what it would do. Raises what record_event raises.';
 
-create function app.take_report(caller app.caller, report jsonb) returns app.outcome
+create function app.read_report(caller app.caller, report jsonb) returns app.report
 language plpgsql
 set search_path = ''
 as $$
@@ -268,11 +281,8 @@ declare
   corrections constant text[] := array['actual_start_at', 'actual_end_at', 't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min'];
   made app.report := jsonb_populate_record(null::app.report, report
     - case when report ->> 'action_type' = 'CORRECT' then array['digest'] else corrections || array['digest'] end);
-  workplace_name constant text := report ->> 'workplace_name';
-  operation public.mes_operations;
-  known app.outcome;
 begin
-  if not app.sees_workplace(caller, workplace_name) then
+  if not app.sees_workplace(caller, report ->> 'workplace_name') then
     perform app.refuse_missing();
   end if;
   perform app.require_role(caller, 'operator', 'Your role may not report events');
@@ -283,18 +293,32 @@ begin
   made := app.attribute_report(made, caller);
   if made.id is not null then
     made.digest := sha256(convert_to((report - 'dry_run')::text, 'UTF8'));
-    known := app.known_event(made, caller);
-    if known.status is not null then
-      return known;
-    end if;
   end if;
-  operation := app.lock_reported_operation(report ->> 'order_no', report ->> 'operation_no', workplace_name, (report ->> 'asset_id')::integer);
-  if made.id is not null then
-    -- a twin of this report may have been recorded while this one waited for the row
-    known := app.known_event(made, caller);
-    if known.status is not null then
-      return known;
-    end if;
+  return made;
+end
+$$;
+comment on function app.read_report(app.caller, jsonb) is
+  'A report in the JSON of the API, attributed to its user. Raises 403 forbidden, 404 not_found for a hidden workplace, 422 validation_failed.';
+
+create function app.take_report(caller app.caller, report jsonb) returns app.outcome
+language plpgsql
+set search_path = ''
+as $$
+declare
+  made constant app.report := app.read_report(caller, report);
+  operation public.mes_operations;
+  known app.outcome;
+begin
+  known := app.known_event(made, caller);
+  if known.status is not null then
+    return known;
+  end if;
+  operation := app.lock_reported_operation(
+    report ->> 'order_no', report ->> 'operation_no', report ->> 'workplace_name', (report ->> 'asset_id')::integer);
+  -- a twin of this report may have been recorded while this one waited for the row
+  known := app.known_event(made, caller);
+  if known.status is not null then
+    return known;
   end if;
   return app.carry_out(operation, caller, made, (report ->> 'dry_run')::boolean);
 end

@@ -106,6 +106,186 @@ $$;
 comment on function app.item_problem(text, text, text) is
   'Status, code and further members of the problem that an error is for one item of a batch; null for errors that concern the whole batch.';
 
+-- Which operation each report means: its place among the operations, -1 for several, null for none.
+create function app.operation_positions(reports jsonb, operations public.mes_operations[]) returns integer[]
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return array(
+    select case when count(o.position) > 1 then -1 else max(o.position) end
+    from jsonb_array_elements(reports) with ordinality r (report, index)
+    left join (select u.order_no, u.operation_no, u.workplace_name, u.asset_id::text, u.ordinality::integer as position
+      from unnest(operations) with ordinality u) o
+      on o.order_no = r.report ->> 'order_no' and o.operation_no = r.report ->> 'operation_no'
+      and o.workplace_name = r.report ->> 'workplace_name' and o.asset_id = coalesce(r.report ->> 'asset_id', o.asset_id)
+    group by r.index
+    order by r.index
+  );
+end
+$$;
+comment on function app.operation_positions(jsonb, public.mes_operations[]) is
+  'For each report the position of its operation in the array; -1 when several are meant, null when none is.';
+
+-- What a batch has come to. The operations of a batch stand in memory until its end: a row that is stored a thousand times in
+-- one transaction is slower to find each time.
+create type app.batch as (
+  operations public.mes_operations[],
+  unstored_runs public.operation_runs[],
+  started_by integer[],
+  results json[]
+);
+comment on type app.batch is
+  'operations, their open runs that are not stored yet, and the index of the START since which each runs (null: it does not, or ran before the batch) have equal positions.';
+
+-- A START that a batch itself ends needs no room, so it is judged by what runs when the batch is through. What the
+-- workplace has room for is given to the STARTs in their order.
+create function app.denied_starts(batch app.batch, places public.workplaces[]) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  denied jsonb := '{}';
+  place public.workplaces;
+  running jsonb;
+  missing jsonb;
+  start record;
+begin
+  foreach place in array places loop
+    running := null;
+    for start in
+      select u.ordinality as position, batch.started_by[u.ordinality] as index, batch.operations[u.ordinality] as operation
+      from unnest(batch.operations) with ordinality u
+      where u.workplace_name = place.name and batch.started_by[u.ordinality] is not null
+      order by index
+    loop
+      running := coalesce(running,
+        app.running_operations(place.name, array(select u.id from unnest(batch.operations) u)) || coalesce((
+          select jsonb_agg(app.as_running(batch.operations[u.ordinality]) order by u.ordinality)
+          from unnest(batch.operations) with ordinality u
+          where u.workplace_name = place.name and u.status = 'IN_PROGRESS' and batch.started_by[u.ordinality] is null
+        ), '[]'));
+      missing := app.missing_room(start.operation, place.capacity, running);
+      if missing is null then
+        running := running || app.as_running(start.operation);
+      else
+        denied := denied || jsonb_build_object(start.position, jsonb_build_object('from_index', start.index, 'room', missing));
+      end if;
+    end loop;
+  end loop;
+  return denied;
+end
+$$;
+comment on function app.denied_starts(app.batch, public.workplaces[]) is
+  'The operations that a batch leaves running without room for them: {"<position>": {"from_index": index of the START, "room": what app.missing_room answers}}.';
+
+-- What a dry run of a START meets: what runs at its turn.
+create function app.room_now(batch app.batch, operation public.mes_operations, places public.workplaces[]) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return coalesce((
+    select app.missing_room(operation, p.capacity,
+      app.running_operations(p.name, array(select u.id from unnest(batch.operations) u)) || coalesce((
+        select jsonb_agg(app.as_running(batch.operations[u.ordinality]) order by u.ordinality)
+        from unnest(batch.operations) with ordinality u
+        where u.workplace_name = p.name and u.status = 'IN_PROGRESS' and u.id <> (operation).id
+      ), '[]'))
+    from unnest(places) p
+    where p.name = (operation).workplace_name
+  ), '{}');
+end
+$$;
+comment on function app.room_now(app.batch, public.mes_operations, public.workplaces[]) is
+  'The room that an operation would find at this point of a batch: what app.missing_room answers, or {}.';
+
+create function app.take_batch(
+  caller app.caller, reports jsonb, is_atomic boolean, locked public.mes_operations[], places public.workplaces[], denied jsonb
+) returns app.batch
+language plpgsql
+set search_path = ''
+as $$
+declare
+  positions constant integer[] := app.operation_positions(reports, locked);
+  operations public.mes_operations[] := locked;
+  unstored_runs public.operation_runs[] := array_fill(null::public.operation_runs, array[cardinality(locked)]);
+  started_by integer[] := array_fill(null::integer, array[cardinality(locked)]);
+  results json[] := '{}';
+  item record;
+  position integer;
+  made app.report;
+  known app.outcome;
+  room jsonb;
+  taken record;
+  event_id uuid;
+  status integer;
+  problem json;
+  state text;
+  message text;
+  detail text;
+begin
+  for item in select r.value as report, (r.ordinality - 1)::integer as index from jsonb_array_elements(reports) with ordinality r loop
+    problem := null;
+    begin
+      made := app.read_report(caller, item.report);
+      known := app.known_event(made, caller);
+      position := positions[item.index + 1];
+      if known.status is not null then
+        status := known.status;
+        event_id := (known.event).id;
+      elsif position is null then
+        perform app.refuse_missing();
+      elsif position = -1 then
+        perform app.require_one_asset(item.report ->> 'order_no', item.report ->> 'operation_no', item.report ->> 'workplace_name', array(
+          select u.asset_id from unnest(locked) u
+          where u.order_no = item.report ->> 'order_no' and u.operation_no = item.report ->> 'operation_no'
+            and u.workplace_name = item.report ->> 'workplace_name'
+          order by u.asset_id));
+      elsif (item.report ->> 'dry_run')::boolean then
+        room := case when made.action_type = 'START'
+          then app.room_now(row(operations, unstored_runs, started_by, null)::app.batch, operations[position], places) end;
+        begin
+          taken := app.take_step(operations[position], unstored_runs[position], caller, made, room);
+          raise sqlstate 'DRYRN';
+        exception when sqlstate 'DRYRN' then
+          status := 200;
+          event_id := (taken.event).id;
+        end;
+      else
+        room := case when (denied #>> array[position::text, 'from_index'])::integer <= item.index then denied #> array[position::text, 'room'] else '{}' end;
+        taken := app.take_step(operations[position], unstored_runs[position], caller, made, room);
+        status := 201;
+        event_id := (taken.event).id;
+        started_by[position] := case
+          when (taken.operation).running_since is null then null
+          when operations[position].running_since is null then item.index
+          else started_by[position]
+        end;
+        operations[position] := taken.operation;
+        unstored_runs[position] := taken.unstored_run;
+      end if;
+    exception when others then
+      get stacked diagnostics state = returned_sqlstate, message = message_text, detail = pg_exception_detail;
+      problem := app.item_problem(state, message, detail);
+      if problem is null then
+        raise;
+      elsif is_atomic then
+        perform app.refuse((problem ->> 'status')::integer, problem ->> 'code', problem -> 'more' ->> 'detail',
+          (problem -> 'more')::jsonb - 'detail' || jsonb_build_object('index', item.index));
+      end if;
+    end;
+    results := results || case
+      when problem is null then json_build_object('index', item.index, 'status', status, 'id', event_id, 'problem', null)
+      else json_build_object('index', item.index, 'status', problem -> 'status', 'id', left(item.report ->> 'id', 64), 'problem', problem)
+    end;
+  end loop;
+  return row(operations, unstored_runs, started_by, results)::app.batch;
+end
+$$;
+comment on function app.take_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], jsonb) is
+  'Takes reports on locked operations in their order and appends their events; the operations are stored by the caller. A START of an operation in `denied` is refused from its index on; any other is taken whether there is room or not. Raises what concerns the whole batch, and for is_atomic the problem of the first refused report with its index.';
+
 create function public.report_events(reports jsonb, is_atomic boolean default false, idempotency jsonb default null) returns json
 language plpgsql security definer
 set search_path = ''
@@ -114,13 +294,12 @@ declare
   bounded constant boolean := app.require_bounded('reports', reports, 8388608);
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
-  item record;
-  outcome app.outcome;
-  results json[] := '{}';
-  result json;
-  state text;
-  message text;
-  detail text;
+  operations public.mes_operations[];
+  places public.workplaces[];
+  batch app.batch;
+  denied jsonb := '{}';
+  newly_denied jsonb;
+  first_denied record;
   answer json;
 begin
   answer := app.replay(caller, request);
@@ -134,49 +313,59 @@ begin
   end if;
 
   -- Every batch takes its locks in the same order, so two of them wait for each other but never in a circle.
-  perform from public.mes_operations o
-  where (o.order_no, o.operation_no, o.workplace_name) in (
-    select r ->> 'order_no', r ->> 'operation_no', r ->> 'workplace_name' from jsonb_array_elements(reports) r
-    where app.sees_workplace(caller, r ->> 'workplace_name')
-  )
-  order by o.id
-  for update;
-  perform from public.workplaces w
-  where w.capacity is not null and w.name in (
-    select r ->> 'workplace_name' from jsonb_array_elements(reports) r
-    where r ->> 'action_type' = 'START' and app.sees_workplace(caller, r ->> 'workplace_name')
-  )
-  order by w.name
-  for update;
+  operations := array(
+    select o from public.mes_operations o
+    where (o.order_no, o.operation_no, o.workplace_name) in (
+      select r ->> 'order_no', r ->> 'operation_no', r ->> 'workplace_name' from jsonb_array_elements(reports) r
+      where app.sees_workplace(caller, r ->> 'workplace_name')
+    )
+    order by o.id
+    for update
+  );
+  places := array(
+    select w from public.workplaces w
+    where w.capacity is not null and w.name in (
+      select r ->> 'workplace_name' from jsonb_array_elements(reports) r
+      where r ->> 'action_type' = 'START' and app.sees_workplace(caller, r ->> 'workplace_name')
+    )
+    order by w.name
+    for no key update
+  );
 
-  for item in select r.value as report, r.ordinality - 1 as index from jsonb_array_elements(reports) with ordinality r loop
+  loop
     begin
-      outcome := app.take_report(caller, item.report);
-      result := json_build_object('index', item.index, 'status', outcome.status, 'id', (outcome.event).id, 'problem', null);
-    exception when others then
-      get stacked diagnostics state = returned_sqlstate, message = message_text, detail = pg_exception_detail;
-      result := app.item_problem(state, message, detail);
-      if result is null then
-        raise;
-      elsif is_atomic then
-        perform app.refuse((result ->> 'status')::integer, result ->> 'code', result -> 'more' ->> 'detail',
-          (result -> 'more')::jsonb - 'detail' || jsonb_build_object('index', item.index));
+      batch := app.take_batch(caller, reports, is_atomic, operations, places, denied);
+      newly_denied := app.denied_starts(batch, places);
+      exit when newly_denied = '{}';
+      raise sqlstate 'AGAIN';
+    exception when sqlstate 'AGAIN' then
+      -- Everything since `begin` is undone. What is denied cannot run at the end of the next try, so the tries come to an end.
+      select (d.value ->> 'from_index')::integer as index, d.value -> 'room' as room into first_denied
+      from jsonb_each(newly_denied) d
+      order by (d.value ->> 'from_index')::integer
+      limit 1;
+      if is_atomic then
+        perform app.require_room(first_denied.room || jsonb_build_object('index', first_denied.index));
       end if;
-      result := json_build_object('index', item.index, 'status', result -> 'status', 'id', left(item.report ->> 'id', 64), 'problem', result);
+      denied := denied || newly_denied;
     end;
-    results := results || result;
   end loop;
+
+  insert into public.operation_runs select r.* from unnest(batch.unstored_runs) r where r.operation_id is not null;
+  perform app.store_operation(batch.operations[o.ordinality])
+  from unnest(operations) with ordinality o
+  where batch.operations[o.ordinality].last_op_seq > o.last_op_seq;
   return app.remember(
     caller, request,
     array(
       select distinct r ->> 'workplace_name' from jsonb_array_elements(reports) r where app.sees_workplace(caller, r ->> 'workplace_name')
     ),
-    json_build_object('status', 207, 'body', array_to_json(results))
+    json_build_object('status', 207, 'body', array_to_json(batch.results))
   );
 end
 $$;
 comment on function public.report_events(jsonb, boolean, jsonb) is
-  'Takes reports in their order, in one transaction; one that is refused does not stop the rest, unless is_atomic: then nothing is recorded. Answers {"status", "body": [{"index", "status", "id", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many reports, and for is_atomic the problem of the first refused report with its index.';
+  'Takes reports in their order, in one transaction; one that is refused does not stop the rest, unless is_atomic: then nothing is recorded. A START that is ended by a later report needs no room at its workplace. Answers {"status", "body": [{"index", "status", "id", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many reports, and for is_atomic the problem of the first refused report with its index.';
 
 -- The proof. Nothing here reads what record_event wrote but the events themselves.
 create function app.rebuild_operation(operation public.mes_operations) returns public.mes_operations
@@ -209,6 +398,7 @@ begin
   rebuilt.t_actual_lead_min := null;
   rebuilt.unlogged_setup_min := 0;
   rebuilt.unlogged_processing_min := 0;
+  rebuilt.counted_since := null;
   rebuilt.last_op_seq := 0;
 
   for event in select * from public.operation_events e where e.operation_id = operation.id order by e.op_seq loop
@@ -218,6 +408,10 @@ begin
     rebuilt.qty_scrap := rebuilt.qty_scrap + case event.action_type when 'REVERSE' then -1 else 1 end * event.qty_scrap;
     rebuilt.qty_processed := rebuilt.qty_processed
       + case event.action_type when 'REVERSE' then -1 else 1 end * (event.qty_good + event.qty_scrap);
+
+    if event.action_type = 'REPORT_QUANTITY' then
+      rebuilt.counted_since := least(rebuilt.counted_since, event.occurred_at);
+    end if;
 
     -- runs
     if last > 0 and runs[last].ended_at is null and event.action_type in ('START', 'STOP', 'HOLD', 'COMPLETE', 'FINISH', 'CANCEL') then
@@ -291,11 +485,15 @@ begin
 
   rebuilt.running_since := case when last > 0 and runs[last].ended_at is null then runs[last].started_at end;
   rebuilt.running_phase := case when last > 0 and runs[last].ended_at is null then runs[last].phase end;
+  rebuilt.run_count := last;
+  rebuilt.worked_until := case when last > 0 then coalesce(runs[last].ended_at, runs[last].started_at) end;
+  rebuilt.logged_setup_min := coalesce((
+    select sum(app.minutes_between(r.started_at, r.ended_at)) from unnest(runs) r where r.phase = 'SETUP'), 0);
+  rebuilt.logged_processing_min := coalesce((
+    select sum(app.minutes_between(r.started_at, r.ended_at)) from unnest(runs) r where r.phase = 'PROCESSING'), 0);
   if rebuilt.t_actual_setup_min is not null then
-    rebuilt.t_actual_setup_min := rebuilt.unlogged_setup_min + coalesce((
-      select sum(app.minutes_between(r.started_at, r.ended_at)) from unnest(runs) r where r.phase = 'SETUP'), 0);
-    rebuilt.t_actual_processing_min := rebuilt.unlogged_processing_min + coalesce((
-      select sum(app.minutes_between(r.started_at, r.ended_at)) from unnest(runs) r where r.phase = 'PROCESSING'), 0);
+    rebuilt.t_actual_setup_min := rebuilt.unlogged_setup_min + rebuilt.logged_setup_min;
+    rebuilt.t_actual_processing_min := rebuilt.unlogged_processing_min + rebuilt.logged_processing_min;
     if rebuilt.running_phase is distinct from 'SETUP' then
       rebuilt.t_actual_setup_min := greatest(rebuilt.t_actual_setup_min, 0);
     end if;
@@ -320,9 +518,19 @@ begin
     select o, b.rebuilt
     from public.mes_operations o
     cross join lateral (select app.rebuild_operation(o) as rebuilt offset 0) b
+    cross join lateral (
+      select
+        count(*) filter (where r.ended_at is null) as open_runs,
+        coalesce(max(r.run_no), 0) as run_count,
+        coalesce(sum(app.minutes_between(r.started_at, r.ended_at)) filter (where r.phase = 'SETUP'), 0) as setup_min,
+        coalesce(sum(app.minutes_between(r.started_at, r.ended_at)) filter (where r.phase = 'PROCESSING'), 0) as processing_min,
+        max(coalesce(r.ended_at, r.started_at)) as worked_until
+      from public.operation_runs r
+      where r.operation_id = o.id
+    ) runs
     where o is distinct from b.rebuilt
-      or (select count(*) from public.operation_runs r where r.operation_id = o.id and r.ended_at is null)
-        <> case when o.status = 'IN_PROGRESS' then 1 else 0 end;
+      or (runs.open_runs, runs.run_count, runs.setup_min, runs.processing_min, runs.worked_until) is distinct from
+        (case when o.status = 'IN_PROGRESS' then 1 else 0 end, o.run_count, o.logged_setup_min, o.logged_processing_min, o.worked_until);
 end
 $$;
 comment on function app.divergent_operations() is 'The operations that differ from what their events say: there are none.';

@@ -12,12 +12,15 @@ export type Database = {
           "actual_start_at": string | null;
           "asset_id": number;
           "change_type": string | null;
+          "counted_since": string | null;
           "created_at": string;
           "created_by": string | null;
           "hold_kind": string | null;
           "hold_reason_code": string | null;
           "id": number;
           "last_op_seq": number;
+          "logged_processing_min": number;
+          "logged_setup_min": number;
           "operation_no": string;
           "order_no": string;
           "overrun_tolerance_pct": number;
@@ -28,6 +31,7 @@ export type Database = {
           "qty_processed": number;
           "qty_scrap": number;
           "reference_url": string | null;
+          "run_count": number;
           "running_phase": string | null;
           "running_since": string | null;
           "source_conflict": boolean;
@@ -43,6 +47,7 @@ export type Database = {
           "unlogged_setup_min": number;
           "updated_at": string;
           "version": number;
+          "worked_until": string | null;
           "workplace_group": string | null;
           "workplace_name": string | null;
         };
@@ -55,12 +60,15 @@ export type Database = {
           "actual_start_at"?: string | null;
           "asset_id": number;
           "change_type"?: string | null;
+          "counted_since"?: string | null;
           "created_at"?: string;
           "created_by"?: string | null;
           "hold_kind"?: string | null;
           "hold_reason_code"?: string | null;
           "id"?: never;
           "last_op_seq"?: number;
+          "logged_processing_min"?: number;
+          "logged_setup_min"?: number;
           "operation_no": string;
           "order_no": string;
           "overrun_tolerance_pct"?: number;
@@ -71,6 +79,7 @@ export type Database = {
           "qty_processed"?: number;
           "qty_scrap"?: number;
           "reference_url"?: string | null;
+          "run_count"?: number;
           "running_phase"?: string | null;
           "running_since"?: string | null;
           "source_conflict"?: boolean;
@@ -86,6 +95,7 @@ export type Database = {
           "unlogged_setup_min"?: number;
           "updated_at"?: string;
           "version"?: number;
+          "worked_until"?: string | null;
           "workplace_group"?: string | null;
           "workplace_name"?: string | null;
         };
@@ -97,12 +107,15 @@ export type Database = {
           "actual_start_at"?: string | null;
           "asset_id"?: number;
           "change_type"?: string | null;
+          "counted_since"?: string | null;
           "created_at"?: string;
           "created_by"?: string | null;
           "hold_kind"?: string | null;
           "hold_reason_code"?: string | null;
           "id"?: never;
           "last_op_seq"?: number;
+          "logged_processing_min"?: number;
+          "logged_setup_min"?: number;
           "operation_no"?: string;
           "order_no"?: string;
           "overrun_tolerance_pct"?: number;
@@ -113,6 +126,7 @@ export type Database = {
           "qty_processed"?: number;
           "qty_scrap"?: number;
           "reference_url"?: string | null;
+          "run_count"?: number;
           "running_phase"?: string | null;
           "running_since"?: string | null;
           "source_conflict"?: boolean;
@@ -128,6 +142,7 @@ export type Database = {
           "unlogged_setup_min"?: number;
           "updated_at"?: string;
           "version"?: number;
+          "worked_until"?: string | null;
           "workplace_group"?: string | null;
           "workplace_name"?: string | null;
         };
