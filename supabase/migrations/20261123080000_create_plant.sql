@@ -171,3 +171,17 @@ create trigger workplaces_refuse_direct_write before insert or update or delete 
   for each statement execute function app.refuse_direct_write();
 create trigger reason_codes_refuse_direct_write before insert or update or delete or truncate on public.reason_codes
   for each statement execute function app.refuse_direct_write();
+
+-- One row, changed by the plant's administrator in SQL: update app.settings set report_age_limit = interval '60 days';
+create table app.settings (
+  only_row boolean primary key default true check (only_row),
+  report_age_limit interval not null default interval '31 days',
+  batch_slots integer not null default 2,
+  constraint settings_report_age_limit_at_least_a_day check (report_age_limit >= interval '1 day'),
+  constraint settings_batch_slots_positive check (batch_slots > 0)
+);
+comment on table app.settings is 'One row: what a plant decides for itself.';
+comment on column app.settings.report_age_limit is 'How old a report of a machine or an operator may be; supervisors may report what is older.';
+comment on column app.settings.batch_slots is 'How many large batches are carried out at once; the next one is told to come back.';
+insert into app.settings default values;
+alter table app.settings enable row level security;

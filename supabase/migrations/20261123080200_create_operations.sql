@@ -167,7 +167,7 @@ as $$
 begin
   new.version := old.version + greatest(new.last_op_seq - old.last_op_seq, 1);
   new.created_at := old.created_at;
-  new.updated_at := clock_timestamp();
+  new.updated_at := greatest(clock_timestamp(), old.updated_at);
   return new;
 end
 $$;

@@ -50,7 +50,7 @@ create table public.operation_events (
   constraint operation_events_user_email_short check (char_length(user_email) <= 320),
   constraint operation_events_operation_data_is_object check (jsonb_typeof(operation_data) = 'object'),
   constraint operation_events_operation_data_small check (octet_length(operation_data::text) <= 32768),
-  -- lists by occurred_at rely on it
+  -- lists by occurred_at rely on it; where the server's clock has stepped back, created_at is later than that clock
   constraint operation_events_heard_after_it_happened check (occurred_at - created_at <= interval '2 minutes'),
   constraint operation_events_occurred_at_is_real check (occurred_at >= '1970-01-01Z' and occurred_at < '10000-01-01Z')
 );
@@ -79,7 +79,7 @@ comment on column public.operation_events.report_digest is 'SHA-256 of the repor
 comment on column public.operation_events.webhook_success is 'True once all webhooks of the event are delivered.';
 comment on column public.operation_events.webhook_response is 'Last answer of a webhook.';
 comment on column public.operation_events.error_message is 'Last delivery error of a webhook.';
-comment on column public.operation_events.created_at is 'When the server heard of it.';
+comment on column public.operation_events.created_at is 'When the server heard of it; never before the previous event of its operation, nor more than 2 minutes before occurred_at.';
 
 -- Newest first, whatever the filter.
 create index operation_events_newest on public.operation_events (created_at desc, id desc);

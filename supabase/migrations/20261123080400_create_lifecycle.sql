@@ -324,7 +324,108 @@ language sql immutable parallel safe
 return greatest((operation).worked_until, (operation).actual_start_at, (operation).actual_end_at);
 comment on function app.timeline_end(public.mes_operations) is 'Latest start or end of the operation or of one of its runs, or null.';
 
-create function app.occurred_at(operation public.mes_operations, report app.report) returns timestamptz
+create function app.in_words(span interval) returns text
+language sql immutable parallel safe
+return case
+  when span < interval '90 seconds' then round(extract(epoch from span)) || ' s'
+  when span < interval '59.5 minutes' then round(extract(epoch from span) / 60) || ' min'
+  when span < interval '48 hours' then floor(round(extract(epoch from span) / 60) / 60) || ' h ' || round(extract(epoch from span) / 60) % 60 || ' min'
+  else round(extract(epoch from span) / 86400) || ' days'
+end;
+comment on function app.in_words(interval) is 'A positive span of time as a person says it: 75 s, 5 min, 3 h 12 min, 20781 days.';
+
+-- A clock that is behind what the server itself wrote down has stepped back, or the machine was asleep: it cannot say what
+-- is in the future. Only times that servers make are evidence, so that no terminal can move the limit.
+create function app.last_recorded_at() returns timestamptz
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return greatest(
+    (select f.recorded_at from app.feed f order by f.pos desc limit 1),
+    to_timestamp((nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'iat')::double precision)
+  );
+end
+$$;
+comment on function app.last_recorded_at() is
+  'The newest time that a server has made and that is known here: of the last event in the feed, or of the caller''s access token.';
+
+create function app.latest_time() returns timestamptz
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  heard_at constant timestamptz := clock_timestamp();
+  recorded_at constant timestamptz := app.last_recorded_at();
+begin
+  return case when recorded_at > heard_at + interval '1 second' then recorded_at + interval '24 hours' else heard_at + interval '60 seconds' end;
+end
+$$;
+comment on function app.latest_time() is
+  'What is later is in the future: the server''s clock + 60 s; where that clock has stepped back, the last record + 24 h.';
+
+create function app.ahead_of_clock(instant timestamptz) returns text
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  heard_at constant timestamptz := clock_timestamp();
+begin
+  return format('"%s" is %s ahead of the server''s clock, %s', app.iso(instant), app.in_words(instant - heard_at), app.iso(heard_at));
+end
+$$;
+comment on function app.ahead_of_clock(timestamptz) is 'The sentence about a time in the future: it, the offset in words, and the server''s time.';
+
+create function app.require_past(pointer text, instant timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  sentence text;
+begin
+  -- nearly all is: the record need not be looked at
+  if instant is null or instant <= clock_timestamp() + interval '60 seconds' or instant <= app.latest_time() then
+    return;
+  end if;
+  sentence := app.ahead_of_clock(instant);
+  perform app.refuse(
+    422, 'validation_failed', sentence,
+    jsonb_build_object(
+      'server_time', app.iso(clock_timestamp()),
+      'errors', jsonb_build_array(jsonb_build_object('in', 'body', 'pointer', pointer, 'message', sentence, 'code', 'in_future')))
+  );
+end
+$$;
+comment on function app.require_past(text, timestamptz) is
+  'Raises 422 validation_failed (in_future), with the server''s time and the offset, for what is later than app.latest_time().';
+
+create function app.require_recent(operation public.mes_operations, caller app.caller, action text, instant timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  heard_at constant timestamptz := clock_timestamp();
+  age_limit interval;
+begin
+  if instant is null or app.role_rank((caller).role) >= app.role_rank('supervisor') then
+    return;
+  end if;
+  select s.report_age_limit into age_limit from app.settings s;
+  if instant < heard_at - age_limit then
+    perform app.refuse(
+      422, 'too_old',
+      format('Cannot %s operation %s at %s: that is %s behind the server''s clock, %s; a supervisor may report it',
+        action, app.operation_label(operation), app.iso(instant), app.in_words(heard_at - instant), app.iso(heard_at)),
+      jsonb_build_object('server_time', app.iso(heard_at), 'limit', app.iso(heard_at - age_limit),
+        'limit_days', round(extract(epoch from age_limit) / 86400, 2))
+    );
+  end if;
+end
+$$;
+comment on function app.require_recent(public.mes_operations, app.caller, text, timestamptz) is
+  'Raises 422 too_old for machines and operators when it happened longer ago than app.settings allows: their device''s clock is wrong.';
+
+create function app.occurred_at(operation public.mes_operations, caller app.caller, report app.report) returns timestamptz
 language plpgsql
 set search_path = ''
 as $$
@@ -339,32 +440,39 @@ begin
     or (report).action_type = 'REVERSE' and (operation).status = 'FINISHED'
   then
     earliest := app.timeline_end(operation);
+  elsif (report).action_type in ('REPORT_QUANTITY', 'REVERSE') then
+    earliest := (operation).actual_start_at;
   end if;
   if happened_at is null then
-    -- devices may be a minute ahead: what follows has not happened before
-    return greatest(heard_at, earliest, case when (report).action_type in ('REPORT_QUANTITY', 'REVERSE') then (operation).actual_start_at end);
-  elsif happened_at > heard_at + interval '60 seconds' then
-    perform app.refuse_field('/occurred_at', 'in_future', format('"%s" is later than the server''s clock, %s', app.iso(happened_at), app.iso(heard_at)));
-  elsif happened_at < earliest then
-    perform app.refuse(
-      409, 'out_of_order',
-      format('Cannot %s operation %s at %s: its last event occurred at %s',
-        (report).action_type, app.operation_label(operation), app.iso(happened_at), app.iso(earliest)),
-      jsonb_build_object('last_occurred_at', app.iso(earliest))
-    );
-  elsif (report).action_type in ('REPORT_QUANTITY', 'REVERSE') and happened_at < (operation).actual_start_at then
+    -- clocks of devices may be ahead, and that of the server may have stepped back: what follows has not happened before
+    return greatest(heard_at, earliest);
+  end if;
+  perform app.require_past('/occurred_at', happened_at);
+  perform app.require_recent(operation, caller, (report).action_type, happened_at);
+  if happened_at >= earliest is not false then
+    return happened_at;
+  elsif earliest > heard_at and happened_at > heard_at - interval '60 seconds' then
+    -- it happens now, and what it follows is in the future of the server's clock: that is the clock's fault
+    return earliest;
+  elsif (report).action_type in ('REPORT_QUANTITY', 'REVERSE') and (operation).status <> 'FINISHED' then
     perform app.refuse(
       409, 'out_of_order',
       format('Cannot report quantities of operation %s at %s: it started at %s',
-        app.operation_label(operation), app.iso(happened_at), app.iso((operation).actual_start_at)),
-      jsonb_build_object('last_occurred_at', app.iso((operation).actual_start_at))
+        app.operation_label(operation), app.iso(happened_at), app.iso(earliest)),
+      jsonb_build_object('last_occurred_at', app.iso(earliest))
     );
   end if;
-  return happened_at;
+  perform app.refuse(
+    409, 'out_of_order',
+    format('Cannot %s operation %s at %s: its last event occurred at %s',
+      (report).action_type, app.operation_label(operation), app.iso(happened_at), app.iso(earliest)),
+    jsonb_build_object('last_occurred_at', app.iso(earliest))
+  );
+  return null;
 end
 $$;
-comment on function app.occurred_at(public.mes_operations, app.report) is
-  'When the report happened: as stated, or now. Raises 422 validation_failed beyond the server''s clock + 60 s, 409 out_of_order before the end of the timeline.';
+comment on function app.occurred_at(public.mes_operations, app.caller, app.report) is
+  'When the report happened: as stated, or now, but never before what it follows. Raises 422 validation_failed (in_future) and too_old, 409 out_of_order before the end of the timeline.';
 
 create function app.append_event(
   operation public.mes_operations, status_before text, caller app.caller, report app.report, reason_kind text, changes jsonb
@@ -378,7 +486,7 @@ begin
   insert into public.operation_events (
     id, operation_id, op_seq, action_type, order_no, asset_id, operation_no, workplace_name, status_before, status_after,
     occurred_at, phase, qty_good, qty_scrap, reason_kind, reason_code, note, reverses_event_id, changes, operation_data,
-    user_id, user_email, report_digest
+    user_id, user_email, report_digest, created_at
   )
   values (
     coalesce(report.id, gen_random_uuid()), operation.id, operation.last_op_seq + 1, report.action_type,
@@ -387,7 +495,13 @@ begin
     report.occurred_at, report.phase, coalesce(report.qty_good, 0), coalesce(report.qty_scrap, 0),
     case when report.reason_code is not null then reason_kind end, report.reason_code, report.note, report.reverses_event_id,
     changes, report.operation_data,
-    coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email), report.digest
+    coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email), report.digest,
+    -- the server's clock may have stepped back
+    greatest(
+      clock_timestamp(),
+      report.occurred_at - interval '2 minutes',
+      (select e.created_at from public.operation_events e where e.operation_id = operation.id and e.op_seq = operation.last_op_seq)
+    )
   )
   returning * into event;
   return event;
@@ -678,7 +792,7 @@ begin
       );
     end if;
   end if;
-  report.occurred_at := app.occurred_at(operation, report);
+  report.occurred_at := app.occurred_at(operation, caller, report);
 
   -- status
   closes_run := operation.running_since is not null and report.action_type in ('START', 'STOP', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL');
@@ -721,6 +835,7 @@ begin
 
   -- times
   if report.action_type = 'CORRECT' then
+    perform app.require_recent(operation, caller, 'CORRECT', least(report.actual_start_at, report.actual_end_at));
     if unstored_run.run_no is not null then
       unstored_run := app.store_run(unstored_run);
     end if;

@@ -282,19 +282,6 @@ end
 $$;
 comment on function app.require_own_workplace(app.caller, text) is 'Raises 403 forbidden when the caller would put an operation where he does not work.';
 
-create function app.require_past(pointer text, instant timestamptz) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  if instant > clock_timestamp() + interval '60 seconds' then
-    perform app.refuse_field(pointer, 'in_future', format('"%s" is later than the server''s clock, %s', app.iso(instant), app.iso(clock_timestamp())));
-  end if;
-end
-$$;
-comment on function app.require_past(text, timestamptz) is
-  'Raises 422 validation_failed for what cannot have happened yet: later than the server''s clock + 60 s.';
-
 create function app.require_plan(operation public.mes_operations) returns void
 language plpgsql
 set search_path = ''

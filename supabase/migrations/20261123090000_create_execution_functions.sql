@@ -286,6 +286,35 @@ $$;
 comment on function app.take_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], jsonb) is
   'Takes reports on locked operations in their order and appends their events; the operations are stored by the caller. A START of an operation in `denied` is refused from its index on; any other is taken whether there is room or not. Raises what concerns the whole batch, and for is_atomic the problem of the first refused report with its index.';
 
+-- A large batch keeps a core busy for about a second. Many at once, as after an outage of the network, would each take so
+-- long that the time limit of statements ends all of them, again and again.
+create function app.require_batch_slot(reports jsonb, caller app.caller) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- what is not the caller's to see costs little
+  size constant integer := (select count(*) from jsonb_array_elements(reports) r where app.sees_workplace(caller, r ->> 'workplace_name'));
+  slots constant integer := (select s.batch_slots from app.settings s);
+begin
+  if size <= 100 then
+    return;
+  end if;
+  for slot in 1..slots loop
+    if pg_try_advisory_xact_lock(hashtext('app.require_batch_slot'), slot) then
+      return;
+    end if;
+  end loop;
+  perform app.refuse(
+    503, 'unavailable', format('%s large batches are being carried out, which is as many as the server takes at once: send this one again', slots),
+    -- not all at the same moment
+    jsonb_build_object('retry_after_s', 1 + floor(3 * random())::integer)
+  );
+end
+$$;
+comment on function app.require_batch_slot(jsonb, app.caller) is
+  'Takes one of the slots for large batches until commit. Raises 503 unavailable with the seconds to wait when all are taken.';
+
 create function public.report_events(reports jsonb, is_atomic boolean default false, idempotency jsonb default null) returns json
 language plpgsql security definer
 set search_path = ''
@@ -311,6 +340,7 @@ begin
   if jsonb_array_length(reports) > 1000 then
     perform app.refuse_field('', 'too_big', 'A batch takes at most 1000 reports at once');
   end if;
+  perform app.require_batch_slot(reports, caller);
 
   -- Every batch takes its locks in the same order, so two of them wait for each other but never in a circle.
   operations := array(

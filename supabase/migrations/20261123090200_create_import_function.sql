@@ -13,11 +13,26 @@ create type app.import_decision as (
 comment on type app.import_decision is
   'What becomes of one row: created, updated, deleted, flagged (kept although the source took it away), skipped_stale or rejected; and the lifecycle steps that it stands for.';
 
+-- A dry run writes nothing, not even to undo it, so that it holds no lock that others wait for. What its earlier rows of an
+-- operation would have done is known from this.
+create type app.imagined_operation as (
+  order_no text,
+  operation_no text,
+  asset_id integer,
+  operation public.mes_operations,
+  deleted_at timestamptz
+);
+comment on type app.imagined_operation is 'An operation as a dry run would have left it; operation is null and deleted_at the source time when it would be gone.';
+
 -- The ERP owns the plan; of the lifecycle it owns release and cancellation, as long as nothing has begun.
-create function app.import_decisions(rows jsonb, is_takeover boolean, caller app.caller) returns setof app.import_decision
+create function app.import_decisions(
+  rows jsonb, is_takeover boolean, caller app.caller, imagined app.imagined_operation[] default '{}'
+) returns setof app.import_decision
 language plpgsql stable
 set search_path = ''
 as $$
+declare
+  latest_time constant timestamptz := app.latest_time();
 begin
   return query
   with parsed as (
@@ -35,18 +50,21 @@ begin
   -- materialized: `wanted` is made once for each row, not each time that it is named
   matched as materialized (
     select
-      r.*, o.id is not null as exists, o as existing, o.actual_start_at is not null or o.qty_processed > 0 or o.status = 'FINISHED' as has_begun,
-      greatest(o.timestamp_ms, d.timestamp_ms) as known_at,
+      r.*, (k.operation).id is not null as exists, k.operation as existing,
+      (k.operation).actual_start_at is not null or (k.operation).qty_processed > 0 or (k.operation).status = 'FINISHED' as has_begun,
+      greatest((k.operation).timestamp_ms, d.timestamp_ms, i.deleted_at) as known_at,
       jsonb_populate_record(
-        o,
-        case when o.id is null and is_takeover then r.body - 'index' else (
+        k.operation,
+        case when (k.operation).id is null and is_takeover then r.body - 'index' else (
           select jsonb_object_agg(f.key, f.value) from jsonb_each(r.body) f
           where f.key = any(array['order_no', 'operation_no', 'asset_id', 'timestamp_ms', 'change_type'])
             or r.change_type <> 'DELETE' and f.key = any(app.plan_fields())
         ) end
       ) as wanted
     from parsed r
+    left join unnest(imagined) i on i.order_no = r.order_no and i.operation_no = r.operation_no and i.asset_id = r.asset_id
     left join public.mes_operations o on o.order_no = r.order_no and o.operation_no = r.operation_no and o.asset_id = r.asset_id
+    cross join lateral (select case when i.order_no is null then o else i.operation end as operation) k
     left join app.deleted_operations d on d.order_no = r.order_no and d.operation_no = r.operation_no and d.asset_id = r.asset_id
   ),
   judged as (
@@ -61,14 +79,17 @@ begin
           or not app.sees_workplace(caller, (m.wanted).workplace_name))
         then app.row_problem(403, 'forbidden', 'You have no access to the workplace of this operation')
         when m.timestamp_ms <= m.known_at then null
+        -- it would make every row that comes later a stale one
+        when m.timestamp_ms > latest_time + interval '24 hours'
+        then app.row_problem(422, 'validation_failed', app.ahead_of_clock(m.timestamp_ms), '/timestamp_ms', 'in_future')
         when m.change_type = 'DELETE' then null
         when (m.wanted).planned_start_at >= (m.wanted).planned_end_at
         then app.row_problem(422, 'validation_failed', 'planned_end_at must be later than planned_start_at', '/planned_end_at', 'not_after_start')
         when (m.wanted).actual_start_at > (m.wanted).actual_end_at
         then app.row_problem(422, 'validation_failed', 'actual_end_at must not be earlier than actual_start_at', '/actual_end_at', 'before_start')
-        when not m.exists and greatest((m.wanted).actual_start_at, (m.wanted).actual_end_at) > clock_timestamp() + interval '60 seconds'
-        then app.row_problem(422, 'validation_failed', 'What has happened cannot be later than the server''s clock',
-          case when (m.wanted).actual_start_at > clock_timestamp() + interval '60 seconds' then '/actual_start_at' else '/actual_end_at' end, 'in_future')
+        when not m.exists and greatest((m.wanted).actual_start_at, (m.wanted).actual_end_at) > latest_time
+        then app.row_problem(422, 'validation_failed', app.ahead_of_clock(greatest((m.wanted).actual_start_at, (m.wanted).actual_end_at)),
+          case when (m.wanted).actual_start_at > latest_time then '/actual_start_at' else '/actual_end_at' end, 'in_future')
         when not m.exists and (m.wanted).actual_end_at is not null and m.status not in ('FINISHED', 'CANCELLED')
         then app.row_problem(422, 'validation_failed', format('The operation has not ended: its status is "%s"', m.status), '/actual_end_at', 'not_finished')
         when coalesce((m.wanted).qty_scrap, 0) > coalesce((m.wanted).qty_processed, 0)
@@ -107,8 +128,57 @@ begin
   from judged j;
 end
 $$;
-comment on function app.import_decisions(jsonb, boolean, app.caller) is
+comment on function app.import_decisions(jsonb, boolean, app.caller, app.imagined_operation[]) is
   'Judges rows of the change feed, each a JSON object of the API with its index, one per operation; set-based, changes nothing.';
+
+create function app.imagine(decision app.import_decision) returns app.imagined_operation
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  made app.imagined_operation;
+  operation public.mes_operations := (decision).wanted;
+begin
+  made.order_no := (decision).body ->> 'order_no';
+  made.operation_no := (decision).body ->> 'operation_no';
+  made.asset_id := (decision).body ->> 'asset_id';
+  if (decision).outcome = 'deleted' then
+    made.deleted_at := (decision).body ->> 'timestamp_ms';
+    return made;
+  end if;
+  operation.source_conflict := (decision).outcome = 'flagged';
+  operation.overrun_tolerance_pct := coalesce(operation.overrun_tolerance_pct, ((decision).existing).overrun_tolerance_pct, 0);
+  if (decision).outcome = 'created' then
+    -- a number that no stored operation has
+    operation.id := 0;
+    operation.status := case when app.brings_execution(operation) then operation.status
+      when (decision).body ->> 'status' = 'RELEASED' then 'RELEASED' else 'PLANNED' end;
+    operation.qty_processed := coalesce(operation.qty_processed, 0);
+    operation.qty_scrap := coalesce(operation.qty_scrap, 0);
+    operation.actual_start_at := coalesce(operation.actual_start_at,
+      case when operation.status in ('IN_PROGRESS', 'ON_HOLD') then clock_timestamp() end);
+  end if;
+  operation.status := case when 'CANCEL' = any((decision).actions) then 'CANCELLED' when 'RELEASE' = any((decision).actions) then 'RELEASED'
+    else coalesce(operation.status, 'PLANNED') end;
+  made.operation := operation;
+  return made;
+end
+$$;
+comment on function app.imagine(app.import_decision) is 'The operation as app.apply_import would leave it after this decision to create, update, flag or delete.';
+
+create function app.import_results(decisions app.import_decision[]) returns json
+language sql stable
+begin atomic
+  select json_agg(json_build_object(
+    'index', d.index,
+    'status', case when d.outcome = 'rejected' then (d.problem ->> 'status')::integer when d.outcome = 'created' then 201 else 200 end,
+    'id', format('%s/%s/%s', d.body ->> 'order_no', d.body ->> 'asset_id', d.body ->> 'operation_no'),
+    'outcome', d.outcome,
+    'problem', d.problem
+  ) order by d.index)
+  from unnest(decisions) d;
+end;
+comment on function app.import_results(app.import_decision[]) is 'What an import answers for each of its rows.';
 
 create function app.row_problem(status integer, code text, sentence text, pointer text default null, error_code text default null) returns json
 language sql immutable parallel safe
@@ -209,39 +279,34 @@ begin
     end loop;
   end loop;
 
-  return (
-    select json_agg(json_build_object(
-      'index', d.index,
-      'status', case when d.outcome = 'rejected' then (d.problem ->> 'status')::integer when d.outcome = 'created' then 201 else 200 end,
-      'id', format('%s/%s/%s', d.body ->> 'order_no', d.body ->> 'asset_id', d.body ->> 'operation_no'),
-      'outcome', d.outcome,
-      'problem', d.problem
-    ) order by d.index)
-    from unnest(decisions) d
-  );
+  return app.import_results(decisions);
 end
 $$;
 comment on function app.apply_import(jsonb, boolean, app.caller) is
   'Applies rows of the change feed, one per operation, whose known operations are locked. Answers one result per row.';
 
-create function app.apply_feed(rows jsonb, is_takeover boolean, caller app.caller) returns json
+create function app.apply_feed(rows jsonb, is_takeover boolean, is_dry_run boolean, caller app.caller) returns json
 language plpgsql
 set search_path = ''
 as $$
 declare
   turn jsonb;
   results json[] := '{}';
+  decisions app.import_decision[];
+  imagined app.imagined_operation[] := '{}';
 begin
-  -- Imports run one after the other: two that bring the same new operation would else collide.
-  perform pg_advisory_xact_lock(hashtext('app.apply_feed'));
-  -- Known operations stand still from here on, in the order in which batches lock them too.
-  perform from public.mes_operations o
-  where (o.order_no, o.operation_no, o.asset_id) in (
-    select r ->> 'order_no', r ->> 'operation_no', (r ->> 'asset_id')::integer from jsonb_array_elements(rows) r
-  )
-    and app.sees_workplace(caller, o.workplace_name)
-  order by o.id
-  for update;
+  if not is_dry_run then
+    -- Imports run one after the other: two that bring the same new operation would else collide.
+    perform pg_advisory_xact_lock(hashtext('app.apply_feed'));
+    -- Known operations stand still from here on, in the order in which batches lock them too.
+    perform from public.mes_operations o
+    where (o.order_no, o.operation_no, o.asset_id) in (
+      select r ->> 'order_no', r ->> 'operation_no', (r ->> 'asset_id')::integer from jsonb_array_elements(rows) r
+    )
+      and app.sees_workplace(caller, o.workplace_name)
+    order by o.id
+    for update;
+  end if;
   -- The rows of one operation are taken as if they had come alone, oldest first: the first rows of all operations
   -- at once, then all second ones, ... Of equal rows one is taken.
   for turn in
@@ -260,7 +325,23 @@ begin
     group by r.turn_no
     order by r.turn_no
   loop
-    results := results || array(select json_array_elements(app.apply_import(turn, is_takeover, caller)));
+    if is_dry_run then
+      decisions := array(select d from app.import_decisions(turn, is_takeover, caller, imagined) d);
+      results := results || array(select json_array_elements(app.import_results(decisions)));
+      imagined := array(
+        select distinct on (i.order_no, i.operation_no, i.asset_id) i::app.imagined_operation
+        from (
+          select i.*, 1 as age from unnest(imagined) i
+          union all
+          select i.*, 0 from unnest(decisions) d cross join app.imagine(d) i
+          where d.outcome in ('created', 'updated', 'flagged', 'deleted')
+        ) known
+        cross join lateral (select known.order_no, known.operation_no, known.asset_id, known.operation, known.deleted_at) i
+        order by i.order_no, i.operation_no, i.asset_id, known.age
+      );
+    else
+      results := results || array(select json_array_elements(app.apply_import(turn, is_takeover, caller)));
+    end if;
   end loop;
   return (
     select coalesce(json_agg(
@@ -283,8 +364,8 @@ begin
   );
 end
 $$;
-comment on function app.apply_feed(jsonb, boolean, app.caller) is
-  'Applies rows of the change feed in one transaction, each operation''s in the order of their source times. Answers one result per row.';
+comment on function app.apply_feed(jsonb, boolean, boolean, app.caller) is
+  'Applies rows of the change feed in one transaction, each operation''s in the order of their source times; a dry run writes and locks nothing. Answers one result per row.';
 
 create function public.import_operations(
   rows jsonb, is_takeover boolean default false, is_dry_run boolean default false, idempotency jsonb default null
@@ -297,7 +378,6 @@ declare
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   least_role constant text := case when is_takeover then 'manager' else 'supervisor' end;
-  results json;
   answer json;
 begin
   answer := app.replay(caller, request);
@@ -309,17 +389,8 @@ begin
   if jsonb_array_length(rows) > 1000 then
     perform app.refuse_field('', 'too_big', 'An import takes at most 1000 rows at once');
   end if;
-  if not is_dry_run then
-    return app.remember(caller, request, null,
-      json_build_object('status', 207, 'body', app.apply_feed(rows, is_takeover, caller)));
-  end if;
-  begin
-    results := app.apply_feed(rows, is_takeover, caller);
-    raise sqlstate 'DRYRN';
-  exception when sqlstate 'DRYRN' then
-    -- everything since `begin` is undone; the results tell what would have happened
-    return json_build_object('status', 207, 'body', results);
-  end;
+  answer := json_build_object('status', 207, 'body', app.apply_feed(rows, is_takeover, is_dry_run, caller));
+  return case when is_dry_run then answer else app.remember(caller, request, null, answer) end;
 end
 $$;
 comment on function public.import_operations(jsonb, boolean, boolean, jsonb) is

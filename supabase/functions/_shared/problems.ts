@@ -267,6 +267,19 @@ export const problemTable = {
       kind: "SHORTFALL",
     },
   },
+  too_old: {
+    status: 422,
+    title: "Report too old",
+    explanation:
+      "A machine or an operator reports what happened longer ago than the plant allows (31 days, unless set otherwise): the clock of the device is wrong. `server_time` is the server's time, `limit` the oldest time that is taken, `limit_days` the limit itself. Set the device's clock and report again; supervisors may report what is older.",
+    example: {
+      detail:
+        "Cannot START operation 403860-001/1/0010 at 1970-01-01T00:00:12.000Z: that is 20781 days behind the server's clock, 2026-11-24T08:15:00.000Z; a supervisor may report it",
+      server_time: "2026-11-24T08:15:00.000Z",
+      limit: "2026-10-24T08:15:00.000Z",
+      limit_days: 31,
+    },
+  },
   idempotency_key_reused: {
     status: 422,
     title: "The key belongs to another request",
@@ -305,7 +318,7 @@ export const problemTable = {
     status: 503,
     title: "The database cannot answer now",
     explanation:
-      "It is away, overloaded or was waiting for a lock. Safe to repeat with the same Idempotency-Key after `Retry-After` seconds.",
+      "It is away, overloaded, was waiting for a lock, or carries out as many large batches as it takes at once. Safe to repeat with the same Idempotency-Key after `Retry-After` seconds.",
     example: { detail: "The database cannot answer now: try again with the same Idempotency-Key" },
   },
 } as const satisfies Record<string, ProblemKind>;

@@ -33,6 +33,7 @@ export const reportBatch = endpoint({
       "workplace_busy",
       "ambiguous_operation",
       "out_of_order",
+      "too_old",
       "invalid_quantity",
       "invalid_state_transition",
       "reason_required",

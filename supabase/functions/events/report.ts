@@ -37,6 +37,7 @@ export const report = endpoint({
       "workplace_busy",
       "ambiguous_operation",
       "out_of_order",
+      "too_old",
       "idempotency_conflict",
       "invalid_quantity",
       "invalid_state_transition",

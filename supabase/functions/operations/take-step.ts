@@ -35,6 +35,7 @@ export const takeStep = endpoint({
       "operation_blocked",
       "workplace_busy",
       "out_of_order",
+      "too_old",
       "invalid_quantity",
       "invalid_state_transition",
       "reason_required",

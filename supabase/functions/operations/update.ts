@@ -33,6 +33,7 @@ export const update = endpoint({
       "operation_blocked",
       "workplace_busy",
       "out_of_order",
+      "too_old",
       "stale_version",
       "invalid_quantity",
       "invalid_state_transition",
