@@ -1,4 +1,6 @@
 /** Batches of terminals that were offline: each event as if it had been sent alone. */
+import type postgres from "postgres";
+import { hasDatabase, withDatabase } from "./database_connection.ts";
 import {
   type Answer,
   assert,
@@ -270,6 +272,241 @@ Deno.test("POST batch: 1 to 1000 events; 1000 of them in one call, a third of th
   const again = await send(items);
   assertEquals([again.status, again.body.summary], [200, { total: 1000, known: 1000 }]);
   assertEquals((await read(operation)).version, 335);
+});
+
+// ---------------------------------------------------------------- room at the workplace
+
+/** A workplace of this capacity with so many released operations. */
+async function capped(capacity: number, count: number): Promise<Operation[]> {
+  const workplace_name = newWorkplace();
+  const operations: Operation[] = [];
+  for (let i = 0; i < count; i++) operations.push(await newOperation({ workplace_name, qty_desired: 10 }));
+  assertEquals((await server.patch(`/workplaces/v1/${workplace_name}`, { capacity })).status, 200);
+  return operations;
+}
+
+const isRunning = async (operations: Operation[]) =>
+  (await Promise.all(operations.map((one) => read(one)))).map(({ status }) => status === "IN_PROGRESS");
+
+Deno.test("POST batch: work that begins and ends in it needs no room at a workplace that is full now", async () => {
+  const [busy, one, two, three, four] = await capped(1, 5);
+  assert(busy && one && two && three && four);
+  await reported(busy, ["START"]);
+  const answer = await send(withIds([
+    item(one, "START", { phase: "SETUP", occurred_at: at("08:00") }),
+    item(one, "START", { occurred_at: at("08:10") }),
+    item(two, "START", { occurred_at: at("08:20") }),
+    item(one, "STOP", { reason_code: "BREAK", occurred_at: at("09:00") }),
+    item(two, "COMPLETE", { occurred_at: at("09:10") }),
+    item(one, "START", { occurred_at: at("09:20") }),
+    item(one, "FINISH", { reason_code: "MATERIAL", occurred_at: at("09:30") }),
+    item(three, "START", { occurred_at: at("09:40") }),
+    item(three, "HOLD", { reason_code: "QUALITY", occurred_at: at("09:50") }),
+    item(four, "START", { occurred_at: at("10:00") }),
+    item(four, "CANCEL", { reason_code: "UNSPECIFIED", occurred_at: at("10:10") }),
+  ]));
+  assertEquals([answer.status, answer.body.summary], [201, { total: 11, recorded: 11 }]);
+  assertEquals(
+    pick(await read(one), "status", "t_actual_setup_min", "t_actual_processing_min", "actual_start_at"),
+    { status: "FINISHED", t_actual_setup_min: 10, t_actual_processing_min: 60, actual_start_at: at("08:00") },
+  );
+  assertEquals((await runsOf(one)).map(({ started_at, ended_at }) => [started_at, ended_at]), [
+    [at("08:00"), at("08:10")],
+    [at("08:10"), at("09:00")],
+    [at("09:20"), at("09:30")],
+  ]);
+  assertEquals(await isRunning([busy, one, two, three, four]), [true, false, false, false, false]);
+});
+
+Deno.test("POST batch: a START whose end is refused is refused too when the workplace is full, as if it had come alone", async () => {
+  const [busy, one, two] = await capped(1, 3);
+  assert(busy && one && two);
+  await reported(busy, ["START"]);
+  const answer = await send([
+    item(one, "START", { occurred_at: at("08:00") }),
+    item(one, "REPORT_QUANTITY", { qty_good: 1, occurred_at: at("08:10") }),
+    item(two, "START", { occurred_at: at("08:20") }),
+    item(one, "STOP", { occurred_at: at("07:00") }),
+    item(two, "STOP", { occurred_at: at("08:30") }),
+    item(one, "FINISH", { occurred_at: at("08:40") }),
+    item(one, "START", { phase: "SETUP", occurred_at: at("08:50") }),
+  ]);
+  const refused = "invalid_state_transition";
+  assertEquals(codes(answer), ["workplace_busy", refused, null, refused, null, refused, "workplace_busy"]);
+  const alone = await server.post<ProblemBody>("/events/v1", item(one, "START"));
+  const told = answer.body.results[0]?.problem as ProblemBody;
+  assertEquals({ ...told, instance: "" }, { ...assertProblem(alone, 409, "workplace_busy"), instance: "" });
+  assertEquals(await isRunning([busy, one, two]), [true, false, false]);
+  assertEquals([(await eventsOf(one)).length, (await eventsOf(two)).length], [0, 2]);
+  assertEquals(pick(await read(one), "status", "version"), { status: "RELEASED", version: 1 });
+});
+
+Deno.test("POST batch: room is counted after it, in the order of the STARTs; atomic, one that finds none refuses all", async () => {
+  const [running, first, second, third] = await capped(2, 4);
+  assert(running && first && second && third);
+  await reported(running, ["START", { occurred_at: at("06:00") }]);
+  const items = [
+    item(first, "START", { occurred_at: at("08:00") }),
+    item(second, "START", { occurred_at: at("08:00") }),
+    item(third, "START", { occurred_at: at("08:00") }),
+    item(running, "STOP", { occurred_at: at("08:30") }),
+  ];
+  const problem = assertProblem(await send(items, { atomic: true }), 409, "workplace_busy");
+  assertEquals([problem.index, problem.capacity], [2, 2]);
+  assertEquals(await isRunning([running, first, second, third]), [true, false, false, false]);
+  const answer = await send(items);
+  assertEquals(codes(answer), [null, null, "workplace_busy", null]);
+  assertEquals(await isRunning([running, first, second, third]), [false, true, true, false]);
+  const { running_operations } = answer.body.results[2]?.problem as ProblemBody;
+  const names = (running_operations as Operation[]).map(({ order_no }) => order_no);
+  assertEquals(names.toSorted(), [first.order_no, second.order_no].toSorted());
+  // what stops and starts again needs room as well
+  const restarted = await send([item(first, "STOP"), item(third, "START"), item(first, "START")]);
+  assertEquals(codes(restarted), [null, null, "workplace_busy"]);
+  assertEquals(await isRunning([running, first, second, third]), [false, false, true, true]);
+});
+
+Deno.test("POST batch by eight terminals at a workplace of capacity 2, 5 times: never more than 2 run", async () => {
+  const operations = await capped(2, 8);
+  for (let turn = 0; turn < 5; turn++) {
+    const answers = await Promise.all(
+      operations.map((one) => send([item(one, "START"), item(one, "STOP"), item(one, "START")])),
+    );
+    const told = answers.map(codes).map(([start, stop, again]) => [start, stop, again].join());
+    assertEquals(told.filter((each) => each === ",,").length, 2, told.join(" "));
+    assertEquals(told.filter((each) => each === ",,workplace_busy").length, 6, told.join(" "));
+    assertEquals((await isRunning(operations)).filter(Boolean).length, 2);
+    const stopped = await send(operations.map((one) => item(one, "STOP")));
+    assertEquals(stopped.body.summary.recorded, 2);
+  }
+});
+
+Deno.test("POST batch: a dry run of a START is told what runs at its turn", async () => {
+  const [one, two] = await capped(1, 2);
+  assert(one && two);
+  const answer = await send([
+    item(two, "START", { dry_run: true }),
+    item(one, "START"),
+    item(two, "START", { dry_run: true }),
+    item(one, "STOP"),
+    item(two, "START", { dry_run: true }),
+  ]);
+  assertEquals(statuses(answer), [200, 201, 409, 201, 200]);
+});
+
+// ---------------------------------------------------------------- the most that a call takes
+
+/** 500 times START and STOP of one operation, from some days ago on. */
+function restless(operation: Operation): Item[] {
+  const began = Date.now() - 5 * 24 * 3_600_000;
+  return withIds(
+    Array.from(
+      { length: 1000 },
+      (_, i) =>
+        item(operation, i % 2 === 0 ? "START" : "STOP", { occurred_at: new Date(began + i * 1000).toISOString() }),
+    ),
+  );
+}
+
+Deno.test("POST batch: eight terminals with 1,000 START and STOP each at once are all answered, some of them later", async () => {
+  const operations = await Promise.all(Array.from({ length: 8 }, () => newOperation()));
+  const waits = await Promise.all(operations.map(async (operation) => {
+    const items = restless(operation);
+    const headers = { "idempotency-key": crypto.randomUUID() };
+    const waits_s: number[] = [];
+    while (waits_s.length < 30) {
+      const answer = await send(items, { headers });
+      if (answer.status === 201) return waits_s;
+      assertProblem(answer, 503, "unavailable");
+      const wait_s = Number(answer.headers.get("retry-after"));
+      waits_s.push(wait_s);
+      await new Promise((done) => setTimeout(done, wait_s * 1000));
+    }
+    throw new Error("not answered in 30 tries");
+  }));
+  assert(waits.flat().length > 0, "eight at once are more than the slots");
+  assert(waits.flat().every((wait_s) => wait_s >= 1 && wait_s <= 3), JSON.stringify(waits));
+  for (const operation of operations) {
+    assertEquals(pick(await read(operation), "version", "t_actual_processing_min"), {
+      version: 1001,
+      // 500 runs of a second, each rounded to 0.017 min
+      t_actual_processing_min: 8.5,
+    });
+  }
+});
+
+Deno.test({
+  name:
+    "report_events: 400 START and STOP on one operation with 2,000 runs read no more than over 40 operations without one",
+  ignore: !hasDatabase,
+  async fn() {
+    const deep = await newOperation();
+    const wide = await Promise.all(Array.from({ length: 40 }, () => newOperation()));
+    const undone = new Error("undone");
+    await withDatabase(async (sql: postgres.Sql) => {
+      await sql.begin(async (sql) => {
+        await sql`set local statement_timeout = 0`;
+        await sql`set local role service_role`;
+        const take = (items: Item[]) => sql`select public.report_events(${JSON.stringify(items)}::text::jsonb)`;
+        const pagesOf = async (items: Item[]) => {
+          const [row] = await sql`
+            explain (analyze, buffers, format json) select public.report_events(${JSON.stringify(items)}::text::jsonb)`;
+          const [{ Plan: plan }] = row?.["QUERY PLAN"];
+          return Number(plan["Shared Hit Blocks"]) + Number(plan["Shared Read Blocks"]);
+        };
+        for (let turn = 0; turn < 4; turn++) await take(later(restless(deep), turn * 2000));
+        await pagesOf(later(restless(deep), 10_000).slice(0, 20));
+        const one = await pagesOf(later(restless(deep), 20_000).slice(0, 400));
+        const items = restless(deep).slice(0, 400).map((one, i) => ({
+          ...one,
+          ...pick(wide[Math.floor(i / 2) % 40] ?? deep, "order_no", "workplace_name"),
+        }));
+        const many = await pagesOf(items);
+        console.log(`MEASURED batch of 400: ${one} pages on one operation with 2,000 runs, ${many} over 40`);
+        assert(one <= 1.5 * many, `${one} pages on one operation, ${many} over 40`);
+        throw undone;
+      }).catch((error) => {
+        if (error !== undone) throw error;
+      });
+    });
+  },
+});
+
+const later = (items: Item[], seconds: number) =>
+  items.map((one) => ({
+    ...one,
+    occurred_at: new Date(Date.parse(String(one.occurred_at)) + seconds * 1000).toISOString(),
+  }));
+
+Deno.test({
+  name: "report_events: as many large batches as there are slots; small ones need none",
+  ignore: !hasDatabase,
+  async fn() {
+    const operation = await newOperation();
+    const items = restless(operation);
+    await withDatabase(async (holder: postgres.Sql, sql: postgres.Sql) => {
+      await holder`select pg_advisory_lock(hashtext('app.require_batch_slot'), 1)`;
+      await sql.begin(async (sql) => {
+        // others have the second one
+        await sql`update app.settings set batch_slots = 1`;
+        await sql`set local role service_role`;
+        const take = (count: number) =>
+          sql.savepoint((sql) =>
+            sql`select public.report_events(${JSON.stringify(items.slice(0, count))}::text::jsonb)`
+          );
+        const error = await take(102).then(() => undefined, (error) => error);
+        assertEquals([error?.code, error?.message], ["PT503", "unavailable"]);
+        const { retry_after_s } = JSON.parse(error.detail);
+        assert(retry_after_s >= 1 && retry_after_s <= 3, error.detail);
+        await take(100);
+        await holder`select pg_advisory_unlock(hashtext('app.require_batch_slot'), 1)`;
+        await take(102);
+        await sql`reset role`;
+        await sql`update app.settings set batch_slots = default`;
+      });
+    });
+    assertEquals((await read(operation)).version, 103);
+  },
 });
 
 // ---------------------------------------------------------------- terminals
