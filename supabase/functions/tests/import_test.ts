@@ -1,10 +1,13 @@
 /** The import of the ERP's change feed: any order, any number of times, while the floor is working. */
 import fc from "fast-check";
+import type postgres from "postgres";
+import { hasDatabase, withDatabase } from "./database_connection.ts";
 import {
   type Answer,
   assert,
   assertEquals,
   assertExists,
+  assertMatch,
   assertProblem,
   type Client,
   newOperation,
@@ -399,6 +402,79 @@ Deno.test("POST import: bad rows are rejected with their problem, each as alone;
   for (const none of [[], {}, "rows", 7]) assertProblem(await importRows(none), 422, "validation_failed");
   const many = await importRows(Array.from({ length: 1001 }, () => ({})));
   assertEquals(assertProblem(many, 422, "validation_failed").limit, 1000);
+});
+
+Deno.test("POST import dry_run: foretells random histories of operations, several rows of each in one call", async () => {
+  const order_no = unique("I");
+  const workplace_name = newWorkplace();
+  for (const operation_no of ["0010", "0020"]) await imported([row({ order_no, operation_no, workplace_name })]);
+  await reported(await get({ order_no, asset_id: 1, operation_no: "0020" }), ["START"]);
+  const oneRow = fc.record({
+    order_no: fc.constant(order_no),
+    asset_id: fc.constant(1),
+    operation_no: fc.constantFrom("0010", "0020", "0030", "0040"),
+    workplace_name: fc.constant(workplace_name),
+    qty_desired: fc.constantFrom(5, 50, null),
+    qty_processed: fc.constantFrom(0, 3, 9),
+    qty_scrap: fc.constantFrom(0, 1),
+    status: fc.constantFrom("PLANNED", "RELEASED", "CANCELLED", "ON_HOLD", "IN_PROGRESS", "FINISHED"),
+    planned_start_at: fc.constantFrom(at("08:00"), at("12:00")),
+    planned_end_at: fc.constantFrom(at("10:00"), at("14:00")),
+    timestamp_ms: fc.nat(20).map((minute) => at(`07:${String(minute + 10)}`)),
+    change_type: fc.constantFrom("INSERT", "UPDATE", "UPDATE", "DELETE"),
+  }, { requiredKeys: ["order_no", "asset_id", "operation_no", "timestamp_ms", "change_type"] });
+  let turn = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(oneRow, { minLength: 4, maxLength: 24 }), fc.boolean(), async (drawn, isTakeover) => {
+      // each call is about operations of its own and the two that are known, an hour after the call before
+      turn++;
+      const rows = drawn.map((one) => ({
+        ...one,
+        operation_no: one.operation_no < "0030" ? one.operation_no : `${turn}-${one.operation_no}`,
+        timestamp_ms: new Date(Date.parse(one.timestamp_ms) + turn * 3_600_000 - 24 * 3_600_000).toISOString(),
+      }));
+      const query: Record<string, string> = isTakeover ? { mode: "takeover" } : {};
+      const told = await importRows(rows, { query: { ...query, dry_run: true } });
+      const done = await importRows(rows, { query });
+      assertEquals(told.status, done.status);
+      assertEquals(
+        told.body.results.map(({ problem: _, ...rest }) => rest),
+        done.body.results.map(({ problem: _, ...rest }) => rest),
+        JSON.stringify(rows),
+      );
+    }),
+    { numRuns: 20, endOnFailure: true, interruptAfterTimeLimit: 8_000 },
+  );
+});
+
+Deno.test({
+  name: "POST import dry_run: waits neither for an import nor for the floor, and makes neither wait",
+  ignore: !hasDatabase,
+  async fn() {
+    const known = row();
+    await imported([known]);
+    await withDatabase(async (sql: postgres.Sql) => {
+      await sql.begin(async (sql) => {
+        await sql`select pg_advisory_xact_lock(hashtext('app.apply_feed'))`;
+        await sql`select from public.mes_operations where order_no = ${known.order_no} for update`;
+        const rows = [{ ...known, qty_desired: 60, timestamp_ms: at("07:00") }, row()];
+        const rehearsed = await importRows(rows, { query: { dry_run: true } });
+        assertEquals([rehearsed.status, outcomes(rehearsed)], [200, ["updated", "created"]]);
+      });
+    });
+  },
+});
+
+Deno.test("POST import: a source time more than 24 h ahead is rejected, for it would make later rows stale", async () => {
+  const inHours = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString();
+  const answer = await importRows([row({ timestamp_ms: inHours(24.5) }), row({ timestamp_ms: inHours(23.5) })]);
+  assertEquals([answer.status, outcomes(answer)], [207, ["rejected", "created"]]);
+  const problem = answer.body.results[0]?.problem as ProblemBody;
+  assertEquals([problem.code, problem.errors?.map(({ pointer, code }) => [pointer, code])], [
+    "validation_failed",
+    [["/timestamp_ms", "in_future"]],
+  ]);
+  assertMatch(problem.detail, /^"\S+" is 24 h 30 min ahead of the server's clock, \S+Z$/);
 });
 
 Deno.test("POST import dry_run: answers the same, writes nothing", async () => {
