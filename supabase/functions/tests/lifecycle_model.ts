@@ -113,12 +113,26 @@ export function blockedBy({ capacity, operations }: Plant, which: number, rank: 
   if (action === "START" && !openRun(operation) && others >= (capacity ?? Infinity)) return "workplace_busy";
 }
 
-/** The plant after somebody of this rank has reported this; throws the {@link Refusal} when he may not. */
-export function act(before: Plant, which: number, rank: number, report: Report, clock: Clock): Plant {
+/** Whether a START finds room at the workplace: what runs now decides, it is decided later, or there is none. */
+export type Room = "now" | "later" | "none";
+
+const longAgo_ms = 31 * 24 * 3_600_000;
+
+/** The plant after somebody of this rank has reported this; throws the {@link Refusal} when they may not. */
+export function act(
+  before: Plant,
+  which: number,
+  rank: number,
+  report: Report,
+  clock: Clock,
+  room: Room = "now",
+): Plant {
   const plant = structuredClone(before);
   const o = plant.operations[which]!;
   const { action, phase = "PROCESSING" } = report;
-  const obstacle = blockedBy(plant, which, rank, action, phase);
+  const { capacity, operations } = plant;
+  const judged = { operations, capacity: { now: capacity, later: undefined, none: 0 }[room] };
+  const obstacle = blockedBy(judged, which, rank, action, phase);
   if (obstacle === "forbidden") refuse(403, obstacle);
   if (obstacle === "invalid_state_transition") refuse(422, obstacle);
   if (obstacle !== undefined && obstacle !== "workplace_busy") refuse(409, obstacle);
@@ -129,8 +143,11 @@ export function act(before: Plant, which: number, rank: number, report: Report, 
   const times = isAnyTime ? [] : [...o.runs.flatMap(({ from, to = from }) => [from, to]), o.end ?? 0, o.start ?? 0];
   const earliest = Math.max(0, isQuantity ? o.start ?? 0 : 0, ...times);
   const now = clock(o.log.length + 1);
-  const at = report.at ?? Math.max(now, earliest);
+  let at = report.at ?? Math.max(now, earliest);
   if (at > now + 60_000) refuse(422, "validation_failed");
+  if (rank < supervisor && at < now - longAgo_ms) refuse(422, "too_old");
+  // what is reported now follows what a clock that is ahead has dated later
+  if (earliest > now && at > now - 60_000) at = Math.max(at, earliest);
   if (at < earliest) refuse(409, "out_of_order");
   if (obstacle !== undefined) refuse(409, obstacle);
 

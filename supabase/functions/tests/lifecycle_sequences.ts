@@ -30,6 +30,7 @@ import {
   type Plant,
   Refusal,
   type Report,
+  type Room,
   type Status,
   statusOf,
 } from "./lifecycle_model.ts";
@@ -125,6 +126,7 @@ const reason = fc.oneof(
   { weight: 3, arbitrary: fc.constant<"none">("none") },
   { weight: 1, arbitrary: fc.constant<"wrong">("wrong") },
 );
+const offsets_ms: Record<number, number> = { 7: 30_000, 8: 120_000, 9: -32 * 24 * 3_600_000 };
 const rarely = fc.integer({ min: 0, max: 11 }).map((n) => n === 11);
 const action = fc.oneof(
   { weight: 6, arbitrary: fc.constant<Action>("START") },
@@ -139,8 +141,8 @@ const happening: fc.Arbitrary<Happening> = fc.record({
   isStep: rarely,
   action,
   plausible: maybe(fc.nat(7), 3),
-  // 7 and 8 stand for half a minute and two minutes from now
-  when: maybe(fc.oneof({ weight: 9, arbitrary: minutes }, { weight: 1, arbitrary: fc.constantFrom(7, 8) }), 3),
+  // 7, 8 and 9 stand for half a minute and two minutes from now, and for 32 days ago
+  when: maybe(fc.oneof({ weight: 9, arbitrary: minutes }, { weight: 1, arbitrary: fc.constantFrom(7, 8, 9) }), 3),
   phase: maybe(fc.constantFrom<Phase>("SETUP", "PROCESSING"), 1),
   good: maybe(fc.nat(30)),
   scrap: maybe(fc.nat(4), 1),
@@ -275,19 +277,7 @@ function expectFresh(world: World, request: Request, clocks: Clocks): Expected {
   const hidden = caller === "stranger";
   if (route === "batch") {
     if (rank < 1) throw new Refusal(403, "forbidden");
-    let after = world;
-    const items = tasks.map((task) => {
-      try {
-        const { status, world } = expectTask(after, request, task, clocks);
-        after = world;
-        return { status };
-      } catch (error) {
-        if (request.isAtomic || !(error instanceof Refusal)) throw error;
-        return { status: error.status, code: error.code };
-      }
-    });
-    const all = (status: number) => items.every((item) => item.status === status);
-    return { status: all(201) ? 201 : all(200) ? 200 : 207, items, world: after };
+    return expectBatch(world, request, clocks);
   }
   if (hidden) throw new Refusal(404, "not_found");
   if (route === "patch") {
@@ -306,7 +296,43 @@ function expectFresh(world: World, request: Request, clocks: Clocks): Expected {
   return { ...expectTask(world, request, task, clocks), which };
 }
 
-function expectTask(world: World, request: Request, { which, report, content }: Task, clocks: Clocks): Expected {
+/** @param denied Operations whose STARTs find no room, from the task with this number on. */
+function expectBatch(world: World, request: Request, clocks: Clocks, denied = new Map<number, number>()): Expected {
+  let after = world;
+  /** What the batch leaves running, by the number of the task that started it. */
+  const started = new Map<number, number>();
+  const items = request.tasks.map((task, index) => {
+    const isRunning = (plant: Plant) => plant.operations[task.which]!.state === "IN_PROGRESS";
+    const room = request.isDryRun ? "now" : (denied.get(task.which) ?? Infinity) <= index ? "none" : "later";
+    try {
+      const { status, world } = expectTask(after, request, task, clocks, room);
+      if (!isRunning(world.plant)) started.delete(task.which);
+      else if (!isRunning(after.plant)) started.set(task.which, index);
+      after = world;
+      return { status };
+    } catch (error) {
+      if (request.isAtomic || !(error instanceof Refusal)) throw error;
+      return { status: error.status, code: error.code };
+    }
+  });
+  // room is counted when the batch is through, and given in the order of the STARTs
+  const { capacity = Infinity, operations } = after.plant;
+  const others = operations.filter(({ state }, which) => state === "IN_PROGRESS" && !started.has(which)).length;
+  const inOrder = [...started].toSorted(([, a], [, b]) => a - b);
+  const left = inOrder.slice(Math.max(0, capacity - others));
+  if (left.length > 0 && request.isAtomic) throw new Refusal(409, "workplace_busy");
+  if (left.length > 0) return expectBatch(world, request, clocks, new Map([...denied, ...left]));
+  const all = (status: number) => items.every((item) => item.status === status);
+  return { status: all(201) ? 201 : all(200) ? 200 : 207, items, world: after };
+}
+
+function expectTask(
+  world: World,
+  request: Request,
+  { which, report, content }: Task,
+  clocks: Clocks,
+  room?: Room,
+): Expected {
   const rank = ranks[request.caller];
   if (request.caller === "stranger") throw new Refusal(404, "not_found");
   if (rank < 1) throw new Refusal(403, "forbidden");
@@ -315,7 +341,7 @@ function expectTask(world: World, request: Request, { which, report, content }: 
     if (known.content !== content || known.caller !== request.caller) throw new Refusal(409, "idempotency_conflict");
     return { status: 200, seq: known.seq, world };
   }
-  const plant = act(world.plant, which, rank, report, (seq) => clocks(which, seq));
+  const plant = act(world.plant, which, rank, report, (seq) => clocks(which, seq), room);
   const seq = plant.operations[which]!.log.length;
   if (request.isDryRun) return { status: 200, seq, world, shown: plant };
   const ids = new Map(world.ids);
@@ -644,7 +670,7 @@ class Run {
     const at = when === undefined
       ? undefined
       : when > 6
-      ? Date.now() + (when === 7 ? 30_000 : 120_000)
+      ? Date.now() + (offsets_ms[when] ?? 0)
       : this.at(operation, when);
     const report: Report = { action, at };
     if (action === "START" && !isStep) report.phase = drawn.phase;
