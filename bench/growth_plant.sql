@@ -63,7 +63,7 @@ from app.growth;
 
 insert into public.operation_events (
   operation_id, op_seq, action_type, order_no, asset_id, operation_no, workplace_name, status_before, status_after,
-  occurred_at, phase, qty_good, qty_scrap, reason_kind, reason_code, user_id, user_email, created_at
+  occurred_at, phase, qty_good, qty_scrap, reason_kind, reason_code, user_id, created_at
 )
 select
   o.id, seq, action, o.order_no, o.asset_id, o.operation_no, o.workplace_name,
@@ -75,7 +75,7 @@ select
   case action when 'CANCEL' then 'CANCEL' when 'FINISH' then 'SHORTFALL' end,
   case when action in ('CANCEL', 'FINISH') then 'UNSPECIFIED' end,
   -- one of 21 people; the last one is there a day in a while
-  md5(case when g.is_rare then 'rare' else (abs(g.chance) % 20)::text end)::uuid, 'somebody@example.com',
+  md5(case when g.is_rare then 'rare' else (abs(g.chance) % 20)::text end)::uuid,
   -- some terminals were offline
   o.actual_start_at + after + case when g.i % 97 = 0 then interval '6 hours' else interval '1 second' end
 from app.growth g

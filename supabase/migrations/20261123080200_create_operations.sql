@@ -51,7 +51,8 @@ create table public.mes_operations (
   change_type text,
   source_conflict boolean not null default false,
   version integer not null default 1,
-  created_by uuid references auth.users (id) on delete set null,
+  -- No foreign key: the id stays when the user is deleted, and the row does not change.
+  created_by uuid,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
 
@@ -150,7 +151,6 @@ create index mes_operations_by_activity on public.mes_operations (activity_code,
 create index mes_operations_by_status on public.mes_operations (status, order_no, operation_no, asset_id);
 create index mes_operations_by_planned_start on public.mes_operations (planned_start_at);
 create index mes_operations_by_description on public.mes_operations (activity_description_folded);
-create index mes_operations_by_creator on public.mes_operations (created_by) where created_by is not null;
 -- What is still to be made is a small, steady part of a table that only grows.
 create index mes_operations_open on public.mes_operations (order_no, operation_no, asset_id)
   where status not in ('FINISHED', 'CANCELLED');

@@ -22,12 +22,10 @@ create table public.operation_events (
   reverses_event_id uuid references public.operation_events (id),
   changes jsonb,
   operation_data jsonb,
-  user_id uuid references auth.users (id),
-  user_email text,
+  user_id uuid,
+  -- No index: reporters are never deleted.
+  reporter_id bigint references app.reporters (id),
   report_digest bytea,
-  webhook_success boolean not null default false,
-  webhook_response text,
-  error_message text,
   created_at timestamptz not null default clock_timestamp(),
 
   -- No foreign key to the operation: what was reported stays on record when an operation that never started is deleted.
@@ -47,7 +45,6 @@ create table public.operation_events (
   constraint operation_events_reversal_names_event check ((action_type = 'REVERSE') = (reverses_event_id is not null)),
   constraint operation_events_changes_of_correction check ((action_type = 'CORRECT') = (changes is not null)),
   constraint operation_events_note_short check (char_length(note) <= 2000),
-  constraint operation_events_user_email_short check (char_length(user_email) <= 320),
   constraint operation_events_operation_data_is_object check (jsonb_typeof(operation_data) = 'object'),
   constraint operation_events_operation_data_small check (octet_length(operation_data::text) <= 32768),
   -- lists by occurred_at rely on it; where the server's clock has stepped back, created_at is later than that clock
@@ -73,12 +70,9 @@ comment on column public.operation_events.note is 'Free words of the reporter.';
 comment on column public.operation_events.reverses_event_id is 'Quantity event that a REVERSE takes back, wholly or partly.';
 comment on column public.operation_events.changes is 'What a CORRECT changed: {"field": {"before": ..., "after": ...}}.';
 comment on column public.operation_events.operation_data is 'Free JSON object of the client, kept as sent.';
-comment on column public.operation_events.user_id is 'User who reported, from the token; null for servers that name none.';
-comment on column public.operation_events.user_email is 'Address of that user at the time.';
+comment on column public.operation_events.user_id is 'User who reported, from the token; null for servers that name none. It stays when the user is deleted.';
+comment on column public.operation_events.reporter_id is 'Their address at the time: a row of app.reporters.';
 comment on column public.operation_events.report_digest is 'SHA-256 of the report under a client-made id, to tell a retry from another event.';
-comment on column public.operation_events.webhook_success is 'True once all webhooks of the event are delivered.';
-comment on column public.operation_events.webhook_response is 'Last answer of a webhook.';
-comment on column public.operation_events.error_message is 'Last delivery error of a webhook.';
 comment on column public.operation_events.created_at is 'When the server heard of it; never before the previous event of its operation, nor more than 2 minutes before occurred_at.';
 
 -- Newest first, whatever the filter.
@@ -91,24 +85,18 @@ create index operation_events_late on public.operation_events (created_at desc, 
 create index operation_events_by_reversed on public.operation_events (reverses_event_id) where reverses_event_id is not null;
 create index operation_events_by_reason on public.operation_events (reason_kind, reason_code) where reason_code is not null;
 
--- The log is append-only for everybody; only what the delivery of webhooks reports back may change.
+-- Nobody changes the log, its owner included: what deliveries report back and who reported are rows of other tables.
 create function app.keep_event_as_written() returns trigger
 language plpgsql
 set search_path = ''
 as $$
 begin
-  if tg_op = 'UPDATE'
-    and to_jsonb(new) - array['webhook_success', 'webhook_response', 'error_message']
-      = to_jsonb(old) - array['webhook_success', 'webhook_response', 'error_message']
-  then
-    return new;
-  end if;
   raise sqlstate 'PT403' using
     message = 'forbidden',
     detail = json_build_object('detail', 'The event log is append-only: report a REVERSE or a CORRECT instead')::text;
 end
 $$;
-comment on function app.keep_event_as_written() is 'Trigger: refuses updates and deletes of events, the owner''s included, except of the webhook fields.';
+comment on function app.keep_event_as_written() is 'Trigger: refuses updates and deletes of events, the owner''s included.';
 
 create trigger operation_events_keep_as_written before update or delete on public.operation_events
   for each row execute function app.keep_event_as_written();
@@ -125,8 +113,8 @@ create table public.operation_runs (
   ended_at timestamptz,
   start_event_id uuid not null references public.operation_events (id),
   end_event_id uuid references public.operation_events (id),
-  user_id uuid references auth.users (id),
-  user_email text,
+  user_id uuid,
+  reporter_id bigint references app.reporters (id),
   primary key (operation_id, run_no),
   constraint operation_runs_phase_known check (phase in ('SETUP', 'PROCESSING')),
   constraint operation_runs_end_after_start check (started_at <= ended_at),
@@ -143,14 +131,13 @@ comment on column public.operation_runs.started_at is 'When work began, correcti
 comment on column public.operation_runs.ended_at is 'When work ceased; null while it runs.';
 comment on column public.operation_runs.start_event_id is 'Event that opened the run.';
 comment on column public.operation_runs.end_event_id is 'Event that closed it.';
-comment on column public.operation_runs.user_id is 'User who opened it.';
-comment on column public.operation_runs.user_email is 'Address of that user at the time.';
+comment on column public.operation_runs.user_id is 'User who opened it. It stays when the user is deleted.';
+comment on column public.operation_runs.reporter_id is 'Their address at the time: a row of app.reporters.';
 
 -- Two STARTs race: one of them meets this index.
 create unique index operation_runs_one_open on public.operation_runs (operation_id) where ended_at is null;
 create index operation_runs_by_start_event on public.operation_runs (start_event_id);
 create index operation_runs_by_end_event on public.operation_runs (end_event_id) where end_event_id is not null;
-create index operation_runs_by_user on public.operation_runs (user_id) where user_id is not null;
 create index operation_runs_open_since on public.operation_runs (started_at) where ended_at is null;
 
 create trigger operation_runs_refuse_direct_write before insert or update or delete or truncate on public.operation_runs

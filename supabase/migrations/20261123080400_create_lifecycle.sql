@@ -486,7 +486,7 @@ begin
   insert into public.operation_events (
     id, operation_id, op_seq, action_type, order_no, asset_id, operation_no, workplace_name, status_before, status_after,
     occurred_at, phase, qty_good, qty_scrap, reason_kind, reason_code, note, reverses_event_id, changes, operation_data,
-    user_id, user_email, report_digest, created_at
+    user_id, reporter_id, report_digest, created_at
   )
   values (
     coalesce(report.id, gen_random_uuid()), operation.id, operation.last_op_seq + 1, report.action_type,
@@ -495,7 +495,8 @@ begin
     report.occurred_at, report.phase, coalesce(report.qty_good, 0), coalesce(report.qty_scrap, 0),
     case when report.reason_code is not null then reason_kind end, report.reason_code, report.note, report.reverses_event_id,
     changes, report.operation_data,
-    coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email), report.digest,
+    coalesce(report.user_id, caller.user_id),
+    app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email)), report.digest,
     -- the server's clock may have stepped back
     greatest(
       clock_timestamp(),
@@ -788,7 +789,7 @@ begin
         409, 'already_running',
         format('Cannot START operation %s: it has been running since %s', app.operation_label(operation), app.iso(operation.running_since)),
         jsonb_build_object('running_since', app.iso(operation.running_since), 'phase', operation.running_phase,
-          'user_id', run.user_id, 'user_email', run.user_email)
+          'user_id', run.user_id, 'user_email', app.reporter_email(run.reporter_id))
       );
     end if;
   end if;
@@ -901,7 +902,7 @@ begin
     unstored_run.started_at := report.occurred_at;
     unstored_run.start_event_id := event.id;
     unstored_run.user_id := event.user_id;
-    unstored_run.user_email := event.user_email;
+    unstored_run.reporter_id := event.reporter_id;
   end if;
   if report.action_type = 'CORRECT' or operation.actual_start_at is not null and report.action_type not in ('REPORT_QUANTITY', 'RELEASE') then
     operation := app.with_minutes(operation);
@@ -984,8 +985,8 @@ begin
   event := app.append_event(operation, null, caller, report, null, changes);
   operation.last_op_seq := event.op_seq;
   if operation.running_since is not null then
-    insert into public.operation_runs (operation_id, run_no, phase, started_at, start_event_id, user_id, user_email)
-    values (operation.id, 1, operation.running_phase, operation.running_since, event.id, event.user_id, event.user_email);
+    insert into public.operation_runs (operation_id, run_no, phase, started_at, start_event_id, user_id, reporter_id)
+    values (operation.id, 1, operation.running_phase, operation.running_since, event.id, event.user_id, event.reporter_id);
   end if;
   operation := app.store_operation(operation);
 end

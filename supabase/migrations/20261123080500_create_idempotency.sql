@@ -10,6 +10,7 @@ create table app.idempotency_keys (
   least_role text not null,
   workplace_names text[],
   answer json not null,
+  mentions text[],
   created_at timestamptz not null default clock_timestamp(),
   primary key (caller, method, route, key),
   -- What the Edge Functions send, and no more; app.idempotency refuses the rest before. A regular expression that
@@ -31,7 +32,11 @@ comment on column app.idempotency_keys.fingerprint is 'Digest of path and body, 
 comment on column app.idempotency_keys.least_role is 'Role that the caller had, which a replay needs.';
 comment on column app.idempotency_keys.workplace_names is 'Workplaces that a replay needs to be seen; * = all of them, null = none.';
 
+comment on column app.idempotency_keys.mentions is
+  'People other than the caller whom the answer names: their addresses as JSON writes them, and the id of a profile. See app.forget_user.';
+
 create index idempotency_keys_by_age on app.idempotency_keys (created_at);
+create index idempotency_keys_by_mention on app.idempotency_keys using gin (mentions) where mentions is not null;
 alter table app.idempotency_keys enable row level security;
 alter table app.actions enable row level security;
 alter table app.transitions enable row level security;
@@ -78,10 +83,29 @@ return (left(object::text, -1) || ', ' || to_json(key) || ': ' || value || '}'):
 comment on function app.json_with(json, text, json) is
   'The object with one more member at its end. json keeps order and bytes, jsonb would not: a replay must be the first answer, byte for byte.';
 
+create function app.json_text(value text) returns text
+language sql immutable
+return substr(to_json(value)::text, 2, length(to_json(value)::text) - 2);
+comment on function app.json_text(text) is 'The text as JSON writes it, without the quotes.';
+
 create function app.key_owner(caller app.caller) returns text
 language sql immutable
 return case when (caller).is_server then 'server' else (caller).user_id::text end;
 comment on function app.key_owner(app.caller) is 'Owner of the caller''s idempotency keys; null for a user without a profile.';
+
+create function app.mentioned_people(answer json, caller app.caller) returns text[]
+language sql immutable
+return (
+  select array_agg(distinct person.name)
+  from (
+    select address[1] as name from regexp_matches(answer::text, '"(?:user_)?email" *: *"((?:[^"\\]|\\.)*)"', 'g') address
+    union all
+    select answer #>> '{body,id}' where answer #>> '{body,full_name}' is not null
+  ) person
+  where person.name not in ((caller).user_id::text, app.json_text((caller).email)) is not false
+);
+comment on function app.mentioned_people(json, app.caller) is
+  'People whom an answer names, the caller left out: addresses as JSON writes them, without quotes, and the id of a profile with a name; null when there is none.';
 
 create function app.replay(caller app.caller, request app.idempotency) returns json
 language plpgsql
@@ -126,14 +150,15 @@ begin
   end if;
   -- problems inside of an answer name the request that met them, in its replays too
   answer := app.json_with(answer, 'request_id', coalesce(to_json((request).request_id), 'null'));
-  insert into app.idempotency_keys (caller, method, route, key, fingerprint, least_role, workplace_names, answer)
+  insert into app.idempotency_keys (caller, method, route, key, fingerprint, least_role, workplace_names, answer, mentions)
   values (
     app.key_owner(caller), (request).method, (request).route, (request).key, (request).fingerprint,
-    (caller).role, workplace_names, answer
+    (caller).role, workplace_names, answer, app.mentioned_people(answer, caller)
   )
   on conflict on constraint idempotency_keys_pkey do update
-    set (fingerprint, least_role, workplace_names, answer, created_at)
-      = (excluded.fingerprint, excluded.least_role, excluded.workplace_names, excluded.answer, excluded.created_at);
+    set (fingerprint, least_role, workplace_names, answer, mentions, created_at) = (
+      excluded.fingerprint, excluded.least_role, excluded.workplace_names, excluded.answer, excluded.mentions, excluded.created_at
+    );
   -- Each new key sweeps a few old ones out: no scheduler, no long delete.
   delete from app.idempotency_keys k where k.ctid = any(array(
     select old.ctid from app.idempotency_keys old

@@ -1,38 +1,60 @@
 -- What: the functions behind the endpoints of events.
 -- Why: a report is one transaction: the event, the operation, its runs and its totals, or nothing.
 
+-- An event is a row of the log and what other tables say of it: its position, who reported, what receivers answered.
 create function app.event_json(e public.operation_events) returns json
-language sql stable
-begin atomic
-  -- Without a SET clause and bound at creation: the planner inlines it into lists.
-  select json_build_object(
-    'id', (e).id,
-    'action_type', (e).action_type,
-    'order_no', (e).order_no,
-    'asset_id', (e).asset_id,
-    'operation_no', (e).operation_no,
-    'workplace_name', (e).workplace_name,
-    'op_seq', (e).op_seq,
-    'status_before', (e).status_before,
-    'status_after', (e).status_after,
-    'occurred_at', app.iso((e).occurred_at),
-    'phase', (e).phase,
-    'qty_good', (e).qty_good,
-    'qty_scrap', (e).qty_scrap,
-    'reason_code', (e).reason_code,
-    'note', (e).note,
-    'reverses_event_id', (e).reverses_event_id,
-    'changes', (e).changes,
-    'operation_data', (e).operation_data,
-    'user_id', (e).user_id,
-    'user_email', (e).user_email,
-    'webhook_success', (e).webhook_success,
-    'webhook_response', (e).webhook_response,
-    'error_message', (e).error_message,
-    'created_at', app.iso((e).created_at)
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  feed_pos bigint;
+  user_email text;
+  is_delivered boolean;
+  response text;
+  error_message text;
+begin
+  select
+    (select f.pos from app.feed f where f.event_id = e.id),
+    (select r.email from app.reporters r where r.id = e.reporter_id),
+    w.is_delivered, w.response, w.error_message
+  into feed_pos, user_email, is_delivered, response, error_message
+  from (select e.id) event left join app.webhook_outcomes w on w.event_id = event.id;
+  -- Receivers may answer with what is theirs alone to know.
+  if coalesce(response, error_message) is not null and app.role_rank((app.current_caller()).role) < 3 then
+    response := null;
+    error_message := null;
+  end if;
+  return json_build_object(
+    'id', e.id,
+    'pos', feed_pos,
+    'action_type', e.action_type,
+    'order_no', e.order_no,
+    'asset_id', e.asset_id,
+    'operation_no', e.operation_no,
+    'workplace_name', e.workplace_name,
+    'op_seq', e.op_seq,
+    'status_before', e.status_before,
+    'status_after', e.status_after,
+    'occurred_at', app.iso(e.occurred_at),
+    'phase', e.phase,
+    'qty_good', e.qty_good,
+    'qty_scrap', e.qty_scrap,
+    'reason_code', e.reason_code,
+    'note', e.note,
+    'reverses_event_id', e.reverses_event_id,
+    'changes', e.changes,
+    'operation_data', e.operation_data,
+    'user_id', e.user_id,
+    'user_email', user_email,
+    'webhook_success', coalesce(is_delivered, false),
+    'webhook_response', response,
+    'error_message', error_message,
+    'created_at', app.iso(e.created_at)
   );
-end;
-comment on function app.event_json(public.operation_events) is 'The event as the API writes it.';
+end
+$$;
+comment on function app.event_json(public.operation_events) is
+  'The event as the API writes it; what webhooks answered for managers and above alone. The caller of this function has checked that the event is theirs to see.';
 
 create function public.get_event(id uuid) returns json
 language plpgsql stable

@@ -56,7 +56,7 @@ begin atomic
     'start_event_id', (r).start_event_id,
     'end_event_id', (r).end_event_id,
     'user_id', (r).user_id,
-    'user_email', (r).user_email
+    'user_email', app.reporter_email((r).reporter_id)
   );
 end;
 comment on function app.run_json(public.operation_runs) is 'The run as the API writes it; the open one as far as it has come.';

@@ -212,49 +212,6 @@ $$;
 comment on function app.position_before(timestamptz) is
   'A position behind which all events stand that were recorded then or later, by halving; the floor of the feed when none is older.';
 
-create function app.position_of(event_id uuid) returns bigint
-language plpgsql stable security definer
-set search_path = ''
-as $$
-begin
-  return (select f.pos from app.feed f where f.event_id = position_of.event_id);
-end
-$$;
-comment on function app.position_of(uuid) is 'Feed position of an event; null until its transaction is committed.';
-
-create or replace function app.event_json(e public.operation_events) returns json
-language sql stable
-begin atomic
-  -- Without a SET clause and bound at creation: the planner inlines it into lists.
-  select json_build_object(
-    'id', (e).id,
-    'pos', app.position_of((e).id),
-    'action_type', (e).action_type,
-    'order_no', (e).order_no,
-    'asset_id', (e).asset_id,
-    'operation_no', (e).operation_no,
-    'workplace_name', (e).workplace_name,
-    'op_seq', (e).op_seq,
-    'status_before', (e).status_before,
-    'status_after', (e).status_after,
-    'occurred_at', app.iso((e).occurred_at),
-    'phase', (e).phase,
-    'qty_good', (e).qty_good,
-    'qty_scrap', (e).qty_scrap,
-    'reason_code', (e).reason_code,
-    'note', (e).note,
-    'reverses_event_id', (e).reverses_event_id,
-    'changes', (e).changes,
-    'operation_data', (e).operation_data,
-    'user_id', (e).user_id,
-    'user_email', (e).user_email,
-    'webhook_success', (e).webhook_success,
-    'webhook_response', (e).webhook_response,
-    'error_message', (e).error_message,
-    'created_at', app.iso((e).created_at)
-  );
-end;
-
 create function app.followed_event_json(event public.operation_events, caller app.caller) returns json
 language plpgsql stable
 set search_path = ''
@@ -431,4 +388,3 @@ revoke execute on function public.read_feed, public.prune_feed, public.feed_head
 grant execute on function public.read_feed, public.prune_feed to authenticated, service_role;
 grant execute on function public.feed_head to service_role;
 revoke execute on all functions in schema app from public;
-grant execute on function app.position_of to authenticated, service_role;

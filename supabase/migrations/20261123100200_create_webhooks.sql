@@ -1,4 +1,4 @@
--- What: webhooks: endpoints and their secrets, the outbox of deliveries, the log of attempts.
+-- What: webhooks: endpoints and their secrets, the outbox of events, the queue of deliveries, the log of attempts.
 -- Why: systems that cannot keep a connection open are told of events. The outbox row is written in the event's
 -- transaction, so that what is committed is delivered, at least once, and what is not is never sent.
 
@@ -42,6 +42,7 @@ comment on column app.webhook_endpoints.disabled_reason is 'manual: switched off
 comment on column app.webhook_endpoints.deleted_at is 'Deleted ones stay until their deliveries are swept, after 90 days; what is queued for them is cancelled by dispatchers.';
 
 create index webhook_endpoints_by_creator on app.webhook_endpoints (created_by) where created_by is not null;
+create index webhook_endpoints_enabled on app.webhook_endpoints (id) where enabled;
 create index webhook_endpoints_listed on app.webhook_endpoints (created_at, id) where deleted_at is null;
 create trigger webhook_endpoints_bump_version before update on app.webhook_endpoints
   for each row execute function app.bump_version();
@@ -69,6 +70,30 @@ comment on column app.webhook_health.failing_since is 'First failure after the l
 comment on column app.webhook_health.failed_at is 'Last failure since then.';
 comment on column app.webhook_health.paused_until is 'It asked for a pause, by 429, 502, 504 or Retry-After.';
 
+-- A report writes one row here, however many endpoints want its event: dispatchers make the deliveries.
+create table app.webhook_outbox (
+  id bigint generated always as identity primary key,
+  -- No foreign key: the trigger of the event itself makes the row, and events are never deleted.
+  event_id uuid not null,
+  type text not null,
+  endpoint_ids uuid[] not null,
+  queued_at timestamptz not null default clock_timestamp()
+);
+comment on table app.webhook_outbox is 'The outbox: events whose deliveries are still to be made, written in the event''s transaction.';
+comment on column app.webhook_outbox.endpoint_ids is 'Endpoints that wanted the event when it was recorded.';
+
+create table app.webhook_outcomes (
+  -- No foreign key, likewise.
+  event_id uuid primary key,
+  is_delivered boolean not null default false,
+  response text,
+  error_message text
+);
+comment on table app.webhook_outcomes is 'What came of an event''s deliveries, once one was tried or cancelled. A separate table, because events are never changed.';
+comment on column app.webhook_outcomes.is_delivered is 'True once all deliveries that are not cancelled are delivered.';
+comment on column app.webhook_outcomes.response is 'Last answer: its status and first 500 characters.';
+comment on column app.webhook_outcomes.error_message is 'Last error of a delivery that is not delivered.';
+
 create table app.webhook_deliveries (
   id uuid primary key default gen_random_uuid(),
   endpoint_id uuid not null references app.webhook_endpoints (id) on delete cascade,
@@ -89,7 +114,7 @@ create table app.webhook_deliveries (
 )
 -- every delivery changes status twice at least
 with (fillfactor = 80);
-comment on table app.webhook_deliveries is 'The outbox: one row per event and endpoint, written in the event''s transaction.';
+comment on table app.webhook_deliveries is 'The queue: one row per event and endpoint, made from the outbox.';
 comment on column app.webhook_deliveries.id is 'webhook-id is msg_ and this: the same in every attempt and replay.';
 comment on column app.webhook_deliveries.event_id is 'Event to tell of; null = a test ping.';
 comment on column app.webhook_deliveries.type is 'Type of the message, e.g. operation.start.';
@@ -124,11 +149,10 @@ comment on column app.webhook_attempts.response is 'First 500 characters of the 
 alter table app.webhook_endpoints enable row level security;
 alter table app.webhook_secrets enable row level security;
 alter table app.webhook_health enable row level security;
+alter table app.webhook_outbox enable row level security;
+alter table app.webhook_outcomes enable row level security;
 alter table app.webhook_deliveries enable row level security;
 alter table app.webhook_attempts enable row level security;
-
--- Deliveries report back to their event: room on the page keeps that off its indexes.
-alter table public.operation_events set (fillfactor = 90);
 
 create function app.wants_event(endpoint app.webhook_endpoints, event public.operation_events) returns boolean
 language sql immutable
@@ -148,11 +172,15 @@ language plpgsql
 set search_path = ''
 as $$
 begin
+  if event_id is null then
+    return;
+  end if;
+  insert into app.webhook_outcomes (event_id) values (tell_event.event_id) on conflict do nothing;
   -- one after the other: the last one sees what all others have done
-  perform from public.operation_events e where e.id = tell_event.event_id for no key update;
-  update public.operation_events e
-  set webhook_success = now.is_delivered,
-    webhook_response = coalesce(tell_event.response, e.webhook_response),
+  perform from app.webhook_outcomes o where o.event_id = tell_event.event_id for no key update;
+  update app.webhook_outcomes o
+  set is_delivered = now.is_delivered,
+    response = coalesce(tell_event.response, o.response),
     error_message = case when not now.is_delivered then now.error_message end
   from (
     select
@@ -162,26 +190,82 @@ begin
     from app.webhook_deliveries d
     where d.event_id = tell_event.event_id
   ) now
-  where e.id = tell_event.event_id;
+  where o.event_id = tell_event.event_id;
 end
 $$;
 comment on function app.tell_event(uuid, text) is
   'Brings what an event says of its webhooks up to date: success once all that are not cancelled are delivered, else the error of one that is not; and the last response, when there is a new one.';
 
-create function app.queue_deliveries() returns trigger
+create function app.queue_event() returns trigger
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
-  insert into app.webhook_deliveries (endpoint_id, event_id, type)
-  select e.id, new.id, app.webhook_type(new.action_type) from app.webhook_endpoints e
-  where app.wants_event(e, new) is true;
+  insert into app.webhook_outbox (event_id, type, endpoint_ids)
+  select new.id, app.webhook_type(new.action_type), array_agg(e.id) from app.webhook_endpoints e
+  where e.enabled and app.wants_event(e, new) is true
+  having count(*) > 0;
   return null;
 end
 $$;
-comment on function app.queue_deliveries() is 'Trigger: puts an event into the outbox of each endpoint that wants it, in the event''s transaction.';
+comment on function app.queue_event() is 'Trigger: puts an event into the outbox when an endpoint wants it, in the event''s transaction.';
 
-create trigger operation_events_queue_deliveries after insert on public.operation_events
-  for each row execute function app.queue_deliveries();
+create trigger operation_events_queue after insert on public.operation_events
+  for each row execute function app.queue_event();
+
+create function app.expanding_lock() returns bigint
+language sql immutable parallel safe
+return 7208::bigint << 44;
+comment on function app.expanding_lock() is 'Key of the advisory lock of the transaction that makes deliveries from the outbox.';
+
+create function app.is_queued(to_endpoints uuid[], of_event uuid) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+begin
+  return exists (
+    select from app.webhook_outbox q
+    where (to_endpoints is null or q.endpoint_ids && to_endpoints) and (of_event is null or q.event_id = of_event)
+  );
+end
+$$;
+comment on function app.is_queued(uuid[], uuid) is 'True when the outbox has an event for one of these endpoints, or this event; null = any.';
+
+-- One transaction at a time makes deliveries. The next one waits for its commit and then finds them made.
+create function app.expand_outbox(to_endpoints uuid[] default null, of_event uuid default null) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+declare
+  most constant integer := 1000;
+begin
+  if not app.is_queued(to_endpoints, of_event) then
+    return false;
+  end if;
+  perform pg_advisory_xact_lock(app.expanding_lock());
+  with oldest as (
+    select o.id, sum(cardinality(o.endpoint_ids)) over (order by o.id) - cardinality(o.endpoint_ids) as deliveries_before
+    from (
+      select q.id, q.endpoint_ids from app.webhook_outbox q
+      where (to_endpoints is null or q.endpoint_ids && to_endpoints) and (of_event is null or q.event_id = of_event)
+      order by q.id
+      limit most
+    ) o
+  ),
+  taken as (
+    delete from app.webhook_outbox q using oldest o where q.id = o.id and o.deliveries_before < most
+    returning q.id, q.event_id, q.type, q.endpoint_ids, q.queued_at
+  )
+  insert into app.webhook_deliveries (endpoint_id, event_id, type, next_attempt_at, created_at)
+  select e.id, t.event_id, t.type, t.queued_at, t.queued_at
+  from taken t join app.webhook_endpoints e on e.id = any(t.endpoint_ids)
+  order by t.id
+  -- a replay of the feed may have made it
+  on conflict on constraint webhook_deliveries_once do nothing;
+  return app.is_queued(to_endpoints, of_event);
+end
+$$;
+comment on function app.expand_outbox(uuid[], uuid) is
+  'Makes about 1,000 deliveries from the outbox, the oldest events first, or from those for these endpoints or of this event alone; true when more are left.';
 
 revoke execute on all functions in schema app from public;

@@ -62,20 +62,61 @@ end
 $$;
 comment on function app.require_enabled(app.webhook_endpoints) is 'Raises 409 endpoint_disabled.';
 
-create function app.new_webhook_secret(endpoint_id uuid) returns text
+create function app.new_webhook_secret(endpoint_id uuid) returns bigint
 language plpgsql
 set search_path = ''
 as $$
 declare
-  made text;
+  secret_id bigint;
 begin
   insert into app.webhook_secrets (endpoint_id, secret)
   values (new_webhook_secret.endpoint_id, 'whsec_' || encode(extensions.gen_random_bytes(32), 'base64'))
-  returning secret into made;
-  return made;
+  returning id into secret_id;
+  return secret_id;
 end
 $$;
-comment on function app.new_webhook_secret(uuid) is 'Makes the current secret of an endpoint: whsec_ and 32 random bytes in base64.';
+comment on function app.new_webhook_secret(uuid) is 'Makes the current secret of an endpoint: whsec_ and 32 random bytes in base64. Answers its number.';
+
+-- Stored answers hold the number of a secret: one that was deleted or has ended is gone from them, too.
+create function app.with_secret(answer json) returns json
+language plpgsql
+set search_path = ''
+as $$
+declare
+  secret constant text := (
+    select s.secret from app.webhook_secrets s
+    where s.id = (answer ->> 'secret_id')::bigint and (s.expires_at is null or s.expires_at > clock_timestamp())
+  );
+begin
+  return json_build_object(
+    'status', answer -> 'status',
+    'body', app.json_with(answer -> 'endpoint', 'secret', coalesce(to_json(secret), 'null')),
+    'request_id', answer -> 'request_id',
+    'replayed', coalesce((answer ->> 'replayed')::boolean, false)
+  );
+end
+$$;
+comment on function app.with_secret(json) is
+  'Turns {"status", "endpoint", "secret_id"}, as it is stored, into {"status", "body"}: the endpoint with the secret, null when that signs no more.';
+
+create function app.require_room_for_endpoint() returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  most constant integer := 100;
+begin
+  -- until commit nobody else enables one: each counts what the one before has done
+  perform pg_advisory_xact_lock(7209::bigint << 44);
+  if (select count(*) from app.webhook_endpoints e where e.enabled) >= most then
+    perform app.refuse(
+      409, 'limit_reached', format('There are %s enabled webhook endpoints already: disable or delete one first', most),
+      jsonb_build_object('limit', most)
+    );
+  end if;
+end
+$$;
+comment on function app.require_room_for_endpoint() is 'Raises 409 limit_reached when 100 endpoints are enabled. Call it before one is enabled.';
 
 create function public.list_webhook_endpoints(
   enabled boolean default null,
@@ -147,9 +188,12 @@ declare
 begin
   answer := app.replay(caller, request);
   if answer is not null then
-    return answer;
+    return app.with_secret(answer);
   end if;
   perform app.require_webhook_manager(caller);
+  if wanted.enabled is not false then
+    perform app.require_room_for_endpoint();
+  end if;
   insert into app.webhook_endpoints (url, description, action_types, workplace_names, order_prefix, enabled, disabled_reason, disabled_at, created_by)
   values (
     wanted.url, wanted.description, wanted.action_types, wanted.workplace_names, wanted.order_prefix, coalesce(wanted.enabled, true),
@@ -157,14 +201,13 @@ begin
   )
   returning * into stored;
   insert into app.webhook_health (endpoint_id) values (stored.id);
-  return app.remember(caller, request, null, json_build_object(
-    'status', 201,
-    'body', app.json_with(app.webhook_endpoint_json(stored), 'secret', to_json(app.new_webhook_secret(stored.id)))
-  ));
+  return app.with_secret(app.remember(caller, request, null, json_build_object(
+    'status', 201, 'endpoint', app.webhook_endpoint_json(stored), 'secret_id', app.new_webhook_secret(stored.id)
+  )));
 end
 $$;
 comment on function public.create_webhook_endpoint(jsonb, jsonb) is
-  'Creates a webhook endpoint and its secret, which is shown here only. Answers {"status", "body"}. Raises 403 forbidden.';
+  'Creates a webhook endpoint and its secret, which is shown here only. Answers {"status", "body"}. Raises 403 forbidden, 409 limit_reached.';
 
 create function public.update_webhook_endpoint(
   endpoint_id uuid, patch jsonb, if_match integer[] default null, idempotency jsonb default null
@@ -189,6 +232,9 @@ begin
   perform app.require_version(endpoint.version, if_match);
   wanted := jsonb_populate_record(endpoint, patch);
   wanted.enabled := coalesce(wanted.enabled, endpoint.enabled);
+  if wanted.enabled and not endpoint.enabled then
+    perform app.require_room_for_endpoint();
+  end if;
   if wanted.enabled <> endpoint.enabled then
     wanted.disabled_reason := case when not wanted.enabled then 'manual' end;
     wanted.disabled_at := case when not wanted.enabled then clock_timestamp() end;
@@ -213,7 +259,7 @@ begin
 end
 $$;
 comment on function public.update_webhook_endpoint(uuid, jsonb, integer[], jsonb) is
-  'Changes a webhook endpoint; what is queued goes to the new address. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+  'Changes a webhook endpoint; what is queued goes to the new address. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 409 limit_reached, 412 stale_version.';
 
 create function public.delete_webhook_endpoint(endpoint_id uuid, if_match integer[] default null) returns void
 language plpgsql security definer
@@ -243,12 +289,12 @@ declare
   caller constant app.caller := app.current_caller();
   request constant app.idempotency := app.idempotency(idempotency);
   endpoint app.webhook_endpoints;
-  made text;
+  secret_id bigint;
   answer json;
 begin
   answer := app.replay(caller, request);
   if answer is not null then
-    return answer;
+    return app.with_secret(answer);
   end if;
   perform app.require_webhook_manager(caller);
   endpoint := app.lock_webhook_endpoint(endpoint_id);
@@ -256,10 +302,10 @@ begin
   delete from app.webhook_secrets s where s.endpoint_id = endpoint.id and s.expires_at is not null;
   update app.webhook_secrets s set expires_at = clock_timestamp() + least(greatest(overlap_h, 0), 168) * interval '1 hour'
   where s.endpoint_id = endpoint.id;
-  made := app.new_webhook_secret(endpoint.id);
-  return app.remember(caller, request, null, json_build_object(
-    'status', 200, 'body', app.json_with(app.webhook_endpoint_json(endpoint), 'secret', to_json(made))
-  ));
+  secret_id := app.new_webhook_secret(endpoint.id);
+  return app.with_secret(app.remember(caller, request, null, json_build_object(
+    'status', 200, 'endpoint', app.webhook_endpoint_json(endpoint), 'secret_id', secret_id
+  )));
 end
 $$;
 comment on function public.rotate_webhook_secret(uuid, integer, jsonb) is

@@ -56,7 +56,8 @@ create function public.list_webhook_deliveries(
   take integer default 100,
   count text default null
 ) returns json
-language plpgsql stable security definer
+-- volatile: it makes deliveries of what is in the outbox
+language plpgsql volatile security definer
 set search_path = ''
 as $$
 declare
@@ -74,6 +75,7 @@ declare
 begin
   perform app.require_webhook_manager(app.current_caller());
   take := least(take, 500);
+  perform app.expand_outbox(case when endpoint_id is not null then array[endpoint_id] end, event_id);
   execute format('select array(select d from app.webhook_deliveries d where %s order by d.created_at desc, d.id desc limit $5 offset $6)', page)
   into rows
   using endpoint_id, event_id, before_created_at, before_id, take + 1, skip;
@@ -177,8 +179,7 @@ declare
   request constant app.idempotency := app.idempotency(idempotency);
   floor_pos constant bigint := (select s.floor_pos from app.feed_state s);
   from_pos bigint := coalesce(after_pos, floor_pos);
-  -- no further than where all commits have finished, as readers of the feed
-  head_pos constant bigint := app.settled_position();
+  head_pos bigint;
   endpoint app.webhook_endpoints;
   positions bigint[];
   has_more boolean;
@@ -194,6 +195,10 @@ begin
   perform app.require_webhook_manager(caller);
   endpoint := app.lock_webhook_endpoint(endpoint_id);
   perform app.require_enabled(endpoint);
+  -- waits for the dispatcher that makes deliveries of the same events
+  perform pg_advisory_xact_lock(app.expanding_lock());
+  -- no further than where all commits have finished, as readers of the feed
+  head_pos := app.settled_position();
   perform app.require_position(after_pos, generation, after_mark);
   perform app.require_position(until_pos, generation, until_mark);
   if after_pos is null and since is not null then

@@ -64,6 +64,7 @@ begin
   delete from app.webhook_endpoints e where e.id = any(array(
     select gone.id from app.webhook_endpoints gone
     where gone.deleted_at is not null and not exists (select from app.webhook_deliveries d where d.endpoint_id = gone.id)
+      and not app.is_queued(array[gone.id], null)
     limit 10
     for update skip locked
   ));
@@ -72,30 +73,14 @@ $$;
 comment on function app.clear_deleted_endpoints() is
   'Cancels up to 200 deliveries of deleted endpoints, and removes those endpoints that have no delivery left.';
 
-create function public.claim_deliveries(take integer default 32, beyond_share integer default 100, to_endpoints uuid[] default null) returns json
-language plpgsql security definer
+create function app.lease_due(take integer, beyond_share integer, to_endpoints uuid[], started_at timestamptz) returns uuid[]
+language plpgsql
 set search_path = ''
 as $$
 declare
-  caller constant app.caller := app.current_caller();
-  started_at constant timestamptz := clock_timestamp();
   endpoint_ids uuid[];
   ids uuid[];
 begin
-  if caller.is_server is not true then
-    perform app.refuse(403, 'forbidden', 'Only servers with the secret key may dispatch webhooks');
-  end if;
-
-  -- Each claim sweeps a few old deliveries out: no scheduler, no long delete. One that is replayed is not old.
-  delete from app.webhook_deliveries d where d.id = any(array(
-    select old.id from app.webhook_deliveries old
-    where old.created_at < started_at - interval '90 days' and old.settled_at < started_at - interval '90 days'
-    order by old.created_at
-    limit 50
-    for update skip locked
-  ));
-  perform app.clear_deleted_endpoints();
-
   -- The health row is the turnstile: who has it counts places of a moment in which nobody else takes any. What others
   -- have is left to them.
   endpoint_ids := array(
@@ -120,7 +105,7 @@ begin
       select d.id, d.endpoint_id, d.next_attempt_at from app.webhook_deliveries d
       where d.endpoint_id = e.endpoint_id and d.status in ('pending', 'delivering') and d.next_attempt_at <= started_at
       order by d.next_attempt_at
-      limit least(greatest(e.places - e.leased, 0), claim_deliveries.take)
+      limit least(greatest(e.places - e.leased, 0), lease_due.take)
       for no key update skip locked
     ) d
   ),
@@ -132,12 +117,48 @@ begin
     select p.id from placed p
     where p.turn <= app.fair_share() or p.place <= beyond_share
     order by p.turn, p.next_attempt_at
-    limit least(claim_deliveries.take, 100)
+    limit least(lease_due.take, 100)
   ) into ids;
 
   update app.webhook_deliveries d
   set status = 'delivering', lease_token = gen_random_uuid(), next_attempt_at = clock_timestamp() + app.delivery_lease()
   where d.id = any(ids);
+  return ids;
+end
+$$;
+comment on function app.lease_due(integer, integer, uuid[], timestamptz) is
+  'Leases deliveries that are due, as claim_deliveries says, and answers their ids in turn.';
+
+create function public.claim_deliveries(take integer default 32, beyond_share integer default 100, to_endpoints uuid[] default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  started_at constant timestamptz := clock_timestamp();
+  has_more boolean;
+  ids uuid[];
+begin
+  if caller.is_server is not true then
+    perform app.refuse(403, 'forbidden', 'Only servers with the secret key may dispatch webhooks');
+  end if;
+
+  -- Each claim sweeps a few old deliveries out: no scheduler, no long delete. One that is replayed is not old.
+  delete from app.webhook_deliveries d where d.id = any(array(
+    select old.id from app.webhook_deliveries old
+    where old.created_at < started_at - interval '90 days' and old.settled_at < started_at - interval '90 days'
+    order by old.created_at
+    limit 50
+    for update skip locked
+  ));
+  -- Until something is due: the oldest events of the outbox may be for endpoints that are paused.
+  for round in 1..10 loop
+    has_more := app.expand_outbox(to_endpoints);
+    ids := app.lease_due(take, beyond_share, to_endpoints, clock_timestamp());
+    exit when cardinality(ids) > 0 or not has_more;
+  end loop;
+  -- last, since it waits for others who report back to the same events
+  perform app.clear_deleted_endpoints();
 
   return (
     select coalesce(json_agg(json_build_object(
@@ -279,7 +300,7 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 begin
-  return exists (
+  return app.is_queued(null, null) or exists (
     select from app.webhook_endpoints e
     join app.webhook_health h on h.endpoint_id = e.id
     where app.has_due(h, e, clock_timestamp())

@@ -162,7 +162,6 @@ export type Database = {
           "asset_id": number;
           "changes": Json | null;
           "created_at": string;
-          "error_message": string | null;
           "id": string;
           "note": string | null;
           "occurred_at": string;
@@ -177,13 +176,11 @@ export type Database = {
           "reason_code": string | null;
           "reason_kind": string | null;
           "report_digest": string | null;
+          "reporter_id": number | null;
           "reverses_event_id": string | null;
           "status_after": string;
           "status_before": string | null;
-          "user_email": string | null;
           "user_id": string | null;
-          "webhook_response": string | null;
-          "webhook_success": boolean;
           "workplace_name": string | null;
         };
         ComputedFields: never;
@@ -192,7 +189,6 @@ export type Database = {
           "asset_id": number;
           "changes"?: Json | null;
           "created_at"?: string;
-          "error_message"?: string | null;
           "id"?: string;
           "note"?: string | null;
           "occurred_at": string;
@@ -207,13 +203,11 @@ export type Database = {
           "reason_code"?: string | null;
           "reason_kind"?: string | null;
           "report_digest"?: string | null;
+          "reporter_id"?: number | null;
           "reverses_event_id"?: string | null;
           "status_after": string;
           "status_before"?: string | null;
-          "user_email"?: string | null;
           "user_id"?: string | null;
-          "webhook_response"?: string | null;
-          "webhook_success"?: boolean;
           "workplace_name"?: string | null;
         };
         Update: {
@@ -221,7 +215,6 @@ export type Database = {
           "asset_id"?: number;
           "changes"?: Json | null;
           "created_at"?: string;
-          "error_message"?: string | null;
           "id"?: string;
           "note"?: string | null;
           "occurred_at"?: string;
@@ -236,13 +229,11 @@ export type Database = {
           "reason_code"?: string | null;
           "reason_kind"?: string | null;
           "report_digest"?: string | null;
+          "reporter_id"?: number | null;
           "reverses_event_id"?: string | null;
           "status_after"?: string;
           "status_before"?: string | null;
-          "user_email"?: string | null;
           "user_id"?: string | null;
-          "webhook_response"?: string | null;
-          "webhook_success"?: boolean;
           "workplace_name"?: string | null;
         };
         Relationships: [
@@ -268,10 +259,10 @@ export type Database = {
           "ended_at": string | null;
           "operation_id": number;
           "phase": string;
+          "reporter_id": number | null;
           "run_no": number;
           "start_event_id": string;
           "started_at": string;
-          "user_email": string | null;
           "user_id": string | null;
         };
         ComputedFields: never;
@@ -280,10 +271,10 @@ export type Database = {
           "ended_at"?: string | null;
           "operation_id": number;
           "phase": string;
+          "reporter_id"?: number | null;
           "run_no": number;
           "start_event_id": string;
           "started_at": string;
-          "user_email"?: string | null;
           "user_id"?: string | null;
         };
         Update: {
@@ -291,10 +282,10 @@ export type Database = {
           "ended_at"?: string | null;
           "operation_id"?: number;
           "phase"?: string;
+          "reporter_id"?: number | null;
           "run_no"?: number;
           "start_event_id"?: string;
           "started_at"?: string;
-          "user_email"?: string | null;
           "user_id"?: string | null;
         };
         Relationships: [
@@ -441,6 +432,7 @@ export type Database = {
       "delete_webhook_endpoint": { Args: { "endpoint_id": string; "if_match"?: (number)[] }; Returns: undefined };
       "delete_workplace": { Args: { "if_match"?: (number)[]; "name": string }; Returns: undefined };
       "feed_head": { Args: Record<PropertyKey, never>; Returns: Json };
+      "forget_profile": { Args: { "id": string }; Returns: Json };
       "get_event": { Args: { "id": string }; Returns: Json };
       "get_operation": { Args: { "asset_id": number; "operation_no": string; "order_no": string }; Returns: Json };
       "get_profile": { Args: { "id": string }; Returns: Json };

@@ -66,16 +66,23 @@ export const Event = z.object({
     description: "User who reported; null for a server that named none.",
     example: null,
   }),
-  user_email: z.string().nullable().openapi({ description: "Address of that user at the time.", example: null }),
+  user_email: z.string().nullable().openapi({
+    description: "Address of that user at the time; null once the person is forgotten.",
+    example: null,
+  }),
   webhook_success: z.boolean().openapi({
     description: "True once all webhooks of the event are delivered.",
     example: false,
   }),
   webhook_response: z.string().nullable().openapi({
-    description: "Last answer of a webhook: its status and first 500 characters.",
+    description:
+      "Last answer of a webhook: its status and first 500 characters. For managers and above; null for others and in streams.",
     example: null,
   }),
-  error_message: z.string().nullable().openapi({ description: "Last delivery error of a webhook.", example: null }),
+  error_message: z.string().nullable().openapi({
+    description: "Last delivery error of a webhook, likewise.",
+    example: null,
+  }),
   created_at: instantOut().openapi({
     description: "When the server heard of it.",
     example: "2026-11-23T08:15:00.120Z",

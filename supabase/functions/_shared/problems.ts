@@ -182,6 +182,12 @@ export const problemTable = {
     explanation: "Other resources refer to it. Deactivate it instead of deleting it.",
     example: { detail: 'Workplace "TruLaser 5060 (L76)" has operations' },
   },
+  limit_reached: {
+    status: 409,
+    title: "Limit reached",
+    explanation: "As many exist as may (`limit`). Delete or disable one first.",
+    example: { detail: "There are 100 enabled webhook endpoints already: disable or delete one first", limit: 100 },
+  },
   endpoint_disabled: {
     status: 409,
     title: "The webhook endpoint is disabled",

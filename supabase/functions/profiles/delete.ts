@@ -9,7 +9,8 @@ export const remove = endpoint({
   operationId: "deleteProfile",
   tags: ["Profiles"],
   summary: "Delete a profile",
-  description: "For admins: the user can still sign in, and may do nothing. What he reported stays in the log.",
+  description:
+    "For admins: the user can still sign in, and may do nothing. Events keep their address: to remove it, forget the person.",
   security,
   request: { params: ProfileKey, headers: ifMatchHeader },
   responses: {

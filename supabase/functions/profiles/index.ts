@@ -2,10 +2,11 @@
 import { createApp } from "../_shared/app.ts";
 import { create } from "./create.ts";
 import { remove } from "./delete.ts";
+import { forget } from "./forget.ts";
 import { get } from "./get.ts";
 import { list } from "./list.ts";
 import { update } from "./update.ts";
 
-export const app = createApp("profiles").openapiRoutes([list, create, get, update, remove] as const);
+export const app = createApp("profiles").openapiRoutes([list, create, get, update, remove, forget] as const);
 
 export default { fetch: app.fetch };

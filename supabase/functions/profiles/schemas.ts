@@ -14,6 +14,7 @@ declare module "../_shared/database.ts" {
     create_profile: Answer<Profile>;
     update_profile: Answer<Profile>;
     delete_profile: undefined;
+    forget_profile: ForgottenPerson;
   }
 }
 
@@ -55,6 +56,19 @@ export const Profile = z.object({
 }).openapi("Profile", { description: "Role and workplaces of a user." });
 
 export type Profile = z.infer<typeof Profile>;
+
+export const ForgottenPerson = z.object({
+  id: id.openapi({ description: "Id that events and runs keep. It leads to nobody any more." }),
+  forgotten_at: instantOut().openapi({ description: "When it was done.", example: "2026-11-24T15:00:01.000Z" }),
+  events: z.int().min(0).openapi({ description: "Events of this user, which have no address any more.", example: 4711 }),
+  runs: z.int().min(0).openapi({ description: "Runs of this user, likewise.", example: 812 }),
+  stored_answers: z.int().min(0).openapi({
+    description: "Answers kept for Idempotency-Keys that were deleted or changed.",
+    example: 12,
+  }),
+}).openapi("ForgottenPerson", { description: "The record of a person who was forgotten." });
+
+export type ForgottenPerson = z.infer<typeof ForgottenPerson>;
 
 export const ProfileKey = z.object({ profile_id: id });
 

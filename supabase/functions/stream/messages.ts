@@ -57,7 +57,9 @@ export class Item {
 
 /** The events of a page, each with the cursor behind it. */
 export function itemsOf({ events, generation }: FeedPage): Promise<Item[]> {
-  return Promise.all(events.map(async ({ operation = null, mark = null, ...event }) => {
+  return Promise.all(events.map(async ({ operation = null, mark = null, ...read }) => {
+    // the server reads for all: what receivers answered is for managers, who ask for it
+    const event = { ...read, webhook_response: null, error_message: null };
     const position = { generation, pos: event.pos ?? 0, mark };
     return new Item(position, await feedCursor(position), event, operation);
   }));

@@ -103,8 +103,7 @@ const tables: Record<string, Table> = {
       ...{ operation_id: operationId, order_no, operation_no, asset_id, workplace_name },
       ...{ op_seq: 2, action_type: "STOP", status_after: "ON_HOLD", occurred_at: new Date().toISOString() },
     }),
-    // what deliveries of webhooks report back may change, but not from outside
-    update: { webhook_success: true },
+    update: { note: "x" },
   },
   operation_runs: {
     select: "401 401 none none seen seen seen none seen none seen seen seen",
@@ -184,6 +183,7 @@ const functions: Record<string, SqlFunction> = {
   create_profile:       { cells: "401 401 403  403  403  403  403  403  403  403  403  409  409 ", args: ({ colleague }) => ({ profile: { id: colleague, role: "admin" } }) },
   update_profile:       { cells: "401 401 404  404  404  404  404  404  403  404  403  200  200 ", args: ({ colleague }) => ({ id: colleague, patch: { role: "admin" } }) },
   delete_profile:       { cells: "401 401 404  404  404  404  404  404  403  404  403  204  204 ", args: ({ colleague }) => ({ id: colleague }) },
+  forget_profile:       { cells: "401 401 404  404  404  404  404  404  403  404  403  200  200 ", args: ({ colleague }) => ({ id: colleague }) },
   get_workplace:        { cells: "401 401 404  404  200  200  200  200  200  200  200  200  200 ", args: ({ name }) => ({ name }) },
   list_workplaces:      { cells: "401 401 none none seen seen seen seen seen seen seen seen seen", args: ({ name }) => ({ after_name: name.slice(0, -1), take: 1 }), shows: hasName },
   list_queue:           { cells: "401 401 404  404  seen seen seen none seen none seen seen seen", args: (_, { here }) => ({ name: here, take: 500 }), shows: hasOrder },
@@ -739,15 +739,11 @@ Deno.test({
           "note = 'x'",
           "op_seq = 9",
           "created_at = now()",
-          "report_digest = null, user_email = 'x'",
+          "report_digest = null, reporter_id = null",
         ]
       ) {
         assertEquals(await attempt(`update public.operation_events set ${set} ${where}`), "PT403", set);
       }
-      assertEquals(
-        await attempt(`update public.operation_events set webhook_success = true, webhook_response = '200' ${where}`),
-        1,
-      );
     });
   },
 });

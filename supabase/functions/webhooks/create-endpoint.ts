@@ -11,7 +11,9 @@ export const createEndpoint = endpoint({
   operationId: "createWebhookEndpoint",
   tags: ["Webhooks"],
   summary: "Create a webhook endpoint",
-  description: "For managers and above. The answer has the secret that verifies the signatures; it is not shown again.",
+  description: 
+    "For managers and above. The answer has the secret that verifies the signatures; it is not shown again. At most 100 endpoints " +
+    "are enabled at a time.",
   security,
   request: {
     headers: idempotencyHeader,
@@ -23,7 +25,7 @@ export const createEndpoint = endpoint({
       headers: locationHeader.extend(etagHeader.shape).extend(replayedHeader.shape),
       content: { "application/json": { schema: WebhookEndpointWithSecret } },
     },
-    ...problems(["forbidden"], { body: true, idempotent: true }),
+    ...problems(["forbidden", "limit_reached"], { body: true, idempotent: true }),
   },
 }, async (c) => {
   const body = c.req.valid("json");

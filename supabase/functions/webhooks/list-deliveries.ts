@@ -10,7 +10,9 @@ export const listDeliveries = endpoint({
   operationId: "listWebhookDeliveries",
   tags: ["Webhooks"],
   summary: "List webhook deliveries",
-  description: "For managers and above: deliveries of the last 90 days, newest first. Filters combine with and.",
+  description:
+    "For managers and above: deliveries of the last 90 days, newest first. Filters combine with and. Events that wait for a " +
+    "dispatcher become deliveries first, about 1,000 a call.",
   security,
   request: { query: DeliveryQuery },
   responses: {

@@ -37,6 +37,9 @@ export function targetRules(): TargetRules {
 /** Names that only mean something inside a network (RFC 6761, 6762, 8375, and what ICANN reserves). */
 const innerDomains = ["localhost", "local", "internal", "intranet", "lan", "home.arpa", "onion", "alt"];
 
+/** Addresses that only mean something inside a cloud, although the registries give them out as public. */
+const innerAddresses = ["168.63.129.16"]; // Azure's metadata and wire server
+
 /**
  * The URL, when its form is allowed. Its host must be written as it is used: other spellings (decimal, octal or
  * full-width numbers) have no honest use.
@@ -60,6 +63,7 @@ export function checkUrl(text: string, rules: TargetRules): URL {
   const port = Number(url.port || 443);
   if (!rules.ports.includes(port)) refuse(`must use one of the ports ${rules.ports.join(", ")}, not ${port}`);
   const name = hostname(url).replace(/\.$/, "");
+  if (name.split(".").includes("")) refuse("must not name a host with an empty label, as in a..b");
   if (ipaddr.isValid(name)) {
     if (!isPublic(name)) refuse("must not point to an address inside a network");
   } else if (!name.includes(".") || innerDomains.some((inner) => `.${name}`.endsWith(`.${inner}`))) {
@@ -101,7 +105,7 @@ export async function systemAddresses(hostname: string): Promise<string[]> {
 /** Public means: unicast by the registries, and for IPv6 also within the part that is given out. */
 function isPublic(address: string): boolean {
   const parsed = ipaddr.parse(address);
-  if (parsed.range() !== "unicast") return false;
+  if (parsed.range() !== "unicast" || innerAddresses.includes(parsed.toString())) return false;
   return parsed.kind() === "ipv4" || parsed.match(ipaddr.parseCIDR("2000::/3"));
 }
 

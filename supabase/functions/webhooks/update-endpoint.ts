@@ -24,7 +24,7 @@ export const updateEndpoint = endpoint({
       headers: etagHeader.extend(replayedHeader.shape),
       content: { "application/json": { schema: WebhookEndpoint } },
     },
-    ...problems(["forbidden", "not_found", "stale_version"], { body: true, idempotent: true }),
+    ...problems(["forbidden", "not_found", "limit_reached", "stale_version"], { body: true, idempotent: true }),
   },
 }, async (c) => {
   const body = c.req.valid("json");
