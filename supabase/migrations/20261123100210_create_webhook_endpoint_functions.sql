@@ -88,16 +88,19 @@ declare
     where s.id = (answer ->> 'secret_id')::bigint and (s.expires_at is null or s.expires_at > clock_timestamp())
   );
 begin
+  if secret is null then
+    perform app.refuse(410, 'secret_gone', 'The secret that this request made signs no more: the endpoint was deleted, or its secret rotated');
+  end if;
   return json_build_object(
     'status', answer -> 'status',
-    'body', app.json_with(answer -> 'endpoint', 'secret', coalesce(to_json(secret), 'null')),
+    'body', app.json_with(answer -> 'endpoint', 'secret', to_json(secret)),
     'request_id', answer -> 'request_id',
     'replayed', coalesce((answer ->> 'replayed')::boolean, false)
   );
 end
 $$;
 comment on function app.with_secret(json) is
-  'Turns {"status", "endpoint", "secret_id"}, as it is stored, into {"status", "body"}: the endpoint with the secret, null when that signs no more.';
+  'Turns {"status", "endpoint", "secret_id"}, as it is stored, into {"status", "body"}: the endpoint with the secret. Raises 410 secret_gone when that signs no more.';
 
 create function app.require_room_for_endpoint() returns void
 language plpgsql
@@ -207,7 +210,7 @@ begin
 end
 $$;
 comment on function public.create_webhook_endpoint(jsonb, jsonb) is
-  'Creates a webhook endpoint and its secret, which is shown here only. Answers {"status", "body"}. Raises 403 forbidden, 409 limit_reached.';
+  'Creates a webhook endpoint and its secret, which is shown here only. Answers {"status", "body"}. Raises 403 forbidden, 409 limit_reached, 410 secret_gone.';
 
 create function public.update_webhook_endpoint(
   endpoint_id uuid, patch jsonb, if_match integer[] default null, idempotency jsonb default null

@@ -204,6 +204,13 @@ export const problemTable = {
       "The database was restored since this cursor was made, or the feed is no longer kept that far back. What you have read may differ from what the database holds: read the operations again, then the feed without a cursor.",
     example: { detail: "The feed is no longer kept that far back. Begin again without a cursor" },
   },
+  secret_gone: {
+    status: 410,
+    title: "Secret no longer valid",
+    explanation:
+      "The first request with this Idempotency-Key made a webhook secret that signs no more: the endpoint was deleted, or its secret rotated. The answer is not repeated. Rotate the secret under a new key.",
+    example: { detail: "The secret that this request made signs no more: the endpoint was deleted, or its secret rotated" },
+  },
   stale_version: {
     status: 412,
     title: "It has changed meanwhile",

@@ -25,7 +25,7 @@ export const createEndpoint = endpoint({
       headers: locationHeader.extend(etagHeader.shape).extend(replayedHeader.shape),
       content: { "application/json": { schema: WebhookEndpointWithSecret } },
     },
-    ...problems(["forbidden", "limit_reached"], { body: true, idempotent: true }),
+    ...problems(["forbidden", "limit_reached", "secret_gone"], { body: true, idempotent: true }),
   },
 }, async (c) => {
   const body = c.req.valid("json");

@@ -23,7 +23,7 @@ export const rotateSecret = endpoint({
       headers: replayedHeader,
       content: { "application/json": { schema: WebhookEndpointWithSecret } },
     },
-    ...problems(["forbidden", "not_found"], { body: true, idempotent: true }),
+    ...problems(["forbidden", "not_found", "secret_gone"], { body: true, idempotent: true }),
   },
 }, async (c) => {
   const body = c.req.valid("json");

@@ -84,10 +84,8 @@ export const WebhookEndpoint = z.object({
 }).openapi("WebhookEndpoint", { description: "A URL that is told of events, and of which." });
 
 export const WebhookEndpointWithSecret = WebhookEndpoint.extend({
-  secret: z.string().nullable().openapi({
-    description:
-      "Verifies the signatures (Standard Webhooks). Shown here only: keep it. Null in the repetition of a request whose secret " +
-      "signs no more, because the endpoint was deleted or the secret rotated.",
+  secret: z.string().openapi({
+    description: "Verifies the signatures (Standard Webhooks). Shown here only: keep it.",
     example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
   }),
 }).openapi("WebhookEndpointWithSecret", { description: "An endpoint with its new secret." });
