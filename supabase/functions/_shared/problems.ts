@@ -209,7 +209,9 @@ export const problemTable = {
     title: "Secret no longer valid",
     explanation:
       "The first request with this Idempotency-Key made a webhook secret that signs no more: the endpoint was deleted, or its secret rotated. The answer is not repeated. Rotate the secret under a new key.",
-    example: { detail: "The secret that this request made signs no more: the endpoint was deleted, or its secret rotated" },
+    example: {
+      detail: "The secret that this request made signs no more: the endpoint was deleted, or its secret rotated",
+    },
   },
   stale_version: {
     status: 412,

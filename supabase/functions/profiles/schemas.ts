@@ -60,7 +60,10 @@ export type Profile = z.infer<typeof Profile>;
 export const ForgottenPerson = z.object({
   id: id.openapi({ description: "Id that events and runs keep. It leads to nobody any more." }),
   forgotten_at: instantOut().openapi({ description: "When it was done.", example: "2026-11-24T15:00:01.000Z" }),
-  events: z.int().min(0).openapi({ description: "Events of this user, which have no address any more.", example: 4711 }),
+  events: z.int().min(0).openapi({
+    description: "Events of this user, which have no address any more.",
+    example: 4711,
+  }),
   runs: z.int().min(0).openapi({ description: "Runs of this user, likewise.", example: 812 }),
   stored_answers: z.int().min(0).openapi({
     description: "Answers kept for Idempotency-Keys that were deleted or changed.",

@@ -235,11 +235,17 @@ async function state(subject: Subject): Promise<string> {
   return answers.map(({ text }) => text).join("\n");
 }
 
+/** Of enabled endpoints there are 100 at most. */
+const removeEndpoint = ({ endpoint }: Subject) => server.delete(`/webhooks/v1/endpoints/${endpoint}`);
+
 /** One outcome for each member of the cast, each with a subject of his own. */
 async function outcomes(run: (member: Member, subject: Subject) => Promise<string>): Promise<Record<string, string>> {
   const cast = await theCast();
   const entries = await Promise.all(
-    cast.members.map(async (member) => [member.name, await run(member, await newSubject(cast))]),
+    cast.members.map(async (member) => {
+      const subject = await newSubject(cast);
+      return [member.name, await run(member, subject).finally(() => removeEndpoint(subject))];
+    }),
   );
   return Object.fromEntries(entries);
 }
@@ -299,6 +305,7 @@ for (const [name, { select, filter, insert, update }] of Object.entries(tables))
       );
       assertEquals(Object.fromEntries(statuses), row(write));
       assertEquals(await state(subject), before);
+      await removeEndpoint(subject);
     });
   }
 }

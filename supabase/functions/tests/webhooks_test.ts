@@ -120,6 +120,11 @@ const hostileUrls = [
   "https://192.168.1.1/",
   "https://169.254.169.254/latest/meta-data/",
   "https://100.64.0.1/",
+  "https://168.63.129.16/metadata/v1/instanceinfo",
+  "https://a..b/",
+  "https://hooks..example.com/",
+  "https://.hooks.example.com/",
+  "https://hooks.example.com../",
   "https://0.0.0.0/",
   "https://224.0.0.1/",
   "https://255.255.255.255/",
@@ -178,8 +183,17 @@ Deno.test("Webhook URLs: hostile ones are refused by their form", () => {
 
 Deno.test("Webhook URLs: names that resolve to addresses inside a network are refused, one bad address is enough", async () => {
   const url = checkUrl(someUrl, deployed);
-  const inner = ["127.0.0.1", "10.1.2.3", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::1", "fe80::1", "fd00::1"];
-  for (const address of [...inner, "::ffff:10.0.0.1", "64:ff9b::a00:1", "::10.0.0.1", "2002:a00:1::"]) {
+  const inner = [
+    "127.0.0.1",
+    "10.1.2.3",
+    "169.254.169.254",
+    "168.63.129.16",
+    "100.64.0.1",
+    "0.0.0.0",
+    "::1",
+    "fe80::1",
+  ];
+  for (const address of [...inner, "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "::10.0.0.1", "2002:a00:1::"]) {
     await assertRejects(() => addressOf(url, deployed, () => Promise.resolve([address])), RefusedTarget);
     await assertRejects(() => addressOf(url, deployed, () => Promise.resolve(["8.8.8.8", address])), RefusedTarget);
   }

@@ -11,7 +11,7 @@ export const createEndpoint = endpoint({
   operationId: "createWebhookEndpoint",
   tags: ["Webhooks"],
   summary: "Create a webhook endpoint",
-  description: 
+  description:
     "For managers and above. The answer has the secret that verifies the signatures; it is not shown again. At most 100 endpoints " +
     "are enabled at a time.",
   security,
