@@ -180,7 +180,7 @@ declare
   record app.forgotten_users;
 begin
   select * into profile from public.profiles p where p.id = forget_profile.id;
-  if app.role_rank(caller.role) < app.role_rank('admin') and not app.sees_profile(caller, profile) then
+  if app.role_rank(caller.role) < app.role_rank('admin') and (profile.id is null or not app.sees_profile(caller, profile)) then
     perform app.refuse_missing();
   end if;
   perform app.require_role(caller, 'admin', 'Only an admin may forget people');

@@ -56,14 +56,25 @@ const ways: Way[] = [
       return { text, event: body[0] };
     },
   },
-  ...["", "operation"].map((include): Way => ({
-    name: `GET /events/v1/feed${include && "?include=operation"}`,
+  {
+    name: "GET /events/v1/feed",
     read: async (client, { place }) => {
-      const query = { workplace_name: place, ...(include && { include }) };
-      const { body, text } = await client.get<{ events: Event[] }>("/events/v1/feed", { query });
+      const { body, text } = await client.get<{ events: Event[] }>("/events/v1/feed", {
+        query: { workplace_name: place },
+      });
       return { text, event: body.events[0] };
     },
-  })),
+  },
+  {
+    name: "rpc/read_feed of the Data API with operations",
+    read: async (client, { place }) => {
+      const { body, text } = await dataApi(client).post<{ events: Event[] }>("/rest/v1/rpc/read_feed", {
+        workplace_names: [place],
+        with_operations: true,
+      });
+      return { text, event: body.events[0] };
+    },
+  },
   {
     name: "rpc/get_event of the Data API",
     read: async (client, { id }) => {
