@@ -3,8 +3,8 @@ import {
   type Answer,
   assert,
   assertEquals,
-  assertExists,
   assertProblem,
+  env,
   type Event,
   newOperation,
   newUser,
@@ -18,7 +18,6 @@ import {
 import { hasDatabase } from "./database_connection.ts";
 import { eventsOf, read, runsOf, withSql } from "./floor.ts";
 import { compareWithEvents } from "../../../tools/rebuild.ts";
-import { env } from "./harness.ts";
 
 const ignore = !hasDatabase;
 
