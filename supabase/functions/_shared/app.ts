@@ -7,15 +7,15 @@ import { createRoute, OpenAPIHono, type RouteConfig, type RouteHandler, z } from
 import type { Context, MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import { HTTPException } from "hono/http-exception";
-import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId, type RequestIdVariables } from "hono/request-id";
 import { parseAccept } from "hono/utils/accept";
 import { authenticate, type Authenticated } from "./auth.ts";
-import { limitedBody, strictJson } from "./body.ts";
+import { bodyOf, ClientGone, drained } from "./body.ts";
 import { problems } from "./contract.ts";
 import { databaseOfServer } from "./database.ts";
 import { logged } from "./log.ts";
 import { type FieldError, Problem, problemResponse } from "./problems.ts";
+import { routed } from "./routing.ts";
 import { invalidInput, type Issue } from "./validation.ts";
 
 /** What the frame leaves for the endpoints. */
@@ -28,10 +28,11 @@ const exposedHeaders =
 const acceptedHeaders =
   "Authorization, apikey, content-type, idempotency-key, if-match, if-none-match, last-event-id, x-client-info, x-request-id";
 
+/** Status in the log of a request whose client left: nobody gets the answer. */
+const clientGoneStatus = 499;
+
 /** What a function may have of its own. */
 interface AppOptions {
-  /** Path of the endpoint that takes NDJSON and CSV beside JSON. */
-  tablesAt?: string;
   /** Path of the endpoint that answers with Server-Sent Events. */
   streamAt?: string;
   /** Who is let in, where that is not {@link authenticate}. */
@@ -58,17 +59,11 @@ export function createApp(resource: string, options: AppOptions = {}): OpenAPIHo
     maxAge: 86_400,
   }));
   app.use(closed);
-  app.use(methodNotAllowed({
-    app,
-    onMethodNotAllowed: (c, methods) =>
-      problemResponse(c, new Problem("method_not_allowed", `${c.req.method} is not a method of ${c.req.path}`), {
-        Allow: [...methods, "OPTIONS"].join(", "),
-      }),
-  }));
+  app.use(drained);
+  // route and method, credential, URL and Accept come first; the body is read last, by the endpoints that take one
+  app.use(routed(app));
   app.use(`/${resource}/v1/*`, options.admit ?? authenticate, decodableUrl);
   app.use(accepts(options.streamAt));
-  app.use(limitedBody);
-  app.use(strictJson(options.tablesAt));
 
   const about = describe(resource);
   app.openapi(about.route, about.handler);
@@ -77,6 +72,7 @@ export function createApp(resource: string, options: AppOptions = {}): OpenAPIHo
 
   app.notFound((c) => problemResponse(c, new Problem("unknown_route", `There is no ${c.req.path}`)));
   app.onError((error, c) => {
+    if (error instanceof ClientGone) return new Response(null, { status: clientGoneStatus });
     const problem = asProblem(error);
     if (problem.code === "internal_error") {
       console.error(JSON.stringify({ id: c.get("requestId"), error: String(error), stack: error.stack }));
@@ -87,7 +83,7 @@ export function createApp(resource: string, options: AppOptions = {}): OpenAPIHo
 }
 
 /**
- * An endpoint: its contract and its handler, on one page.
+ * An endpoint: its contract and its handler, on one page. One that takes a body requires it.
  *
  * @param config Method, path, schemas and every answer.
  * @param handler What it does; errors are thrown as {@link Problem}.
@@ -96,7 +92,10 @@ export function endpoint<Path extends string, Config extends Omit<RouteConfig, "
   config: Config,
   handler: RouteHandler<Config, Env>,
 ) {
-  return { route: createRoute<Path, Config>(config), handler };
+  const mediaTypes = Object.keys(config.request?.body?.content ?? {});
+  const route = createRoute<Path, Config>(config);
+  if (mediaTypes.length > 0) Object.assign(route, { middleware: bodyOf(mediaTypes) });
+  return { route, handler };
 }
 
 const pascalCase = (resource: string) => resource.replace(/(^|-)(.)/g, (_, _dash, letter) => letter.toUpperCase());

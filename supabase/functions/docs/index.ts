@@ -3,10 +3,11 @@ import { type Context, Hono } from "hono";
 import { accepts } from "hono/accepts";
 import { cors } from "hono/cors";
 import { etag } from "hono/etag";
-import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId, type RequestIdVariables } from "hono/request-id";
+import { drained } from "../_shared/body.ts";
 import { logged } from "../_shared/log.ts";
 import { isProblemCode, Problem, problemResponse } from "../_shared/problems.ts";
+import { routed } from "../_shared/routing.ts";
 import { readAsset } from "./assets.ts";
 import { errorMarkdown, errorPage, errorsMarkdown, errorsPage } from "./errors.ts";
 import { contentSecurityPolicy, redocPage, swaggerPage, withoutPages } from "./pages.ts";
@@ -24,13 +25,7 @@ app.use(async (c, next) => {
   // what may change with the next deployment is asked for again, and answered by 304 when it has not changed
   if (!c.res.headers.has("Cache-Control")) c.header("Cache-Control", "no-cache");
 });
-app.use(methodNotAllowed({
-  app,
-  onMethodNotAllowed: (c, methods) =>
-    problemResponse(c, new Problem("method_not_allowed", `${c.req.method} is not a method of ${c.req.path}`), {
-      Allow: [...methods, "OPTIONS"].join(", "),
-    }),
-}));
+app.use(drained, routed(app));
 app.use(etag());
 
 app.get("/docs", (c) => isShown(c) ? page(c, swaggerPage()) : c.text(withoutPages(c), 200));

@@ -1,9 +1,9 @@
 import { parse as parseCsv } from "@std/csv/parse.js";
-import { endpoint } from "../_shared/app.ts";
+import { type ApiContext, endpoint } from "../_shared/app.ts";
 import { itemResult, ItemResults, itemResults, validateItems } from "../_shared/batch.ts";
-import { checkJson, decodeUtf8 } from "../_shared/body.ts";
 import { answerBody, idempotency, idempotencyHeader, replayedHeader } from "../_shared/commands.ts";
 import { problems, security } from "../_shared/contract.ts";
+import { readJson } from "../_shared/json.ts";
 import { Problem } from "../_shared/problems.ts";
 import { csvNumbers, importExample, ImportQuery, ImportRow, maxRows } from "./schemas.ts";
 
@@ -50,12 +50,8 @@ export const importRows = endpoint({
   },
 }, async (c) => {
   const { dry_run, mode } = c.req.valid("query");
-  const rows = readRows(c.req.header("Content-Type") ?? "", decodeUtf8(await c.req.arrayBuffer()));
-  if (rows.length === 0 || rows.length > maxRows) {
-    throw new Problem("validation_failed", `An import takes 1 to ${maxRows} rows, not ${rows.length}`, {
-      limit: maxRows,
-    });
-  }
+  const rows = await readRows(c.req);
+  if (rows.length === 0) throw wrongCount(0);
   const { valid, refused } = validateItems(c, ImportRow, rows);
   const answer = await c.var.callDatabase("import_operations", {
     rows: valid,
@@ -72,39 +68,43 @@ export const importRows = endpoint({
 });
 
 /** The rows of a body, each as an object, or as the problem that kept it from being one. */
-function readRows(contentType: string, text: string): unknown[] {
-  switch (contentType.split(";")[0]?.trim().toLowerCase()) {
-    case "application/json": {
-      const rows: unknown = parseJson(text);
+async function readRows(req: ApiContext["req"]): Promise<unknown[]> {
+  switch (req.header("Content-Type")?.split(";")[0]?.trim().toLowerCase()) {
+    case "application/x-ndjson":
+      return readLines(await req.text());
+    case "text/csv":
+      return readCsv(await req.text());
+    default: {
+      const rows: unknown = await req.json();
       if (!Array.isArray(rows)) throw new Problem("validation_failed", "The body is not an array of rows");
+      if (rows.length > maxRows) throw wrongCount(rows.length);
       return rows;
     }
-    case "application/x-ndjson":
-      return text.split(/\r?\n/).filter((line) => line.trim() !== "").map((line) => {
-        try {
-          checkJson(line);
-          return JSON.parse(line);
-        } catch (error) {
-          if (error instanceof Problem) return error;
-          throw error;
-        }
-      });
-    case "text/csv":
-      return readCsv(text);
-    default:
-      throw new Problem(
-        "unsupported_media_type",
-        "Send Content-Type application/json, application/x-ndjson or text/csv",
-      );
   }
 }
 
-function parseJson(text: string): unknown {
-  checkJson(text);
-  return JSON.parse(text);
+const wrongCount = (count: number) =>
+  new Problem("validation_failed", `An import takes 1 to ${maxRows} rows, not ${count}`, { limit: maxRows });
+
+function readLines(text: string): unknown[] {
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
+  if (lines.length > maxRows) throw wrongCount(lines.length);
+  const encoder = new TextEncoder();
+  return lines.map((line) => {
+    try {
+      return readJson(encoder.encode(line));
+    } catch (error) {
+      if (error instanceof Problem) return error;
+      throw error;
+    }
+  });
 }
 
+/** Most columns of a table: more than a row has fields, so that unknown ones are named. */
+const maxColumns = 100;
+
 function readCsv(text: string): unknown[] {
+  requireSmallTable(text);
   let rows: Record<string, string | undefined>[];
   try {
     rows = parseCsv(text, { skipFirstRow: true });
@@ -118,6 +118,31 @@ function readCsv(text: string): unknown[] {
       ) => [name, value === "" || value === undefined ? null : csvValue(name, value)]),
     )
   );
+}
+
+/** Counts lines and columns before the table is read: the reader makes an object of each row. */
+function requireSmallTable(text: string): void {
+  let rows = 0;
+  let columns = 1;
+  let isQuoted = false;
+  let isEmptyLine = true;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === '"') isQuoted = !isQuoted;
+    else if (character === "," && !isQuoted) columns++;
+    else if (character === "\n" && !isQuoted) {
+      if (!isEmptyLine) rows++;
+      columns = 1;
+      isEmptyLine = true;
+      continue;
+    } else if (character === "\r") continue;
+    isEmptyLine = false;
+    if (columns > maxColumns) {
+      throw new Problem("malformed_request", `A line of the table has more than ${maxColumns} columns`);
+    }
+  }
+  if (!isEmptyLine) rows++;
+  if (rows > maxRows + 1) throw wrongCount(rows - 1);
 }
 
 const csvValue = (name: string, value: string) =>

@@ -11,7 +11,7 @@ import { takeStep } from "./take-step.ts";
 import { updateMany } from "./update-many.ts";
 import { update } from "./update.ts";
 
-export const app = createApp("operations", { tablesAt: importRows.route.path }).openapiRoutes(
+export const app = createApp("operations").openapiRoutes(
   [list, create, importRows, updateMany, get, update, remove, listRuns, takeStep] as const,
 );
 // rows are validated one by one, so no route names their schema

@@ -1,0 +1,408 @@
+/**
+ * JSON that means what it says: text that a parser would mend, round or drop in silence is refused.
+ *
+ * The text is judged in one pass over its bytes, before anything is parsed. A JSON Pointer is built for a wrong value
+ * only, so that the check of a valid body costs less than its parsing.
+ *
+ * @module
+ */
+import { type FieldError, Problem } from "./problems.ts";
+
+/** Deepest nesting of a body. */
+export const maxDepth = 32;
+
+/** Most members of one object and elements of one array: no endpoint takes more. */
+export const maxElements = 10_000;
+
+/** Most wrong values that an answer names. */
+export const maxErrors = 100;
+
+/** Longest JSON Pointer in an answer, in characters. */
+const maxPointer_characters = 1_000;
+
+/** Longest number that is compared with what a double holds of it. */
+const maxNumber_characters = 1_000;
+
+/**
+ * The value of a JSON text.
+ *
+ * @param bytes The text in UTF-8.
+ * @throws {Problem} `malformed_json`, `malformed_request`, `validation_failed`
+ */
+export function readJson(bytes: Uint8Array): unknown {
+  const text = decodeUtf8(bytes);
+  const found = scan(bytes, text);
+  if (found.isTooDeep) {
+    if (!found.isClosed) throw new Problem("malformed_json", "The body is not JSON: an array or object has no end");
+    throw new Problem("malformed_request", `The body is nested more than ${maxDepth} levels deep`);
+  }
+  if (found.isTooLong) throw refusal(found.errors);
+  const value = parse(text);
+  if (found.errors.length > 0) throw refusal(found.errors);
+  if (found.mayHaveDuplicates && membersOf(value) < found.members) {
+    throw new Problem("malformed_json", "The body is ambiguous JSON: an object has two members of one name");
+  }
+  return value;
+}
+
+/**
+ * The text of a body.
+ *
+ * @throws {Problem} `malformed_json`
+ */
+export function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new Problem("malformed_json", "The body is not UTF-8");
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Problem("malformed_json", `The body is not JSON: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function refusal(errors: FieldError[]): Problem {
+  return new Problem("validation_failed", `Not valid in the body: ${namesOf(errors)}`, { errors });
+}
+
+/** The wrong values in words: the first of them, since `errors` has them all. */
+export function namesOf(errors: readonly FieldError[]): string {
+  const named = errors.slice(0, 10).map(({ pointer }) => pointer || "the value").join(", ");
+  return errors.length > 10 ? `${named} and ${errors.length - 10} more` : named;
+}
+
+/** One step of a JSON Pointer (RFC 6901). */
+export const escapePointer = (key: PropertyKey) => String(key).replaceAll("~", "~0").replaceAll("/", "~1");
+
+/** A JSON Pointer, cut where it is longer than anybody reads. */
+export function pointerTo(path: readonly PropertyKey[]): string {
+  const pointer = path.map((step) => `/${escapePointer(step)}`).join("");
+  return pointer.length <= maxPointer_characters ? pointer : `${pointer.slice(0, maxPointer_characters)}...`;
+}
+
+/** How many members all objects of the value have together; two of one name are one. */
+function membersOf(root: unknown): number {
+  let members = 0;
+  const open = [root];
+  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+    if (typeof value !== "object" || value === null) continue;
+    if (!Array.isArray(value)) members += Object.keys(value).length;
+    for (const child of Object.values(value)) if (typeof child === "object" && child !== null) open.push(child);
+  }
+  return members;
+}
+
+const byteOf = (character: string) => character.charCodeAt(0);
+const quote = byteOf('"');
+const backslash = byteOf("\\");
+const comma = byteOf(",");
+const colon = byteOf(":");
+const openBrace = byteOf("{");
+const closeBrace = byteOf("}");
+const openBracket = byteOf("[");
+const closeBracket = byteOf("]");
+const minus = byteOf("-");
+const plus = byteOf("+");
+const point = byteOf(".");
+const zero = byteOf("0");
+const nine = byteOf("9");
+const letterE = byteOf("e");
+const letterU = byteOf("u");
+const lowerCase = 0x20;
+
+/** The arrays and objects that are open, the outermost at 1. */
+class OpenValues {
+  readonly isObject = new Uint8Array(maxDepth + 1);
+  /** How many elements or members came before the present one. */
+  readonly index = new Int32Array(maxDepth + 1);
+  /** Where the present name stands. */
+  readonly nameStart = new Int32Array(maxDepth + 1);
+  readonly nameEnd = new Int32Array(maxDepth + 1);
+  /** Hashes of the names so far, to see whether two may be equal. */
+  readonly names = Array.from({ length: maxDepth + 1 }, () => new NameHashes());
+}
+
+/** The hashes of one object's names: few are compared with each other, which is faster than a set. */
+class NameHashes {
+  readonly #few = new Int32Array(16);
+  #count = 0;
+  #many: Set<number> | undefined;
+
+  clear(): void {
+    this.#count = 0;
+    this.#many = undefined;
+  }
+
+  /** Adds a hash, and tells whether it was there. */
+  addAgain(hash: number): boolean {
+    if (this.#many !== undefined) return this.#many.size === this.#many.add(hash).size;
+    const few = this.#few;
+    for (let at = 0; at < this.#count; at++) if (few[at] === hash) return true;
+    if (this.#count < few.length) few[this.#count++] = hash;
+    else this.#many = new Set([...few, hash]);
+    return false;
+  }
+}
+
+interface Found {
+  errors: FieldError[];
+  /** Members of all objects, as they are written. */
+  members: number;
+  /** Whether an object may have two members of one name: what is parsed tells. */
+  mayHaveDuplicates: boolean;
+  isTooDeep: boolean;
+  /** An array or object has too many elements: the rest was not looked at. */
+  isTooLong: boolean;
+  /** Whether each array and object that was opened was closed. */
+  isClosed: boolean;
+}
+
+/**
+ * Passes once over a JSON text. It understands any JSON; what it finds in other text does not matter, since the parser
+ * refuses that.
+ */
+function scan(bytes: Uint8Array, text: string): Found {
+  const found: Found = {
+    errors: [],
+    members: 0,
+    mayHaveDuplicates: false,
+    isTooDeep: false,
+    isTooLong: false,
+    isClosed: true,
+  };
+  const open = new OpenValues();
+  const { isObject, index, nameStart, nameEnd, names } = open;
+  const report = (depth: number, message: string, code: string) => {
+    if (found.errors.length >= maxErrors) return;
+    found.errors.push({ in: "body", pointer: pointerOf(bytes, text, open, depth), message, code });
+  };
+  const length = bytes.length;
+  let depth = 0;
+  let expectsName = false;
+  let members = 0;
+  let at = 0;
+  while (at < length) {
+    const byte = bytes[at] ?? 0;
+    if (byte === quote) {
+      const start = ++at;
+      let hash = 0;
+      let hasEscape = false;
+      for (; at < length; at++) {
+        const byte = bytes[at] ?? 0;
+        if (byte === quote) break;
+        if (byte === backslash) {
+          hasEscape = true;
+          at++;
+        }
+        hash = (Math.imul(hash, 31) + byte) | 0;
+      }
+      const end = at++;
+      if (depth > maxDepth) continue;
+      if (expectsName) {
+        nameStart[depth] = start;
+        nameEnd[depth] = end;
+        // one name can be escaped in many ways
+        if (hasEscape || names[depth]?.addAgain(hash)) found.mayHaveDuplicates = true;
+        if (isUnusableName(bytes, start, end)) report(depth, "is not a usable name", "unusable_name");
+      }
+      if (hasEscape) {
+        const wrong = wrongEscapes(bytes, start, end);
+        if (wrong & hasNul) report(depth, "must not contain NUL", "nul_character");
+        if (wrong & hasLoneSurrogate) report(depth, "must not contain half a surrogate pair", "lone_surrogate");
+      }
+    } else if (byte === comma) {
+      at++;
+      if (depth < 1 || depth > maxDepth) continue;
+      const isMember = isObject[depth] === 1;
+      expectsName = isMember;
+      const count = (index[depth] ?? 0) + 1;
+      index[depth] = count;
+      if (count < maxElements || found.isTooDeep) continue;
+      found.isTooLong = true;
+      report(depth - 1, `must have at most ${maxElements} ${isMember ? "members" : "elements"}`, "too_big");
+      return found;
+    } else if (byte >= zero && byte <= nine || byte === minus) {
+      const start = at;
+      let digits = 0;
+      let value = 0;
+      // the power of ten of the first digit that is not zero
+      let scale = -1;
+      let isAfterPoint = false;
+      for (; at < length; at++) {
+        const byte = bytes[at] ?? 0;
+        if (byte >= zero && byte <= nine) {
+          if (digits > 0 || byte !== zero) {
+            digits++;
+            value = value * 10 + byte - zero;
+            if (!isAfterPoint) scale++;
+          } else if (isAfterPoint) scale--;
+        } else if (byte === point) isAfterPoint = true;
+        else if (byte !== minus) break;
+      }
+      const isInteger = !isAfterPoint && ((bytes[at] ?? 0) | lowerCase) !== letterE;
+      if (isInteger && value <= Number.MAX_SAFE_INTEGER) continue;
+      at = endOfNumber(bytes, at);
+      // a double holds any 15 digits within its range
+      const magnitude = scale + (isInteger ? 0 : exponentOf(bytes, start, at));
+      const isHeld = !isInteger && digits <= 15 && magnitude > -300 && magnitude < 308;
+      if (isHeld || depth > maxDepth) continue;
+      const literal = slice(bytes, text, start, at);
+      if (isHeldExactly(literal)) continue;
+      report(depth, `the number ${literal.slice(0, 40)} cannot be held exactly`, "inexact_number");
+    } else if (byte === openBrace || byte === openBracket) {
+      at++;
+      depth++;
+      expectsName = byte === openBrace;
+      if (depth > maxDepth) {
+        found.isTooDeep = true;
+        continue;
+      }
+      isObject[depth] = expectsName ? 1 : 0;
+      index[depth] = 0;
+      nameStart[depth] = 0;
+      nameEnd[depth] = 0;
+      if (expectsName) names[depth]?.clear();
+    } else {
+      at++;
+      if (byte === closeBrace || byte === closeBracket) {
+        depth--;
+        expectsName = false;
+      } else if (byte === colon) {
+        members++;
+        expectsName = false;
+      }
+    }
+  }
+  found.members = members;
+  found.isClosed = depth === 0;
+  return found;
+}
+
+const hasNul = 1;
+const hasLoneSurrogate = 2;
+
+/** What the escapes of a text put into it: NUL and halves of surrogate pairs have no other way into valid UTF-8. */
+function wrongEscapes(bytes: Uint8Array, start: number, end: number): number {
+  let wrong = 0;
+  for (let at = start; at < end; at++) {
+    if (bytes[at] !== backslash) continue;
+    const unit = unitAt(bytes, at);
+    at++;
+    if (unit < 0) continue;
+    at += 4;
+    if (unit === 0) wrong |= hasNul;
+    if (unit < 0xd800 || unit > 0xdfff) continue;
+    const next = unit < 0xdc00 ? unitAt(bytes, at + 1) : -1;
+    if (next >= 0xdc00 && next <= 0xdfff) at += 6;
+    else wrong |= hasLoneSurrogate;
+  }
+  return wrong;
+}
+
+/** The UTF-16 unit that the escape `\uXXXX` stands for; -1 when there is none here. */
+function unitAt(bytes: Uint8Array, at: number): number {
+  if (bytes[at] !== backslash || bytes[at + 1] !== letterU) return -1;
+  let unit = 0;
+  for (let digit = at + 2; digit < at + 6; digit++) {
+    const byte = bytes[digit] ?? 0;
+    const lower = byte | lowerCase;
+    if (byte >= zero && byte <= nine) unit = unit * 16 + byte - zero;
+    else if (lower >= 0x61 && lower <= 0x66) unit = unit * 16 + lower - 0x57;
+    else return -1;
+  }
+  return unit;
+}
+
+/** Assigning to this name of an object does not make a member. */
+const unusableName = [..."__proto__"].map(byteOf);
+
+/** Whether a name is {@link unusableName}, escaped or not. */
+function isUnusableName(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start < unusableName.length) return false;
+  let at = start;
+  for (const expected of unusableName) {
+    if (bytes[at] === expected) at++;
+    else if (unitAt(bytes, at) === expected) at += 6;
+    else return false;
+  }
+  return at === end;
+}
+
+function endOfNumber(bytes: Uint8Array, start: number): number {
+  let at = start;
+  for (; at < bytes.length; at++) {
+    const byte = bytes[at] ?? 0;
+    const belongs = byte >= zero && byte <= nine || byte === plus || byte === minus || (byte | lowerCase) === letterE;
+    if (!belongs) break;
+  }
+  return at;
+}
+
+/** The exponent of the number that stands here; 0 when it has none. */
+function exponentOf(bytes: Uint8Array, start: number, end: number): number {
+  let at = start;
+  while (at < end && ((bytes[at] ?? 0) | lowerCase) !== letterE) at++;
+  let exponent = 0;
+  let sign = 1;
+  for (at++; at < end; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte === minus) sign = -1;
+    else if (byte !== plus) exponent = exponent * 10 + byte - zero;
+  }
+  return sign * exponent;
+}
+
+/** Characters of the text, by the positions of their bytes. */
+function slice(bytes: Uint8Array, text: string, start: number, end: number): string {
+  // with nothing but ASCII, bytes and characters have the same positions
+  return text.length === bytes.length ? text.slice(start, end) : new TextDecoder().decode(bytes.subarray(start, end));
+}
+
+function pointerOf(bytes: Uint8Array, text: string, open: OpenValues, depth: number): string {
+  const path: PropertyKey[] = [];
+  for (let level = 1; level <= depth; level++) {
+    if (open.isObject[level] === 1) {
+      path.push(nameAt(bytes, text, open.nameStart[level] ?? 0, open.nameEnd[level] ?? 0));
+    } else path.push(open.index[level] ?? 0);
+  }
+  return pointerTo(path);
+}
+
+function nameAt(bytes: Uint8Array, text: string, start: number, end: number): string {
+  // of a long name, the pointer has the beginning only
+  const raw = slice(bytes, text, start, Math.min(end, start + 6 * maxPointer_characters));
+  try {
+    return JSON.parse(`"${raw}"`);
+  } catch {
+    return raw;
+  }
+}
+
+/** Whether the number stays the one that is written, but for digits after the 14th of a fraction. */
+function isHeldExactly(literal: string): boolean {
+  if (literal.length > maxNumber_characters) return false;
+  const value = Number(literal);
+  if (!Number.isFinite(value)) return false;
+  if (/^-?\d+$/.test(literal)) return Number.isSafeInteger(value);
+  const shortest = String(value);
+  if (shortest === literal) return true;
+  const written = significantDigits(literal);
+  const held = significantDigits(shortest);
+  return written === held || (held.length > 14 && written.startsWith(held.slice(0, 14)));
+}
+
+/** The digits of a number without sign, point, exponent, and zeros at the ends. */
+function significantDigits(literal: string): string {
+  const [mantissa = ""] = literal.toLowerCase().split("e", 1);
+  const digits = mantissa.replaceAll(/[-.]/g, "");
+  let start = 0;
+  let end = digits.length;
+  while (digits[start] === "0") start++;
+  while (end > start && digits[end - 1] === "0") end--;
+  return digits.slice(start, end);
+}
