@@ -71,6 +71,32 @@ create type app.caller as (
 );
 comment on type app.caller is 'The user who calls, with role and workplaces, or a server with the secret key (role admin, no user).';
 
+-- One row: what is demanded of callers beyond a valid token. The functions store what their environment says.
+create table app.access_rules (
+  only_row boolean primary key default true,
+  require_aal2 boolean not null default false,
+  constraint access_rules_has_one_row check (only_row)
+);
+comment on table app.access_rules is 'What is demanded of callers beyond a valid token: one row.';
+comment on column app.access_rules.require_aal2 is 'True when managers and admins need a token of a session with a second factor.';
+insert into app.access_rules default values;
+alter table app.access_rules enable row level security;
+
+create function public.require_second_factor(is_required boolean) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  if current_setting('role') <> 'service_role' then
+    perform app.refuse(403, 'forbidden', 'Only the secret key may say who needs a second factor');
+  end if;
+  update app.access_rules r set require_aal2 = is_required where r.require_aal2 is distinct from is_required;
+  return json_build_object('is_required', is_required);
+end
+$$;
+comment on function public.require_second_factor(boolean) is
+  'Demands a second factor (claim aal = aal2) of managers and admins from now on, or no longer. For the secret key only.';
+
 -- `role` is what the Data API set for this transaction from the verified credential; unlike current_user it is
 -- the same inside security definer functions, and no claim can change it.
 create function app.current_caller() returns app.caller
@@ -85,11 +111,21 @@ begin
   end if;
   select p.id, p.email, p.role, p.workplace_access, p.role in ('manager', 'admin') or '*' = any(p.workplace_access), false into caller
   from public.profiles p
-  where p.id = auth.uid() and current_setting('role') = 'authenticated';
+  where p.id = auth.uid() and current_setting('role') = 'authenticated'
+    and coalesce(auth.jwt() ->> 'is_anonymous', 'false') <> 'true';
+  if caller.role in ('manager', 'admin') and coalesce(auth.jwt() ->> 'aal', '') <> 'aal2'
+    and (select r.require_aal2 from app.access_rules r) then
+    perform app.refuse(
+      403, 'forbidden',
+      format('Role %s needs a session with a second factor (aal2), not "%s": verify a factor and use the new token', caller.role, auth.jwt() ->> 'aal'),
+      jsonb_build_object('required_aal', 'aal2')
+    );
+  end if;
   return caller;
 end
 $$;
-comment on function app.current_caller() is 'The caller of this transaction, or null for a signed-in user without a profile and for anon.';
+comment on function app.current_caller() is
+  'The caller of this transaction, or null for a signed-in user without a profile, for an anonymous user and for anon. Raises 403 forbidden without a demanded second factor.';
 
 create function app.sees_all_workplaces() returns boolean
 language plpgsql stable security definer

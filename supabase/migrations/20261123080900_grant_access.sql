@@ -13,7 +13,7 @@ grant execute on function
   public.get_event, public.list_events, public.report_event,
   public.get_profile, public.list_profiles, public.create_profile, public.update_profile, public.delete_profile
 to authenticated, service_role;
-grant execute on function public.health to service_role;
+grant execute on function public.health, public.require_second_factor to service_role;
 
 -- Reads run as the caller, so the caller may execute the helpers that they and the policies use, and reach them in no other way.
 revoke execute on all functions in schema app from public;

@@ -10,7 +10,8 @@ begin
     select coalesce(json_agg(json_build_object(
       'user_id', p.id,
       'sees_all', p.role in ('manager', 'admin') or '*' = any(p.workplace_access),
-      'workplaces', p.workplace_access
+      'workplaces', p.workplace_access,
+      'needs_aal2', p.role in ('manager', 'admin') and (select r.require_aal2 from app.access_rules r)
     )), '[]')
     from public.profiles p
     where p.id = any(user_ids)
@@ -18,7 +19,7 @@ begin
 end
 $$;
 comment on function public.stream_access(uuid[]) is
-  'What each of the users sees now: [{"user_id", "sees_all", "workplaces"}]; without those who have no profile. For the secret key only.';
+  'What each of the users sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]; without those who have no profile. For the secret key only.';
 
 -- Browsers cannot send a header with EventSource or WebSocket: they send a ticket, once.
 create table app.stream_tickets (

@@ -1,12 +1,15 @@
 /**
- * Who is it? Verified here, by signature, without a round trip; what he may do is the database's to say.
+ * Who is it? Verified here, by signature, without a round trip; what the caller may do is the database's to say.
  *
  * @module
  */
+import type { Credentials } from "@supabase/server";
 import { extractCredentials, resolveEnv, verifyCredentials } from "@supabase/server/core";
 import { createMiddleware } from "hono/factory";
 import { type CallDatabase, databaseOfServer, databaseOfUser } from "./database.ts";
 import { Problem } from "./problems.ts";
+import { secondFactorRule } from "./second_factor.ts";
+import { isLegacyToken, verifyByPublishedKeys, verifyLegacyToken } from "./signing_keys.ts";
 
 /** What the middleware leaves for the handlers. */
 export interface Authenticated {
@@ -24,57 +27,128 @@ export interface Session {
   user_id: string | null;
   /** When the access token expires, in milliseconds since 1970; undefined for the secret key, which does not. */
   ends_at?: number;
+  /** How the user signed in, by the token: `aal1`, or `aal2` with a second factor. */
+  aal?: string;
+}
+
+const noCredential = "Send the access token of a signed-in user as Authorization: Bearer, or the secret key as apikey";
+
+const noLegacySecret =
+  "The access token has no key id (kid): the project signs with its legacy JWT secret. Its owner changes to JWT signing keys, or sets the secret JWT_SECRET of the functions";
+
+if (hasNoKeys()) {
+  console.error(JSON.stringify({ warning: `SUPABASE_JWKS has no key, and JWT_SECRET is not set. ${noLegacySecret}` }));
 }
 
 /**
  * Accepts a user's access token or the secret key, nothing else; a bad token never falls back to a key.
  *
- * @throws {Problem} `unauthenticated`
+ * @throws {Problem} `unauthenticated`, `unavailable`
  */
 export const authenticate = createMiddleware<{ Variables: Authenticated }>(async (c, next) => {
-  const { data: env, error: misconfigured } = resolveEnv();
-  if (misconfigured !== null) throw misconfigured;
-
   const credentials = extractCredentials(c.req.raw);
   if (credentials.token === null && c.req.header("Authorization") !== undefined) {
     throw new Problem("unauthenticated", "The Authorization header is not of the form: Bearer <access token>");
   }
-  const { data: auth, error } = await verifyCredentials(credentials, {
-    auth: ["user", "secret:*"],
-    env,
-    issuer: issuerOf(Deno.env.get("SUPABASE_PUBLIC_URL") ?? env.url),
-    audience: "authenticated",
-  });
-  if (error !== null) {
-    if (error.status >= 500) {
-      throw new Problem("unavailable", "The keys that access tokens are signed with cannot be had now");
-    }
-    throw new Problem(
-      "unauthenticated",
-      "Send the access token of a signed-in user as Authorization: Bearer, or the secret key as apikey",
-    );
-  }
-
-  if (auth.authMode === "user") {
-    const { exp, role, sub } = auth.jwtClaims ?? {};
-    if (exp === undefined || role !== "authenticated" || sub === undefined || auth.token === null) {
-      throw new Problem("unauthenticated", "The token is not the access token of a signed-in user");
-    }
-    c.set("callDatabase", databaseOfUser(auth.token));
-    c.set("role", "authenticated");
-    c.set("session", { user_id: sub, ends_at: exp * 1_000 });
-  } else {
-    // the caller holds the secret key himself, so the service role is his own
+  const { token, claims } = await verified(credentials);
+  if (token === null) {
+    // the caller holds the secret key, so that the service role is the caller's own
     c.set("callDatabase", databaseOfServer());
     c.set("role", "service_role");
     c.set("session", { user_id: null });
+    return await next();
   }
+  const { exp, role, sub, aal, is_anonymous } = claims;
+  if (exp === undefined || role !== "authenticated" || sub === undefined) {
+    throw new Problem("unauthenticated", "The token is not the access token of a signed-in user");
+  }
+  if (is_anonymous === true) {
+    throw new Problem("unauthenticated", "The token is of an anonymous user: sign in as a user with an e-mail address");
+  }
+  await secondFactorRule();
+  c.set("callDatabase", databaseOfUser(token));
+  c.set("role", "authenticated");
+  c.set("session", { user_id: sub, ends_at: exp * 1_000, aal: typeof aal === "string" ? aal : undefined });
   await next();
 });
 
+type Claims = Record<string, unknown> & { sub?: string; exp?: number };
+
+/** The token with its claims; no token for a server with the secret key. */
+async function verified(
+  credentials: Credentials,
+): Promise<{ token: string; claims: Claims } | { token: null; claims: null }> {
+  const { data: env, error: misconfigured } = resolveEnv();
+  if (misconfigured !== null) throw misconfigured;
+  const projectUrl = Deno.env.get("SUPABASE_PUBLIC_URL") ?? env.url;
+  const expected = { issuer: issuerOf(projectUrl), audience: "authenticated" };
+  const { token } = credentials;
+
+  if (token !== null && isLegacyToken(token)) {
+    const secret = Deno.env.get("JWT_SECRET");
+    if (!secret) throw new Problem("unauthenticated", noLegacySecret);
+    try {
+      return { token, claims: await verifyLegacyToken(token, secret, expected) };
+    } catch (error) {
+      throw new Problem("unauthenticated", reasonOf(error));
+    }
+  }
+  const { data: auth, error } = await verifyCredentials(credentials, { auth: ["user", "secret:*"], env, ...expected });
+  if (error === null) {
+    if (auth.authMode !== "user" || auth.token === null) return { token: null, claims: null };
+    return { token: auth.token, claims: auth.jwtClaims ?? {} };
+  }
+  if (error.status >= 500) {
+    throw new Problem("unavailable", "The keys that access tokens are signed with cannot be had now");
+  }
+  if (token !== null && codeOf(error.cause) === "ERR_JWKS_NO_MATCHING_KEY" && !(env.jwks instanceof URL)) {
+    const claims = await verifyByPublishedKeys(token, projectUrl, expected);
+    if (claims !== undefined) return { token, claims };
+  }
+  throw new Problem("unauthenticated", reasonOf(error.cause));
+}
+
+/** Why a token is refused, for the client. */
+function reasonOf(cause: unknown): string {
+  const claim: unknown = cause instanceof Error ? Reflect.get(cause, "claim") : undefined;
+  switch (codeOf(cause)) {
+    case "ERR_JWT_EXPIRED":
+      return "The access token has expired: refresh the session";
+    case "ERR_JWKS_NO_MATCHING_KEY":
+      return "The access token is signed with a key that the project does not have: sign in again";
+    case "ERR_JWT_CLAIM_VALIDATION_FAILED":
+      if (claim === "nbf") {
+        return `The access token is not valid yet, by the server's clock (${
+          new Date().toISOString()
+        }): try again later`;
+      }
+      return `The access token is not one of this project: its claim "${claim}" is another`;
+    default:
+      return noCredential;
+  }
+}
+
+function codeOf(cause: unknown): unknown {
+  return cause instanceof Error ? Reflect.get(cause, "code") : undefined;
+}
+
+/** Whether no user's token can be verified: the project has no signing keys, and its legacy secret is not known. */
+function hasNoKeys(): boolean {
+  const inline = Deno.env.get("SUPABASE_JWKS");
+  if (!inline || Deno.env.get("JWT_SECRET")) return false;
+  try {
+    const parsed: unknown = JSON.parse(inline);
+    const keys: unknown = typeof parsed === "object" && parsed !== null && "keys" in parsed ? parsed.keys : parsed;
+    return !Array.isArray(keys) || keys.length === 0;
+  } catch {
+    return true;
+  }
+}
+
 /** The issuer of the project's tokens; undefined where its public URL is not known, as inside of a Docker network. */
 function issuerOf(projectUrl: string): string | undefined {
-  const configured = Deno.env.get("SUPABASE_AUTH_ISSUER");
+  // the CLI does not set secrets whose names begin with SUPABASE_
+  const configured = Deno.env.get("AUTH_ISSUER") ?? Deno.env.get("SUPABASE_AUTH_ISSUER");
   if (configured !== undefined) return configured;
   const { protocol, hostname } = new URL(projectUrl);
   const isPublic = protocol === "https:" || ["localhost", "127.0.0.1", "[::1]"].includes(hostname);

@@ -41,7 +41,11 @@ export const bodyOf = (mediaTypes: readonly string[]): MiddlewareHandler =>
     const isTaken = mediaTypes.includes(mediaType);
     const bytes = await readBytes(req.raw, isTaken ? maxBody_bytes : 0);
     if (bytes?.length === 0) {
-      throw new Problem("malformed_json", `The request has no body: ${req.method} ${req.path} takes ${mediaTypes[0]}`);
+      const isTable = isTaken && mediaType !== "application/json";
+      throw new Problem(
+        isTable ? "malformed_request" : "malformed_json",
+        `The request has no body: ${req.method} ${req.path} takes ${mediaTypes[0]}`,
+      );
     }
     if (!isTaken) {
       throw new Problem("unsupported_media_type", `Send the body with Content-Type: ${mediaTypes.join(" or ")}`);

@@ -14,6 +14,7 @@ import { isProblemCode, Problem } from "./problems.ts";
  */
 export interface Answers {
   health: { database: "up" };
+  require_second_factor: { is_required: boolean };
 }
 
 /** The answer of a command: status and body are stored for replays exactly as they are sent. */
@@ -76,8 +77,14 @@ function caller(client: SupabaseClient, authorization?: string): CallDatabase {
   };
 }
 
+/** The token was signed by the project; it is the server's clock that stepped back. */
+const tokenOfTheFuture = "The access token was issued later than the server's clock says it is: try again shortly";
+
 /** The problem that an error of the Data API is. */
 export function problemOf(error: PostgrestError): Problem | Error {
+  if (error.code === "PGRST303" && /future|not yet valid/i.test(error.message)) {
+    return new Problem("unavailable", tokenOfTheFuture);
+  }
   if (/^PT\d{3}$/.test(error.code) && isProblemCode(error.message)) {
     const { detail, ...more } = JSON.parse(error.details) as { detail: string } & Record<string, unknown>;
     return new Problem(error.message, detail, more);

@@ -569,6 +569,7 @@ export type Database = {
       };
       "report_event": { Args: { "idempotency"?: Json; "report": Json }; Returns: Json };
       "report_events": { Args: { "idempotency"?: Json; "is_atomic"?: boolean; "reports": Json }; Returns: Json };
+      "require_second_factor": { Args: { "is_required": boolean }; Returns: Json };
       "rotate_webhook_secret": {
         Args: { "endpoint_id": string; "idempotency"?: Json; "overlap_h"?: number };
         Returns: Json;

@@ -10,6 +10,18 @@ const controlCharacter = /\p{Cc}/u;
 /** Characters as Postgres and JSON Schema count them: code points, not UTF-16 units. */
 const length = (text: string) => [...text].length;
 
+/**
+ * What a key looks like, for the contract: no white space at its ends, no control characters, neither `.` nor `..`.
+ * Written without looking around, which not every reader of patterns can.
+ */
+const keyPattern = (() => {
+  const controls = String.raw`\u0000-\u001f\u007f-\u009f`;
+  const any = `[^${controls}]`;
+  const end = String.raw`[^\s${controls}]`;
+  const endButPoint = String.raw`[^.\s${controls}]`;
+  return String.raw`^(${endButPoint}(${any}*${end})?|\.${endButPoint}|\.${any}+${end})$`;
+})();
+
 /** A name that goes into URLs: 1..64 characters, not padded, printable, not a segment that URL parsers remove. */
 export const key = () =>
   z.string()
@@ -17,7 +29,7 @@ export const key = () =>
     .refine((text) => text === text.trim(), "must not begin or end with white space")
     .refine((text) => !controlCharacter.test(text) && text.isWellFormed(), "must not contain control characters")
     .refine((text) => text !== "." && text !== "..", "cannot be addressed in a URL")
-    .openapi({ minLength: 1, maxLength: 64 });
+    .openapi({ minLength: 1, maxLength: 64, pattern: keyPattern });
 
 /** Free text of at most `max` characters. */
 export const text = (max: number) =>

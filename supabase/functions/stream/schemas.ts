@@ -11,7 +11,7 @@ import { Operation } from "../_shared/operation.ts";
 
 declare module "../_shared/database.ts" {
   interface Answers {
-    stream_access: { user_id: string; sees_all: boolean; workplaces: string[] }[];
+    stream_access: { user_id: string; sees_all: boolean; workplaces: string[]; needs_aal2: boolean }[];
     create_stream_ticket: { expires_at: string };
     use_stream_ticket: { user_id: string | null; filter: unknown; session_ends_at: string | null } | null;
   }

@@ -27,11 +27,15 @@ const nothing: Access = { sees_all: false, workplaces: new Set() };
 export async function accessOf(sessions: Iterable<Session>): Promise<(session: Session) => Access> {
   const user_ids = [...new Set([...sessions].flatMap(({ user_id }) => user_id ?? []))];
   const rows = user_ids.length === 0 ? [] : await databaseOfServer()("stream_access", { user_ids });
-  const byUser = new Map(rows.map(({ user_id, sees_all, workplaces }) => [
+  const byUser = new Map(rows.map(({ user_id, sees_all, workplaces, needs_aal2 }) => [
     user_id,
-    { sees_all, workplaces: new Set(workplaces) },
+    { sees_all, workplaces: new Set(workplaces), needs_aal2 },
   ]));
-  return ({ user_id }) => user_id === null ? everything : byUser.get(user_id) ?? nothing;
+  return ({ user_id, aal }) => {
+    if (user_id === null) return everything;
+    const access = byUser.get(user_id);
+    return access === undefined || (access.needs_aal2 && aal !== "aal2") ? nothing : access;
+  };
 }
 
 /** The way to a reader. */

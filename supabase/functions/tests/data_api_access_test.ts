@@ -224,6 +224,7 @@ const functions: Record<string, SqlFunction> = {
     args: ({ delivery }) => ({ delivery_id: delivery, lease_token: crypto.randomUUID(), duration_ms: 1, url: quietUrl, status: 200 }) },
 
   health:               { cells: "401 401 403  403  403  403  403  403  403  403  403  403  200 ", args: () => ({}) },
+  require_second_factor: { cells: "401 401 403  403  403  403  403  403  403  403  403  403  200 ", args: () => ({ is_required: false }) },
 };
 
 /** The subject's rows of all tables, without what is not the subject's doing. */

@@ -5,6 +5,7 @@ import {
   type Answer,
   assert,
   assertEquals,
+  assertMatch,
   assertProblem,
   Client,
   dataApi,
@@ -18,6 +19,8 @@ import {
   server,
   type User,
 } from "./harness.ts";
+import { startFunctions } from "./functions_process.ts";
+import { startStack } from "../../../local/stack.ts";
 
 /** The key that signs users' tokens: known to the tests on a stack that they started themselves only. */
 const signingSecret = Deno.env.get("LOCAL_JWT_SECRET");
@@ -188,6 +191,7 @@ const misuses: Forgery[] = [
   { what: "role supabase_admin", token: (own) => signed(own, { role: "supabase_admin" }), functionsOnly: true },
   { what: "role anon", token: (own) => signed(own, { role: "anon", sub: undefined }) },
   { what: "role as a list", token: (own) => signed(own, { role: ["authenticated"] }), functionsOnly: true },
+  { what: "an anonymous user", token: (own) => signed(own, { is_anonymous: true }), functionsOnly: true },
   { what: "no role", token: (own) => signed(own, { role: undefined }), functionsOnly: true },
 ];
 
@@ -333,4 +337,183 @@ Deno.test("Credentials: what the caller says about his role in headers of the Da
   }
   const answer = await report(operator.client, operation, "START");
   assertProblem(answer, 404, "not_found");
+});
+
+const needsSecret = signingSecret === undefined ? " (needs LOCAL_JWT_SECRET)" : "";
+const get = async (url: string, token: string) => {
+  const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+  const { detail, code } = await response.json().catch(() => ({}));
+  return { status: response.status, detail: String(detail), code };
+};
+
+Deno.test({
+  name: `Tokens: an anonymous user sees nothing of the Data API either${needsSecret}`,
+  ignore: signingSecret === undefined,
+  async fn() {
+    const own = await genuine();
+    const token = await signed(own, { is_anonymous: true });
+    const api = dataApi({ apikey: env.publishableKey, token });
+    for (const table of ["mes_operations", "profiles", "workplaces", "reason_codes"]) {
+      assertEquals((await api.get(`/rest/v1/${table}?limit=1`)).text, "[]", table);
+    }
+    const { order_no, asset_id, operation_no } = own.operation;
+    const read = await api.post("/rest/v1/rpc/get_operation", { order_no, asset_id, operation_no });
+    assertEquals(read.status, 404, read.text);
+  },
+});
+
+Deno.test({
+  name: `Tokens: one issued 10 minutes ahead of the server's clock, which stepped back, is no error${needsSecret}`,
+  ignore: signingSecret === undefined,
+  async fn() {
+    const own = await genuine();
+    const ahead = await signed(own, { iat: now() + 600, exp: now() + 4_200 });
+    const { status, code, detail } = await get(`${env.functionsUrl}${operationPath(own.operation)}`, ahead);
+    // the Data API may wait for the clock, and says so
+    assert(status === 200 || (status === 503 && code === "unavailable"), `${status} ${detail}`);
+  },
+});
+
+Deno.test({
+  name: `Tokens: 401 says what is wrong with one that the project signed${needsSecret}`,
+  ignore: signingSecret === undefined,
+  async fn() {
+    const own = await genuine();
+    const why = async (claims: Claims, header?: Claims) =>
+      (await get(`${env.functionsUrl}/profiles/v1`, await signed(own, claims, header))).detail;
+    assertMatch(await why({ exp: now() - 3_600 }), /has expired/);
+    assertMatch(await why({ nbf: now() + 3_600 }), /not valid yet, by the server's clock \(20/);
+    assertMatch(await why({ is_anonymous: true }), /anonymous user/);
+    assertMatch(await why({ iss: "https://mallory.example/auth/v1" }), /claim "iss"/);
+    assertMatch(await why({}, { kid: undefined }), /no key id \(kid\).*JWT_SECRET/);
+  },
+});
+
+Deno.test({
+  name:
+    `Tokens: of a project with the legacy secret: accepted with JWT_SECRET, told in the log without it${needsSecret}`,
+  ignore: signingSecret === undefined,
+  async fn() {
+    const own = await genuine();
+    const legacy = await signed(own, {}, { kid: undefined });
+    const environment = { SUPABASE_JWKS: '{"keys":[]}' };
+    const knowing = await startFunctions(["profiles"], { ...environment, JWT_SECRET: signingSecret ?? "" });
+    const unknowing = await startFunctions(["profiles"], environment);
+    try {
+      assertEquals((await get(`${knowing.url}/profiles/v1`, legacy)).status, 200);
+      const forgeries = [
+        await sign({ alg: "HS256" }, own.claims, "mallory's own key, long enough"),
+        await signed(own, { exp: now() - 3_600 }, { kid: undefined }),
+        await signed(own, { aud: "other" }, { kid: undefined }),
+        await signed(own, { iss: "https://mallory.example/auth/v1" }, { kid: undefined }),
+        await signed(own, { is_anonymous: true }, { kid: undefined }),
+        await signed(own, { role: "service_role" }, { kid: undefined }),
+        `${encodeJson({ alg: "none" })}.${encodeJson(own.claims)}.`,
+      ];
+      for (const forged of forgeries) {
+        assertEquals((await get(`${knowing.url}/profiles/v1`, forged)).status, 401, forged);
+      }
+      assertEquals(knowing.log.filter((line) => line.includes("warning")), []);
+      const refused = await get(`${unknowing.url}/profiles/v1`, legacy);
+      assertEquals(refused.status, 401);
+      assertMatch(refused.detail, /legacy JWT secret/);
+      assert(unknowing.log.some((line) => line.includes("SUPABASE_JWKS has no key")), unknowing.log.join("\n"));
+    } finally {
+      await Promise.all([knowing.end(), unknowing.end()]);
+    }
+  },
+});
+
+Deno.test("Tokens: a key that the project rotated to is fetched, at most once in a while", async () => {
+  const { privateKey, publicKey } = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, [
+    "sign",
+    "verify",
+  ]);
+  const published = { ...await crypto.subtle.exportKey("jwk", publicKey), kid: "rotated", alg: "ES256", use: "sig" };
+  let fetched = 0;
+  const project = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, ({ url }) => {
+    if (!url.endsWith("/auth/v1/.well-known/jwks.json")) return Response.json({ items: [], next: null, total: null });
+    fetched++;
+    return Response.json({ keys: [published] });
+  });
+  const supabaseUrl = `http://127.0.0.1:${project.addr.port}`;
+  const functions = await startFunctions(["profiles"], {}, { ...env, supabaseUrl, jwtSecret: "of the deployment" });
+  const tokenOf = async (kid: string) => {
+    const claims = { sub: crypto.randomUUID(), role: "authenticated", aud: "authenticated", exp: now() + 60 };
+    const signed = `${encodeJson({ alg: "ES256", kid })}.${encodeJson({ ...claims, iss: `${supabaseUrl}/auth/v1` })}`;
+    const signature = await crypto.subtle.sign(
+      { name: "ECDSA", hash: "SHA-256" },
+      privateKey,
+      new TextEncoder().encode(signed),
+    );
+    return `${signed}.${encodeBase64Url(signature)}`;
+  };
+  try {
+    assertEquals((await get(`${functions.url}/profiles/v1`, await tokenOf("rotated"))).status, 200);
+    for (let n = 0; n < 20; n++) {
+      const unknown = await get(`${functions.url}/profiles/v1`, await tokenOf(`guessed-${n}`));
+      assertEquals(unknown.status, 401);
+      assertMatch(unknown.detail, /a key that the project does not have/);
+    }
+    assertEquals((await get(`${functions.url}/profiles/v1`, await tokenOf("rotated"))).status, 200);
+    assertEquals(fetched, 1);
+  } finally {
+    await functions.end();
+    await project.shutdown();
+  }
+});
+
+Deno.test("Second factor: with REQUIRE_AAL2, managers and admins need aal2, here and at the Data API", async () => {
+  // the rule is the whole database's, so it needs one of its own
+  const stack = await startStack({ ephemeral: true, seed: false, onFunctionLog: () => {} });
+  const { publishableKey, secretKey, jwtSecret } = stack.keys;
+  const surroundings = { supabaseUrl: stack.url, publishableKey, secretKey, jwtSecret };
+  const names = ["profiles", "operations", "stream"];
+  const demanding = await startFunctions(names, { REQUIRE_AAL2: "true" }, surroundings);
+  const relenting = await startFunctions(names, { REQUIRE_AAL2: "false" }, surroundings);
+  const post = async (url: string, headers: Record<string, string>, body: unknown, method = "POST") => {
+    const sent = { method, headers: { ...headers, "content-type": "application/json" }, body: JSON.stringify(body) };
+    const response = await fetch(url, sent);
+    return { status: response.status, body: await response.json() };
+  };
+  try {
+    const roles = ["operator", "supervisor", "manager", "admin"] as const;
+    for (const role of roles) {
+      const account = { email: `${role}@example.com`, password: crypto.randomUUID() };
+      const { body } = await post(`${stack.url}/auth/v1/signup`, { apikey: publishableKey }, account);
+      const url = `${demanding.url}/profiles/v1/${body.user.id}`;
+      const patched = await post(url, { apikey: secretKey }, { role, workplace_access: ["*"] }, "PATCH");
+      assertEquals(patched.status, 200);
+      const [header, claims] = String(body.access_token).split(".");
+      const withLevel = (aal: string | undefined) =>
+        sign(decodeJson(header), { ...decodeJson(claims), aal }, jwtSecret);
+      const needs = role === "manager" || role === "admin";
+      for (const aal of [undefined, "aal1", "aal2"]) {
+        const token = await withLevel(aal);
+        const expected = needs && aal !== "aal2" ? 403 : 200;
+        const read = await get(`${demanding.url}/operations/v1`, token);
+        assertEquals(read.status, expected, `${role} ${aal}: ${read.detail}`);
+        if (expected === 403) assertMatch(read.detail, /second factor \(aal2\)/);
+        for (const path of ["/rest/v1/mes_operations", "/rest/v1/profiles"]) {
+          const headers = { apikey: publishableKey, authorization: `Bearer ${token}` };
+          const direct = await fetch(`${stack.url}${path}`, { headers });
+          assertEquals(direct.status, expected, `${role} ${aal} ${path}: ${await direct.text()}`);
+        }
+        const ticket = await post(`${demanding.url}/stream/v1/tickets`, { authorization: `Bearer ${token}` }, {});
+        assertEquals(ticket.status, expected === 403 ? 403 : 201);
+      }
+    }
+    // a process that is told otherwise tells the database
+    const admin = await post(`${stack.url}/auth/v1/signup`, { apikey: publishableKey }, {
+      email: "late@example.com",
+      password: crypto.randomUUID(),
+    });
+    const url = `${demanding.url}/profiles/v1/${admin.body.user.id}`;
+    await post(url, { apikey: secretKey }, { role: "admin" }, "PATCH");
+    assertEquals((await get(`${demanding.url}/operations/v1`, admin.body.access_token)).status, 403);
+    assertEquals((await get(`${relenting.url}/operations/v1`, admin.body.access_token)).status, 200);
+  } finally {
+    await Promise.all([demanding.end(), relenting.end()]);
+    await stack.stop();
+  }
 });
