@@ -83,8 +83,8 @@ export class Gateway {
     }
     const target = `http://127.0.0.1:${port}${path}`;
     const headers = forwardedHeaders(request, client);
-    if (isWebSocket(request)) return proxyWebSocket(request, target, headers);
     try {
+      if (isWebSocket(request)) return await proxyWebSocket(request, target, headers);
       return await fetch(target, {
         method: request.method,
         headers,

@@ -1,26 +1,6 @@
 -- What: what the live stream asks the database: who may see what, tickets, and a call through Supabase Realtime.
 -- Why: a stream outlives the request that opened it, so that access must be asked for again, by the server, for many.
 
-create function public.stream_access(user_ids uuid[]) returns json
-language plpgsql stable security definer
-set search_path = ''
-as $$
-begin
-  return (
-    select coalesce(json_agg(json_build_object(
-      'user_id', p.id,
-      'sees_all', p.role in ('manager', 'admin') or '*' = any(p.workplace_access),
-      'workplaces', p.workplace_access,
-      'needs_aal2', p.role in ('manager', 'admin') and (select r.require_aal2 from app.access_rules r)
-    )), '[]')
-    from public.profiles p
-    where p.id = any(user_ids)
-  );
-end
-$$;
-comment on function public.stream_access(uuid[]) is
-  'What each of the users sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]; without those who have no profile. For the secret key only.';
-
 -- Browsers cannot send a header with EventSource or WebSocket: they send a ticket, once.
 create table app.stream_tickets (
   digest bytea primary key,
@@ -120,7 +100,108 @@ $$;
 comment on function public.use_stream_ticket(text) is
   'Takes a ticket, once: {"user_id", "filter", "session_ends_at"}, or null when there is no such ticket or it has expired. For the secret key only.';
 
-revoke execute on function public.stream_access, public.create_stream_ticket, public.use_stream_ticket from public, anon, authenticated;
+revoke execute on function public.create_stream_ticket, public.use_stream_ticket from public, anon, authenticated;
 grant execute on function public.create_stream_ticket to authenticated, service_role;
-grant execute on function public.stream_access, public.use_stream_ticket to service_role;
+grant execute on function public.use_stream_ticket to service_role;
+
+-- Places of streams: counted here, because a caller's streams are spread over isolates that know nothing of each other.
+-- Unlogged: a place lasts 20 seconds, and its isolate writes it again every 4, after a crash of the database too. The
+-- time has no index, so that writing it again writes nothing else.
+create unlogged table app.stream_places (
+  id uuid primary key,
+  holder text collate "C" not null,
+  held_until timestamptz not null,
+  constraint stream_places_holder_short check (char_length(holder) between 1 and 200)
+) with (fillfactor = 50);
+comment on table app.stream_places is 'One row for each stream that is open, opening or closing: those of one caller are bounded.';
+comment on column app.stream_places.id is 'Name of the stream, made by its isolate.';
+comment on column app.stream_places.holder is 'Caller who holds the place: a user''s id, or "secret:" and the name of a secret key.';
+comment on column app.stream_places.held_until is 'When the place is free, unless its isolate holds it longer: 20 seconds after it was heard of.';
+create index stream_places_by_holder on app.stream_places (holder);
+alter table app.stream_places enable row level security;
+
+create function app.stream_holding_time() returns interval
+language sql immutable parallel safe
+return interval '20 seconds';
+comment on function app.stream_holding_time() is 'How long a place is held for an isolate that is not heard of.';
+
+-- For the streams' server: it asks for callers whose requests are long over.
+create function app.stream_access(holders text[]) returns json
+language sql stable
+set search_path = ''
+as $$
+  select coalesce(json_agg(json_build_object(
+    'user_id', p.id,
+    'sees_all', p.role in ('manager', 'admin') or '*' = any(p.workplace_access),
+    'workplaces', p.workplace_access,
+    'needs_aal2', p.role in ('manager', 'admin') and (select r.require_aal2 from app.access_rules r)
+  )), '[]')
+  from public.profiles p
+  where p.id = any(array(select holder::uuid from unnest(holders) holder where holder not like 'secret:%'))
+$$;
+comment on function app.stream_access(text[]) is
+  'What each of the users sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]; without those who have no profile, and without secret keys.';
+
+create function public.take_stream_place(place uuid, holder text, most integer, given_up uuid[]) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  is_server constant boolean := holder like 'secret:%';
+  access constant json := app.stream_access(array[holder]);
+  held integer;
+begin
+  if not is_server and access -> 0 is null then
+    perform app.refuse(403, 'forbidden', 'Cannot open a stream: you have no profile');
+  end if;
+  if not is_server and not (access #>> '{0,sees_all}')::boolean and json_array_length(access #> '{0,workplaces}') = 0 then
+    perform app.refuse(403, 'forbidden', 'Cannot open a stream: you have no workplace. A manager gives you one');
+  end if;
+  -- one opening of a caller after the other: of 20 at once exactly `most` find a place
+  perform pg_advisory_xact_lock(hashtextextended('app.stream_places ' || holder, 0));
+  delete from app.stream_places p where p.id = any(given_up);
+  -- each opening removes more than it adds, and waits for nobody who holds a place meanwhile
+  delete from app.stream_places p where p.id = any(array(
+    select stale.id from app.stream_places stale
+    where stale.held_until < clock_timestamp()
+    order by stale.held_until
+    limit 20
+    for update skip locked
+  ));
+  select count(*) into held from app.stream_places p
+  where p.holder = take_stream_place.holder and p.held_until >= clock_timestamp();
+  if held >= most then
+    perform app.refuse(
+      429, 'rate_limited',
+      format('Cannot open a stream: you have %s of at most %s', held, most),
+      jsonb_build_object('limit', most, 'retry_after_s', 5)
+    );
+  end if;
+  insert into app.stream_places (id, holder, held_until)
+  values (place, take_stream_place.holder, clock_timestamp() + app.stream_holding_time());
+  return access;
+end
+$$;
+comment on function public.take_stream_place(uuid, text, integer, uuid[]) is
+  'Takes a place for a stream of the holder, having given up places that its isolate does not need any more. Answers what the holder sees, as hold_stream_places does. Raises 403 forbidden without a workplace, 429 rate_limited when the holder has `most` places. For the secret key only.';
+
+create function public.hold_stream_places(places uuid[], holders text[], given_up uuid[]) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  delete from app.stream_places p where p.id = any(given_up);
+  insert into app.stream_places (id, holder, held_until)
+  select held.id, held.holder, clock_timestamp() + app.stream_holding_time()
+  from unnest(places, holders) as held (id, holder)
+  order by held.id
+  on conflict (id) do update set held_until = excluded.held_until;
+  return app.stream_access(holders);
+end
+$$;
+comment on function public.hold_stream_places(uuid[], text[], uuid[]) is
+  'Holds the places of an isolate''s streams for another 20 seconds, gives up others, and answers what each of the holders sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]. For the secret key only.';
+
+revoke execute on function public.take_stream_place, public.hold_stream_places from public, anon, authenticated;
+grant execute on function public.take_stream_place, public.hold_stream_places to service_role;
 revoke execute on all functions in schema app from public;

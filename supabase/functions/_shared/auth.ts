@@ -25,6 +25,8 @@ export interface Authenticated {
 export interface Session {
   /** Null for a server with the secret key. */
   user_id: string | null;
+  /** Name of the secret key, where a server brought it itself. */
+  secret_key?: string;
   /** When the access token expires, in milliseconds since 1970; undefined for the secret key, which does not. */
   ends_at?: number;
   /** How the user signed in, by the token: `aal1`, or `aal2` with a second factor. */
@@ -50,12 +52,12 @@ export const authenticate = createMiddleware<{ Variables: Authenticated }>(async
   if (credentials.token === null && c.req.header("Authorization") !== undefined) {
     throw new Problem("unauthenticated", "The Authorization header is not of the form: Bearer <access token>");
   }
-  const { token, claims } = await verified(credentials);
+  const { token, claims, keyName } = await verified(credentials);
   if (token === null) {
     // the caller holds the secret key, so that the service role is the caller's own
     c.set("callDatabase", databaseOfServer());
     c.set("role", "service_role");
-    c.set("session", { user_id: null });
+    c.set("session", { user_id: null, secret_key: keyName });
     return await next();
   }
   const { exp, role, sub, aal, is_anonymous } = claims;
@@ -77,7 +79,7 @@ type Claims = Record<string, unknown> & { sub?: string; exp?: number };
 /** The token with its claims; no token for a server with the secret key. */
 async function verified(
   credentials: Credentials,
-): Promise<{ token: string; claims: Claims } | { token: null; claims: null }> {
+): Promise<{ token: string; claims: Claims; keyName?: never } | { token: null; claims: null; keyName?: string }> {
   const { data: env, error: misconfigured } = resolveEnv();
   if (misconfigured !== null) throw misconfigured;
   const projectUrl = Deno.env.get("SUPABASE_PUBLIC_URL") ?? env.url;
@@ -95,7 +97,9 @@ async function verified(
   }
   const { data: auth, error } = await verifyCredentials(credentials, { auth: ["user", "secret:*"], env, ...expected });
   if (error === null) {
-    if (auth.authMode !== "user" || auth.token === null) return { token: null, claims: null };
+    if (auth.authMode !== "user" || auth.token === null) {
+      return { token: null, claims: null, keyName: auth.keyName ?? undefined };
+    }
     return { token: auth.token, claims: auth.jwtClaims ?? {} };
   }
   if (error.status >= 500) {

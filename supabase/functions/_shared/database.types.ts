@@ -441,6 +441,10 @@ export type Database = {
       "get_webhook_endpoint": { Args: { "endpoint_id": string }; Returns: Json };
       "get_workplace": { Args: { "name": string }; Returns: Json };
       "health": { Args: Record<PropertyKey, never>; Returns: Json };
+      "hold_stream_places": {
+        Args: { "given_up": (string)[]; "holders": (string)[]; "places": (string)[] };
+        Returns: Json;
+      };
       "import_operations": {
         Args: { "idempotency"?: Json; "is_dry_run"?: boolean; "is_takeover"?: boolean; "rows": Json };
         Returns: Json;
@@ -587,7 +591,10 @@ export type Database = {
         };
         Returns: Json;
       };
-      "stream_access": { Args: { "user_ids": (string)[] }; Returns: Json };
+      "take_stream_place": {
+        Args: { "given_up": (string)[]; "holder": string; "most": number; "place": string };
+        Returns: Json;
+      };
       "test_webhook_endpoint": { Args: { "endpoint_id": string; "idempotency"?: Json }; Returns: Json };
       "transition_operation": {
         Args: { "asset_id": number; "idempotency"?: Json; "operation_no": string; "order_no": string; "step": Json };

@@ -315,12 +315,8 @@ export const problemTable = {
     status: 429,
     title: "Too many requests",
     explanation:
-      "You have as many of these at once as a caller may have (`limit`). Wait for as many seconds as `Retry-After` says.",
-    example: {
-      detail: "You have 20 tickets that nobody has used yet: use one, or wait until it expires",
-      limit: 20,
-      retry_after_s: 12,
-    },
+      "You have as many of these at once as a caller may have (`limit`): streams, or tickets that nobody has used yet. Wait for as many seconds as `Retry-After` and `retry_after_s` say, or close one.",
+    example: { detail: "Cannot open a stream: you have 10 of at most 10", limit: 10, retry_after_s: 5 },
   },
   internal_error: {
     status: 500,
@@ -376,6 +372,7 @@ const headersOf: Partial<Record<ProblemCode, Record<string, string>>> = {
   unauthenticated: { "WWW-Authenticate": "Bearer" },
   unavailable: { "Retry-After": "1" },
   upgrade_required: { Upgrade: "websocket" },
+  rate_limited: { "Retry-After": "5" },
   idempotency_conflict: { "Retry-After": "1" },
 };
 
@@ -408,6 +405,10 @@ export function problemBody({ code, detail, more }: Problem, instance: string): 
 /** The answer that a problem is: `application/problem+json` with the request id as `instance`. */
 export function problemResponse(c: Context, problem: Problem, headers: Record<string, string> = {}): Response {
   const body = problemBody(problem, c.get("requestId"));
+  const { retry_after_s } = problem.more;
+  const retryAfter: Record<string, string> = retry_after_s === undefined
+    ? {}
+    : { "Retry-After": String(retry_after_s) };
   return c.json(
     body,
     body.status,

@@ -9,8 +9,9 @@ import { settings } from "./settings.ts";
 import type { Sink } from "./subscription.ts";
 import { filterOf } from "./tickets.ts";
 
-/** What a reader who was told that his stream ends has not taken by then is thrown away. */
+/** What a reader who was told that the stream ends has not taken by then is thrown away. */
 const grace_ms = 10_000;
+const look_ms = 50;
 
 export const events = endpoint({
   method: "get",
@@ -38,26 +39,30 @@ export const events = endpoint({
       description: "The stream. The schema is that of one `data`.",
       content: { "text/event-stream": { schema: StreamMessage } },
     },
-    ...problems(["feed_reset"]),
+    ...problems(["forbidden", "rate_limited", "feed_reset"]),
   },
 }, async (c) => {
   const { after, ticket, ...filter } = c.req.valid("query");
   const { "last-event-id": lastId } = c.req.valid("header");
-  const { body, sink, left } = serverSentEvents();
+  const followed = filterOf(c, filter);
+  const place = await hub.enter(c.var.session);
+  const { body, sink, left, closed } = serverSentEvents();
+  closed.then(() => hub.vacate(place));
   try {
     const position = lastId ? feedPosition(lastId, "/last-event-id", "header") : after && feedPosition(after);
-    const subscription = await hub.follow({
-      sink,
-      session: c.var.session,
-      filter: filterOf(c, filter),
-      after: await position || undefined,
-    });
+    const subscription = await hub.follow({ sink, place, filter: followed, after: await position || undefined });
+    left.then(() => hub.leave(subscription));
     // nobody reads the body of an answer to HEAD
-    if (c.req.method === "HEAD") hub.leave(subscription);
-    else left.then(() => hub.leave(subscription));
+    if (c.req.method === "HEAD") {
+      hub.leave(subscription);
+      hub.vacate(place);
+    }
   } catch (error) {
     // an EventSource cannot see a status: one that is to begin afresh has to be told by a message
-    if (ticket === undefined || !isFeedReset(error)) throw error;
+    if (ticket === undefined || !isFeedReset(error)) {
+      hub.vacate(place);
+      throw error;
+    }
     sink.close(new Message({ type: "close", cursor: "", reason: "feed_reset" }), "feed_reset");
   }
   return c.body(body, 200, {
@@ -68,29 +73,50 @@ export const events = endpoint({
   });
 });
 
-/** The body of an answer, the way into it, and whether the client has gone. */
-function serverSentEvents(): { body: ReadableStream<Uint8Array>; sink: Sink; left: Promise<void> } {
-  const { promise: left, resolve } = Promise.withResolvers<void>();
+/** The body of an answer and the way into it. */
+interface ServerSentEvents {
+  body: ReadableStream<Uint8Array>;
+  sink: Sink;
+  /** The client has gone. */
+  left: Promise<void>;
+  /** Nothing waits for the client any more. */
+  closed: Promise<void>;
+}
+
+function serverSentEvents(): ServerSentEvents {
+  const { promise: left, resolve: leave } = Promise.withResolvers<void>();
+  const { promise: closed, resolve: close } = Promise.withResolvers<void>();
   let reader!: ReadableStreamDefaultController<Uint8Array>;
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       reader = controller;
     },
-    cancel: () => resolve(),
+    cancel() {
+      leave();
+      close();
+    },
   }, new ByteLengthQueuingStrategy({ highWaterMark: 0 }));
   const retry_ms = Math.round(settings.retry_ms * (0.5 + Math.random()));
   reader.enqueue(new TextEncoder().encode(`retry: ${retry_ms}\n\n`));
+  const backlog = () => -(reader.desiredSize ?? 0);
 
   const sink: Sink = {
     send: (message) => reader.enqueue(message.serverSent),
     beat: (cursor) => reader.enqueue(heartbeat(cursor)),
-    backlog: () => -(reader.desiredSize ?? 0),
+    backlog,
     close(message) {
       reader.enqueue(message.serverSent);
       reader.close();
-      // does nothing once all has been taken
-      setTimeout(() => reader.error(new Error("The reader did not take the end of his stream")), grace_ms);
+      drained().then(close);
     },
   };
-  return { body, sink, left };
+  /** Waits until the reader has taken everything, or too long. */
+  async function drained(): Promise<void> {
+    for (const end = performance.now() + grace_ms; backlog() > 0 && performance.now() < end;) {
+      await new Promise<void>((resume) => setTimeout(resume, look_ms));
+    }
+    // does nothing once all has been taken
+    reader.error(new Error("The reader did not take the end of the stream"));
+  }
+  return { body, sink, left, closed };
 }

@@ -10,9 +10,10 @@ import { feedHead, feedMoves } from "../_shared/feed_watch.ts";
 import { Problem } from "../_shared/problems.ts";
 import type { Session } from "../_shared/auth.ts";
 import { type Item, itemsOf } from "./messages.ts";
+import { type Place, Places } from "./places.ts";
 import type { CloseReason, StreamFilter } from "./schemas.ts";
 import { settings } from "./settings.ts";
-import { accessOf, type Sink, Subscription } from "./subscription.ts";
+import { type Sink, Subscription } from "./subscription.ts";
 
 /** Events that are kept for those who come again soon. */
 const maxRecent = 1_000;
@@ -31,17 +32,16 @@ const delay = (ms: number) => new Promise<void>((resume) => setTimeout(resume, m
 /** What a stream is opened with. */
 export interface Opening {
   sink: Sink;
-  session: Session;
+  place: Place;
   filter: StreamFilter;
   /** Undefined = from now on. */
   after?: FeedPosition;
 }
 
 export class Hub {
+  readonly #places = new Places();
   readonly #open = new Set<Subscription>();
   readonly #live = new Set<Subscription>();
-  /** Streams that are being opened count too. */
-  #arriving = 0;
   #head: FeedPosition | undefined;
   #beginning: Promise<FeedPosition> | undefined;
   /** The last events, and the position behind which none of them is missing. */
@@ -56,34 +56,39 @@ export class Hub {
   #waitingReaders: (() => void)[] = [];
 
   /**
+   * Lets a caller in, before anything is answered. The place must be left.
+   *
+   * @throws {Problem} `forbidden`, `rate_limited`, or `unavailable` when there is no room.
+   */
+  enter(session: Session): Promise<Place> {
+    return this.#places.take(session);
+  }
+
+  /** The connection of the stream is closed. */
+  vacate(place: Place): void {
+    this.#places.giveUp(place);
+    if (this.#places.size > 0) return;
+    this.#idle.abort();
+    this.#idle = new AbortController();
+  }
+
+  /**
    * Opens a stream; its sink then gets everything after `after`, once, until either side ends it.
    *
-   * @throws {Problem} `feed_reset` when there is no such position, `unavailable` when there is no room.
+   * @throws {Problem} `feed_reset` when there is no such position.
    */
-  async follow({ sink, session, filter, after }: Opening): Promise<Subscription> {
-    if (this.#open.size + this.#arriving >= settings.maxStreams) {
-      throw new Problem("unavailable", `There are ${settings.maxStreams} streams already`);
-    }
-    this.#arriving++;
-    try {
-      if (!this.#isRunning) outliveAnswer(this.#run());
-      // this isolate may not have read to the end: whoever begins now is not told of before
-      const [access, { generation, pos, mark }] = await Promise.all([
-        accessOf([session]),
-        after ?? feedHead(),
-        this.#begin(),
-      ]);
-      const from = { generation, pos, mark };
-      const subscription = new Subscription(sink, session, filter, access(session), from, await feedCursor(from));
-      // a position that this isolate has seen needs no look into the database
-      const page = after === undefined || this.#covers(after) ? undefined : await this.#read(subscription);
-      this.#open.add(subscription);
-      subscription.ready();
-      this.#catchUp(subscription, page);
-      return subscription;
-    } finally {
-      this.#arriving--;
-    }
+  async follow({ sink, place: { session, access }, filter, after }: Opening): Promise<Subscription> {
+    if (!this.#isRunning) outliveAnswer(this.#run());
+    // this isolate may not have read to the end: a stream that begins now is not told of before
+    const [{ generation, pos, mark }] = await Promise.all([after ?? feedHead(), this.#begin()]);
+    const from = { generation, pos, mark };
+    const subscription = new Subscription(sink, session, filter, access, from, await feedCursor(from));
+    // a position that this isolate has seen needs no look into the database
+    const page = after === undefined || this.#covers(after) ? undefined : await this.#read(subscription);
+    this.#open.add(subscription);
+    subscription.ready();
+    this.#catchUp(subscription, page);
+    return subscription;
   }
 
   /** The reader has gone. */
@@ -92,9 +97,9 @@ export class Hub {
     this.#forget(subscription);
   }
 
-  /** Ends all streams. */
-  closeAll(reason: CloseReason): void {
-    for (const subscription of this.#open) subscription.close(reason);
+  /** Ends all streams, or those of which `isMeant` says so. */
+  closeAll(reason: CloseReason, isMeant = (_: Subscription) => true): void {
+    for (const subscription of this.#open) if (isMeant(subscription)) subscription.close(reason);
     this.#sweep();
   }
 
@@ -112,7 +117,7 @@ export class Hub {
     this.#isRunning = true;
     this.#access_checked = performance.now();
     const timer = setInterval(() => this.#tick(), tick_ms);
-    while (this.#open.size + this.#arriving > 0) {
+    while (this.#places.size > 0) {
       try {
         const page = await this.#readPage(await this.#begin(), 500);
         this.#advance(page, await itemsOf(page));
@@ -240,8 +245,10 @@ export class Hub {
     const now = performance.now();
     for (const subscription of this.#open) subscription.tick(now);
     const unchecked_ms = now - this.#access_checked;
-    // nobody is shown anything on the word of long ago
-    if (unchecked_ms > settings.accessCheck_ms + 5_000) this.closeAll("unavailable");
+    // no user is shown anything on the word of long ago
+    if (unchecked_ms > settings.accessCheck_ms + 5_000) {
+      this.closeAll("unavailable", ({ session }) => session.user_id !== null);
+    }
     this.#sweep();
     if (unchecked_ms >= settings.accessCheck_ms && !this.#isChecking) this.#checkAccess();
   }
@@ -251,7 +258,7 @@ export class Hub {
     const began = performance.now();
     try {
       const subscriptions = [...this.#open];
-      const access = await accessOf(subscriptions.map(({ session }) => session));
+      const access = await this.#places.hold();
       for (const subscription of subscriptions) subscription.change(access(subscription.session));
       this.#access_checked = began;
       this.#sweep();
@@ -281,9 +288,6 @@ export class Hub {
   #forget(subscription: Subscription): void {
     this.#open.delete(subscription);
     this.#live.delete(subscription);
-    if (this.#open.size > 0) return;
-    this.#idle.abort();
-    this.#idle = new AbortController();
   }
 }
 

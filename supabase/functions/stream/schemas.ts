@@ -9,9 +9,19 @@ import { feedFilter } from "../_shared/feed.ts";
 import { instantOut } from "../_shared/fields.ts";
 import { Operation } from "../_shared/operation.ts";
 
+/** What a user sees, as the database says it. */
+export interface AccessRow {
+  user_id: string;
+  sees_all: boolean;
+  workplaces: string[];
+  /** Whether the user sees nothing without a second factor. */
+  needs_aal2: boolean;
+}
+
 declare module "../_shared/database.ts" {
   interface Answers {
-    stream_access: { user_id: string; sees_all: boolean; workplaces: string[]; needs_aal2: boolean }[];
+    take_stream_place: AccessRow[];
+    hold_stream_places: AccessRow[];
     create_stream_ticket: { expires_at: string };
     use_stream_ticket: { user_id: string | null; filter: unknown; session_ends_at: string | null } | null;
   }

@@ -15,8 +15,15 @@ export const settings = {
   lifetime_ms: setting("STREAM_LIFETIME_S", 140) * 1_000,
   /** A silent stream gives a sign of life. */
   heartbeat_ms: setting("STREAM_HEARTBEAT_S", 15) * 1_000,
-  /** How often it is asked again what each reader may see. */
-  accessCheck_ms: setting("STREAM_ACCESS_CHECK_S", 4) * 1_000,
+  /**
+   * How often each reader's access is asked for, and their places are held. At most 10 s: a place is free when it was not
+   * held for 20 s.
+   */
+  accessCheck_ms: Math.min(setting("STREAM_ACCESS_CHECK_S", 4), 10) * 1_000,
+  /** Streams of one user at once, in all isolates. */
+  maxOfUser: 10,
+  /** Streams of one secret key at once, in all isolates. */
+  maxOfSecretKey: 50,
   /** Streams at once in one isolate. */
   maxStreams: setting("STREAM_MAX", 1_000),
   /** So much is sent ahead of a reader; more of it when he has taken that. */

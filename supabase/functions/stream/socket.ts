@@ -31,8 +31,13 @@ const maxMessage_characters = 1_024;
 /** A peer that does not answer the protocol's own pings for so long is gone. */
 const idleTimeout_s = 30;
 
-/** What was asked for, or that reading cannot go on from there. */
-type Accepted = Omit<Opening, "sink"> | "feed_reset";
+/** A client that has not completed the upgrade by then is gone. */
+const upgradeTimeout_ms = 10_000;
+
+/** What was asked for; reading may not be able to go on from there. */
+interface Accepted extends Omit<Opening, "sink" | "after"> {
+  after: Opening["after"] | "feed_reset";
+}
 
 /** Requests that were let in, until they are upgraded. */
 const accepted = new WeakMap<Request, Accepted>();
@@ -52,8 +57,8 @@ export async function openSocket(c: ApiContext): Promise<Response> {
     if (ticket === undefined || !isFeedReset(error)) throw error;
     return "feed_reset" as const;
   });
-  const opening = { session: c.var.session, filter: filterOf(c, filter) };
-  accepted.set(c.req.raw, position === "feed_reset" ? position : { ...opening, after: position });
+  const followed = filterOf(c, filter);
+  accepted.set(c.req.raw, { place: await hub.enter(c.var.session), filter: followed, after: position });
   return c.body(null, 204);
 }
 
@@ -72,13 +77,22 @@ function isOpeningHandshake({ req }: ApiContext): boolean {
 export function upgraded(request: Request, response: Response): Response {
   const opening = accepted.get(request);
   if (opening === undefined) return response;
-  const { socket, response: upgrade } = Deno.upgradeWebSocket(request, { idleTimeout: idleTimeout_s });
-  socket.addEventListener("open", () => follow(socket, opening));
-  return upgrade;
+  const vacate = () => hub.vacate(opening.place);
+  try {
+    const { socket, response: upgrade } = Deno.upgradeWebSocket(request, { idleTimeout: idleTimeout_s });
+    socket.addEventListener("open", () => follow(socket, opening));
+    // a client that does not answer the closing handshake keeps its place: the runtime cannot cut its connection
+    socket.addEventListener("close", vacate);
+    setTimeout(() => socket.readyState === WebSocket.CONNECTING && vacate(), upgradeTimeout_ms);
+    return upgrade;
+  } catch (error) {
+    vacate();
+    throw error;
+  }
 }
 
-async function follow(socket: WebSocket, opening: Accepted): Promise<void> {
-  if (opening === "feed_reset") return socket.close(closeCodes[opening], opening);
+async function follow(socket: WebSocket, { after, ...opening }: Accepted): Promise<void> {
+  if (after === "feed_reset") return socket.close(closeCodes[after], after);
   let subscription: Subscription | undefined;
   const isOpen = () => socket.readyState === WebSocket.OPEN;
   const left = () => subscription && hub.leave(subscription);
@@ -102,7 +116,7 @@ async function follow(socket: WebSocket, opening: Accepted): Promise<void> {
     },
   };
   try {
-    subscription = await hub.follow({ sink, ...opening });
+    subscription = await hub.follow({ sink, after, ...opening });
     if (!isOpen()) left();
   } catch (error) {
     const reason = isFeedReset(error) ? "feed_reset" : "unavailable";

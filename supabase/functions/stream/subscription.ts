@@ -4,7 +4,6 @@
  * @module
  */
 import type { Session } from "../_shared/auth.ts";
-import { databaseOfServer } from "../_shared/database.ts";
 import type { FeedPosition } from "../_shared/feed.ts";
 import { type Item, Message } from "./messages.ts";
 import type { CloseReason, StreamFilter } from "./schemas.ts";
@@ -14,28 +13,6 @@ import { settings } from "./settings.ts";
 export interface Access {
   sees_all: boolean;
   workplaces: ReadonlySet<string>;
-}
-
-const everything: Access = { sees_all: true, workplaces: new Set() };
-const nothing: Access = { sees_all: false, workplaces: new Set() };
-
-/**
- * What each of the sessions may see now. The service role asks for all of them at once, long after their requests.
- *
- * @returns A function that tells it for each; whoever has no profile sees nothing.
- */
-export async function accessOf(sessions: Iterable<Session>): Promise<(session: Session) => Access> {
-  const user_ids = [...new Set([...sessions].flatMap(({ user_id }) => user_id ?? []))];
-  const rows = user_ids.length === 0 ? [] : await databaseOfServer()("stream_access", { user_ids });
-  const byUser = new Map(rows.map(({ user_id, sees_all, workplaces, needs_aal2 }) => [
-    user_id,
-    { sees_all, workplaces: new Set(workplaces), needs_aal2 },
-  ]));
-  return ({ user_id, aal }) => {
-    if (user_id === null) return everything;
-    const access = byUser.get(user_id);
-    return access === undefined || (access.needs_aal2 && aal !== "aal2") ? nothing : access;
-  };
 }
 
 /** The way to a reader. */
