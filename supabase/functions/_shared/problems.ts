@@ -405,10 +405,6 @@ export function problemBody({ code, detail, more }: Problem, instance: string): 
 /** The answer that a problem is: `application/problem+json` with the request id as `instance`. */
 export function problemResponse(c: Context, problem: Problem, headers: Record<string, string> = {}): Response {
   const body = problemBody(problem, c.get("requestId"));
-  const { retry_after_s } = problem.more;
-  const retryAfter: Record<string, string> = retry_after_s === undefined
-    ? {}
-    : { "Retry-After": String(retry_after_s) };
   return c.json(
     body,
     body.status,

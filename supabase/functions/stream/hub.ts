@@ -10,7 +10,7 @@ import { feedHead, feedMoves } from "../_shared/feed_watch.ts";
 import { Problem } from "../_shared/problems.ts";
 import type { Session } from "../_shared/auth.ts";
 import { type Item, itemsOf } from "./messages.ts";
-import { type Place, Places } from "./places.ts";
+import { type Place, Places, type TakenPlace } from "./places.ts";
 import type { CloseReason, StreamFilter } from "./schemas.ts";
 import { settings } from "./settings.ts";
 import { type Sink, Subscription } from "./subscription.ts";
@@ -32,7 +32,7 @@ const delay = (ms: number) => new Promise<void>((resume) => setTimeout(resume, m
 /** What a stream is opened with. */
 export interface Opening {
   sink: Sink;
-  place: Place;
+  place: TakenPlace;
   filter: StreamFilter;
   /** Undefined = from now on. */
   after?: FeedPosition;
@@ -60,7 +60,7 @@ export class Hub {
    *
    * @throws {Problem} `forbidden`, `rate_limited`, or `unavailable` when there is no room.
    */
-  enter(session: Session): Promise<Place> {
+  enter(session: Session): Promise<TakenPlace> {
     return this.#places.take(session);
   }
 

@@ -26,9 +26,12 @@ export interface Place {
   readonly id: string;
   readonly holder: string;
   readonly session: Session;
-  /** What the caller sees when the stream opens. */
-  access: Access;
+  /** What the caller sees when the stream opens; undefined until the database has counted the place. */
+  access?: Access;
 }
+
+/** A place that the database counts. */
+export type TakenPlace = Place & { access: Access };
 
 /** Who holds a place. A ticket does not tell which secret key asked for it: its streams count with those of the first. */
 function holderOf({ user_id, secret_key = "default" }: Session): string {
@@ -70,7 +73,7 @@ export class Places {
    * @throws {Problem} `forbidden` without a workplace, `rate_limited` when the caller has as many streams as one may have,
    * `unavailable` when this isolate is full.
    */
-  async take(session: Session): Promise<Place> {
+  async take(session: Session): Promise<TakenPlace> {
     const holder = holderOf(session);
     const most = session.user_id === null ? settings.maxOfSecretKey : settings.maxOfUser;
     // refused here, an opening costs the database nothing and takes no room from other callers
@@ -83,7 +86,7 @@ export class Places {
     if (this.size >= settings.maxStreams) {
       throw new Problem("unavailable", `There are ${settings.maxStreams} streams already`);
     }
-    const place: Place = { id: crypto.randomUUID(), holder, session, access: nothing };
+    const place: Place = { id: crypto.randomUUID(), holder, session };
     this.#held.set(place.id, place);
     this.#countOf.set(holder, this.#count(holder) + 1);
     try {
@@ -94,11 +97,11 @@ export class Places {
         most,
         given_up: [...this.#givenUp],
       });
-      place.access = accessFrom(rows)(session);
-      if (place.access === nothing) {
+      const access = accessFrom(rows)(session);
+      if (access === nothing) {
         throw new Problem("forbidden", "Cannot open a stream: your role needs a session with a second factor (aal2)");
       }
-      return place;
+      return Object.assign(place, { access });
     } catch (error) {
       this.giveUp(place);
       throw error;
@@ -118,7 +121,7 @@ export class Places {
   /** Holds all places a while longer. */
   async hold(): Promise<(session: Session) => Access> {
     return await this.#inTurn(async () => {
-      const places = [...this.#held.values()];
+      const places = [...this.#held.values()].filter(({ access }) => access !== undefined);
       return accessFrom(await this.#tell(places));
     });
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type IncomingHttpHeaders, request } from "node:http";
 import type { Credential } from "./harness.ts";
 import type { StreamMessage } from "../stream/schemas.ts";
 import { StreamMessage as MessageSchema } from "../stream/schemas.ts";
@@ -189,4 +190,39 @@ export async function openWebSocket(options: StreamOptions): Promise<Stream & { 
   };
   await opened.promise;
   return stream;
+}
+
+/** What a WebSocket handshake is answered with. */
+export interface HandshakeAnswer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  body: Record<string, unknown>;
+  /** Ends the connection without a word, where the WebSocket was opened; it is never read. */
+  cut(): void;
+}
+
+/** Sends a WebSocket handshake, to see its status, which `WebSocket` hides. */
+export function shakeHands(options: StreamOptions, path = "ws"): Promise<HandshakeAnswer> {
+  const { promise, resolve, reject } = Promise.withResolvers<HandshakeAnswer>();
+  const sent = request(streamUrl(path, options), {
+    headers: {
+      ...Object.fromEntries(streamHeaders(options)),
+      connection: "Upgrade",
+      upgrade: "websocket",
+      "sec-websocket-version": "13",
+      "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    },
+  });
+  sent.on("error", reject);
+  sent.on("upgrade", ({ headers }, socket) => {
+    socket.on("error", () => {});
+    resolve({ status: 101, headers, body: {}, cut: () => socket.destroy() });
+  });
+  sent.on("response", async (answer) => {
+    let text = "";
+    for await (const part of answer.setEncoding("utf8")) text += part;
+    resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: JSON.parse(text), cut: () => {} });
+  });
+  sent.end();
+  return promise;
 }

@@ -15,7 +15,6 @@ import {
   assertLess,
   assertMatch,
   assertRejects,
-  type Client,
   clientOf,
   dataApi,
   env,
@@ -23,10 +22,10 @@ import {
   newOperation,
   newUser,
   operationPath,
-  report,
   server,
   type User,
 } from "./harness.ts";
+import { count, expect, floor, localTest, refusal, secret, step, ticketOf } from "./stream_function.ts";
 import { hasDatabase, withDatabase } from "./database_connection.ts";
 import { race } from "./racing.ts";
 import {
@@ -34,105 +33,15 @@ import {
   openWebSocket,
   readEvents,
   type Stream,
-  type StreamMessage,
   type StreamOptions,
   takeAll,
   takeEvents,
 } from "./stream_client.ts";
 
-const secret = Deno.env.get("LOCAL_JWT_SECRET");
-
-/** The function in this process, impatient; undefined where the stack's keys are not known. */
-const local = secret === undefined ? undefined : await (async () => {
-  const variables = {
-    SUPABASE_URL: env.supabaseUrl,
-    SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: env.publishableKey }),
-    SUPABASE_SECRET_KEYS: JSON.stringify({ default: env.secretKey }),
-    SUPABASE_JWKS: keySet(secret),
-    STREAM_HEARTBEAT_S: "0.4",
-    STREAM_ACCESS_CHECK_S: "1",
-    FEED_POLL_MS: "50",
-  };
-  for (const [name, value] of Object.entries(variables)) Deno.env.set(name, value);
-  // the function's log is not what these tests are about
-  console.log = () => {};
-  const { settings } = await import("../stream/settings.ts");
-  const { hub } = await import("../stream/hub.ts");
-  const { default: { fetch } } = await import("../stream/index.ts");
-  const listener = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, fetch);
-  listener.unref();
-  return { settings, hub, fetch, base: `http://127.0.0.1:${listener.addr.port}` };
-})();
-
-type Local = NonNullable<typeof local>;
-
-/** A test of the function in this process. It outlives its streams by a moment, which is no leak. */
-function localTest(name: string, run: (local: Local) => Promise<void>, ignore = false): void {
-  Deno.test({
-    name,
-    ignore: local === undefined || ignore,
-    sanitizeOps: false,
-    sanitizeResources: false,
-    async fn() {
-      assertExists(local);
-      const usual = { ...local.settings };
-      try {
-        await run(local);
-      } finally {
-        Object.assign(local.settings, usual);
-      }
-    },
-  });
-}
-
 const transports: [name: string, open: (options: StreamOptions) => Promise<Stream>][] = [
   ["GET /stream/v1/events", openEvents],
   ["GET /stream/v1/ws", openWebSocket],
 ];
-
-/** An operation at work, and a user who sees it. */
-async function floor() {
-  const operation = await newOperation({ qty_desired: null });
-  const workplace = operation.workplace_name ?? "";
-  const user = await newUser({ workplaces: [workplace] });
-  await step(operation, "START");
-  return { operation, workplace, user };
-}
-
-async function step(operation: Operation, action: Event["action_type"], more = {}): Promise<string> {
-  const { status, body: { id }, text } = await report(server, operation, action, more);
-  assertEquals(status, 201, text);
-  return id;
-}
-
-const count = (operation: Operation, more = {}) => step(operation, "REPORT_QUANTITY", { qty_good: 1, ...more });
-
-/** A message of this type, which must be the next one. */
-async function expect<Type extends StreamMessage["type"]>(
-  stream: Stream,
-  type: Type,
-): Promise<Extract<StreamMessage, { type: Type }>> {
-  const message = await stream.next();
-  assertEquals(message?.type, type, JSON.stringify(message));
-  return message as Extract<StreamMessage, { type: Type }>;
-}
-
-/** The problem that opening a stream was answered with. */
-async function refusal(opening: Promise<unknown>): Promise<[status: number, code: string]> {
-  const response = await opening.then(() => undefined, (error) => error);
-  if (!(response instanceof Response)) throw response ?? new Error("The stream was opened");
-  const { code } = await response.json();
-  return [response.status, code];
-}
-
-async function ticketOf(client: Client, filter = {}): Promise<string> {
-  const { status, body, text } = await client.post<{ ticket: string; expires_at: string }>(
-    "/stream/v1/tickets",
-    filter,
-  );
-  assertEquals(status, 201, text);
-  return body.ticket;
-}
 
 for (const [name, open] of transports) {
   Deno.test(`${name}: through the gateway, ready first, then each event as it happens, with its operation`, async () => {
@@ -562,7 +471,7 @@ localTest("GET /stream/v1/events: what is one too many is refused with 503", asy
 localTest(
   "GET /stream/v1/events: not compressed, not kept, and read by one query however many follow",
   async ({ base }) => {
-    const { user: { client: { credential }, token }, operation } = await floor();
+    const { user: { token }, operation, workplace } = await floor();
     const response = await fetch(`${base}/stream/v1/events`, {
       headers: { authorization: `Bearer ${token}`, "accept-encoding": "gzip", accept: "text/event-stream" },
     });
@@ -570,7 +479,8 @@ localTest(
     assertEquals(response.headers.get("cache-control"), "no-store, no-transform");
     assertEquals(response.headers.get("content-encoding"), null);
     assertExists(response.headers.get("x-request-id"));
-    const streams = await race(30, () => openEvents({ base, credential }));
+    const users = await race(3, () => newUser({ workplaces: [workplace] }));
+    const streams = await race(30, (index) => openEvents({ base, credential: users[index % 3]?.client.credential }));
     await Promise.all(streams.map((stream) => expect(stream, "ready")));
     const id = await count(operation);
     const got = await Promise.all(streams.map((stream) => takeEvents(stream, 1)));
