@@ -56,6 +56,7 @@ export function databaseErrorAnswer(error: unknown, role: string): Response | un
   const code = textOf(error, "code") ?? "";
   const message = textOf(error, "message") ?? "";
   if (code === "PGRST003") return answer(504, { code, message });
+  if (code === "TOO_MANY_ELEMENTS") return answer(413, { code, message });
 
   const severity = textOf(error, "severity_local") ?? textOf(error, "severity");
   if (severity === null) {
