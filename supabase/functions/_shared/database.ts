@@ -6,6 +6,7 @@
 import { createAdminClient, createContextClient } from "@supabase/server/core";
 import type { PostgrestError, SupabaseClient } from "@supabase/supabase-js";
 import type { Database } from "./database.types.ts";
+import type { HealthAnswer } from "./health.ts";
 import { isProblemCode, Problem } from "./problems.ts";
 
 /**
@@ -13,7 +14,7 @@ import { isProblemCode, Problem } from "./problems.ts";
  * (`declare module`), inferred from the zod schemas that the contract is made of.
  */
 export interface Answers {
-  health: { database: "up" };
+  health: HealthAnswer;
   require_second_factor: { is_required: boolean };
 }
 

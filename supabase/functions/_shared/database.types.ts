@@ -440,7 +440,7 @@ export type Database = {
       "get_webhook_delivery": { Args: { "delivery_id": string }; Returns: Json };
       "get_webhook_endpoint": { Args: { "endpoint_id": string }; Returns: Json };
       "get_workplace": { Args: { "name": string }; Returns: Json };
-      "health": { Args: Record<PropertyKey, never>; Returns: Json };
+      "health": { Args: { "probe_writes"?: boolean }; Returns: Json };
       "hold_stream_places": {
         Args: { "given_up": (string)[]; "holders": (string)[]; "places": (string)[] };
         Returns: Json;
