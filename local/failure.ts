@@ -8,6 +8,20 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Makes the console drop what cannot be written: output that goes to a file on a full disk would throw otherwise. */
+export function keepConsoleQuiet(): void {
+  for (const name of ["log", "error", "warn"] as const) {
+    const write = console[name].bind(console);
+    console[name] = (...values) => {
+      try {
+        write(...values);
+      } catch {
+        // There is nowhere to say it.
+      }
+    };
+  }
+}
+
 /** Runs the body of a command; a failure becomes one sentence on stderr and exit code 1. */
 export async function runCommand(body: () => Promise<void>): Promise<void> {
   try {

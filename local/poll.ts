@@ -1,9 +1,14 @@
+/** Resolves after `ms`. */
+export function delay(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms));
+}
+
 /** Waits until `condition` holds, looking again every few milliseconds; false when `withinMs` passed before it did. */
 export async function holdsWithin(withinMs: number, condition: () => boolean | Promise<boolean>): Promise<boolean> {
   const deadline = performance.now() + withinMs;
   while (!await condition()) {
     if (performance.now() > deadline) return false;
-    await new Promise((done) => setTimeout(done, 20));
+    await delay(20);
   }
   return true;
 }

@@ -1,10 +1,11 @@
 import { dirname, join } from "@std/path/mod.js";
 import type { DataFolder } from "./data_folder.ts";
-import { StackFailure } from "./failure.ts";
+import { messageOf, StackFailure } from "./failure.ts";
 import { freePort } from "./free_port.ts";
-import { within } from "./poll.ts";
+import { delay, within } from "./poll.ts";
 import { findPostgres, type PostgresBinaries, postgresMajor } from "./postgres_binaries.ts";
 import { endOrphan } from "./postmaster.ts";
+import { ServerLog } from "./server_log.ts";
 import type { SystemUser } from "./system_user.ts";
 
 /** The role that owns a new cluster, as on Supabase; `postgres` itself is not a superuser there. */
@@ -12,6 +13,22 @@ export const superuser = "supabase_admin";
 
 /** How long a server may take from its start to its first connection: recovery after a crash included. */
 const startTimeoutMs = 60_000;
+
+/** The first and the longest pause before a server that ended is started again. */
+const minRestartDelayMs = 300;
+const maxRestartDelayMs = 5000;
+
+/** The log says what went wrong, and nothing of the rows and parameters that it went wrong with. */
+const logSettings = [
+  // Leaves out DETAIL, where "Failing row contains (...)" stands, and CONTEXT.
+  "log_error_verbosity=terse",
+  // Leaves out STATEMENT, which has the values that are written into it.
+  "log_min_error_statement=panic",
+  "log_statement=none",
+  "log_min_duration_statement=-1",
+  "log_parameter_max_length=0",
+  "log_parameter_max_length_on_error=0",
+];
 
 function run(program: string, args: string[], user: SystemUser | undefined): Deno.Command {
   return new Deno.Command(program, {
@@ -80,7 +97,7 @@ export class EmbeddedPostgres {
   #binaries: PostgresBinaries;
   #durable: boolean;
   #process: Deno.ChildProcess | undefined;
-  #log: Deno.FsFile | undefined;
+  #log: ServerLog;
   #lastLines = "";
   #wanted = false;
   /** The same for the whole life of the stack, so that clients find a restarted server again. */
@@ -92,6 +109,7 @@ export class EmbeddedPostgres {
     this.#folder = folder;
     this.#binaries = binaries;
     this.#durable = durable;
+    this.#log = new ServerLog(folder.databaseLog);
     this.port = port;
     this.isNew = isNew;
   }
@@ -121,6 +139,7 @@ export class EmbeddedPostgres {
 
   /** Starts the server again after `stop`. */
   async start(): Promise<void> {
+    this.#wanted = true;
     for (let attempt = 1;; attempt++) {
       if (await this.#launch()) return;
       // Between choosing a free port and listening on it, somebody else took it.
@@ -128,18 +147,21 @@ export class EmbeddedPostgres {
       // A server that was killed a moment ago holds its files until the system has cleared its processes away.
       const isHeld = /lock file .* already exists|pre-existing shared memory block/.test(this.#lastLines);
       if (!portTaken && !isHeld || attempt === 5) {
-        const reason = this.#lastLines.match(/(FATAL|PANIC):\s*(.*)/)?.[2] ?? (this.#lastLines.trim() || "no answer");
-        throw new StackFailure(`PostgreSQL did not start: ${reason} (more in ${this.#folder.databaseLog}).`);
+        throw new StackFailure(`PostgreSQL did not start: ${this.#lastReason} (more in ${this.#folder.databaseLog}).`);
       }
-      if (isHeld) await new Promise((done) => setTimeout(done, 500));
+      if (isHeld) await delay(500);
       else this.port = freePort();
     }
   }
 
+  /** What the server last said about why it ended. */
+  get #lastReason(): string {
+    const reason = this.#lastLines.match(/(FATAL|PANIC):\s*(.*)/)?.[2] ?? (this.#lastLines.trim() || "no answer");
+    return reason.replaceAll(/\s+/g, " ").replace(/\.$/, "");
+  }
+
   async #launch(): Promise<boolean> {
     this.#lastLines = "";
-    this.#wanted = true;
-    this.#log ??= await Deno.open(this.#folder.databaseLog, { create: true, append: true, mode: 0o600 });
     const settings = [
       "listen_addresses=127.0.0.1",
       "unix_socket_directories=",
@@ -148,6 +170,7 @@ export class EmbeddedPostgres {
       "max_connections=100",
       "wal_level=logical",
       "jit=off",
+      ...logSettings,
       ...(this.#durable ? [] : ["fsync=off", "full_page_writes=off"]),
     ];
     const args = ["-D", this.#folder.databaseDir, "-p", String(this.port), ...settings.flatMap((s) => ["-c", s])];
@@ -156,40 +179,61 @@ export class EmbeddedPostgres {
     process.stdout.cancel();
     const ready = Promise.withResolvers<boolean>();
     const drained = this.#drain(process.stderr, () => ready.resolve(true));
+    let wasReady = false;
     process.status.then(async () => {
-      // its last words say why
+      // Its last words say why.
       await within(1000, drained);
       ready.resolve(false);
-      if (this.#process === process) this.#ended();
+      if (this.#process !== process) return;
+      this.#process = undefined;
+      if (wasReady) await this.#restart();
     });
     const isReady = await within(startTimeoutMs, ready.promise);
-    if (isReady === undefined) await this.stop();
-    return isReady === true;
+    if (isReady === undefined) await this.#end();
+    wasReady = isReady === true;
+    return wasReady;
   }
 
+  /** Reads everything that the server says, whatever becomes of it: a full pipe would stop the server. */
   async #drain(stderr: ReadableStream<Uint8Array>, ready: () => void): Promise<void> {
     const decoder = new TextDecoder();
     for await (const chunk of stderr) {
-      await this.#log?.write(chunk);
+      this.#log.write(chunk);
       this.#lastLines = (this.#lastLines + decoder.decode(chunk, { stream: true })).slice(-4000);
       if (this.#lastLines.includes("ready to accept connections")) ready();
     }
   }
 
-  #ended(): void {
-    this.#process = undefined;
-    if (!this.#wanted || !this.#lastLines.includes("ready to accept connections")) return;
-    // A moment later: Ctrl-C in a terminal reaches the server and this process at the same time.
-    setTimeout(() => {
+  /** Starts a server that ended by itself, as often as it takes: a full disk is emptied some time. */
+  async #restart(): Promise<void> {
+    let told: string | undefined;
+    const tell = (text: string) => {
+      if (text !== told) console.error(text);
+      told = text;
+    };
+    for (let pauseMs = minRestartDelayMs;; pauseMs = Math.min(2 * pauseMs, maxRestartDelayMs)) {
+      // Ctrl-C in a terminal reaches the server and this process at the same time.
+      await delay(pauseMs);
       if (!this.#wanted || this.#process) return;
-      console.error(`PostgreSQL ended unexpectedly, starting it again (see ${this.#folder.databaseLog}).`);
-      this.start().catch((error) => console.error(String(error)));
-    }, 300);
+      if (told === undefined) {
+        tell(`PostgreSQL ended unexpectedly, starting it again (see ${this.#folder.databaseLog}).`);
+      }
+      const hasStarted = await this.#launch().catch((error) => {
+        this.#lastLines = messageOf(error);
+        return false;
+      });
+      if (hasStarted) return tell("PostgreSQL runs again.");
+      if (this.#wanted) tell(`PostgreSQL does not start: ${this.#lastReason}. It is tried again until it does.`);
+    }
   }
 
   /** Stops the server: running transactions are rolled back, everything acknowledged is on disk. */
   async stop(): Promise<void> {
     this.#wanted = false;
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
     const process = this.#process;
     if (!process) return;
     this.#process = undefined;
@@ -208,7 +252,6 @@ export class EmbeddedPostgres {
   /** Stops the server and closes its log. */
   async close(): Promise<void> {
     await this.stop();
-    this.#log?.close();
-    this.#log = undefined;
+    await this.#log.close();
   }
 }
