@@ -1,4 +1,5 @@
 import { parse } from "@std/toml/parse.js";
+import type { AuthLimits } from "./auth_limits.ts";
 import { messageOf, StackFailure } from "./failure.ts";
 
 /** What one `[functions.<name>]` section says. */
@@ -20,6 +21,7 @@ export interface ProjectConfig {
   minimumPasswordLength: number;
   enableSignup: boolean;
   enableConfirmations: boolean;
+  authLimits: AuthLimits;
   seedFiles: string[];
   functions: Map<string, FunctionConfig>;
 }
@@ -47,6 +49,7 @@ export function parseConfig(text: string): ProjectConfig {
   const root: Table = { ...parse(text) };
   const api = table(root, "api");
   const auth = table(root, "auth");
+  const limits = table(auth, "rate_limit");
   const functions = table(root, "functions");
   return {
     schemas: strings(api, "schemas", ["public"]),
@@ -57,6 +60,11 @@ export function parseConfig(text: string): ProjectConfig {
     minimumPasswordLength: setting(auth, "minimum_password_length", 6),
     enableSignup: setting(auth, "enable_signup", true) && setting(table(auth, "email"), "enabled", true),
     enableConfirmations: setting(table(auth, "email"), "enable_confirmations", false),
+    authLimits: {
+      signInSignUps: setting(limits, "sign_in_sign_ups", 30),
+      tokenRefresh: setting(limits, "token_refresh", 150),
+      tokenVerifications: setting(limits, "token_verifications", 30),
+    },
     seedFiles: strings(table(table(root, "db"), "seed"), "sql_paths", ["./seed.sql"]),
     functions: new Map(
       Object.keys(functions).map((name) => {

@@ -10,6 +10,8 @@ import { within } from "./poll.ts";
 const bootTimeoutMs = 30_000;
 /** The system tells that a process ended a moment after its connections broke. */
 const endNoticedMs = 200;
+/** How long a process that was told to end may take: its streams end first. */
+const endMs = 1500;
 /** Several files are saved at once: one reload for all of them. */
 const reloadDelayMs = 100;
 
@@ -130,7 +132,13 @@ export class FunctionHost {
 
   async #forward(stream: ReadableStream<Uint8Array>, write: (line: string) => void): Promise<void> {
     const lines = stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
-    for await (const line of lines) write(String(line));
+    for await (const line of lines) {
+      try {
+        write(String(line));
+      } catch {
+        // The line is lost, on a full disk for one; unless the next ones are read, the functions stop at a full pipe.
+      }
+    }
   }
 
   #replace(code: number): void {
@@ -166,6 +174,13 @@ export class FunctionHost {
     }
   }
 
+  /** Tells the functions that their end is near: streams end, other requests go on. */
+  async announceEnd(): Promise<void> {
+    const writer = this.#host?.process.stdin.getWriter();
+    await writer?.write(new TextEncoder().encode("end\n")).catch(() => {});
+    writer?.releaseLock();
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#reloadTimer);
@@ -174,6 +189,8 @@ export class FunctionHost {
     const host = this.#host;
     this.#host = undefined;
     if (!host) return;
+    end(host.process);
+    if (await within(endMs, host.process.status)) return;
     host.process.kill("SIGKILL");
     await host.process.status;
   }

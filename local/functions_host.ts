@@ -1,9 +1,18 @@
 /**
  * The process that runs the Edge Functions, started by functions.ts: imports each function once and serves it under
- * the path that it sees on Supabase, `/<function>/...`. Says its port in one line on stdout; ends when stdin does, so
- * that it never outlives the stack.
+ * the path that it sees on Supabase, `/<function>/...`. Says its port in one line on stdout. A line on stdin says that the
+ * end is near; the process ends when stdin does, so that it never outlives the stack.
  */
 import { messageOf } from "./failure.ts";
+import { delay, holdsWithin } from "./poll.ts";
+
+/** How long requests in flight may take to finish. */
+const finishMs = 5000;
+/** How long streams may take to end, after they were told. */
+const streamEndMs = 500;
+/** An unwanted body is read to its end up to this size and time: the client does not see an answer that comes before. */
+const maxUnreadBytes = 20 * 1024 * 1024;
+const maxUnreadMs = 5000;
 
 type Handler = (request: Request) => Response | Promise<Response>;
 
@@ -28,6 +37,24 @@ async function load([name, url]: [string, string]): Promise<[string, Handler]> {
   }
 }
 
+/** Reads what a function left of a body, since the connection is closed under a client that still sends. */
+async function discardRest(request: Request): Promise<void> {
+  if (request.method === "GET" || request.body === null || request.bodyUsed) return;
+  const reader = request.body.getReader();
+  const timer = setTimeout(() => reader.cancel().catch(() => {}), maxUnreadMs);
+  try {
+    for (let left = maxUnreadBytes; left > 0;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      left -= value.length;
+    }
+  } catch {
+    // The client left.
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 // An exception that nobody catches ends the isolate of one function on Supabase. Here all share a process, so that it
 // is told and the others go on.
 globalThis.addEventListener("unhandledrejection", (event) => {
@@ -42,6 +69,8 @@ globalThis.addEventListener("error", (event) => {
 const modules: [string, string][] = JSON.parse(Deno.args[0] ?? "[]");
 const handlers = new Map(await Promise.all(modules.map(load)));
 
+let inFlight = 0;
+
 const server = Deno.serve({
   hostname: "127.0.0.1",
   port: 0,
@@ -52,18 +81,37 @@ const server = Deno.serve({
       status: 500,
     });
   },
-}, (request) => {
+}, async (request) => {
+  inFlight++;
+  try {
+    return await answer(request);
+  } finally {
+    await discardRest(request);
+    inFlight--;
+  }
+});
+
+async function answer(request: Request): Promise<Response> {
   const start = request.url.indexOf("/", 8) + 1;
   const name = request.url.slice(start).split(/[/?#]/, 1)[0] ?? "";
   const handler = handlers.get(decodeURIComponent(name));
   if (!handler) {
     return Response.json({ code: "NOT_FOUND", message: "Requested function was not found" }, { status: 404 });
   }
-  return handler(request);
-});
+  return await handler(request);
+}
 
-for await (const _ of Deno.stdin.readable) { /* Nothing is sent: the end is the message. */ }
-// Requests that are still running get the chance to finish.
-setTimeout(() => Deno.exit(0), 1000);
-await server.shutdown();
+let isTold = false;
+
+/** Supabase's runtime tells functions by this event that their isolate ends: streams close with their reason. */
+function tellFunctions(): void {
+  if (!isTold) dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "termination" } }));
+  isTold = true;
+}
+
+for await (const _ of Deno.stdin.readable) tellFunctions();
+tellFunctions();
+const shutDown = server.shutdown();
+await holdsWithin(finishMs, () => inFlight === 0);
+await Promise.race([shutDown, delay(streamEndMs)]);
 Deno.exit(0);

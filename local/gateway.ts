@@ -1,8 +1,12 @@
+import type { AuthLimiter } from "./auth_limits.ts";
 import type { TokenSigner } from "./auth_tokens.ts";
 import { isPreflight, preflightAnswer, withCors } from "./cors.ts";
 import type { DataApi } from "./data_api.ts";
 import { messageOf } from "./failure.ts";
+import { BodyTooLarge, callFunction, ClientGone } from "./function_call.ts";
 import type { FunctionHost } from "./functions.ts";
+import { holdsWithin } from "./poll.ts";
+import { discardBody, maxDataBytes, maxRowsBytes, maxUploadBytes, withBoundedBody } from "./request_body.ts";
 import { proxyWebSocket } from "./websocket_proxy.ts";
 
 /** What stands behind the one address. */
@@ -10,6 +14,7 @@ export interface GatewayParts {
   dataApi: DataApi;
   functions: FunctionHost;
   signer: TokenSigner;
+  authLimiter: AuthLimiter;
 }
 
 /** Headers that belong to one connection, not to the request. */
@@ -17,6 +22,23 @@ const hopByHop = ["connection", "keep-alive", "proxy-connection", "te", "trailer
 
 function problem(status: number, code: string, message: string): Response {
   return withCors(Response.json({ code, message }, { status, headers: { "sb-error-code": code } }));
+}
+
+function notReady(message: string): Response {
+  const answer = problem(503, "NOT_READY", message);
+  answer.headers.set("retry-after", "2");
+  return answer;
+}
+
+function tooLarge(limit: number): Response {
+  const body = { code: "BODY_TOO_LARGE", details: null, hint: null, message: `The body is larger than ${limit} bytes` };
+  return withCors(Response.json(body, { status: 413, headers: { "sb-error-code": body.code } }));
+}
+
+/** The answer of Supabase Auth to one attempt too many. */
+function overRateLimit(seconds: number): Response {
+  const body = { code: 429, error_code: "over_request_rate_limit", msg: "Request rate limit reached" };
+  return withCors(Response.json(body, { status: 429, headers: { "retry-after": String(seconds) } }));
 }
 
 /** PostgREST refuses a token that is none; the Data API library would take the request as anonymous. */
@@ -28,6 +50,9 @@ function hasMalformedToken(request: Request): boolean {
 /** Answers every request by its path, as Supabase's API gateway does. */
 export class Gateway {
   #parts: GatewayParts | undefined;
+  #isFinishing = false;
+  #inFlight = 0;
+  #callsInFlight = 0;
   #reset: { secretKey: string; run: () => Promise<void> } | undefined;
 
   /** Lets `deno task reset` make the database anew while the stack runs; nothing of the kind exists on Supabase. */
@@ -40,27 +65,69 @@ export class Gateway {
     this.#parts = parts;
   }
 
+  /** Refuses new requests, and waits until those in flight are answered; false when `withinMs` was too short. */
+  async finish(withinMs: number): Promise<boolean> {
+    this.#isFinishing = true;
+    return await holdsWithin(withinMs, () => this.#inFlight === 0);
+  }
+
   async answer(request: Request, client: Deno.NetAddr): Promise<Response> {
+    this.#inFlight++;
+    try {
+      return await this.#route(request, client);
+    } finally {
+      this.#inFlight--;
+      // Not awaited: the client reads the answer while it still sends.
+      if (request.method !== "GET" && request.method !== "HEAD") discardBody(request);
+    }
+  }
+
+  async #route(request: Request, client: Deno.NetAddr): Promise<Response> {
     const pathStart = request.url.indexOf("/", 8);
     const path = request.url.slice(pathStart);
     const parts = this.#parts;
+    if (this.#isFinishing && !this.#isNeeded(path)) return notReady("The stack is stopping");
     if (path === "/local/reset" && request.method === "POST") return await this.#resetData(request);
-    if (!parts) return problem(503, "NOT_READY", "The stack is starting or stopping, or its last reset failed");
-    if (path.startsWith("/functions/v1/")) return await this.#callFunction(parts, request, path.slice(13), client);
+    if (!parts) return notReady("The stack is starting or stopping, or its last reset failed");
+    if (path.startsWith("/functions/v1/")) return await this.#countCall(parts, request, path.slice(13), client);
     if (path.startsWith("/rest/v1")) {
       if (isPreflight(request)) return preflightAnswer(request);
       if (hasMalformedToken(request)) return problem(401, "PGRST301", "Expected 3 parts in JWT");
-      return withCors(await parts.dataApi.fetch(request));
+      return withCors(await this.#callDataApi(parts, request));
     }
     if (path.startsWith("/auth/v1")) {
       if (isPreflight(request)) return preflightAnswer(request);
-      return withCors(await parts.signer.resignAnswer(await parts.dataApi.fetch(request)));
+      const seconds = await parts.authLimiter.secondsToWait(request, client.hostname);
+      if (seconds !== undefined) return overRateLimit(seconds);
+      return withCors(await parts.signer.resignAnswer(await this.#callDataApi(parts, request)));
     }
     return problem(404, "NOT_FOUND", "no Route matched with those values");
   }
 
+  /** Functions that have a request in flight still ask the Data API. */
+  #isNeeded(path: string): boolean {
+    return this.#callsInFlight > 0 && path.startsWith("/rest/v1");
+  }
+
+  async #callDataApi(parts: GatewayParts, request: Request): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    const isTable = pathname.startsWith("/rest/v1/") && !pathname.startsWith("/rest/v1/rpc/");
+    const maxBytes = isTable ? maxRowsBytes : maxDataBytes;
+    const bounded = await withBoundedBody(request, maxBytes);
+    return bounded ? await parts.dataApi.fetch(bounded) : tooLarge(maxBytes);
+  }
+
+  async #countCall(parts: GatewayParts, request: Request, path: string, client: Deno.NetAddr): Promise<Response> {
+    this.#callsInFlight++;
+    try {
+      return await this.#callFunction(parts, request, path, client);
+    } finally {
+      this.#callsInFlight--;
+    }
+  }
+
   async #resetData(request: Request): Promise<Response> {
-    if (!this.#reset) return problem(503, "NOT_READY", "The stack is starting or stopping");
+    if (!this.#reset) return notReady("The stack is starting or stopping");
     if (request.headers.get("apikey") !== this.#reset.secretKey) return problem(401, "UNAUTHORIZED", "Invalid API key");
     try {
       await this.#reset.run();
@@ -81,19 +148,17 @@ export class Gateway {
       if (!token) return problem(401, "UNAUTHORIZED_NO_AUTH_HEADER", "Missing authorization header");
       if (!await parts.signer.verify(token)) return problem(401, "UNAUTHORIZED_INVALID_JWT_FORMAT", "Invalid JWT");
     }
-    const target = `http://127.0.0.1:${port}${path}`;
     const headers = forwardedHeaders(request, client);
     try {
-      if (isWebSocket(request)) return await proxyWebSocket(request, target, headers);
-      return await fetch(target, {
-        method: request.method,
+      if (isWebSocket(request)) return await proxyWebSocket(request, `http://127.0.0.1:${port}${path}`, headers);
+      return await callFunction(
+        request,
+        () => `http://127.0.0.1:${parts.functions.currentPort ?? port}${path}`,
         headers,
-        body: request.body,
-        redirect: "manual",
-        signal: request.signal,
-      });
+      );
     } catch (error) {
-      if (request.signal.aborted) return new Response(null, { status: 499 });
+      if (error instanceof BodyTooLarge) return tooLarge(maxUploadBytes);
+      if (request.signal.aborted || error instanceof ClientGone) return new Response(null, { status: 499 });
       await parts.functions.noticeEnd(port);
       console.error(`Function "${name}" did not answer: ${error}`);
       return problem(502, "WORKER_ERROR", "Function exited due to an error (please check logs)");

@@ -1,4 +1,5 @@
 import { join } from "@std/path/mod.js";
+import { AuthLimiter, type AuthLimits, noAuthLimits } from "./auth_limits.ts";
 import { TokenSigner } from "./auth_tokens.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { loadConfig } from "./config.ts";
@@ -15,6 +16,7 @@ import { Gateway } from "./gateway.ts";
 import { loadKeys, type StackKeys } from "./keys.ts";
 import { applyMigrations, applySeeds } from "./migrations.ts";
 import { inProject } from "./paths.ts";
+import { within } from "./poll.ts";
 import { dueDispatches, startDispatching } from "./webhook_timer.ts";
 
 /** How a stack is to run. */
@@ -37,6 +39,8 @@ export interface StackOptions {
   supabaseDir?: string;
   /** Drop everything that is in the database first. */
   emptyFirst?: boolean;
+  /** Limits of sign-in attempts; default those of config.toml, and none for ephemeral data. */
+  authLimits?: AuthLimits;
   /** Is told each step. */
   onProgress?: (step: string) => void;
   /** Gets the output of the functions, line by line; default stdout. */
@@ -59,6 +63,11 @@ export interface Stack {
   /** Ends everything; data that was ephemeral is gone. */
   stop(): Promise<void>;
 }
+
+/** How long requests in flight may take to finish when the stack stops. */
+const finishMs = 5000;
+/** How long clients may take to read answers that were given. */
+const readMs = 1000;
 
 const passwordCost = "LITE_AUTH_BCRYPT_COST";
 
@@ -91,8 +100,8 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
   const supabaseDir = options.supabaseDir ?? inProject("supabase");
   const config = await loadConfig(join(supabaseDir, "config.toml"));
   const gateway = new Gateway();
-  const { url, server } = listen(options.port ?? 0, gateway);
-  cleanup.add(() => server.shutdown());
+  const { url, close } = listen(options.port ?? 0, gateway);
+  cleanup.add(close);
 
   // The Auth library reads the cost of a password's hash from the environment. Users that are gone in a minute need not
   // take 70 ms each.
@@ -123,6 +132,7 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
   const functionsReady = functions.load();
   functionsReady.catch(() => {});
 
+  const authLimiter = new AuthLimiter(options.authLimits ?? (options.ephemeral ? noAuthLimits : config.authLimits));
   let dataApi: DataApi | undefined;
   cleanup.add(async () => {
     await dataApi?.close();
@@ -155,7 +165,7 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
     }
     step("Functions");
     await functionsReady;
-    gateway.open({ dataApi, functions, signer });
+    gateway.open({ dataApi, functions, signer, authLimiter });
   };
   const makeAnew = async () => {
     gateway.open(undefined);
@@ -167,6 +177,11 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
   const reset = () => resetting = resetting.catch(() => {}).then(makeAnew);
   await (options.emptyFirst ? reset() : prepare());
   gateway.allowReset(keys.secretKey, reset);
+  cleanup.add(async () => {
+    await functions.announceEnd();
+    await gateway.finish(finishMs);
+    gateway.open(undefined);
+  });
   if (options.dispatchWebhooks ?? true) {
     const { isDue, close } = dueDispatches(database.access.owner);
     cleanup.add(close);
@@ -186,20 +201,23 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
     },
     database: database.server,
     reset,
-    stop() {
-      gateway.open(undefined);
-      return cleanup.run();
-    },
+    stop: () => cleanup.run(),
   };
 }
 
 function listen(port: number, gateway: Gateway) {
   try {
+    const closing = new AbortController();
     const server = Deno.serve(
-      { hostname: "127.0.0.1", port, onListen: () => {} },
+      { hostname: "127.0.0.1", port, onListen: () => {}, signal: closing.signal },
       (request, info) => gateway.answer(request, info.remoteAddr),
     );
-    return { server, url: `http://127.0.0.1:${server.addr.port}` };
+    const close = async () => {
+      if (await within(readMs, server.shutdown().then(() => true))) return;
+      closing.abort();
+      await within(readMs, server.finished);
+    };
+    return { close, url: `http://127.0.0.1:${server.addr.port}` };
   } catch (error) {
     if (error instanceof Deno.errors.AddrInUse) {
       throw new StackFailure(

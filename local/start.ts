@@ -1,6 +1,6 @@
 /** `deno task start`: the whole stack on this machine. */
 import { prepareDocs } from "./docs_assets.ts";
-import { runCommand } from "./failure.ts";
+import { keepConsoleQuiet, runCommand } from "./failure.ts";
 import { writeLocalEnv } from "./local_env.ts";
 import { parseStartOptions, startUsage } from "./options.ts";
 import { inProject } from "./paths.ts";
@@ -11,6 +11,7 @@ async function start(): Promise<void> {
   const options = parseStartOptions(Deno.args);
   if (!options) return console.log(startUsage);
 
+  keepConsoleQuiet();
   const started = performance.now();
   const ended = Promise.withResolvers<void>();
   const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM", "SIGHUP"];
