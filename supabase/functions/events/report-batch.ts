@@ -15,7 +15,9 @@ export const reportBatch = endpoint({
   summary: "Report a batch of events",
   description:
     "What a terminal collected while it was offline, in the order in which it happened: one transaction, one result per " +
-    "event. Give each event an id, then the whole batch can be sent again. With `atomic` the first refused event refuses them all.",
+    "event. Give each event an id, then the whole batch can be sent again. With `atomic` the first refused event refuses them all. " +
+    "Work that begins and ends in the batch needs no room at its workplace. Of large batches two are carried out at a time: " +
+    "the next is 503 with Retry-After.",
   security,
   request: {
     headers: idempotencyHeader,

@@ -52,7 +52,8 @@ const subject = {
     example: "0f4b7e7a-5d0c-4a3f-9a67-1c5a4b8e2d10",
   }),
   occurred_at: instant().optional().openapi({
-    description: "When it happened; now when left out. At most 60 seconds ahead of the server's clock.",
+    description: "When it happened; now when left out. At most 60 seconds ahead of the server's clock, and for " +
+      "machines and operators at most 31 days behind it, unless the plant sets another limit.",
     example: "2026-11-20T08:15:00Z",
   }),
   note: text(2000).optional().openapi({
@@ -61,11 +62,11 @@ const subject = {
   }),
   operation_data: operationData().optional(),
   user_id: z.guid().nullable().optional().openapi({
-    description: "User who reports: with a user's token only himself, with the secret key any.",
+    description: "User who reports: with a user's token only that user, with the secret key any.",
     example: "5d1f8a2e-7c44-4f0b-8b1e-2f9d3a6c7e01",
   }),
   user_email: text(320).nullable().optional().openapi({
-    description: "His address, likewise.",
+    description: "Address of that user, likewise.",
     example: "operator@example.com",
   }),
   dry_run: z.boolean().optional().openapi({
