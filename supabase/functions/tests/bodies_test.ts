@@ -111,7 +111,8 @@ const megabytes: Record<string, string> = {
   }}`,
 };
 
-Deno.test("Reading 1 MiB of JSON costs under 40 ms, or under four times its mere parsing on a slow machine", () => {
+// bench/bodies.ts has the times; here the machine may be busy
+Deno.test("Reading 1 MiB of JSON costs under 100 ms, or under ten times its mere parsing on a busy machine", () => {
   const least_ms = (work: () => void) =>
     Math.min(...Array.from({ length: 9 }, () => {
       const started = performance.now();
@@ -127,7 +128,7 @@ Deno.test("Reading 1 MiB of JSON costs under 40 ms, or under four times its mere
         assert(error instanceof Problem);
       }
     });
-    const bound_ms = Math.max(40, 4 * least_ms(() => JSON.parse(text)));
+    const bound_ms = Math.max(100, 10 * least_ms(() => JSON.parse(text)));
     assert(read_ms < bound_ms, `${what}: ${read_ms} ms`);
   }
 });

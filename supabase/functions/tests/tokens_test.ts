@@ -477,6 +477,8 @@ Deno.test("Second factor: with REQUIRE_AAL2, managers and admins need aal2, here
     return { status: response.status, body: await response.json() };
   };
   try {
+    const operation = { order_no: "O-1", asset_id: 1, operation_no: "0010" };
+    assertEquals((await post(`${demanding.url}/operations/v1`, { apikey: secretKey }, operation)).status, 201);
     const roles = ["operator", "supervisor", "manager", "admin"] as const;
     for (const role of roles) {
       const account = { email: `${role}@example.com`, password: crypto.randomUUID() };
