@@ -9,6 +9,10 @@ export interface DurableStack {
   publishableKey: string;
   secretKey: string;
   databaseUrl: string;
+  /** The process that has gateway and Data API. */
+  pid: number;
+  /** Its data, and what it printed. */
+  folder: string;
   /** Ends it and removes its data. */
   stop(): Promise<void>;
 }
@@ -60,6 +64,8 @@ export async function startDurableStack(): Promise<DurableStack> {
       publishableKey: setting("SUPABASE_PUBLISHABLE_KEY"),
       secretKey: setting("SUPABASE_SECRET_KEY"),
       databaseUrl: setting("DATABASE_URL"),
+      pid: process.pid,
+      folder,
       stop,
     };
   } catch (error) {
