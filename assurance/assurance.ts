@@ -8,6 +8,7 @@ import { environmentOf } from "../local/local_env.ts";
 import { startStack } from "../local/stack.ts";
 import { killConnections, killStack, rebuilt, stopDatabase } from "./faults.ts";
 import { type Figure, table } from "./figures.ts";
+import { batches, manyWebhooks } from "./batches.ts";
 import { hostile } from "./hostile.ts";
 import { concurrency, feed, runTests, webhooks } from "./suites.ts";
 
@@ -63,6 +64,8 @@ async function assure(): Promise<void> {
     await measure("database stopped", () => stopDatabase(stack, short ? 1 : 3, short ? 1000 : 5000));
     await measure("stack killed", () => killStack(short ? 1 : 5));
     if (!short) {
+      await measure("batches", () => batches(stack));
+      await measure("many webhooks", () => manyWebhooks(stack));
       await measure("hostile", () => hostile());
       await measure("fuzz", () =>
         runTests(["fuzz_test.ts"], { ...env, FUZZ_RUNS: options.fuzz }, [{

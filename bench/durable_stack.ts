@@ -17,8 +17,12 @@ export interface DurableStack {
   stop(): Promise<void>;
 }
 
-/** Starts the stack; `--ephemeral` is not used, since that does without fsync. */
-export async function startDurableStack(): Promise<DurableStack> {
+/**
+ * Starts the stack; `--ephemeral` is not used, since that does without fsync.
+ *
+ * @param errors Where its errors go: to the terminal, or into the file `errors.log` of its folder.
+ */
+export async function startDurableStack(errors: "shown" | "kept" = "shown"): Promise<DurableStack> {
   const folder = await Deno.makeTempDir({ prefix: "mes-bench-" });
   // PostgreSQL's account passes through
   await Deno.chmod(folder, 0o711);
@@ -36,8 +40,11 @@ export async function startDurableStack(): Promise<DurableStack> {
     env: { DATABASE_URL: "" },
     stdin: "null",
     stdout: "piped",
-    stderr: "inherit",
+    stderr: errors === "shown" ? "inherit" : "piped",
   }).spawn();
+  if (errors === "kept") {
+    process.stderr.pipeTo((await Deno.create(join(folder, "errors.log"))).writable).catch(() => {});
+  }
   const stop = async () => {
     try {
       process.kill("SIGTERM");
