@@ -10,6 +10,7 @@ import { killConnections, killStack, rebuilt, stopDatabase } from "./faults.ts";
 import { type Figure, table } from "./figures.ts";
 import { batches, manyWebhooks } from "./batches.ts";
 import { hostile } from "./hostile.ts";
+import { clockSteps, fillDisk, terminate } from "./machine.ts";
 import { concurrency, feed, runTests, webhooks } from "./suites.ts";
 
 const { values: options } = parseArgs({
@@ -64,6 +65,9 @@ async function assure(): Promise<void> {
     await measure("database stopped", () => stopDatabase(stack, short ? 1 : 3, short ? 1000 : 5000));
     await measure("stack killed", () => killStack(short ? 1 : 5));
     if (!short) {
+      await measure("disk full", fillDisk);
+      await measure("clock", clockSteps);
+      await measure("terminated", terminate);
       await measure("batches", () => batches(stack));
       await measure("many webhooks", () => manyWebhooks(stack));
       await measure("hostile", () => hostile());

@@ -16,7 +16,7 @@ import {
 } from "./writer.ts";
 
 /** What happened to a number of writes. */
-class Account {
+export class Account {
   readonly attempted: Write[] = [];
   readonly acknowledged: string[] = [];
   readonly answers: Answered[] = [];
@@ -40,9 +40,10 @@ class Account {
   }
 }
 
-const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
+export const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
 
-async function divergent(databaseUrl: string): Promise<number> {
+/** How many operations differ from what their events say. */
+export async function divergent(databaseUrl: string): Promise<number> {
   const sql = connect(databaseUrl);
   try {
     const [row] = await sql<{ count: number }[]>`select count(*)::integer as count from app.divergent_operations()`;

@@ -13,6 +13,7 @@ export interface Answered {
   /** When it came, by performance.now(). */
   at: number;
   hasRetryAfter: boolean;
+  /** The body, or why there is no answer. */
   text: string;
 }
 
@@ -39,9 +40,11 @@ export async function send(
       hasRetryAfter: response.headers.has("retry-after"),
       text,
     };
-  } catch {
+  } catch (error) {
     const at = performance.now();
-    return { status: 0, took_ms: at - began, at, hasRetryAfter: false, text: "" };
+    const causes: unknown[] = [error];
+    if (error instanceof Error) causes.push(error.cause);
+    return { status: 0, took_ms: at - began, at, hasRetryAfter: false, text: causes.join(": ") };
   }
 }
 
