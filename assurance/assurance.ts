@@ -9,8 +9,9 @@ import { startStack } from "../local/stack.ts";
 import { killConnections, killStack, rebuilt, stopDatabase } from "./faults.ts";
 import { type Figure, table } from "./figures.ts";
 import { batches, manyWebhooks } from "./batches.ts";
-import { hostile } from "./hostile.ts";
+import { hostile, longForm } from "./hostile.ts";
 import { clockSteps, fillDisk, terminate } from "./machine.ts";
+import { items as raidItems } from "./raids.ts";
 import { concurrency, feed, runTests, webhooks } from "./suites.ts";
 
 const { values: options } = parseArgs({
@@ -19,6 +20,7 @@ const { values: options } = parseArgs({
     sequences: { type: "string", default: "2000" },
     fuzz: { type: "string", default: "100000" },
     only: { type: "string", default: "" },
+    raids: { type: "string", default: raidItems.join(",") },
   },
 });
 
@@ -70,7 +72,9 @@ async function assure(): Promise<void> {
       await measure("terminated", terminate);
       await measure("batches", () => batches(stack));
       await measure("many webhooks", () => manyWebhooks(stack));
-      await measure("hostile", () => hostile());
+      const wanted = options.raids.split(",");
+      const raids = [...raidItems, "further" as const].filter((item) => wanted.includes(item));
+      await measure("hostile", () => hostile({ ...longForm, items: raids }));
       await measure("fuzz", () =>
         runTests(["fuzz_test.ts"], { ...env, FUZZ_RUNS: options.fuzz }, [{
           figure: `${options.fuzz} generated requests`,
