@@ -25,7 +25,7 @@ export const problemTable = {
     status: 400,
     title: "The body is not JSON",
     explanation:
-      "The body could not be parsed: a syntax error, bytes that are not UTF-8, or two members of one name. Send one JSON value in UTF-8.",
+      "The body is missing or could not be parsed: a syntax error, bytes that are not UTF-8, or two members of one name. Send one JSON value in UTF-8.",
     example: { detail: "The body is not JSON: Unexpected end of JSON input" },
   },
   malformed_request: {
@@ -46,7 +46,7 @@ export const problemTable = {
     status: 401,
     title: "Who are you?",
     explanation:
-      "There is no credential, or it is not valid: expired, of another project, or not a user's access token. Send `Authorization: Bearer <access token>` of a signed-in user, or `apikey: sb_secret_...` from a server. Refresh the session and try again.",
+      "There is no credential, or it is not valid: expired, of another project, of an anonymous user, or not a user's access token; `detail` says which. Send `Authorization: Bearer <access token>` of a signed-in user, or `apikey: sb_secret_...` from a server. Refresh the session and try again.",
     example: {
       detail: "Send the access token of a signed-in user as Authorization: Bearer, or the secret key as apikey",
     },
@@ -55,7 +55,7 @@ export const problemTable = {
     status: 403,
     title: "Your role may not do this",
     explanation:
-      "You can see the resource, but your role or your workplaces do not allow this. `required_role` or `changeable_fields` may say what would.",
+      "You can see the resource, but your role or your workplaces do not allow this. `required_role` or `changeable_fields` may say what would. With `required_aal`, your role needs a session with a second factor: verify one, then use the new access token.",
     example: { detail: "Your role may not CANCEL operation 403860-001/1/0010", required_role: "supervisor" },
   },
   not_found: {
@@ -236,7 +236,7 @@ export const problemTable = {
     status: 422,
     title: "Some values are not valid",
     explanation:
-      "`errors` names each value by a JSON Pointer (and by `in`: body, query, path or header), with a message and a code. Nothing was changed.",
+      "`errors` names each value by a JSON Pointer (and by `in`: body, query, path or header), with a message and a code; at most 100 of them. An array or object of a body has at most 10,000 elements. Nothing was changed.",
     example: {
       detail: "Not valid in the body: /qty_desired",
       errors: [{
@@ -329,7 +329,7 @@ export const problemTable = {
     status: 503,
     title: "The database cannot answer now",
     explanation:
-      "It is away, overloaded, was waiting for a lock, or carries out as many large batches as it takes at once. Safe to repeat with the same Idempotency-Key after `Retry-After` seconds.",
+      "It is away, overloaded, was waiting for a lock, or carries out as many large batches as it takes at once; or the server's clock is behind the time at which the access token was issued. Safe to repeat with the same Idempotency-Key after `Retry-After` seconds.",
     example: { detail: "The database cannot answer now: try again with the same Idempotency-Key" },
   },
 } as const satisfies Record<string, ProblemKind>;

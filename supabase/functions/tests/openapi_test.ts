@@ -3,6 +3,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { fromFileUrl } from "@std/path/mod.js";
 import { lintDocument } from "../../../docs/lint.ts";
+import { key } from "../_shared/fields.ts";
 import { assert, assertEquals } from "./assertions.ts";
 import type { Json, JsonObject } from "./harness.ts";
 
@@ -120,3 +121,50 @@ function absolute(node: Json): Json {
 function at(reference: string): JsonObject {
   return reference.slice(2).split("/").reduce((node, step) => node[step] as JsonObject, json);
 }
+
+Deno.test("docs/openapi.json: the pattern of keys takes what a key is, and nothing else", () => {
+  const schema = document.components.schemas.Operation?.properties as Record<string, { pattern?: string }> | undefined;
+  const pattern = schema?.order_no?.pattern;
+  assert(pattern !== undefined);
+  const isKey = (text: string) => key().safeParse(text).success;
+  const parts = [
+    "",
+    ".",
+    "..",
+    "a",
+    "-",
+    " ",
+    "\t",
+    "\n",
+    "\x7f",
+    "\u0085",
+    "\u00a0",
+    "\ufeff",
+    "/",
+    "%",
+    "😀",
+    "e\u0301",
+  ];
+  for (const first of parts) {
+    for (const second of parts) {
+      for (const third of parts) {
+        const text = first + second + third;
+        if (text === "") continue; // minLength
+        assertEquals(new RegExp(pattern, "u").test(text), isKey(text), JSON.stringify(text));
+        assertEquals(new RegExp(pattern).test(text), isKey(text), JSON.stringify(text));
+      }
+    }
+  }
+});
+
+Deno.test("docs/openapi.json: every place that takes a key says its pattern and its lengths", () => {
+  const without: string[] = [];
+  const visit = (node: unknown, where: string): void => {
+    if (typeof node !== "object" || node === null) return;
+    const { minLength, maxLength, pattern } = node as Record<string, unknown>;
+    if (minLength === 1 && maxLength === 64 && pattern === undefined) without.push(where);
+    for (const [name, child] of Object.entries(node)) visit(child, `${where}/${name}`);
+  };
+  visit(document, "");
+  assertEquals(without, []);
+});

@@ -65,6 +65,13 @@ Deno.test("Each SQLSTATE and PostgREST code becomes its problem", () => {
   }
 });
 
+Deno.test("A token that the Data API finds issued in the future, or not valid yet, is unavailable: the clock catches up", () => {
+  for (const message of ["JWT issued at future", "JWT not yet valid"]) {
+    const become = problemOf(errorWith("PGRST303", message));
+    assertEquals("code" in become ? become.code : "internal_error", "unavailable");
+  }
+});
+
 Deno.test("Errors that are our own fault stay errors: the client gets internal_error", () => {
   for (
     const code of [
