@@ -107,6 +107,12 @@ return (
 comment on function app.mentioned_people(json, app.caller) is
   'People whom an answer names, the caller left out: addresses as JSON writes them, without quotes, and the id of a profile with a name; null when there is none.';
 
+-- The notes of the feed's writers are positive keys: a caller who tries many names must not find one of them.
+create function app.lock_key(name text) returns bigint
+language sql immutable parallel safe
+return hashtextextended(name, 0) | (1::bigint << 63);
+comment on function app.lock_key(text) is 'Key of the advisory lock of a name, always negative.';
+
 create function app.replay(caller app.caller, request app.idempotency) returns json
 language plpgsql
 set search_path = ''
@@ -120,7 +126,7 @@ begin
     return null;
   end if;
   -- The second of two requests in flight is told so at once; the lock ends with the transaction that holds it.
-  if not pg_try_advisory_xact_lock(hashtextextended(concat_ws(' ', caller_name, (request).method, (request).route, (request).key), 0)) then
+  if not pg_try_advisory_xact_lock(app.lock_key(concat_ws(' ', caller_name, (request).method, (request).route, (request).key))) then
     perform app.refuse(409, 'idempotency_conflict', format('A request with Idempotency-Key "%s" is still being processed: try again', (request).key));
   end if;
   select * into stored from app.idempotency_keys k

@@ -20,11 +20,6 @@ create index stream_tickets_by_user on app.stream_tickets (user_id);
 create index stream_tickets_by_age on app.stream_tickets (expires_at);
 alter table app.stream_tickets enable row level security;
 
-create function app.ticket_class() returns integer
-language sql immutable parallel safe
-return 7208;
-comment on function app.ticket_class() is 'First key of the advisory locks of callers who make tickets.';
-
 create function public.create_stream_ticket(digest text, filter jsonb) returns json
 language plpgsql security definer
 set search_path = ''
@@ -42,7 +37,7 @@ begin
     perform app.refuse_field('', 'too_big', format('A ticket''s filter takes at most 4096 bytes, not %s', octet_length(filter::text)));
   end if;
   -- One request of a caller after the other: the count stays true until commit.
-  perform pg_advisory_xact_lock(app.ticket_class(), hashtext(app.key_owner(caller)));
+  perform pg_advisory_xact_lock(app.lock_key('app.stream_tickets ' || app.key_owner(caller)));
   -- Each new ticket sweeps the caller's expired ones out and five of others, so that sweeping keeps up with writing.
   -- Two sweeps at once take different ones.
   delete from app.stream_tickets t where t.digest = any(
@@ -158,7 +153,7 @@ begin
     perform app.refuse(403, 'forbidden', 'Cannot open a stream: you have no workplace. A manager gives you one');
   end if;
   -- one opening of a caller after the other: of 20 at once exactly `most` find a place
-  perform pg_advisory_xact_lock(hashtextextended('app.stream_places ' || holder, 0));
+  perform pg_advisory_xact_lock(app.lock_key('app.stream_places ' || holder));
   delete from app.stream_places p where p.id = any(given_up);
   -- each opening removes more than it adds, and waits for nobody who holds a place meanwhile
   delete from app.stream_places p where p.id = any(array(

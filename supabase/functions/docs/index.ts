@@ -32,8 +32,8 @@ app.get("/docs", (c) => isShown(c) ? page(c, swaggerPage()) : c.text(withoutPage
 app.get("/docs/redoc", (c) => isShown(c) ? page(c, redocPage()) : c.text(withoutPages(c), 200));
 
 app.get("/docs/openapi.json", async (c) => {
-  const { openApiDocument } = await import("./document.ts");
-  return c.json(openApiDocument, 200);
+  const { openApiText, openApiEtag } = await import("./document.ts");
+  return c.body(openApiText, 200, { "Content-Type": "application/json", ETag: openApiEtag });
 });
 
 app.get("/docs/errors", (c) => isShown(c) && wantsHtml(c) ? page(c, errorsPage()) : c.text(errorsMarkdown(), 200));

@@ -372,3 +372,25 @@ Deno.test({
       });
     }),
 });
+
+Deno.test("GET /events/v1/feed: ten requests of a user wait at once, when twenty are sent", async () => {
+  const { client, operation } = await floor();
+  const { next_cursor } = await readAll(client);
+  const refused: Answer<unknown>[] = [];
+  const { promise: tenAreRefused, resolve } = Promise.withResolvers<void>();
+  const answers = Array.from({ length: 20 }, async () => {
+    const answer = await client.get("/events/v1/feed", { query: { after: next_cursor, wait: 25 } });
+    if (answer.status === 429 && refused.push(answer) === 10) resolve();
+    return answer.status;
+  });
+  await tenAreRefused;
+  for (const answer of refused) {
+    assertEquals(assertProblem(answer, 429, "rate_limited").limit, 10);
+    assertEquals(answer.headers.get("retry-after"), "5");
+  }
+  await step(operation, "STOP");
+  assertEquals((await Promise.all(answers)).filter((status) => status === 200).length, 10);
+  const again = await step(operation, "START");
+  const { events } = await read(client, { after: next_cursor, wait: 25 });
+  assertEquals(events.at(-1)?.id, again.id);
+});
