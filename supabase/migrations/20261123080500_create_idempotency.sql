@@ -113,6 +113,21 @@ language sql immutable parallel safe
 return hashtextextended(name, 0) | (1::bigint << 63);
 comment on function app.lock_key(text) is 'Key of the advisory lock of a name, always negative.';
 
+create function app.stored_answer(caller_name text, request app.idempotency) returns app.idempotency_keys
+language plpgsql
+set search_path = ''
+as $$
+declare
+  stored app.idempotency_keys;
+begin
+  select * into stored from app.idempotency_keys k
+  where k.caller = caller_name and k.method = (request).method and k.route = (request).route and k.key = (request).key
+    and k.created_at > clock_timestamp() - interval '48 hours';
+  return stored;
+end
+$$;
+comment on function app.stored_answer(text, app.idempotency) is 'The stored answer under a key of this caller, as far as it is committed; null when there is none.';
+
 create function app.replay(caller app.caller, request app.idempotency) returns json
 language plpgsql
 set search_path = ''
@@ -125,14 +140,16 @@ begin
   if (request).key is null or not app.has_workplace(caller) then
     return null;
   end if;
-  -- The second of two requests in flight is told so at once; the lock ends with the transaction that holds it.
-  if not pg_try_advisory_xact_lock(app.lock_key(concat_ws(' ', caller_name, (request).method, (request).route, (request).key))) then
-    perform app.refuse(409, 'idempotency_conflict', format('A request with Idempotency-Key "%s" is still being processed: try again', (request).key));
+  stored := app.stored_answer(caller_name, request);
+  if stored.key is null then
+    -- The second of two requests in flight is told so at once; the lock ends with the transaction that holds it. Replays
+    -- take no lock, so that they do not hold each other up.
+    if not pg_try_advisory_xact_lock(app.lock_key(concat_ws(' ', caller_name, (request).method, (request).route, (request).key))) then
+      perform app.refuse(409, 'idempotency_conflict', format('A request with Idempotency-Key "%s" is still being processed: try again', (request).key));
+    end if;
+    stored := app.stored_answer(caller_name, request);
   end if;
-  select * into stored from app.idempotency_keys k
-  where k.caller = caller_name and k.method = (request).method and k.route = (request).route and k.key = (request).key
-    and k.created_at > clock_timestamp() - interval '48 hours';
-  if not found then
+  if stored.key is null then
     return null;
   end if;
   if stored.fingerprint <> (request).fingerprint then
