@@ -7,7 +7,7 @@
 import { z } from "@hono/zod-openapi";
 import { readCursor, writeCursor } from "./cursors.ts";
 import type { Event } from "./event.ts";
-import { key } from "./fields.ts";
+import { key, keySchema } from "./fields.ts";
 import { repeatable } from "./lists.ts";
 import { Action, type Operation } from "./operation.ts";
 import { type FieldError, Problem } from "./problems.ts";
@@ -30,7 +30,7 @@ export interface FeedPage extends FeedPosition {
 export const feedFilter = {
   workplace_name: repeatable(key()).optional().openapi({
     type: "array",
-    items: { type: "string", minLength: 1, maxLength: 64 },
+    items: keySchema,
     minItems: 1,
     maxItems: 100,
     description: "Workplaces to follow; repeat the parameter for several.",

@@ -22,6 +22,9 @@ const keyPattern = (() => {
   return String.raw`^(${endButPoint}(${any}*${end})?|\.${endButPoint}|\.${any}+${end})$`;
 })();
 
+/** The schema of a key in the contract, where that is written by hand. */
+export const keySchema = { type: "string" as const, minLength: 1, maxLength: 64, pattern: keyPattern };
+
 /** A name that goes into URLs: 1..64 characters, not padded, printable, not a segment that URL parsers remove. */
 export const key = () =>
   z.string()

@@ -7,7 +7,7 @@ import { z } from "@hono/zod-openapi";
 import type { ItemAnswer } from "../_shared/batch.ts";
 import type { Answer, Page } from "../_shared/database.ts";
 import { Phase, type ReportedEvent } from "../_shared/event.ts";
-import { assetId, instant, instantOut, key, text } from "../_shared/fields.ts";
+import { assetId, instant, instantOut, key, keySchema, text } from "../_shared/fields.ts";
 import { flag, listQuery, repeatable } from "../_shared/lists.ts";
 import {
   ChangeType,
@@ -156,7 +156,7 @@ export const OperationQuery = z.strictObject({
   }),
   workplace_name: repeatable(key()).openapi({
     type: "array",
-    items: { type: "string", minLength: 1, maxLength: 64 },
+    items: keySchema,
     minItems: 1,
     maxItems: 100,
     description: "Workplaces to list; repeat the parameter for several.",
