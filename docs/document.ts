@@ -55,7 +55,7 @@ const tags = [
       "`GET /stream/v1/ws` takes the query of `GET /stream/v1/events` and sends the same messages, each as one text message of JSON; " +
       'beside them `{"type": "ping", "cursor": ...}` every 15 silent seconds, and `{"type": "pong"}` for a client\'s `{"type": "ping"}`. ' +
       "It closes with a code for each reason: 4000 `lifetime`, 4001 `slow_reader`, 4003 `access_changed`, 4401 `token_expired`, 4410 `feed_reset`, " +
-      "4503 `unavailable`. Come again with the last `cursor` as `after`.",
+      "4503 `unavailable`. Come again with the last `cursor` as `after`. A refused handshake is answered as `GET /stream/v1/events` is.",
   },
   {
     name: "Workplaces",

@@ -200,7 +200,8 @@ const functions: Record<string, SqlFunction> = {
   read_feed:            { cells: "401 401 none none seen seen seen none seen none seen seen seen", args: ({ operation }) => ({ order_no: operation.order_no }), shows: hasOrder },
   feed_head:            { cells: "401 401 403  403  403  403  403  403  403  403  403  403  200 ", args: () => ({}) },
   prune_feed:           { cells: "401 401 403  403  403  403  403  403  403  403  403  200  200 ", args: () => ({}) },
-  stream_access:        { cells: "401 401 403  403  403  403  403  403  403  403  403  403  seen", args: ({ colleague }) => ({ user_ids: [colleague] }), shows: ({ text }, { colleague }) => text.includes(colleague) },
+  take_stream_place:    { cells: "401 401 403  403  403  403  403  403  403  403  403  403  seen", args: ({ colleague }) => ({ place: crypto.randomUUID(), holder: colleague, most: 10, given_up: [] }), shows: ({ text }, { colleague }) => text.includes(colleague) },
+  hold_stream_places:   { cells: "401 401 403  403  403  403  403  403  403  403  403  403  seen", args: ({ colleague }) => ({ places: [crypto.randomUUID()], holders: [colleague], given_up: [] }), shows: ({ text }, { colleague }) => text.includes(colleague) },
   create_stream_ticket: { cells: "401 401 403  403  200  200  200  200  200  200  200  200  200 ", args: () => ({ digest: randomDigest(), filter: {} }) },
   use_stream_ticket:    { cells: "401 401 403  403  403  403  403  403  403  403  403  403  200 ", args: () => ({ digest: randomDigest() }) },
 

@@ -247,7 +247,7 @@ Deno.test("every endpoint: one call of the database per request, also with an Id
     }
     for (const [caller, headers] of callers) {
       await t.step(
-        `streamEvents by ${caller}: the end of the feed, what the user may see, then reads for all`,
+        `streamEvents by ${caller}: a place and what the user may see, the end of the feed, then reads for all`,
         async () => {
           const abort = new AbortController();
           const response = await fetch(`${functions.url}/stream/v1/events`, { headers, signal: abort.signal });
@@ -255,10 +255,11 @@ Deno.test("every endpoint: one call of the database per request, also with an Id
           const stream = readEvents(response, abort);
           assertEquals((await stream.next())?.type, "ready");
           await stream.leave();
-          const calls = new Set(names());
-          assert(calls.has("feed_head"));
-          assertEquals(calls.has("stream_access"), caller === "a user");
-          assertEquals([...calls].filter((name) => !["feed_head", "stream_access", "read_feed"].includes(name)), []);
+          const calls = names();
+          assertEquals(calls.filter((name) => name === "take_stream_place").length, 1);
+          assert(calls.includes("feed_head"));
+          const known = ["feed_head", "take_stream_place", "hold_stream_places", "read_feed"];
+          assertEquals(calls.filter((name) => !known.includes(name)), []);
         },
       );
     }
