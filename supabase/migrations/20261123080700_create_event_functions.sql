@@ -280,6 +280,8 @@ begin
     done.operation := recorded.operation;
     return done;
   end if;
+  -- not undone: the answer tells the address of the reporter, which is a row of its own
+  perform app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
   begin
     recorded := app.record_event(operation, caller, report);
     raise sqlstate 'DRYRN';

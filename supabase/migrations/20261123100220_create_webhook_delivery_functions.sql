@@ -1,5 +1,5 @@
 -- What: the functions behind the endpoints of webhook deliveries: list and read them, ping, send again.
--- Why: what was given up or missed is found and repeated by whoever runs the plant, without a look into the database.
+-- Why: what was given up or missed is found and repeated by those who run the plant, without a look into the database.
 
 create function app.webhook_delivery_json(d app.webhook_deliveries) returns json
 language sql stable

@@ -234,7 +234,7 @@ begin
   where d.id = delivery_id and d.status = 'delivering' and d.lease_token = settle_delivery.lease_token
   for no key update;
   if not found then
-    -- the lease ended, and somebody else has it or had it: what he found out stands
+    -- the lease ended, and somebody else has it or had it: the result of the other one stands
     return json_build_object('settled', false, 'status', (select d.status from app.webhook_deliveries d where d.id = delivery_id));
   end if;
   heard_at := clock_timestamp();
@@ -292,7 +292,7 @@ begin
 end
 $$;
 comment on function public.settle_delivery(uuid, uuid, integer, text, integer, text, text, integer) is
-  'For dispatchers: what came of an attempt under this lease, at the URL that was claimed: delivered, tried again by the schedule, or dead. Answers {"settled": false} when the lease is no longer his. Raises 403 forbidden.';
+  'For dispatchers: what came of an attempt under this lease, at the URL that was claimed: delivered, tried again by the schedule, or dead. Answers {"settled": false} when another dispatcher has the lease. Raises 403 forbidden.';
 
 -- Where pg_cron and pg_net are, the database itself calls the dispatcher; elsewhere any scheduler does.
 create function app.is_dispatch_due() returns boolean

@@ -150,7 +150,7 @@ begin
   return old;
 end
 $$;
-comment on function app.forget_deleted_user() is 'Trigger on auth.users: whoever is deleted there is forgotten here.';
+comment on function app.forget_deleted_user() is 'Trigger on auth.users: a user who is deleted there is forgotten here.';
 
 create trigger mes_forget_user before delete on auth.users
   for each row execute function app.forget_deleted_user();

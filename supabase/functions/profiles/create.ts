@@ -10,7 +10,7 @@ export const create = endpoint({
   operationId: "createProfile",
   tags: ["Profiles"],
   summary: "Create a profile",
-  description: "For admins: gives a user who has none his profile back. Sign-up makes profiles by itself.",
+  description: "For admins: gives a user without a profile theirs back. Sign-up makes profiles by itself.",
   security,
   request: {
     headers: idempotencyHeader,

@@ -37,7 +37,7 @@ const fields = {
   }),
   role: Role,
   workplace_access: z.array(key()).max(1000).openapi({
-    description: "Names of the workplaces he works at; `*` = all.",
+    description: "Names of the workplaces they work at; `*` = all.",
     example: ["TruLaser 5060 (L76)"],
   }),
 };
@@ -86,7 +86,7 @@ export const ProfileUpdate = z.strictObject(fields).partial()
     when: ({ issues }) => issues.length === 0,
   })
   .openapi("ProfileUpdate", {
-    description: "Admins change everything, managers workplace_access, everybody his own full_name.",
+    description: "Admins change everything, managers workplace_access, everybody their own full_name.",
     minProperties: 1,
     example: { workplace_access: ["Trommelen-1"] },
   });

@@ -11,7 +11,7 @@ export const update = endpoint({
   tags: ["Profiles"],
   summary: "Change a profile",
   description:
-    "Admins change everything, managers workplace_access, everybody his own full_name. It counts from the user's next request.",
+    "Admins change everything, managers workplace_access, everybody their own full_name. It counts from the user's next request.",
   security,
   request: {
     params: ProfileKey,

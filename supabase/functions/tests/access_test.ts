@@ -399,6 +399,12 @@ const table: Row[] = [
   { operationId: "deleteProfile", what: "of a colleague",
     cells: "401 401 404 404 404 404 404 404 403 404 403 204 204", subject: aColleague(),
     call: ({ colleague }, { client }) => client.delete(`/profiles/v1/${colleague}`) },
+  { operationId: "forgetPerson", what: "a colleague",
+    cells: "401 401 404 404 404 404 404 404 403 404 403 200 200", subject: aColleague(),
+    call: ({ colleague }, { client }) => client.post(`/profiles/v1/${colleague}/forget`) },
+  { operationId: "forgetPerson", what: "somebody who is missing",
+    cells: "401 401 404 404 404 404 404 404 404 404 404 404 404", subject: noEndpoint,
+    call: (_subject, { client }) => client.post(`/profiles/v1/${crypto.randomUUID()}/forget`) },
 
   { operationId: "listWorkplaces",      cells: "401 401 none none seen seen seen seen seen seen seen seen seen", subject: aWorkplace(),
     shows: (answer) => rows(answer).length === 1,
@@ -447,7 +453,7 @@ const table: Row[] = [
     call: (_subject, { client }) => allPages(client, "/webhooks/v1/endpoints") },
   { operationId: "createWebhookEndpoint", cells: "401 401 403 403 403 403 403 403 403 403 201 201 201", subject: noEndpoint,
     call: (_subject, { client }) =>
-      client.post("/webhooks/v1/endpoints", { url: "https://hooks.example.com/mes", workplace_names: [newWorkplace()] }) },
+      client.post("/webhooks/v1/endpoints", { url: "https://hooks.example.com/mes", enabled: false }) },
   { operationId: "getWebhookEndpoint",  cells: "401 401 403 403 403 403 403 403 403 403 200 200 200", subject: anEndpoint,
     call: ({ name }, { client }) => client.get(`/webhooks/v1/endpoints/${name}`) },
   { operationId: "getWebhookEndpoint", what: "that is missing",

@@ -109,7 +109,7 @@ const sendExample: Record<string, (example: JsonObject, send: Send) => Promise<A
   },
   createStreamTicket: (example, send) => send("/stream/v1/tickets", example),
   createWebhookEndpoint: (example, send) =>
-    send("/webhooks/v1/endpoints", { ...example, workplace_names: [newWorkplace()] }),
+    send("/webhooks/v1/endpoints", { ...example, enabled: false, workplace_names: [newWorkplace()] }),
   updateWebhookEndpoint: async (example, send) => send(await quietEndpoint(), example),
   rotateWebhookSecret: async (example, send) => send(`${await quietEndpoint()}/rotate`, example),
   replayWebhookEvents: async (example, send) => send(`${await quietEndpoint()}/replay`, example),

@@ -121,7 +121,7 @@ async function steps(): Promise<Step[]> {
     // the oldest event that is kept is there, so that there is nothing to wait for
     ["readFeed", "GET", "/events/v1/feed?limit=1", 200],
     ["createStreamTicket", "POST", "/stream/v1/tickets", 201, { order_no }],
-    ["createWebhookEndpoint", "POST", "/webhooks/v1/endpoints", 201, target],
+    ["createWebhookEndpoint", "POST", "/webhooks/v1/endpoints", 201, { ...target, enabled: false }],
     ["getWebhookEndpoint", "GET", hook, 200],
     ["updateWebhookEndpoint", "PATCH", hook, 200, { description: "Plan board" }],
     ["listWebhookEndpoints", "GET", "/webhooks/v1/endpoints?limit=1&count=exact", 200],
@@ -148,6 +148,7 @@ async function steps(): Promise<Step[]> {
     ["getProfile", "GET", `/profiles/v1/${user.id}`, 200],
     ["deleteProfile", "DELETE", `/profiles/v1/${user.id}`, 204],
     ["createProfile", "POST", "/profiles/v1", 201, { id: user.id }],
+    ["forgetPerson", "POST", `/profiles/v1/${user.id}/forget`, 200],
   ];
 }
 

@@ -140,7 +140,7 @@ Deno.test(
 );
 
 Deno.test(
-  { name: "GET /rest/v1/operation_events: has no column of what receivers answered, whoever asks", ignore },
+  { name: "GET /rest/v1/operation_events: has no column of what receivers answered for any caller", ignore },
   async () => {
     const { hook, place, id } = await refusedEvent();
     await using _ = hook;

@@ -123,10 +123,21 @@ export class Hook implements AsyncDisposable {
   }
 }
 
-/** Creates an endpoint. */
+/** Endpoints that this file's tests have made. */
+const made = new Set<string>();
+
+// Of enabled endpoints there are 100 at most, for all tests that run beside each other.
+Deno.test.afterEach(async () => {
+  const ids = [...made];
+  made.clear();
+  await Promise.all(ids.map((id) => server.delete(`/webhooks/v1/endpoints/${id}`)));
+});
+
+/** Creates an endpoint, which is deleted after the test. */
 export async function newEndpoint(fields: Record<string, unknown>, client: Client = server) {
   const created = await client.post<WebhookEndpointWithSecret>("/webhooks/v1/endpoints", fields);
   assertEquals(created.status, 201, created.text);
+  made.add(created.body.id);
   return created.body;
 }
 

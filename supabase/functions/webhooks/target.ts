@@ -17,7 +17,7 @@ export interface TargetRules {
 /** All addresses of a name. */
 export type Resolve = (hostname: string) => Promise<string[]>;
 
-/** Why a URL is refused, in words for whoever configured it. */
+/** Why a URL is refused, in words for the person who configured it. */
 export class RefusedTarget extends Error {
   constructor(readonly reason: string) {
     super(reason);
