@@ -87,6 +87,8 @@ begin
   end if;
   record.user_id := user_id;
   record.forgotten_by := coalesce(app.key_owner(caller), 'database');
+  -- waits for reports under way, which hold these rows: their answers are found below
+  perform from app.reporters r where r.user_id = erase_person.user_id order by r.id for update;
   addresses := array(
     select r.email from app.reporters r where r.user_id = erase_person.user_id and r.email is not null
     union
@@ -101,6 +103,7 @@ begin
     select r.id from app.reporters r where r.user_id is null and lower(r.email) = any(array(select lower(a) from unnest(addresses) a))
     order by 1
   );
+  perform from app.reporters r where r.id = any(own_reporters) order by r.id for update;
   addresses := array(
     select unnest(addresses) union select r.email from app.reporters r where r.id = any(own_reporters) and r.email is not null
   );
@@ -109,9 +112,10 @@ begin
   get diagnostics record.addresses = row_count;
   record.events := (select count(*) from public.operation_events e where e.user_id = erase_person.user_id);
   record.runs := (select count(*) from public.operation_runs r where r.user_id = erase_person.user_id);
-  record.stored_answers := app.erase_answers(user_id, addresses);
+  -- likewise waits for changes of the profile
   delete from public.profiles p where p.id = erase_person.user_id;
   get diagnostics record.profiles = row_count;
+  record.stored_answers := app.erase_answers(user_id, addresses);
 
   record.forgotten_at := clock_timestamp();
   insert into app.forgotten_users select record.*;
