@@ -5,6 +5,7 @@ import {
   assertProblem,
   newOperation,
   newUser,
+  newWorkplace,
   nextPage,
   report,
   server,
@@ -112,10 +113,11 @@ Deno.test("DELETE /reason-codes/v1: UNSPECIFIED, which the API itself writes, st
   }
 });
 
-Deno.test("Reason codes by role: everybody with a profile reads them, managers and above change them", async () => {
+Deno.test("Reason codes by role: everybody with a workplace reads them, managers and above change them", async () => {
   const code = await newReason("SCRAP");
+  const workplace = newWorkplace();
   for (const role of ["readonly", "machine", "operator", "supervisor"] as const) {
-    const { client } = await newUser({ role });
+    const { client } = await newUser({ role, workplaces: [workplace] });
     assertEquals((await client.get(path("SCRAP", code))).status, 200);
     assertEquals((await client.get("/reason-codes/v1", { query: { limit: 1 } })).status, 200);
     const refused = [

@@ -151,7 +151,7 @@ Deno.test("DELETE /workplaces/v1: in_use as long as it has operations, whatever 
   assertEquals((await server.delete(path(name))).status, 204);
 });
 
-Deno.test("Workplaces by role: everybody with a profile reads them, managers and above change them", async () => {
+Deno.test("Workplaces by role: everybody with a workplace reads them, managers and above change them", async () => {
   const name = await placeFor(2);
   for (const role of ["readonly", "machine", "operator", "supervisor"] as const) {
     const { client } = await newUser({ role, workplaces: [name] });
