@@ -191,7 +191,8 @@ comment on function app.refuse_field(text, text, text) is 'Raises 422 validation
 
 create function app.as_running(operation public.mes_operations) returns jsonb
 language sql stable parallel safe
-return jsonb_build_object('order_no', (operation).order_no, 'asset_id', (operation).asset_id, 'operation_no', (operation).operation_no,
+return jsonb_build_object(
+  'order_no', (operation).order_no, 'asset_id', (operation).asset_id, 'operation_no', (operation).operation_no,
   'running_since', app.iso((operation).running_since));
 comment on function app.as_running(public.mes_operations) is 'A running operation as workplace_busy names it.';
 
@@ -231,8 +232,8 @@ end
 $$;
 comment on function app.require_room(jsonb) is 'Raises 409 workplace_busy for what app.missing_room answers, unless that is null.';
 
--- A workplace of capacity 2 has at most 2 running operations: the lock on its row makes the count true. It does not keep
--- others from planning operations there.
+-- A workplace of capacity 2 has at most 2 running operations: the lock on its row makes the count true. It does not
+-- keep others from planning operations there.
 create function app.require_free_workplace(operation public.mes_operations) returns void
 language plpgsql
 set search_path = ''
@@ -244,7 +245,8 @@ begin
   where w.name = (operation).workplace_name and w.capacity is not null
   for no key update;
   if allowed is not null then
-    perform app.require_room(app.missing_room(operation, allowed, app.running_operations((operation).workplace_name, array[(operation).id])));
+    perform app.require_room(app.missing_room(
+      operation, allowed, app.running_operations((operation).workplace_name, array[(operation).id])));
   end if;
 end
 $$;
@@ -329,13 +331,14 @@ language sql immutable parallel safe
 return case
   when span < interval '90 seconds' then round(extract(epoch from span)) || ' s'
   when span < interval '59.5 minutes' then round(extract(epoch from span) / 60) || ' min'
-  when span < interval '48 hours' then floor(round(extract(epoch from span) / 60) / 60) || ' h ' || round(extract(epoch from span) / 60) % 60 || ' min'
+  when span < interval '48 hours'
+  then floor(round(extract(epoch from span) / 60) / 60) || ' h ' || round(extract(epoch from span) / 60) % 60 || ' min'
   else round(extract(epoch from span) / 86400) || ' days'
 end;
 comment on function app.in_words(interval) is 'A positive span of time as a person says it: 75 s, 5 min, 3 h 12 min, 20781 days.';
 
--- A clock that is behind what the server itself wrote down has stepped back, or the machine was asleep: it cannot say what
--- is in the future. Only times that servers make are evidence, so that no terminal can move the limit.
+-- A clock that is behind what the server itself has recorded has stepped back, or the machine was asleep: it cannot say
+-- what is in the future. Only times that servers make are evidence, so that no terminal can move the limit.
 create function app.last_recorded_at() returns timestamptz
 language plpgsql stable security definer
 set search_path = ''
@@ -358,7 +361,10 @@ declare
   heard_at constant timestamptz := clock_timestamp();
   recorded_at constant timestamptz := app.last_recorded_at();
 begin
-  return case when recorded_at > heard_at + interval '1 second' then recorded_at + interval '24 hours' else heard_at + interval '60 seconds' end;
+  return case
+    when recorded_at > heard_at + interval '1 second' then recorded_at + interval '24 hours'
+    else heard_at + interval '60 seconds'
+  end;
 end
 $$;
 comment on function app.latest_time() is
@@ -371,7 +377,8 @@ as $$
 declare
   heard_at constant timestamptz := clock_timestamp();
 begin
-  return format('"%s" is %s ahead of the server''s clock, %s', app.iso(instant), app.in_words(instant - heard_at), app.iso(heard_at));
+  return format('"%s" is %s ahead of the server''s clock, %s',
+    app.iso(instant), app.in_words(instant - heard_at), app.iso(heard_at));
 end
 $$;
 comment on function app.ahead_of_clock(timestamptz) is 'The sentence about a time in the future: it, the offset in words, and the server''s time.';
@@ -392,14 +399,17 @@ begin
     422, 'validation_failed', sentence,
     jsonb_build_object(
       'server_time', app.iso(clock_timestamp()),
-      'errors', jsonb_build_array(jsonb_build_object('in', 'body', 'pointer', pointer, 'message', sentence, 'code', 'in_future')))
+      'errors', jsonb_build_array(jsonb_build_object(
+        'in', 'body', 'pointer', pointer, 'message', sentence, 'code', 'in_future')))
   );
 end
 $$;
 comment on function app.require_past(text, timestamptz) is
   'Raises 422 validation_failed (in_future), with the server''s time and the offset, for what is later than app.latest_time().';
 
-create function app.require_recent(operation public.mes_operations, caller app.caller, action text, instant timestamptz) returns void
+create function app.require_recent(
+  operation public.mes_operations, caller app.caller, action text, instant timestamptz
+) returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -425,7 +435,9 @@ $$;
 comment on function app.require_recent(public.mes_operations, app.caller, text, timestamptz) is
   'Raises 422 too_old for machines and operators when it happened longer ago than app.settings allows: their device''s clock is wrong.';
 
-create function app.occurred_at(operation public.mes_operations, caller app.caller, report app.report) returns timestamptz
+create function app.occurred_at(
+  operation public.mes_operations, caller app.caller, report app.report
+) returns timestamptz
 language plpgsql
 set search_path = ''
 as $$
@@ -444,7 +456,7 @@ begin
     earliest := (operation).actual_start_at;
   end if;
   if happened_at is null then
-    -- clocks of devices may be ahead, and that of the server may have stepped back: what follows has not happened before
+    -- clocks of devices may be ahead, that of the server may have stepped back: what follows has not happened before
     return greatest(heard_at, earliest);
   end if;
   perform app.require_past('/occurred_at', happened_at);
@@ -501,7 +513,8 @@ begin
     greatest(
       clock_timestamp(),
       report.occurred_at - interval '2 minutes',
-      (select e.created_at from public.operation_events e where e.operation_id = operation.id and e.op_seq = operation.last_op_seq)
+      (select e.created_at from public.operation_events e
+       where e.operation_id = operation.id and e.op_seq = operation.last_op_seq)
     )
   )
   returning * into event;
@@ -553,7 +566,8 @@ comment on function app.with_minutes(public.mes_operations) is
 create function app.logged_minutes(operation public.mes_operations, phase text, as_of timestamptz) returns numeric
 language sql immutable parallel safe
 return case phase when 'SETUP' then (operation).logged_setup_min else (operation).logged_processing_min end
-  + case when (operation).running_phase = phase then greatest(app.minutes_between((operation).running_since, as_of), 0) else 0 end;
+  + case when (operation).running_phase = phase
+      then greatest(app.minutes_between((operation).running_since, as_of), 0) else 0 end;
 comment on function app.logged_minutes(public.mes_operations, text, timestamptz) is
   'Minutes of the runs of one phase, the open one as far as it had come at that moment.';
 
@@ -569,7 +583,8 @@ begin
        planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type,
        source_conflict, status, hold_kind, hold_reason_code, qty_processed, qty_scrap, actual_start_at, actual_end_at,
        t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, unlogged_processing_min, unlogged_setup_min,
-       running_since, running_phase, run_count, worked_until, logged_processing_min, logged_setup_min, counted_since, last_op_seq)
+       running_since, running_phase, run_count, worked_until, logged_processing_min, logged_setup_min, counted_since,
+       last_op_seq)
     = row ((operation).reference_url, (operation).activity_code, (operation).activity_description, (operation).workplace_name,
        (operation).workplace_group, (operation).qty_desired, (operation).overrun_tolerance_pct,
        (operation).planned_start_at, (operation).planned_end_at, (operation).t_target_processing_min, (operation).t_target_setup_min,
@@ -579,7 +594,8 @@ begin
        (operation).t_actual_processing_min, (operation).t_actual_setup_min, (operation).t_actual_lead_min,
        (operation).unlogged_processing_min, (operation).unlogged_setup_min,
        (operation).running_since, (operation).running_phase, (operation).run_count, (operation).worked_until,
-       (operation).logged_processing_min, (operation).logged_setup_min, (operation).counted_since, (operation).last_op_seq)
+       (operation).logged_processing_min, (operation).logged_setup_min, (operation).counted_since,
+       (operation).last_op_seq)
   where o.id = (operation).id
   returning o.* into stored;
   return stored;
@@ -608,7 +624,8 @@ declare
 begin
   changes := '{}';
   select * into first_run from public.operation_runs r where r.operation_id = operation.id and r.run_no = 1;
-  select * into last_run from public.operation_runs r where r.operation_id = operation.id and r.run_no = operation.run_count;
+  select * into last_run from public.operation_runs r
+  where r.operation_id = operation.id and r.run_no = operation.run_count;
   -- the first run began with the operation, unless the operation arrived with work done before its first run here
   starts_run := coalesce(first_run.started_at = before.actual_start_at, false);
   -- a run that the end itself closed ends when the operation does; one that was stopped before stays
@@ -652,7 +669,7 @@ begin
   end if;
 
   -- start and end of one run move together
-  foreach moved_run in array case when is_one_run or last_run.run_no = 1 then array[first_run] else array[first_run, last_run] end loop
+  foreach moved_run in array case last_run.run_no when 1 then array[first_run] else array[first_run, last_run] end loop
     if starts_run and moved_run.run_no = 1 and changes ? 'actual_start_at'
       or ends_run and moved_run.run_no = operation.run_count and changes ? 'actual_end_at'
     then
@@ -737,11 +754,12 @@ $$;
 comment on function app.reversal(public.mes_operations, app.report) is
   'The REVERSE with its quantities filled in. Raises 422 validation_failed when the event is not one to reverse, 422 invalid_quantity when less is left of it.';
 
--- The one way in which an operation's execution changes. The caller of this function holds the operation's row lock,
--- has checked that the person sees it, and stores the operation and its open run afterwards: a batch takes many steps on
--- one operation, and each version of a row that it would store in between makes all later looks at the row slower.
+-- The one way in which an operation's execution changes. The caller of this function holds the operation's row lock, has
+-- checked that the person sees it, and stores the operation and its open run afterwards. A batch takes many steps on one
+-- operation: each version of the row that it would store in between makes all later looks at the row slower.
 create function app.take_step(
-  inout operation public.mes_operations, inout unstored_run public.operation_runs, caller app.caller, report app.report, room jsonb,
+  inout operation public.mes_operations, inout unstored_run public.operation_runs,
+  caller app.caller, report app.report, room jsonb,
   out event public.operation_events
 )
 language plpgsql
@@ -781,7 +799,8 @@ begin
     report.phase := coalesce(report.phase, 'PROCESSING');
     if operation.running_phase = report.phase then
       if unstored_run.run_no is null then
-        select * into run from public.operation_runs r where r.operation_id = operation.id and r.run_no = operation.run_count;
+        select * into run from public.operation_runs r
+        where r.operation_id = operation.id and r.run_no = operation.run_count;
       else
         run := unstored_run;
       end if;
@@ -923,7 +942,9 @@ end
 $$;
 comment on function app.store_run(public.operation_runs) is 'Writes a run to the table and returns null, for none is unstored then.';
 
-create function app.record_event(inout operation public.mes_operations, caller app.caller, report app.report, out event public.operation_events)
+create function app.record_event(
+  inout operation public.mes_operations, caller app.caller, report app.report, out event public.operation_events
+)
 language plpgsql
 set search_path = ''
 as $$

@@ -173,7 +173,9 @@ $$;
 comment on function app.attribute_report(app.report, app.caller) is
   'Fills in the user of a report. Raises 403 forbidden when a user names somebody else.';
 
-create function app.require_one_asset(order_no text, operation_no text, workplace_name text, asset_ids integer[]) returns void
+create function app.require_one_asset(
+  order_no text, operation_no text, workplace_name text, asset_ids integer[]
+) returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -181,7 +183,8 @@ begin
   if cardinality(asset_ids) > 1 then
     perform app.refuse(
       409, 'ambiguous_operation',
-      format('Operation %s/%s exists on %s assets at workplace "%s": send asset_id', order_no, operation_no, cardinality(asset_ids), workplace_name),
+      format('Operation %s/%s exists on %s assets at workplace "%s": send asset_id',
+        order_no, operation_no, cardinality(asset_ids), workplace_name),
       jsonb_build_object('asset_ids', asset_ids)
     );
   end if;

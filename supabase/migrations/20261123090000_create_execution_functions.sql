@@ -118,7 +118,8 @@ begin
     left join (select u.order_no, u.operation_no, u.workplace_name, u.asset_id::text, u.ordinality::integer as position
       from unnest(operations) with ordinality u) o
       on o.order_no = r.report ->> 'order_no' and o.operation_no = r.report ->> 'operation_no'
-      and o.workplace_name = r.report ->> 'workplace_name' and o.asset_id = coalesce(r.report ->> 'asset_id', o.asset_id)
+      and o.workplace_name = r.report ->> 'workplace_name'
+      and o.asset_id = coalesce(r.report ->> 'asset_id', o.asset_id)
     group by r.index
     order by r.index
   );
@@ -127,8 +128,8 @@ $$;
 comment on function app.operation_positions(jsonb, public.mes_operations[]) is
   'For each report the position of its operation in the array; -1 when several are meant, null when none is.';
 
--- What a batch has come to. The operations of a batch stand in memory until its end: a row that is stored a thousand times in
--- one transaction is slower to find each time.
+-- State of a batch. Its operations stand in memory until its end: a row that is stored a thousand times in one
+-- transaction is slower to find each time.
 create type app.batch as (
   operations public.mes_operations[],
   unstored_runs public.operation_runs[],
@@ -154,7 +155,8 @@ begin
   foreach place in array places loop
     running := null;
     for start in
-      select u.ordinality as position, batch.started_by[u.ordinality] as index, batch.operations[u.ordinality] as operation
+      select u.ordinality as position, batch.started_by[u.ordinality] as index,
+        batch.operations[u.ordinality] as operation
       from unnest(batch.operations) with ordinality u
       where u.workplace_name = place.name and batch.started_by[u.ordinality] is not null
       order by index
@@ -169,7 +171,8 @@ begin
       if missing is null then
         running := running || app.as_running(start.operation);
       else
-        denied := denied || jsonb_build_object(start.position, jsonb_build_object('from_index', start.index, 'room', missing));
+        denied := denied || jsonb_build_object(
+          start.position, jsonb_build_object('from_index', start.index, 'room', missing));
       end if;
     end loop;
   end loop;
@@ -201,7 +204,8 @@ comment on function app.room_now(app.batch, public.mes_operations, public.workpl
   'The room that an operation would find at this point of a batch: what app.missing_room answers, or {}.';
 
 create function app.take_batch(
-  caller app.caller, reports jsonb, is_atomic boolean, locked public.mes_operations[], places public.workplaces[], denied jsonb
+  caller app.caller, reports jsonb, is_atomic boolean,
+  locked public.mes_operations[], places public.workplaces[], denied jsonb
 ) returns app.batch
 language plpgsql
 set search_path = ''
@@ -225,7 +229,9 @@ declare
   message text;
   detail text;
 begin
-  for item in select r.value as report, (r.ordinality - 1)::integer as index from jsonb_array_elements(reports) with ordinality r loop
+  for item in
+    select r.value as report, (r.ordinality - 1)::integer as index from jsonb_array_elements(reports) with ordinality r
+  loop
     problem := null;
     begin
       made := app.read_report(caller, item.report);
@@ -237,14 +243,16 @@ begin
       elsif position is null then
         perform app.refuse_missing();
       elsif position = -1 then
-        perform app.require_one_asset(item.report ->> 'order_no', item.report ->> 'operation_no', item.report ->> 'workplace_name', array(
+        perform app.require_one_asset(
+          item.report ->> 'order_no', item.report ->> 'operation_no', item.report ->> 'workplace_name', array(
           select u.asset_id from unnest(locked) u
           where u.order_no = item.report ->> 'order_no' and u.operation_no = item.report ->> 'operation_no'
             and u.workplace_name = item.report ->> 'workplace_name'
           order by u.asset_id));
       elsif (item.report ->> 'dry_run')::boolean then
         room := case when made.action_type = 'START'
-          then app.room_now(row(operations, unstored_runs, started_by, null)::app.batch, operations[position], places) end;
+          then app.room_now(row(operations, unstored_runs, started_by, null)::app.batch, operations[position], places)
+        end;
         begin
           taken := app.take_step(operations[position], unstored_runs[position], caller, made, room);
           raise sqlstate 'DRYRN';
@@ -253,7 +261,8 @@ begin
           event_id := (taken.event).id;
         end;
       else
-        room := case when (denied #>> array[position::text, 'from_index'])::integer <= item.index then denied #> array[position::text, 'room'] else '{}' end;
+        room := case when (denied #>> array[position::text, 'from_index'])::integer <= item.index
+          then denied #> array[position::text, 'room'] else '{}' end;
         taken := app.take_step(operations[position], unstored_runs[position], caller, made, room);
         status := 201;
         event_id := (taken.event).id;
@@ -286,15 +295,16 @@ $$;
 comment on function app.take_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], jsonb) is
   'Takes reports on locked operations in their order and appends their events; the operations are stored by the caller. A START of an operation in `denied` is refused from its index on; any other is taken whether there is room or not. Raises what concerns the whole batch, and for is_atomic the problem of the first refused report with its index.';
 
--- A large batch keeps a core busy for about a second. Many at once, as after an outage of the network, would each take so
--- long that the time limit of statements ends all of them, again and again.
+-- A large batch keeps a core busy for about a second. Many at once, as after an outage of the network, would each take
+-- so long that the time limit of statements ends all of them, again and again.
 create function app.require_batch_slot(reports jsonb, caller app.caller) returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
   -- what is not the caller's to see costs little
-  size constant integer := (select count(*) from jsonb_array_elements(reports) r where app.sees_workplace(caller, r ->> 'workplace_name'));
+  size constant integer := (
+    select count(*) from jsonb_array_elements(reports) r where app.sees_workplace(caller, r ->> 'workplace_name'));
   slots constant integer := (select s.batch_slots from app.settings s);
 begin
   if size <= 100 then
@@ -306,7 +316,8 @@ begin
     end if;
   end loop;
   perform app.refuse(
-    503, 'unavailable', format('%s large batches are being carried out, which is as many as the server takes at once: send this one again', slots),
+    503, 'unavailable',
+    format('%s large batches are being carried out, as many as the server takes at once: send this one again', slots),
     -- not all at the same moment
     jsonb_build_object('retry_after_s', 1 + floor(3 * random())::integer)
   );
@@ -315,7 +326,9 @@ $$;
 comment on function app.require_batch_slot(jsonb, app.caller) is
   'Takes one of the slots for large batches until commit. Raises 503 unavailable with the seconds to wait when all are taken.';
 
-create function public.report_events(reports jsonb, is_atomic boolean default false, idempotency jsonb default null) returns json
+create function public.report_events(
+  reports jsonb, is_atomic boolean default false, idempotency jsonb default null
+) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -369,7 +382,8 @@ begin
       exit when newly_denied = '{}';
       raise sqlstate 'AGAIN';
     exception when sqlstate 'AGAIN' then
-      -- Everything since `begin` is undone. What is denied cannot run at the end of the next try, so the tries come to an end.
+      -- Everything since `begin` is undone. What is denied cannot run at the end of the next try: the tries come to an
+      -- end.
       select (d.value ->> 'from_index')::integer as index, d.value -> 'room' as room into first_denied
       from jsonb_each(newly_denied) d
       order by (d.value ->> 'from_index')::integer
@@ -553,14 +567,16 @@ begin
         count(*) filter (where r.ended_at is null) as open_runs,
         coalesce(max(r.run_no), 0) as run_count,
         coalesce(sum(app.minutes_between(r.started_at, r.ended_at)) filter (where r.phase = 'SETUP'), 0) as setup_min,
-        coalesce(sum(app.minutes_between(r.started_at, r.ended_at)) filter (where r.phase = 'PROCESSING'), 0) as processing_min,
+        coalesce(sum(app.minutes_between(r.started_at, r.ended_at)) filter (where r.phase = 'PROCESSING'), 0)
+          as processing_min,
         max(coalesce(r.ended_at, r.started_at)) as worked_until
       from public.operation_runs r
       where r.operation_id = o.id
     ) runs
     where o is distinct from b.rebuilt
       or (runs.open_runs, runs.run_count, runs.setup_min, runs.processing_min, runs.worked_until) is distinct from
-        (case when o.status = 'IN_PROGRESS' then 1 else 0 end, o.run_count, o.logged_setup_min, o.logged_processing_min, o.worked_until);
+        (case when o.status = 'IN_PROGRESS' then 1 else 0 end,
+          o.run_count, o.logged_setup_min, o.logged_processing_min, o.worked_until);
 end
 $$;
 comment on function app.divergent_operations() is 'The operations that differ from what their events say: there are none.';

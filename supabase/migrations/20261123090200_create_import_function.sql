@@ -13,8 +13,8 @@ create type app.import_decision as (
 comment on type app.import_decision is
   'What becomes of one row: created, updated, deleted, flagged (kept although the source took it away), skipped_stale or rejected; and the lifecycle steps that it stands for.';
 
--- A dry run writes nothing, not even to undo it, so that it holds no lock that others wait for. What its earlier rows of an
--- operation would have done is known from this.
+-- A dry run writes nothing, not even to undo it, so that it holds no lock that others wait for. This says what its
+-- earlier rows of an operation would have done.
 create type app.imagined_operation as (
   order_no text,
   operation_no text,
@@ -51,7 +51,8 @@ begin
   matched as materialized (
     select
       r.*, (k.operation).id is not null as exists, k.operation as existing,
-      (k.operation).actual_start_at is not null or (k.operation).qty_processed > 0 or (k.operation).status = 'FINISHED' as has_begun,
+      (k.operation).actual_start_at is not null or (k.operation).qty_processed > 0 or (k.operation).status = 'FINISHED'
+        as has_begun,
       greatest((k.operation).timestamp_ms, d.timestamp_ms, i.deleted_at) as known_at,
       jsonb_populate_record(
         k.operation,
@@ -62,7 +63,8 @@ begin
         ) end
       ) as wanted
     from parsed r
-    left join unnest(imagined) i on i.order_no = r.order_no and i.operation_no = r.operation_no and i.asset_id = r.asset_id
+    left join unnest(imagined) i
+      on i.order_no = r.order_no and i.operation_no = r.operation_no and i.asset_id = r.asset_id
     left join public.mes_operations o on o.order_no = r.order_no and o.operation_no = r.operation_no and o.asset_id = r.asset_id
     cross join lateral (select case when i.order_no is null then o else i.operation end as operation) k
     left join app.deleted_operations d on d.order_no = r.order_no and d.operation_no = r.operation_no and d.asset_id = r.asset_id
@@ -88,7 +90,8 @@ begin
         when (m.wanted).actual_start_at > (m.wanted).actual_end_at
         then app.row_problem(422, 'validation_failed', 'actual_end_at must not be earlier than actual_start_at', '/actual_end_at', 'before_start')
         when not m.exists and greatest((m.wanted).actual_start_at, (m.wanted).actual_end_at) > latest_time
-        then app.row_problem(422, 'validation_failed', app.ahead_of_clock(greatest((m.wanted).actual_start_at, (m.wanted).actual_end_at)),
+        then app.row_problem(422, 'validation_failed',
+          app.ahead_of_clock(greatest((m.wanted).actual_start_at, (m.wanted).actual_end_at)),
           case when (m.wanted).actual_start_at > latest_time then '/actual_start_at' else '/actual_end_at' end, 'in_future')
         when not m.exists and (m.wanted).actual_end_at is not null and m.status not in ('FINISHED', 'CANCELLED')
         then app.row_problem(422, 'validation_failed', format('The operation has not ended: its status is "%s"', m.status), '/actual_end_at', 'not_finished')
@@ -147,7 +150,8 @@ begin
     return made;
   end if;
   operation.source_conflict := (decision).outcome = 'flagged';
-  operation.overrun_tolerance_pct := coalesce(operation.overrun_tolerance_pct, ((decision).existing).overrun_tolerance_pct, 0);
+  operation.overrun_tolerance_pct := coalesce(
+    operation.overrun_tolerance_pct, ((decision).existing).overrun_tolerance_pct, 0);
   if (decision).outcome = 'created' then
     -- a number that no stored operation has
     operation.id := 0;
@@ -158,8 +162,11 @@ begin
     operation.actual_start_at := coalesce(operation.actual_start_at,
       case when operation.status in ('IN_PROGRESS', 'ON_HOLD') then clock_timestamp() end);
   end if;
-  operation.status := case when 'CANCEL' = any((decision).actions) then 'CANCELLED' when 'RELEASE' = any((decision).actions) then 'RELEASED'
-    else coalesce(operation.status, 'PLANNED') end;
+  operation.status := case
+    when 'CANCEL' = any((decision).actions) then 'CANCELLED'
+    when 'RELEASE' = any((decision).actions) then 'RELEASED'
+    else coalesce(operation.status, 'PLANNED')
+  end;
   made.operation := operation;
   return made;
 end
@@ -171,7 +178,7 @@ language sql stable
 begin atomic
   select json_agg(json_build_object(
     'index', d.index,
-    'status', case when d.outcome = 'rejected' then (d.problem ->> 'status')::integer when d.outcome = 'created' then 201 else 200 end,
+    'status', case d.outcome when 'rejected' then (d.problem ->> 'status')::integer when 'created' then 201 else 200 end,
     'id', format('%s/%s/%s', d.body ->> 'order_no', d.body ->> 'asset_id', d.body ->> 'operation_no'),
     'outcome', d.outcome,
     'problem', d.problem
@@ -336,7 +343,9 @@ begin
           select i.*, 0 from unnest(decisions) d cross join app.imagine(d) i
           where d.outcome in ('created', 'updated', 'flagged', 'deleted')
         ) known
-        cross join lateral (select known.order_no, known.operation_no, known.asset_id, known.operation, known.deleted_at) i
+        cross join lateral (
+          select known.order_no, known.operation_no, known.asset_id, known.operation, known.deleted_at
+        ) i
         order by i.order_no, i.operation_no, i.asset_id, known.age
       );
     else

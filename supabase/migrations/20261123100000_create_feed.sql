@@ -111,7 +111,8 @@ begin
     from app.feed_pos_seq s;
     perform set_config('app.drawing_in', pg_current_xact_id()::text, true);
     -- looked at once: the server's clock may step back, the times of the feed never do
-    perform set_config('app.recorded_until', coalesce((select f.recorded_at from app.feed f order by f.pos desc limit 1), '-infinity')::text, true);
+    perform set_config('app.recorded_until', coalesce(
+      (select f.recorded_at from app.feed f order by f.pos desc limit 1), '-infinity')::text, true);
   end if;
   insert into app.feed (event_id, workplace_name, action_type, order_no, recorded_at)
   values (new.id, new.workplace_name, new.action_type, new.order_no,
