@@ -83,6 +83,6 @@ export class Upload {
       cancel() {
         discard(reader);
       },
-    }, { highWaterMark: 0 });
+    });
   }
 }
