@@ -112,7 +112,7 @@ async function sendUntilAnswered(address: Address, events: unknown): Promise<Ans
     const answer = await sendBatch(address, events, key);
     answers.push(answer);
     if (![409, 503].includes(answer.status) || !answer.hasRetryAfter) break;
-    await new Promise((resume) => setTimeout(resume, 1_000));
+    await new Promise((resume) => setTimeout(resume, answer.retryAfter_s * 1_000));
   }
   return answers;
 }

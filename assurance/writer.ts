@@ -13,6 +13,8 @@ export interface Answered {
   /** When it came, by performance.now(). */
   at: number;
   hasRetryAfter: boolean;
+  /** What Retry-After says, or 0. */
+  retryAfter_s: number;
   /** The body, or why there is no answer. */
   text: string;
 }
@@ -38,13 +40,14 @@ export async function send(
       took_ms: at - began,
       at,
       hasRetryAfter: response.headers.has("retry-after"),
+      retryAfter_s: Number(response.headers.get("retry-after") ?? 0),
       text,
     };
   } catch (error) {
     const at = performance.now();
     const causes: unknown[] = [error];
     if (error instanceof Error) causes.push(error.cause);
-    return { status: 0, took_ms: at - began, at, hasRetryAfter: false, text: causes.join(": ") };
+    return { status: 0, took_ms: at - began, at, hasRetryAfter: false, retryAfter_s: 0, text: causes.join(": ") };
   }
 }
 
