@@ -108,6 +108,7 @@ function connect(client: WebSocket, upstream: Upstream): void {
   const pause = pacing(client, upstream);
   client.onopen = () => upstream.resume();
   client.onmessage = ({ data }) => {
+    if (client.readyState !== WebSocket.OPEN) return;
     upstream.send(data);
     if (upstream.bufferedAmount > maxUnread_bytes) client.close(4008, "too much at once");
   };

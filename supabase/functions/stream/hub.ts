@@ -19,8 +19,9 @@ import { type Sink, Subscription } from "./subscription.ts";
 const maxRecent = 1_000;
 const maxRecent_characters = 4 * 1024 * 1024;
 
-/** Events per read of a stream that catches up: few, because most of them are old news to be sent at leisure. */
-const catchUpPage = 200;
+/** Events per read of a stream that catches up: as many as are sent ahead, because a reader may keep them waiting. */
+const firstPage = 10;
+const maxPage = 200;
 
 /** So many streams read for themselves at once. */
 const maxReaders = 4;
@@ -28,6 +29,13 @@ const maxReaders = 4;
 const tick_ms = Math.min(1_000, settings.heartbeat_ms / 2, settings.accessCheck_ms / 2, settings.lifetime_ms / 2);
 
 const delay = (ms: number) => new Promise<void>((resume) => setTimeout(resume, ms));
+
+/** How many events of this size are sent ahead of a reader. */
+function nextPage(items: Item[]): number {
+  const characters = items.reduce((sum, item) => sum + item.message(true).text.length, 0);
+  const fitting = Math.floor(settings.maxBacklog_bytes * items.length / Math.max(1, characters));
+  return items.length === 0 ? firstPage : Math.min(Math.max(fitting, 1), maxPage);
+}
 
 /** What a stream is opened with. */
 export interface Opening {
@@ -84,7 +92,7 @@ export class Hub {
     const from = { generation, pos, mark };
     const subscription = new Subscription(sink, session, filter, access, from, await feedCursor(from));
     // a position that this isolate has seen needs no look into the database
-    const page = after === undefined || this.#covers(after) ? undefined : await this.#read(subscription);
+    const page = after === undefined || this.#covers(after) ? undefined : await this.#read(subscription, firstPage);
     this.#open.add(subscription);
     subscription.ready();
     this.#catchUp(subscription, page);
@@ -176,8 +184,9 @@ export class Hub {
     this.#live.delete(subscription);
     try {
       if (first === undefined && await this.#join(subscription)) return;
+      let take = firstPage;
       for (let page = first; await subscription.hasRoom(); page = undefined) {
-        const { generation, pos, mark } = page ??= await this.#read(subscription);
+        const { generation, pos, mark } = page ??= await this.#read(subscription, take);
         const position = { generation, pos, mark };
         const [items, cursor] = await Promise.all([itemsOf(page), feedCursor(position)]);
         for (const item of items) {
@@ -185,6 +194,7 @@ export class Hub {
           subscription.take(item);
         }
         subscription.passTo(position, cursor);
+        take = nextPage(items);
         if (await this.#join(subscription)) return;
       }
     } catch (error) {
@@ -215,13 +225,13 @@ export class Hub {
     return this.#recent.filter(({ position }) => position.pos > pos);
   }
 
-  async #read({ position, filter, visibleWorkplaces }: Subscription): Promise<FeedPage> {
+  async #read({ position, filter, visibleWorkplaces }: Subscription, take: number): Promise<FeedPage> {
     while (this.#readers >= maxReaders) {
       await new Promise<void>((resume) => this.#waitingReaders.push(resume));
     }
     this.#readers++;
     try {
-      return await this.#readPage(position, catchUpPage, {
+      return await this.#readPage(position, take, {
         workplace_names: visibleWorkplaces,
         action_types: filter.action_type,
         order_no: filter.order_no,
