@@ -40,6 +40,8 @@ async function load([name, url]: [string, string]): Promise<[string, Handler]> {
 /** Reads what a function left of a body, since the connection is closed under a client that still sends. */
 async function discardRest(request: Request): Promise<void> {
   if (request.method === "GET" || request.body === null || request.bodyUsed) return;
+  // A client that asks first does not send what is refused.
+  if (request.headers.get("expect")?.toLowerCase() === "100-continue") return;
   const reader = request.body.getReader();
   const timer = setTimeout(() => reader.cancel().catch(() => {}), maxUnreadMs);
   try {

@@ -146,7 +146,6 @@ Deno.test("proxyWebSocket: the function sees what waits, when the client does no
   const flood = opening((socket) => {
     sender = socket;
     for (let count = 0; count < messages; count++) socket.send("x".repeat(length));
-    socket.close(4000, "all");
   });
   await withProxy(flood, async (port) => {
     const socket = await openUnread(port);
@@ -207,7 +206,12 @@ Deno.test("proxyWebSocket: throws, when the function cannot be reached", async (
 });
 
 /** A part in a process of its own. */
-async function startPart(...args: string[]): Promise<{ process: Deno.ChildProcess; port: number }> {
+interface Part {
+  port: number;
+  end(): Promise<void>;
+}
+
+async function startPart(...args: string[]): Promise<Part> {
   const process = new Deno.Command(Deno.execPath(), {
     args: ["run", "--allow-all", "--v8-flags=--expose-gc", inProject("local", "testing_websockets.ts"), ...args],
     stdin: "null",
@@ -215,8 +219,13 @@ async function startPart(...args: string[]): Promise<{ process: Deno.ChildProces
   }).spawn();
   const lines = process.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
   const port = Number((await lines.read()).value);
-  lines.releaseLock();
-  return { process, port };
+  return {
+    port,
+    async end() {
+      process.kill();
+      await Promise.all([process.status, lines.cancel()]);
+    },
+  };
 }
 
 Deno.test("proxyWebSocket: 24 sockets cost under 20 MB in gateway and function, when nobody reads them", async () => {
@@ -240,10 +249,6 @@ Deno.test("proxyWebSocket: 24 sockets cost under 20 MB in gateway and function, 
     console.log(`MEASURED 24 WebSockets that nobody reads: ${grown_mb.toFixed(1)} MB`);
   } finally {
     for (const connection of connections) connection.close();
-    for (const { process } of parts) {
-      process.kill();
-      await process.status;
-      await process.stdout.cancel();
-    }
+    for (const part of parts) await part.end();
   }
 });

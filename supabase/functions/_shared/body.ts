@@ -39,7 +39,7 @@ export const bodyOf = (mediaTypes: readonly string[]): MiddlewareHandler =>
     if (Number(req.header("Content-Length")) > maxBody_bytes) throw tooLarge();
     const mediaType = mediaTypeOf(req.header("Content-Type") ?? "");
     const isTaken = mediaTypes.includes(mediaType);
-    const bytes = await readBytes(req.raw, isTaken ? maxBody_bytes : 0);
+    const bytes = await readBytes(req.raw, maxBody_bytes);
     if (bytes?.length === 0) {
       const isTable = isTaken && mediaType !== "application/json";
       throw new Problem(
@@ -47,10 +47,10 @@ export const bodyOf = (mediaTypes: readonly string[]): MiddlewareHandler =>
         `The request has no body: ${req.method} ${req.path} takes ${mediaTypes[0]}`,
       );
     }
+    if (bytes === undefined) throw tooLarge();
     if (!isTaken) {
       throw new Problem("unsupported_media_type", `Send the body with Content-Type: ${mediaTypes.join(" or ")}`);
     }
-    if (bytes === undefined) throw tooLarge();
     if (mediaType === "application/json") {
       const value = readJson(bytes);
       // the validators and handlers get what was parsed here

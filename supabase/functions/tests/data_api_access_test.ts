@@ -22,6 +22,7 @@ import {
 import { type Cast, type Member, newCast, row } from "./cast.ts";
 import { newEndpoint } from "./webhook_receiver.ts";
 import { hasDatabase, withDatabase } from "./database_connection.ts";
+import { type FeedEnd, feedEnd } from "./feed_end.ts";
 
 let cast: Promise<Cast> | undefined;
 const theCast = () => cast ??= newCast();
@@ -34,6 +35,8 @@ interface Subject {
   /** The number that runs refer to. */
   operationId: number;
   event: string;
+  /** Where the feed ended before the event. */
+  end: FeedEnd;
   colleague: string;
   /** Address of the colleague. */
   email: string;
@@ -54,6 +57,7 @@ let start = Date.UTC(2020, 0, 1);
 
 async function newSubject({ here }: Cast): Promise<Subject> {
   const operation = await newOperation({ workplace_name: here });
+  const end = await feedEnd();
   const started = await report(server, operation, "START", { occurred_at: new Date(start -= 1000).toISOString() });
   assertEquals(started.status, 201, started.text);
   const { body: [found] } = await asServer.get<{ id: number }[]>("/rest/v1/mes_operations", {
@@ -68,7 +72,7 @@ async function newSubject({ here }: Cast): Promise<Subject> {
   const ping = await server.post<{ id: string }>(`/webhooks/v1/endpoints/${endpoint}/test`);
   assertEquals(ping.status, 202, ping.text);
   return {
-    ...{ operation, operationId: found.id, event: started.body.id, colleague, email, name },
+    ...{ operation, operationId: found.id, event: started.body.id, end, colleague, email, name },
     ...{ endpoint, createdAt: created_at, delivery: ping.body.id },
   };
 }
@@ -197,7 +201,7 @@ const functions: Record<string, SqlFunction> = {
   update_reason_code:   { cells: "401 401 404  404  403  403  403  403  403  403  200  200  200 ", args: ({ name }) => ({ kind: "STOP", code: name, patch: { active: false } }) },
   delete_reason_code:   { cells: "401 401 404  404  403  403  403  403  403  403  204  204  204 ", args: ({ name }) => ({ kind: "STOP", code: name }) },
 
-  read_feed:            { cells: "401 401 none none seen seen seen none seen none seen seen seen", args: ({ operation }) => ({ order_no: operation.order_no }), shows: hasOrder },
+  read_feed:            { cells: "401 401 none none seen seen seen none seen none seen seen seen", args: ({ operation, end }) => ({ ...end, order_no: operation.order_no }), shows: hasOrder },
   feed_head:            { cells: "401 401 403  403  403  403  403  403  403  403  403  403  200 ", args: () => ({}) },
   prune_feed:           { cells: "401 401 403  403  403  403  403  403  403  403  403  200  200 ", args: () => ({}) },
   take_stream_place:    { cells: "401 401 403  403  403  403  403  403  403  403  403  403  seen", args: ({ colleague }) => ({ place: crypto.randomUUID(), holder: colleague, most: 10, given_up: [] }), shows: ({ text }, { colleague }) => text.includes(colleague) },

@@ -274,6 +274,9 @@ Deno.test({ name: "Forgetting: takes less than a second when the user has 20,000
   assertEquals([status, body.events], [200, 20_000]);
   assert(performance.now() - began < 1_000, `${performance.now() - began} ms`);
   await withSql((sql) =>
-    sql`update public.mes_operations set last_op_seq = 20000 where order_no = ${operation.order_no}`
+    sql`update public.mes_operations o set last_op_seq = 20000, counted_since = (
+        select min(e.occurred_at) from public.operation_events e
+        where e.operation_id = o.id and e.action_type = 'REPORT_QUANTITY')
+      where o.order_no = ${operation.order_no}`
   );
 });

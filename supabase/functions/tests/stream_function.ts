@@ -21,8 +21,11 @@ import type { Stream, StreamMessage } from "./stream_client.ts";
 
 export const secret = Deno.env.get("LOCAL_JWT_SECRET");
 
-/** A second secret key, which the function in this process knows; nobody else opens streams with it. */
-export const otherSecretKey = `sb_secret_${crypto.randomUUID().replaceAll("-", "")}`;
+/**
+ * A second secret key, which the function in this process knows; one test file opens streams with it. It follows from the
+ * first, since all files of a run share the environment that it stands in.
+ */
+export const otherSecretKey = `${env.secretKey.slice(0, -4)}other`;
 
 /** The function in this process, impatient; undefined where the stack's keys are not known. */
 export const local = secret === undefined ? undefined : await (async () => {

@@ -13,6 +13,7 @@ import {
 } from "./harness.ts";
 import { Hook } from "./webhook_receiver.ts";
 import { openEvents, takeEvents } from "./stream_client.ts";
+import { type FeedEnd, feedEnd } from "./feed_end.ts";
 
 /** Webhooks are dispatched by the test itself, where no timer does. */
 const ignore = env.databaseUrl === undefined || Deno.env.get("LOCAL_JWT_SECRET") === undefined;
@@ -20,18 +21,27 @@ const ignore = env.databaseUrl === undefined || Deno.env.get("LOCAL_JWT_SECRET")
 /** What the receiver says, which is for managers to know. */
 const secretAnswer = "internal: order margin 12 %";
 
+interface RefusedEvent {
+  hook: Hook;
+  place: string;
+  id: string;
+  /** Where the feed ended before the event. */
+  end: FeedEnd;
+}
+
 /** An event whose only webhook was refused with {@link secretAnswer}. */
-async function refusedEvent(): Promise<{ hook: Hook; place: string; id: string }> {
+async function refusedEvent(): Promise<RefusedEvent> {
+  const end = await feedEnd();
   const hook = await Hook.open({}, () => new Response(secretAnswer, { status: 500 }));
   const [id] = await hook.report();
   await hook.dispatch();
   assertExists(id);
-  return { hook, place: hook.operation.workplace_name ?? "", id };
+  return { hook, place: hook.operation.workplace_name ?? "", id, end };
 }
 
 interface Way {
   name: string;
-  read: (client: Client, event: { id: string; place: string; hook: Hook }) => Promise<{ text: string; event?: Event }>;
+  read: (client: Client, event: RefusedEvent) => Promise<{ text: string; event?: Event }>;
 }
 
 const ways: Way[] = [
@@ -67,8 +77,9 @@ const ways: Way[] = [
   },
   {
     name: "rpc/read_feed of the Data API with operations",
-    read: async (client, { place }) => {
+    read: async (client, { place, end }) => {
       const { body, text } = await dataApi(client).post<{ events: Event[] }>("/rest/v1/rpc/read_feed", {
+        ...end,
         workplace_names: [place],
         with_operations: true,
       });
