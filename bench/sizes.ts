@@ -94,7 +94,7 @@ const folders = [
   "supabase/functions",
   "supabase/functions/_shared",
   "supabase/functions/tests",
-  "supabase/migrations",
+  "supabase/schemas",
   "local",
   "tools",
   "bench",

@@ -4,6 +4,12 @@ import postgres from "postgres";
 import { connect } from "./bootstrap.ts";
 import { messageOf, StackFailure } from "./failure.ts";
 
+/** A file of SQL statements. */
+export interface SqlFile {
+  path: string;
+  text: string;
+}
+
 /** One file of `supabase/migrations`: `<version>_<name>.sql`. */
 interface Migration {
   version: string;
@@ -11,7 +17,8 @@ interface Migration {
   path: string;
 }
 
-async function listMigrations(folder: string): Promise<Migration[]> {
+/** Lists the migrations of a folder, oldest first. */
+export async function listMigrations(folder: string): Promise<Migration[]> {
   const found: Migration[] = [];
   try {
     for await (const { name: file, isFile } of Deno.readDir(folder)) {
@@ -24,13 +31,13 @@ async function listMigrations(folder: string): Promise<Migration[]> {
   return found.sort((a, b) => a.version < b.version ? -1 : a.version > b.version ? 1 : 0);
 }
 
-/** Says where in `text` the server found the error. */
-function failureIn(file: string, text: string, error: unknown): StackFailure {
-  if (!(error instanceof postgres.PostgresError)) return new StackFailure(`Cannot apply ${file}: ${messageOf(error)}`);
+/** Returns the failure that names file and line of the statement that the server rejected. */
+export function statementFailure({ path, text }: SqlFile, error: unknown): StackFailure {
+  if (!(error instanceof postgres.PostgresError)) return new StackFailure(`Cannot apply ${path}: ${messageOf(error)}`);
   const position = Number(error.position);
   const line = position > 0 ? `:${text.slice(0, position).split("\n").length}` : "";
   const more = [error.detail, error.hint, error.where].filter((part) => part).join("; ");
-  return new StackFailure(`Cannot apply ${file}${line}: ${error.message}${more ? ` (${more})` : ""}`);
+  return new StackFailure(`Cannot apply ${path}${line}: ${error.message}${more ? ` (${more})` : ""}`);
 }
 
 /** The history table as the Supabase CLI makes it. */
@@ -41,20 +48,37 @@ const historyTable = `
   alter table supabase_migrations.schema_migrations add column if not exists name text;
 `;
 
+/** What {@link applyMigrations} did and found, by name. */
+export interface MigrationResult {
+  applied: string[];
+  /** Migrations whose file was edited after the database had them: the database no longer fits the files. */
+  edited: string[];
+}
+
+/** The statements without what a splitter may drop. */
+const bare = (statements: string) => statements.replaceAll(/[\s;]/g, "");
+
 /**
  * Applies the migrations of `folder` that the database does not have yet, each in one transaction together with its
- * line in the history, so that `supabase db push` and this agree on what is there. Returns the names of those applied.
+ * line in the history, so that `supabase db push` and this agree on what is there.
  */
-export async function applyMigrations(url: string, folder: string): Promise<string[]> {
+export async function applyMigrations(url: string, folder: string): Promise<MigrationResult> {
   const sql = connect(url);
   const applied: string[] = [];
+  const edited: string[] = [];
   try {
     await sql.unsafe(historyTable).simple();
-    const rows = await sql<{ version: string }[]>`select version from supabase_migrations.schema_migrations`;
-    const known = new Set(rows.map((row) => row.version));
+    const rows = await sql<{ version: string; statements: string[] | null }[]>`
+      select version, statements from supabase_migrations.schema_migrations`;
+    const known = new Map(rows.map(({ version, statements }) => [version, statements]));
     for (const { version, name, path } of await listMigrations(folder)) {
-      if (known.has(version)) continue;
       const text = await Deno.readTextFile(path);
+      if (known.has(version)) {
+        const statements = known.get(version)?.join("");
+        const current = splitSqlStatements(text).join("");
+        if (statements !== undefined && bare(statements) !== bare(current)) edited.push(`${version}_${name}`);
+        continue;
+      }
       try {
         await sql.begin(async (tx) => {
           await tx.unsafe(text).simple();
@@ -63,14 +87,14 @@ export async function applyMigrations(url: string, folder: string): Promise<stri
             values (${version}, ${name}, ${splitSqlStatements(text)})`;
         });
       } catch (error) {
-        throw failureIn(path, text, error);
+        throw statementFailure({ path, text }, error);
       }
       applied.push(`${version}_${name}`);
     }
   } finally {
     await sql.end({ timeout: 1 });
   }
-  return applied;
+  return { applied, edited };
 }
 
 /** Runs the seed files that exist, each in one transaction. */
@@ -89,7 +113,7 @@ export async function applySeeds(url: string, files: string[]): Promise<string[]
       try {
         await sql.begin((tx) => tx.unsafe(text).simple());
       } catch (error) {
-        throw failureIn(file, text, error);
+        throw statementFailure({ path: file, text }, error);
       }
       applied.push(file);
     }

@@ -9,10 +9,10 @@ with ours as (
 )
 select line
 from (
-  select concat_ws(' | ', 'schema', schema, nspacl::text, comment) as line
+  select concat_ws(' | ', 'schema', schema, (select array_agg(acl::text order by acl::text collate "C") from unnest(nspacl) acl)::text, comment) as line
   from ours
   union all
-  select concat_ws(' | ', 'relation', o.schema, c.relname, c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.relacl::text,
+  select concat_ws(' | ', 'relation', o.schema, c.relname, c.relkind, c.relrowsecurity, c.relforcerowsecurity, (select array_agg(acl::text order by acl::text collate "C") from unnest(c.relacl) acl)::text,
     pg_get_userbyid(c.relowner), c.reloptions::text, obj_description(c.oid, 'pg_class'),
     case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) end)
   from pg_class c
@@ -20,7 +20,7 @@ from (
   where c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
   union all
   select concat_ws(' | ', 'column', o.schema, c.relname, a.attname, a.attnum, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-    a.attidentity, a.attgenerated, a.attacl::text, pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum))
+    a.attidentity, a.attgenerated, (select array_agg(acl::text order by acl::text collate "C") from unnest(a.attacl) acl)::text, pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum))
   from pg_attribute a
   join pg_class c on c.oid = a.attrelid and c.relkind in ('r', 'p', 'v', 'm')
   join ours o on o.oid = c.relnamespace
@@ -37,7 +37,7 @@ from (
   join pg_class c on c.oid = i.indrelid
   join ours o on o.oid = c.relnamespace
   union all
-  select concat_ws(' | ', 'function', o.schema, p.oid::regprocedure, pg_get_userbyid(p.proowner), p.proacl::text,
+  select concat_ws(' | ', 'function', o.schema, p.oid::regprocedure, pg_get_userbyid(p.proowner), (select array_agg(acl::text order by acl::text collate "C") from unnest(p.proacl) acl)::text,
     obj_description(p.oid, 'pg_proc'), case when p.prokind <> 'a' then pg_get_functiondef(p.oid) end)
   from pg_proc p
   join ours o on o.oid = p.pronamespace
@@ -54,13 +54,13 @@ from (
   join pg_class c on c.oid = p.polrelid
   join ours o on o.oid = c.relnamespace
   union all
-  select concat_ws(' | ', 'type', o.schema, t.typname, t.typtype, t.typacl::text, obj_description(t.oid, 'pg_type'),
+  select concat_ws(' | ', 'type', o.schema, t.typname, t.typtype, (select array_agg(acl::text order by acl::text collate "C") from unnest(t.typacl) acl)::text, obj_description(t.oid, 'pg_type'),
     (select string_agg(e.enumlabel, ',' order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid))
   from pg_type t
   join ours o on o.oid = t.typnamespace
   where t.typtype in ('e', 'd', 'c') and t.typrelid = 0
   union all
-  select concat_ws(' | ', 'default privileges', pg_get_userbyid(d.defaclrole), coalesce(o.schema, '*'), d.defaclobjtype, d.defaclacl::text)
+  select concat_ws(' | ', 'default privileges', pg_get_userbyid(d.defaclrole), coalesce(o.schema, '*'), d.defaclobjtype, (select array_agg(acl::text order by acl::text collate "C") from unnest(d.defaclacl) acl)::text)
   from pg_default_acl d
   left join ours o on o.oid = d.defaclnamespace
   union all

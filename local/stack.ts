@@ -14,6 +14,7 @@ import { discoverFunctions, FunctionHost } from "./functions.ts";
 import { functionEnvironment } from "./functions_env.ts";
 import { Gateway } from "./gateway.ts";
 import { loadKeys, type StackKeys } from "./keys.ts";
+import { watchMigrations } from "./migration_watch.ts";
 import { applyMigrations, applySeeds } from "./migrations.ts";
 import { inProject } from "./paths.ts";
 import { within } from "./poll.ts";
@@ -138,13 +139,23 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
     await dataApi?.close();
   });
   let hasDemoUsers = false;
+  const migrationsFolder = join(supabaseDir, "migrations");
+  const migrate = async () => {
+    const { applied, edited } = await applyMigrations(database.access.owner, migrationsFolder);
+    if (applied.length > 0) step(`Migrations applied: ${applied.join(", ")}`);
+    if (edited.length > 0) {
+      step(
+        `Edited after the database had them: ${edited.join(", ")}. ` +
+          "`deno task reset` makes the database anew from the files; it drops all data.",
+      );
+    }
+  };
   const prepare = async () => {
     step("Roles and schemas");
     await bootstrap(database.access, database.isExternal ? undefined : keys.databasePassword);
     const isFresh = await database.isFresh();
     step("Migrations");
-    const applied = await applyMigrations(database.access.owner, join(supabaseDir, "migrations"));
-    if (applied.length > 0) step(`Migrations applied: ${applied.join(", ")}`);
+    await migrate();
     const seed = options.seed ?? true;
     if (isFresh && seed) {
       step("Demo plant");
@@ -189,6 +200,7 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
   }
   if (options.watch) {
     await functions.watch([join(supabaseDir, "functions"), inProject("import_map.json"), inProject("docs")]);
+    cleanup.add(watchMigrations(migrationsFolder, migrate, step));
   }
 
   return {

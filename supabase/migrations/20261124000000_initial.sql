@@ -1,0 +1,7042 @@
+-- Generated from supabase/schemas by `deno task schema`. Do not edit: change the schema and run the task again.
+
+-- supabase/schemas/00_base/01_setup.sql
+-- What: the private schema, and who may do what by default.
+-- Why: Supabase grants everything in `public` to every role; here a role may do what a line grants, and nothing else.
+
+-- btree_gist lets one exclusion constraint say "no two runs of one operation overlap".
+create extension if not exists btree_gist with schema extensions;
+
+-- Everything here is for the API's own functions; the Data API exposes `public` only.
+create schema app;
+comment on schema app is 'Private helpers of the MES Operations API: never exposed by the Data API.';
+
+-- Once, before anything is made: tables, sequences and functions belong to their owner alone.
+alter default privileges revoke execute on functions from public;
+alter default privileges in schema public revoke all on tables from anon, authenticated, service_role;
+alter default privileges in schema public revoke all on sequences from anon, authenticated, service_role;
+alter default privileges in schema public revoke all on functions from anon, authenticated, service_role;
+
+-- Reads run as the caller, so that the functions and policies of a read are executed with the caller's rights.
+grant usage on schema app to authenticated, service_role;
+
+-- supabase/schemas/00_base/02_settings.sql
+-- What: what a plant decides for itself.
+-- Why: limits and rules that differ between plants are rows, so that changing one needs no deployment.
+
+-- One row, changed by the plant's administrator in SQL: update app.settings set report_age_limit = interval '60 days';
+create table app.settings (
+  only_row boolean primary key default true,
+  report_age_limit interval not null default interval '31 days',
+  batch_slots integer not null default 2,
+  require_aal2 boolean not null default false,
+  constraint settings_has_one_row check (only_row),
+  constraint settings_report_age_limit_at_least_a_day check (report_age_limit >= interval '1 day'),
+  constraint settings_batch_slots_positive check (batch_slots > 0)
+);
+comment on table app.settings is 'One row: what a plant decides for itself.';
+comment on column app.settings.report_age_limit is
+  'How old a report of a machine or an operator may be; supervisors may report what is older.';
+comment on column app.settings.batch_slots is
+  'How many large batches are carried out at once; the server tells the next one to come back.';
+comment on column app.settings.require_aal2 is
+  'True when managers and admins need a token of a session with a second factor. The functions store what REQUIRE_AAL2 says.';
+insert into app.settings default values;
+alter table app.settings enable row level security;
+
+-- supabase/schemas/00_base/03_values.sql
+-- What: the form of keys, instants, durations and JSON objects.
+-- Why: all tables and all answers share one form.
+
+-- Small pure functions have a body that is bound when they are created, so no search_path can change what they mean.
+-- They carry no SET clause, which would keep the planner from inlining them: a call then costs a planning.
+
+-- A key goes into URLs and is typed by people: what cannot be addressed or seen must not be stored.
+-- PL/pgSQL, because it serves check constraints: those are prepared for each statement, and inlining it there again and
+-- again costs more than the update of a row.
+create function app.is_key(value text) returns boolean
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+begin
+  return value is null or (
+    char_length(value) between 1 and 64
+    and value = btrim(value)
+    and value not in ('.', '..')
+    and value !~ '[\u0001-\u001f\u007f-\u009f]'
+  );
+end
+$$;
+comment on function app.is_key(text) is
+  'True when the text can be a key: 1..64 characters, not padded, no control characters, and not a path segment that URL parsers remove.';
+
+create function app.iso(instant timestamptz) returns text
+language sql stable parallel safe
+return to_char(instant at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+comment on function app.iso(timestamptz) is 'An instant as the API writes it: ISO 8601, UTC, milliseconds, Z.';
+grant execute on function app.iso to authenticated, service_role;
+
+create function app.minutes_between(from_at timestamptz, to_at timestamptz) returns numeric
+language sql immutable parallel safe
+return round(extract(epoch from to_at - from_at) / 60, 3);
+comment on function app.minutes_between(timestamptz, timestamptz) is 'Minutes from one instant to another, to a thousandth.';
+grant execute on function app.minutes_between to authenticated, service_role;
+
+create function app.json_with(object json, key text, value json) returns json
+language sql stable
+return (left(object::text, -1) || ', ' || to_json(key) || ': ' || value || '}')::json;
+comment on function app.json_with(json, text, json) is
+  'The object with one more member at its end. json keeps order and bytes, jsonb would not: a replay must be the first answer, byte for byte.';
+grant execute on function app.json_with to authenticated, service_role;
+
+create function app.json_text(value text) returns text
+language sql immutable
+return substr(to_json(value)::text, 2, length(to_json(value)::text) - 2);
+comment on function app.json_text(text) is 'The text as JSON writes it, without the quotes.';
+
+create function app.in_words(span interval) returns text
+language sql immutable parallel safe
+return case
+  when span < interval '90 seconds' then round(extract(epoch from span)) || ' s'
+  when span < interval '59.5 minutes' then round(extract(epoch from span) / 60) || ' min'
+  when span < interval '48 hours'
+  then floor(round(extract(epoch from span) / 60) / 60) || ' h ' || round(extract(epoch from span) / 60) % 60 || ' min'
+  else round(extract(epoch from span) / 86400) || ' days'
+end;
+comment on function app.in_words(interval) is 'A positive span of time as a person says it: 75 s, 5 min, 3 h 12 min, 20781 days.';
+
+-- The notes of the feed's writers are positive keys: a caller who tries many names must not find one of them.
+create function app.lock_key(name text) returns bigint
+language sql immutable parallel safe
+return hashtextextended(name, 0) | (1::bigint << 63);
+comment on function app.lock_key(text) is 'Key of the advisory lock of a name, always negative.';
+
+-- supabase/schemas/00_base/04_refusals.sql
+-- What: how a command refuses.
+-- Why: all refusals have one form, so that the edge functions turn each into a problem without knowing its rule.
+
+-- Every refusal of a command is raised here, so that all have one form: SQLSTATE PTxyz is HTTP status xyz to the
+-- Data API, the message is the machine code, the detail is JSON: a sentence and what the code needs.
+create function app.refuse(status integer, code text, sentence text, more jsonb default '{}') returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  raise exception using
+    errcode = 'PT' || status,
+    message = code,
+    -- a sentence quotes what was sent
+    detail = (jsonb_build_object('detail', left(sentence, 1000)) || more)::text;
+end
+$$;
+comment on function app.refuse(integer, text, text, jsonb) is
+  'Raises a refusal: HTTP status, machine code of the problem table, one sentence of at most 1,000 characters, further members of the problem.';
+grant execute on function app.refuse to authenticated, service_role;
+
+create function app.refuse_field(pointer text, code text, sentence text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform app.refuse(
+    422, 'validation_failed', sentence,
+    jsonb_build_object('errors', jsonb_build_array(jsonb_build_object('in', 'body', 'pointer', pointer, 'message', left(sentence, 1000), 'code', code)))
+  );
+end
+$$;
+comment on function app.refuse_field(text, text, text) is 'Raises 422 validation_failed for one field, named by a JSON Pointer.';
+grant execute on function app.refuse_field to authenticated, service_role;
+
+-- Missing and hidden answer alike, word for word: the sentence names nothing that the caller did not send.
+create function app.refuse_missing() returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform app.refuse(404, 'not_found', 'There is no such resource, or it is not yours to see');
+end
+$$;
+comment on function app.refuse_missing() is 'Raises 404 not_found in the one form for missing and hidden.';
+grant execute on function app.refuse_missing to authenticated, service_role;
+
+create function app.require_version(version integer, if_match integer[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if version <> all(if_match) then
+    perform app.refuse(412, 'stale_version', format('The resource has changed: its version is %s now', version), jsonb_build_object('current_version', version));
+  end if;
+end
+$$;
+comment on function app.require_version(integer, integer[]) is 'Raises 412 stale_version unless the version is among those of If-Match; null = no condition.';
+
+create function app.added_quantity(base integer, difference integer) returns integer
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  return base + difference;
+exception when numeric_value_out_of_range then
+  perform app.refuse(422, 'invalid_quantity', format('%s + %s pieces is more than can be counted', base, difference));
+end
+$$;
+comment on function app.added_quantity(integer, integer) is 'Sum of two counts of pieces; raises 422 invalid_quantity beyond 2^31-1.';
+
+-- What a refusal inside of a batch answers for its item: the problem that the same request alone would get.
+create function app.item_problem(state text, message text, detail text) returns json
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  return case
+    when state ~ '^PT[0-9]{3}$' then json_build_object('status', right(state, 3)::integer, 'code', message, 'more',
+      -- a thousand problems are one answer, which is stored: from a long problem, lists are left out
+      case when octet_length(detail) <= 4096 then detail::json else json_build_object('detail', detail::json -> 'detail') end)
+    when state = '23505' then json_build_object('status', 409, 'code', 'idempotency_conflict',
+      'more', json_build_object('detail', 'The id belongs to another event'))
+    when state like '23%' then json_build_object('status', 400, 'code', 'integrity_error',
+      'more', json_build_object('detail', 'A value refers to something that does not exist, or breaks a rule of the database'))
+    when state like '22%' then json_build_object('status', 400, 'code', 'malformed_request',
+      'more', json_build_object('detail', 'A value is not of the form that the database takes'))
+  end;
+end
+$$;
+comment on function app.item_problem(text, text, text) is
+  'Status, code and further members of the problem that an error is for one item of a batch; null for errors that concern the whole batch.';
+
+create function app.row_problem(status integer, code text, sentence text, pointer text default null, error_code text default null) returns json
+language sql immutable parallel safe
+return json_build_object('status', status, 'code', code, 'more', case
+  when pointer is null then json_build_object('detail', sentence)
+  else json_build_object('detail', sentence, 'errors', json_build_array(
+    json_build_object('in', 'body', 'pointer', pointer, 'message', sentence, 'code', error_code)))
+end);
+comment on function app.row_problem(integer, text, text, text, text) is
+  'The problem of one row, in the form of app.item_problem; for validation_failed with the field that is wrong.';
+
+-- supabase/schemas/00_base/05_rows.sql
+-- What: triggers that every table of `public` has.
+-- Why: no writer can forget a version, and no client can write a table past the functions.
+
+-- One trigger for every table that has a version: no writer can forget to bump it, none can set it.
+create function app.bump_version() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  new.version := old.version + 1;
+  new.created_at := old.created_at;
+  new.updated_at := clock_timestamp();
+  return new;
+end
+$$;
+comment on function app.bump_version() is 'Trigger: version + 1 and updated_at on every update; created_at stays.';
+
+-- The Data API reaches these tables with the caller's role; the API's functions run as their owner.
+create function app.refuse_direct_write() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if current_user in ('anon', 'authenticated', 'service_role') then
+    raise sqlstate 'PT403' using
+      message = 'forbidden',
+      detail = json_build_object('detail', 'This table is written by the functions of the API only')::text;
+  end if;
+  return null;
+end
+$$;
+comment on function app.refuse_direct_write() is
+  'Trigger: refuses writes that reach a table directly, the secret key''s included, because only the functions keep log and row together.';
+grant execute on function app.refuse_direct_write to authenticated, service_role;
+
+-- supabase/schemas/00_base/06_pages.sql
+-- What: pages of long lists.
+-- Why: a filter by workplaces, statuses or actions must not read the rows between those that it wants.
+
+-- Along the order of a list, the rows of few workplaces, statuses or actions can be far apart: a filter there reads
+-- everything between them. Each alternative alone is one ordered range of an index; the page begins their merge.
+create function app.page_query(
+  source text, alias text, conditions text, alternatives text[], key_columns text, page_order text, take text, skip text
+) returns text
+language sql immutable
+begin atomic
+  select format('select array(select p.item from (%s) p order by %s limit %s offset %s)',
+    string_agg(
+      format('(select %s as item, %s from %s %s where %s and %s order by %s limit %s + %s)',
+        alias, key_columns, source, alias, alternative, conditions, page_order, take, skip),
+      ' union all '),
+    page_order, take, skip)
+  from unnest(alternatives) alternative;
+end;
+comment on function app.page_query(text, text, text, text[], text, text, text, text) is
+  'The query of a page: the rows of all alternatives, which exclude each other, in one order, as one array. All arguments are SQL of ours; values are parameters in it.';
+grant execute on function app.page_query to authenticated, service_role;
+
+create function app.alternatives(column_name text, parameter text, value_count integer) returns text[]
+language sql immutable
+begin atomic
+  select case when value_count is null then array['true'] when value_count = 0 then array['false'] else array(
+    select format('%s = (%s)[%s]', column_name, parameter, i) from generate_series(1, value_count) i
+  ) end;
+end;
+comment on function app.alternatives(text, text, integer) is
+  'One condition for each value of an array parameter; true alone for null, false alone for an empty array.';
+grant execute on function app.alternatives to authenticated, service_role;
+
+create function app.all_pairs(firsts text[], seconds text[]) returns text[]
+language sql immutable
+begin atomic
+  -- planning each one costs time as well, and rows of many alternatives are not far apart
+  select case when cardinality(firsts) * cardinality(seconds) > 16 then array['true'] else array(
+    select f || ' and ' || s from unnest(firsts) f, unnest(seconds) s
+  ) end;
+end;
+comment on function app.all_pairs(text[], text[]) is 'The conditions of both, each with each; true alone when there would be more than 16.';
+grant execute on function app.all_pairs to authenticated, service_role;
+
+create function app.distinct_values(given text[]) returns text[]
+language sql immutable
+begin atomic
+  select case when given is not null then array(select distinct v from unnest(given) v) end;
+end;
+comment on function app.distinct_values(text[]) is 'Each value once; null for null.';
+grant execute on function app.distinct_values to authenticated, service_role;
+
+-- supabase/schemas/00_base/07_bounds.sql
+-- What: how much a function takes.
+-- Why: every signed-in user can call the functions of `public` past all checks of the edge functions.
+
+-- Every signed-in user can call the functions of `public` straight at the Data API, past all checks of the Edge
+-- Functions. So each function bounds its arguments in its first declaration, before it reads, sorts or unpacks them:
+--   bounded constant boolean := app.require_bounded('order_no', order_no) and app.require_bounded('statuses', statuses);
+-- The Edge Functions let nothing through that these bounds refuse. Looking costs microseconds: the SQL functions have
+-- no SET clause, so they are inlined into the caller's expression and only the refusal is a call.
+create function app.refuse_unbounded(name text, amount bigint, unit text, most bigint) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if unit = 'bytes' then
+    perform app.refuse(413, 'body_too_large', format('"%s" has %s bytes: at most %s are taken', name, amount, most), jsonb_build_object('limit', most));
+  elsif unit = 'levels' then
+    perform app.refuse(400, 'malformed_request', format('"%s" is nested more than %s levels deep', name, most));
+  end if;
+  perform app.refuse_field('/' || name, 'too_big', format('"%s" has %s %s: at most %s are taken', name, amount, unit, most));
+  return false;
+end
+$$;
+comment on function app.refuse_unbounded(text, bigint, text, bigint) is
+  'Raises the refusal of an argument: 413 body_too_large for bytes, 400 malformed_request for levels of nesting, 422 validation_failed for anything else. It has a result because it stands in expressions.';
+grant execute on function app.refuse_unbounded to authenticated, service_role;
+
+create function app.require_bounded(name text, value text) returns boolean
+language sql
+return value is null or char_length(value) <= 320 or app.refuse_unbounded(name, char_length(value), 'characters', 320);
+comment on function app.require_bounded(text, text) is 'True for at most 320 characters, the longest e-mail address. Raises 422 validation_failed.';
+
+create function app.require_bounded(name text, value text[]) returns boolean
+language sql
+return value is null
+  or (cardinality(value) <= 100 or app.refuse_unbounded(name, cardinality(value), 'values', 100))
+    and (pg_column_size(value) <= 32768 or app.refuse_unbounded(name, pg_column_size(value), 'bytes', 32768));
+comment on function app.require_bounded(text, text[]) is
+  'True for at most 100 names of 64 characters. Raises 422 validation_failed, 413 body_too_large.';
+
+create function app.require_bounded(name text, value integer[]) returns boolean
+language sql
+return value is null or cardinality(value) <= 100 or app.refuse_unbounded(name, cardinality(value), 'values', 100);
+comment on function app.require_bounded(text, integer[]) is 'True for at most 100 numbers. Raises 422 validation_failed.';
+
+create function app.require_bounded(name text, value integer) returns boolean
+language sql
+return value is null or value <= 10000 or app.refuse_unbounded(name, value, 'rows', 10000);
+comment on function app.require_bounded(text, integer) is 'True for at most 10,000 rows to pass over. Raises 422 validation_failed.';
+
+create function app.require_bounded(name text, value jsonb, most_bytes integer default 524288) returns boolean
+language sql
+return value is null
+  or (pg_column_size(value) <= most_bytes or app.refuse_unbounded(name, pg_column_size(value), 'bytes', most_bytes))
+    and (
+      -- 33 arrays or objects within each other take more than this
+      pg_column_size(value) <= 256
+      or not jsonb_path_exists(value, 'strict $.**{32} ? (@.type() == "array" || @.type() == "object")')
+      or app.refuse_unbounded(name, 33, 'levels', 32)
+    );
+comment on function app.require_bounded(text, jsonb, integer) is
+  'True for JSON of at most so many bytes, as PostgreSQL holds it, and at most 32 levels of arrays and objects. Raises 413 body_too_large, 400 malformed_request.';
+grant execute on function app.require_bounded(text, text), app.require_bounded(text, text[]), app.require_bounded(text, integer[]), app.require_bounded(text, integer), app.require_bounded(text, jsonb, integer) to authenticated, service_role;
+
+-- supabase/schemas/00_base/08_health.sql
+-- What: whether the database answers and can write.
+-- Why: a full disk lets reads through and refuses writes.
+
+-- One row, written at most every 5 s whoever asks, so that the health check makes no load.
+create table app.write_probe (
+  is_only boolean primary key default true check (is_only),
+  probed_at timestamptz not null
+);
+comment on table app.write_probe is 'When the health check last wrote.';
+
+alter table app.write_probe enable row level security;
+
+insert into app.write_probe (probed_at) values ('-infinity');
+
+create function app.can_write() returns boolean
+language plpgsql
+set search_path = ''
+set work_mem = '64kB'
+as $$
+begin
+  update app.write_probe p set probed_at = clock_timestamp()
+  where p.is_only = (
+    select w.is_only from app.write_probe w
+    where w.probed_at not between clock_timestamp() - interval '5 seconds' and clock_timestamp()
+    for update skip locked
+  );
+  if found then
+    -- A row that is overwritten needs no new space on the disk. 20,000 numbers exceed work_mem and go to a temporary file.
+    perform count(*) from generate_series(1, 20000);
+  end if;
+  return true;
+exception when others then
+  raise log 'The health check cannot write: %', sqlerrm;
+  return false;
+end
+$$;
+comment on function app.can_write() is
+  'True when the database can write: it is not read-only, its disk has space. Asks the disk at most every 5 s.';
+
+create function public.health(probe_writes boolean default false) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  return json_build_object(
+    'database', 'up',
+    'writes', case when not health.probe_writes then 'unknown' when app.can_write() then 'ok' else 'failing' end
+  );
+end
+$$;
+comment on function public.health(boolean) is 'Answers when the database does, and says whether it can write if that is asked.';
+grant execute on function public.health to service_role;
+
+-- supabase/schemas/05_access/01_caller.sql
+-- What: who is calling, and what the caller may see.
+-- Why: access is looked up in the table at each request, so that a revoked role or workplace is gone at the next one.
+
+create type app.caller as (
+  user_id uuid,
+  email text,
+  role text,
+  workplaces text[],
+  sees_all boolean,
+  is_server boolean
+);
+
+comment on type app.caller is 'The user who calls, with role and workplaces, or a server with the secret key (role admin, no user).';
+
+create function app.role_rank(role text) returns integer
+language sql immutable parallel safe
+return case role
+  when 'readonly' then 0
+  when 'machine' then 1
+  when 'operator' then 1
+  when 'supervisor' then 2
+  when 'manager' then 3
+  when 'admin' then 4
+  else -1
+end;
+comment on function app.role_rank(text) is 'Order of the roles, so that "supervisor or above" is one comparison; -1 = no role.';
+grant execute on function app.role_rank to authenticated, service_role;
+
+-- `role` is what the Data API set for this transaction from the verified credential; unlike current_user it is
+-- the same inside security definer functions, and no claim can change it.
+create function app.current_caller() returns app.caller
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  caller app.caller;
+begin
+  if current_setting('role') = 'service_role' then
+    return row(null, null, 'admin', '{}'::text[], true, true)::app.caller;
+  end if;
+  select p.id, p.email, p.role, p.workplace_access, p.role in ('manager', 'admin') or '*' = any(p.workplace_access), false into caller
+  from public.profiles p
+  where p.id = auth.uid() and current_setting('role') = 'authenticated'
+    and coalesce(auth.jwt() ->> 'is_anonymous', 'false') <> 'true';
+  if caller.role in ('manager', 'admin') and coalesce(auth.jwt() ->> 'aal', '') <> 'aal2'
+    and (select s.require_aal2 from app.settings s) then
+    perform app.refuse(
+      403, 'forbidden',
+      format('Role %s needs a session with a second factor (aal2), not "%s": verify a factor and use the new token', caller.role, auth.jwt() ->> 'aal'),
+      jsonb_build_object('required_aal', 'aal2')
+    );
+  end if;
+  return caller;
+end
+$$;
+comment on function app.current_caller() is
+  'The caller of this transaction, or null for a signed-in user without a profile, for an anonymous user and for anon. Raises 403 forbidden without a demanded second factor.';
+grant execute on function app.current_caller to authenticated, service_role;
+
+create function public.require_second_factor(is_required boolean) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  if current_setting('role') <> 'service_role' then
+    perform app.refuse(403, 'forbidden', 'Only the secret key may say who needs a second factor');
+  end if;
+  update app.settings s set require_aal2 = is_required where s.require_aal2 is distinct from is_required;
+  return json_build_object('is_required', is_required);
+end
+$$;
+comment on function public.require_second_factor(boolean) is
+  'Demands a second factor (claim aal = aal2) of managers and admins from now on, or no longer. For the secret key only.';
+grant execute on function public.require_second_factor to service_role;
+
+-- Anybody can sign up. Until a manager gives them a workplace, the plant does not exist for them.
+create function app.has_workplace(caller app.caller) returns boolean
+language sql immutable parallel safe
+return coalesce((caller).sees_all or cardinality((caller).workplaces) > 0, false);
+comment on function app.has_workplace(app.caller) is
+  'True for managers and above, servers, and users with at least one workplace. Everybody else sees their own profile only and stores nothing else.';
+grant execute on function app.has_workplace to authenticated, service_role;
+
+create function app.require_role(caller app.caller, least_role text, sentence text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if app.role_rank((caller).role) < app.role_rank(least_role) then
+    perform app.refuse(403, 'forbidden', sentence, jsonb_build_object('required_role', least_role));
+  end if;
+end
+$$;
+comment on function app.require_role(app.caller, text, text) is 'Raises 403 forbidden unless the caller has at least this role.';
+
+create function app.require_workplace(caller app.caller) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if not app.has_workplace(caller) then
+    perform app.refuse(403, 'forbidden', 'You have no workplace yet: ask a manager for access to one');
+  end if;
+end
+$$;
+comment on function app.require_workplace(app.caller) is 'Raises 403 forbidden for a caller without a workplace, below manager.';
+
+create function app.require_plant(caller app.caller) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if not app.has_workplace(caller) then
+    perform app.refuse_missing();
+  end if;
+end
+$$;
+comment on function app.require_plant(app.caller) is
+  'Raises 404 not_found for a caller without a workplace, below manager: operations, workplaces and reason codes do not exist for them.';
+
+create function app.sees_workplace(caller app.caller, workplace_name text) returns boolean
+language sql immutable parallel safe
+return coalesce((caller).sees_all or workplace_name = any((caller).workplaces), false);
+comment on function app.sees_workplace(app.caller, text) is 'True when what happens at this workplace exists for the caller.';
+grant execute on function app.sees_workplace to authenticated, service_role;
+
+create function app.require_seen(caller app.caller, workplace_names text[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if exists (select from unnest(workplace_names) w where not app.sees_workplace(caller, w)) then
+    perform app.refuse_missing();
+  end if;
+end
+$$;
+comment on function app.require_seen(app.caller, text[]) is 'Raises 404 not_found unless the caller sees all of the workplaces.';
+
+create function app.sees_all_workplaces() returns boolean
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return coalesce((app.current_caller()).sees_all, false);
+end
+$$;
+comment on function app.sees_all_workplaces() is 'True when the caller sees operations and events of every workplace (domain: access table).';
+grant execute on function app.sees_all_workplaces to authenticated, service_role;
+
+create function app.own_workplaces() returns setof text
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return query select unnest((app.current_caller()).workplaces);
+end
+$$;
+comment on function app.own_workplaces() is 'Names of the workplaces the caller works at.';
+grant execute on function app.own_workplaces to authenticated, service_role;
+
+create function app.places_to_list(wanted text[]) returns text[]
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+begin
+  if (caller).sees_all then
+    return wanted;
+  end if;
+  return array(select w from unnest(app.distinct_values((caller).workplaces)) w where wanted is null or w = any(wanted));
+end
+$$;
+comment on function app.places_to_list(text[]) is
+  'Workplaces that a list can show: of the wanted ones (null = all) those that the caller sees; null when these are all.';
+grant execute on function app.places_to_list to authenticated, service_role;
+
+-- supabase/schemas/10_commands/01_idempotency.sql
+-- What: the answers of finished commands, by idempotency key.
+-- Why: the record is written in the transaction of the effect, so that a retry after a crash finds both or neither.
+
+create table app.idempotency_keys (
+  caller text not null,
+  method text not null,
+  route text not null,
+  key text collate "C" not null,
+  fingerprint text not null,
+  least_role text not null,
+  workplace_names text[],
+  answer json not null,
+  mentions text[],
+  created_at timestamptz not null default clock_timestamp(),
+  primary key (caller, method, route, key),
+  -- What the Edge Functions send, and no more; app.idempotency refuses the rest before. A regular expression that
+  -- counts to 255 costs 100 times as much as a length.
+  constraint idempotency_keys_key_is_visible check (char_length(key) between 1 and 255 and key !~ '[^!-~]'),
+  constraint idempotency_keys_method_known check (method in ('POST', 'PATCH')),
+  constraint idempotency_keys_route_short check (char_length(route) between 1 and 255),
+  constraint idempotency_keys_fingerprint_is_sha256 check (octet_length(fingerprint) = 64 and fingerprint !~ '[^0-9a-f]'),
+  constraint idempotency_keys_caller_short check (char_length(caller) <= 36),
+  constraint idempotency_keys_workplace_names_bounded check (
+    cardinality(workplace_names) <= 1000 and pg_column_size(workplace_names) <= 524288
+  ),
+  -- 1,000 results, each with a problem of 4 KiB and more
+  constraint idempotency_keys_answer_small check (pg_column_size(answer) <= 8388608)
+);
+comment on table app.idempotency_keys is 'Answers of commands that were sent with an Idempotency-Key, kept for 48 hours.';
+comment on column app.idempotency_keys.caller is 'Id of the user, or "server" for the secret key: equal keys of others are independent.';
+comment on column app.idempotency_keys.fingerprint is 'Digest of path and body, to refuse the same key with another request.';
+comment on column app.idempotency_keys.least_role is 'Role that the caller had, which a replay needs.';
+comment on column app.idempotency_keys.workplace_names is 'Workplaces that a replay needs to be seen; * = all of them, null = none.';
+comment on column app.idempotency_keys.mentions is
+  'People other than the caller whom the answer names: their addresses as JSON writes them, and the id of a profile. See app.forget_user.';
+create index idempotency_keys_by_age on app.idempotency_keys (created_at);
+create index idempotency_keys_by_mention on app.idempotency_keys using gin (mentions) where mentions is not null;
+
+alter table app.idempotency_keys enable row level security;
+
+-- What a request says about itself for this purpose; null = it brought no key.
+create type app.idempotency as (key text, method text, route text, fingerprint text, request_id text);
+
+-- Volatile, or the planner would call it before the size of its argument is bounded.
+create function app.require_idempotency(request app.idempotency) returns app.idempotency
+language plpgsql volatile
+set search_path = ''
+as $$
+begin
+  if char_length((request).key) not between 1 and 255 or (request).key ~ '[^!-~]' then
+    perform app.refuse(400, 'malformed_request', 'Idempotency-Key must be 1 to 255 visible ASCII characters');
+  elsif (request).method in ('POST', 'PATCH') is not true then
+    perform app.refuse_field('/idempotency/method', 'invalid_value', format('"%s" is not a method with an Idempotency-Key: POST or PATCH', (request).method));
+  elsif (char_length((request).route) between 1 and 255) is not true then
+    perform app.refuse_field('/idempotency/route', 'invalid_format', 'The route must have 1 to 255 characters');
+  elsif (octet_length((request).fingerprint) = 64 and (request).fingerprint !~ '[^0-9a-f]') is not true then
+    perform app.refuse_field('/idempotency/fingerprint', 'invalid_format', 'The fingerprint must be a SHA-256 in hex');
+  elsif char_length((request).request_id) > 128 then
+    perform app.refuse_field('/idempotency/request_id', 'too_big', 'The request id must have at most 128 characters');
+  end if;
+  return request;
+end
+$$;
+comment on function app.require_idempotency(app.idempotency) is
+  'Returns what a request with a key says about itself. Raises 400 malformed_request for the key, 422 validation_failed for the rest.';
+
+create function app.idempotency(request jsonb) returns app.idempotency
+language sql
+return case when app.require_bounded('idempotency', request, 4096) then
+  case when request ->> 'key' is not null then app.require_idempotency(
+    row(request ->> 'key', request ->> 'method', request ->> 'route', request ->> 'fingerprint', request ->> 'request_id')::app.idempotency)
+  end
+end;
+comment on function app.idempotency(jsonb) is
+  'The idempotency argument of a command: {"key", "method", "route", "fingerprint", "request_id"} or null. Raises what app.require_bounded and app.require_idempotency raise.';
+
+create function app.key_owner(caller app.caller) returns text
+language sql immutable
+return case when (caller).is_server then 'server' else (caller).user_id::text end;
+comment on function app.key_owner(app.caller) is 'Owner of the caller''s idempotency keys; null for a user without a profile.';
+
+create function app.stored_answer(caller_name text, request app.idempotency) returns app.idempotency_keys
+language plpgsql
+set search_path = ''
+as $$
+declare
+  stored app.idempotency_keys;
+begin
+  select * into stored from app.idempotency_keys k
+  where k.caller = caller_name and k.method = (request).method and k.route = (request).route and k.key = (request).key
+    and k.created_at > clock_timestamp() - interval '48 hours';
+  return stored;
+end
+$$;
+comment on function app.stored_answer(text, app.idempotency) is 'The stored answer under a key of this caller, as far as it is committed; null when there is none.';
+
+create function app.mentioned_people(answer json, caller app.caller) returns text[]
+language sql immutable
+return (
+  select array_agg(distinct person.name)
+  from (
+    select address[1] as name from regexp_matches(answer::text, '"(?:user_)?email" *: *"((?:[^"\\]|\\.)*)"', 'g') address
+    union all
+    select answer #>> '{body,id}' where answer #>> '{body,full_name}' is not null
+  ) person
+  where person.name not in ((caller).user_id::text, app.json_text((caller).email)) is not false
+);
+comment on function app.mentioned_people(json, app.caller) is
+  'People whom an answer names, the caller left out: addresses as JSON writes them, without quotes, and the id of a profile with a name; null when there is none.';
+
+create function app.replay(caller app.caller, request app.idempotency) returns json
+language plpgsql
+set search_path = ''
+as $$
+declare
+  caller_name constant text := app.key_owner(caller);
+  stored app.idempotency_keys;
+begin
+  -- without a workplace nothing is stored: what follows refuses the caller, or changes their own profile
+  if (request).key is null or not app.has_workplace(caller) then
+    return null;
+  end if;
+  stored := app.stored_answer(caller_name, request);
+  if stored.key is null then
+    -- The second of two requests in flight is told so at once; the lock ends with the transaction that holds it. Replays
+    -- take no lock, so that they do not hold each other up.
+    if not pg_try_advisory_xact_lock(app.lock_key(concat_ws(' ', caller_name, (request).method, (request).route, (request).key))) then
+      perform app.refuse(409, 'idempotency_conflict', format('A request with Idempotency-Key "%s" is still being processed: try again', (request).key));
+    end if;
+    stored := app.stored_answer(caller_name, request);
+  end if;
+  if stored.key is null then
+    return null;
+  end if;
+  if stored.fingerprint <> (request).fingerprint then
+    perform app.refuse(422, 'idempotency_key_reused', format('Idempotency-Key "%s" was used with another request', (request).key));
+  end if;
+  perform app.require_seen(caller, stored.workplace_names);
+  perform app.require_role(caller, stored.least_role, 'Your role may not repeat this request');
+  return app.json_with(stored.answer, 'replayed', 'true');
+end
+$$;
+comment on function app.replay(app.caller, app.idempotency) is
+  'The stored answer of a repeated request, or null when it is to be carried out. Raises 409 idempotency_conflict while the first is in flight, 422 idempotency_key_reused for another request; authorises afresh.';
+
+create function app.remember(caller app.caller, request app.idempotency, workplace_names text[], answer json) returns json
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if (request).key is null or not app.has_workplace(caller) then
+    return answer;
+  end if;
+  -- problems inside of an answer name the request that met them, in its replays too
+  answer := app.json_with(answer, 'request_id', coalesce(to_json((request).request_id), 'null'));
+  insert into app.idempotency_keys (caller, method, route, key, fingerprint, least_role, workplace_names, answer, mentions)
+  values (
+    app.key_owner(caller), (request).method, (request).route, (request).key, (request).fingerprint,
+    (caller).role, workplace_names, answer, app.mentioned_people(answer, caller)
+  )
+  on conflict on constraint idempotency_keys_pkey do update
+    set (fingerprint, least_role, workplace_names, answer, mentions, created_at) = (
+      excluded.fingerprint, excluded.least_role, excluded.workplace_names, excluded.answer, excluded.mentions, excluded.created_at
+    );
+  -- Each new key sweeps a few old ones out: no scheduler, no long delete.
+  delete from app.idempotency_keys k where k.ctid = any(array(
+    select old.ctid from app.idempotency_keys old
+    where old.created_at < clock_timestamp() - interval '48 hours'
+    order by old.created_at
+    limit 5
+    for update skip locked
+  ));
+  return answer;
+end
+$$;
+comment on function app.remember(app.caller, app.idempotency, text[], json) is
+  'Stores the answer of a command under its key, if it has one and the caller has a workplace, with the workplaces that it tells about (* = seen only with access to all), and returns it.';
+
+-- supabase/schemas/15_profiles/01_profiles.sql
+-- What: profiles, made by sign-up.
+-- Why: role and workplaces decide everything else, so that they never come from what a user typed.
+
+create table public.profiles (
+  id uuid primary key references auth.users (id) on delete cascade,
+  email text,
+  full_name text,
+  role text not null default 'operator',
+  workplace_access text[] not null default '{}',
+  version integer not null default 1,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint profiles_role_known check (role in ('readonly', 'machine', 'operator', 'supervisor', 'manager', 'admin')),
+  constraint profiles_email_short check (char_length(email) <= 320),
+  constraint profiles_full_name_short check (char_length(full_name) between 1 and 200),
+  constraint profiles_workplace_access_bounded check (
+    -- 1,000 names of 64 characters
+    cardinality(workplace_access) <= 1000 and array_position(workplace_access, null) is null
+    and octet_length(array_to_string(workplace_access, '')) <= 262144
+  )
+);
+comment on table public.profiles is 'Who may do what, where: one row per user of Supabase Auth.';
+comment on column public.profiles.role is 'readonly, machine, operator, supervisor, manager or admin.';
+comment on column public.profiles.workplace_access is 'Names of the workplaces the user works at; * = all.';
+comment on column public.profiles.version is 'Number of the last change, the ETag.';
+create index profiles_by_email on public.profiles (coalesce(email, '') collate "C", id);
+grant select on public.profiles to authenticated, service_role;
+
+create trigger profiles_bump_version before update on public.profiles
+  for each row execute function app.bump_version();
+
+create trigger profiles_refuse_direct_write before insert or update or delete or truncate on public.profiles
+  for each statement execute function app.refuse_direct_write();
+
+-- Role and workplaces never come from what the user typed at sign-up: everybody begins as an operator of no workplace.
+create function app.make_profile() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  insert into public.profiles (id, email, full_name)
+  values (new.id, new.email, nullif(left(btrim(new.raw_user_meta_data ->> 'full_name'), 200), ''))
+  on conflict (id) do nothing;
+  return null;
+end
+$$;
+comment on function app.make_profile() is 'Trigger on auth.users: every new user gets a profile, role operator, no workplace.';
+
+create trigger mes_make_profile after insert on auth.users
+  for each row execute function app.make_profile();
+
+create function app.follow_email() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  update public.profiles set email = new.email where id = new.id and email is distinct from new.email;
+  return null;
+end
+$$;
+comment on function app.follow_email() is 'Trigger on auth.users: a changed address is changed in the profile too.';
+
+create trigger mes_follow_email after update of email on auth.users
+  for each row execute function app.follow_email();
+
+create function app.sees_profile(caller app.caller, profile public.profiles) returns boolean
+language sql immutable parallel safe
+return coalesce(
+  (profile).id = (caller).user_id
+  or app.role_rank((caller).role) >= 3
+  or app.role_rank((caller).role) = 2
+    and app.has_workplace(caller)
+    and ((caller).sees_all or (profile).workplace_access && (caller).workplaces or '*' = any((profile).workplace_access)),
+  false
+);
+comment on function app.sees_profile(app.caller, public.profiles) is
+  'True for one''s own profile, for a supervisor''s colleagues at a shared workplace, for managers and admins.';
+grant execute on function app.sees_profile to authenticated, service_role;
+
+alter table public.profiles enable row level security;
+
+-- A plant has hundreds of profiles, not millions: here one readable rule per row is fast enough.
+create policy "Users read their own profile, supervisors those who share a workplace, managers all"
+  on public.profiles for select to authenticated
+  using (app.sees_profile((select app.current_caller()), profiles));
+
+-- supabase/schemas/15_profiles/02_functions.sql
+-- What: the functions behind the endpoints of profiles.
+-- Why: who may set a role or a workplace is checked here and nowhere else.
+
+create function app.profile_json(p public.profiles) returns json
+language sql stable
+begin atomic
+  select json_build_object(
+    'id', (p).id,
+    'email', (p).email,
+    'full_name', (p).full_name,
+    'role', (p).role,
+    'workplace_access', (p).workplace_access,
+    'version', (p).version,
+    'created_at', app.iso((p).created_at),
+    'updated_at', app.iso((p).updated_at)
+  );
+end;
+comment on function app.profile_json(public.profiles) is 'The profile as the API writes it.';
+grant execute on function app.profile_json to authenticated, service_role;
+
+create function public.get_profile(id uuid) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  profile public.profiles;
+begin
+  select * into profile from public.profiles p where p.id = get_profile.id;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return app.profile_json(profile);
+end
+$$;
+comment on function public.get_profile(uuid) is 'One profile. Raises 404 not_found.';
+grant execute on function public.get_profile to authenticated, service_role;
+
+create function public.list_profiles(
+  after_email text default null,
+  after_id uuid default null,
+  skip integer default 0,
+  take integer default 100,
+  count text default null
+) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('after_email', after_email) and app.require_bounded('skip', skip)
+    and app.require_bounded('count', count);
+  rows public.profiles[];
+begin
+  -- straight calls ask for what they like
+  take := least(take, 500);
+  rows := array(
+    select p from public.profiles p
+    where after_id is null or (coalesce(p.email, '') collate "C", p.id) > (after_email, after_id)
+    order by coalesce(p.email, '') collate "C", p.id
+    limit take + 1 offset skip
+  );
+  return json_build_object(
+    'items', (select coalesce(json_agg(app.profile_json(p)), '[]') from unnest(rows[1:take]) p),
+    'next', case when cardinality(rows) > take then json_build_array(coalesce(rows[take].email, ''), rows[take].id) end,
+    -- few rows: the exact count is as cheap as an estimate
+    'total', case when count is not null then (select count(*) from public.profiles) end
+  );
+end
+$$;
+comment on function public.list_profiles(text, uuid, integer, integer, text) is
+  'A page of the profiles the caller sees, ordered by email: {"items": [...], "next": key of the last item or null, "total": number when asked}.';
+grant execute on function public.list_profiles to authenticated, service_role;
+
+create function public.create_profile(profile jsonb, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('profile', profile);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  wanted constant public.profiles := jsonb_populate_record(null::public.profiles, profile);
+  stored public.profiles;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_role(caller, 'admin', 'Only an admin may create profiles');
+
+  insert into public.profiles (id, email, full_name, role, workplace_access)
+  values (
+    wanted.id, coalesce(wanted.email, (select u.email from auth.users u where u.id = wanted.id)), wanted.full_name,
+    coalesce(wanted.role, 'operator'), coalesce(wanted.workplace_access, '{}')
+  )
+  on conflict (id) do nothing
+  returning * into stored;
+  if not found then
+    perform app.refuse(409, 'duplicate_profile', format('Profile "%s" exists already', wanted.id));
+  end if;
+  return app.remember(caller, request, null, json_build_object('status', 201, 'body', app.profile_json(stored)));
+end
+$$;
+comment on function public.create_profile(jsonb, jsonb) is
+  'Creates the profile of an existing user. Answers {"status", "body"}. Raises 400 integrity_error for an unknown user, 403 forbidden, 409 duplicate_profile.';
+grant execute on function public.create_profile to authenticated, service_role;
+
+create function public.update_profile(id uuid, patch jsonb, if_match integer[] default null, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('patch', patch) and app.require_bounded('if_match', if_match);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  profile public.profiles;
+  wanted public.profiles;
+  changeable text[];
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  select * into profile from public.profiles p where p.id = update_profile.id for update;
+  if not found or not app.sees_profile(caller, profile) then
+    perform app.refuse_missing();
+  end if;
+
+  changeable := case when caller.role = 'admin' then array['email', 'full_name', 'role', 'workplace_access'] else
+    case when profile.id = caller.user_id then array['full_name'] else '{}' end
+    || case when caller.role = 'manager' then array['workplace_access'] else '{}' end
+  end;
+  if exists (select from jsonb_object_keys(patch) k where k <> all(changeable)) then
+    perform app.refuse(
+      403, 'forbidden', format('Your role may not change %s of this profile', (
+        select string_agg(k, ', ' order by k) from jsonb_object_keys(patch) k where k <> all(changeable))),
+      jsonb_build_object('changeable_fields', changeable)
+    );
+  end if;
+  perform app.require_version(profile.version, if_match);
+
+  wanted := jsonb_populate_record(profile, patch);
+  if wanted is distinct from profile then
+    update public.profiles p
+    set (email, full_name, role, workplace_access)
+      = row (wanted.email, wanted.full_name, coalesce(wanted.role, profile.role), coalesce(wanted.workplace_access, profile.workplace_access))
+    where p.id = profile.id
+    returning * into profile;
+  end if;
+  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.profile_json(profile)));
+end
+$$;
+comment on function public.update_profile(uuid, jsonb, integer[], jsonb) is
+  'Changes a profile: admins everything, managers the workplaces, everybody his own full_name. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+grant execute on function public.update_profile to authenticated, service_role;
+
+create function public.delete_profile(id uuid, if_match integer[] default null) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('if_match', if_match);
+  caller constant app.caller := app.current_caller();
+  profile public.profiles;
+begin
+  select * into profile from public.profiles p where p.id = delete_profile.id for update;
+  if not found or not app.sees_profile(caller, profile) then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'admin', 'Only an admin may delete profiles');
+  perform app.require_version(profile.version, if_match);
+  delete from public.profiles p where p.id = profile.id;
+end
+$$;
+comment on function public.delete_profile(uuid, integer[]) is
+  'Deletes a profile: its user can still sign in and may do nothing. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+grant execute on function public.delete_profile to authenticated, service_role;
+
+-- supabase/schemas/15_profiles/03_reporters.sql
+-- What: the names behind reports, apart from the log.
+-- Why: the log is append-only and refers to a row here, so that a person is forgotten in one place.
+
+create table app.reporters (
+  id bigint generated always as identity primary key,
+  user_id uuid references auth.users (id) on delete set null,
+  email text,
+  forgotten_at timestamptz,
+  constraint reporters_email_short check (char_length(email) <= 320),
+  constraint reporters_forgotten_have_no_email check (forgotten_at is null or email is null)
+);
+comment on table app.reporters is
+  'Each address under which a user has reported: the only place that links events and runs to a person. Rows are never deleted.';
+comment on column app.reporters.user_id is 'User of Supabase Auth; null for a server that named an address alone, and once the user is deleted.';
+comment on column app.reporters.email is 'Address at the time of the report; null when there was none, and once the person is forgotten.';
+
+-- Written as expressions, since = does not find null.
+create unique index reporters_known on app.reporters (coalesce(user_id::text, ''), coalesce('=' || email, ''))
+  where forgotten_at is null;
+create index reporters_by_user on app.reporters (user_id) where user_id is not null;
+create index reporters_by_email on app.reporters (lower(email)) where user_id is null;
+
+alter table app.reporters enable row level security;
+
+create function app.reporter_of(user_id uuid, email text) returns bigint
+language plpgsql
+set search_path = ''
+as $$
+declare
+  reporter_id bigint;
+begin
+  if user_id is null and email is null then
+    return null;
+  end if;
+  loop
+    select r.id into reporter_id from app.reporters r
+    where r.forgotten_at is null
+      and coalesce(r.user_id::text, '') = coalesce(reporter_of.user_id::text, '')
+      and coalesce('=' || r.email, '') = coalesce('=' || reporter_of.email, '');
+    exit when found;
+    -- waits for a deletion of this user that is under way, and then meets the foreign key
+    insert into app.reporters (user_id, email) values (reporter_of.user_id, reporter_of.email)
+    on conflict do nothing
+    returning id into reporter_id;
+    exit when found;
+  end loop;
+  return reporter_id;
+end
+$$;
+comment on function app.reporter_of(uuid, text) is
+  'The number that events and runs refer to a reporter by; null when neither user nor address is named. Raises 400 integrity_error for an unknown user.';
+
+create function app.reporter_email(reporter_id bigint) returns text
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return (select r.email from app.reporters r where r.id = reporter_email.reporter_id);
+end
+$$;
+comment on function app.reporter_email(bigint) is 'Address of a reporter at the time; null when there was none, or the person is forgotten.';
+grant execute on function app.reporter_email to authenticated, service_role;
+
+-- supabase/schemas/20_plant/01_workplaces.sql
+-- What: workplaces and the functions behind their endpoints.
+-- Why: operations are made at workplaces, whose capacity limits what runs at once.
+
+create table public.workplaces (
+  name text collate "C" primary key,
+  workplace_group text collate "C",
+  capacity integer,
+  active boolean not null default true,
+  version integer not null default 1,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint workplaces_name_is_key check (app.is_key(name)),
+  constraint workplaces_group_is_key check (app.is_key(workplace_group)),
+  constraint workplaces_capacity_positive check (capacity > 0)
+);
+comment on table public.workplaces is 'Where operations are made: a machine, a cell, a bench. An operation that names an unknown workplace adds it.';
+comment on column public.workplaces.name is 'Name on the shop floor, e.g. TruLaser 5060 (L76).';
+comment on column public.workplaces.workplace_group is 'Group of interchangeable workplaces, e.g. Laser.';
+comment on column public.workplaces.capacity is 'Operations that may run here at once; null = no limit.';
+comment on column public.workplaces.active is 'False once the workplace is no longer used.';
+comment on column public.workplaces.version is 'Number of the last change, the ETag.';
+create index workplaces_by_group on public.workplaces (workplace_group, name) where workplace_group is not null;
+grant select on public.workplaces to authenticated, service_role;
+
+create trigger workplaces_bump_version before update on public.workplaces
+  for each row execute function app.bump_version();
+
+create trigger workplaces_refuse_direct_write before insert or update or delete or truncate on public.workplaces
+  for each statement execute function app.refuse_direct_write();
+
+alter table public.workplaces enable row level security;
+
+create policy "Users with a workplace read all workplaces"
+  on public.workplaces for select to authenticated
+  using ((select app.has_workplace(app.current_caller())));
+
+create function app.workplace_json(w public.workplaces) returns json
+language sql stable
+begin atomic
+  select json_build_object(
+    'name', (w).name,
+    'workplace_group', (w).workplace_group,
+    'capacity', (w).capacity,
+    'active', (w).active,
+    'version', (w).version,
+    'created_at', app.iso((w).created_at),
+    'updated_at', app.iso((w).updated_at)
+  );
+end;
+comment on function app.workplace_json(public.workplaces) is 'The workplace as lists and commands answer it.';
+grant execute on function app.workplace_json to authenticated, service_role;
+
+create function public.get_workplace(name text) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('name', name);
+  workplace public.workplaces;
+begin
+  select * into workplace from public.workplaces w where w.name = get_workplace.name;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return app.json_with(app.workplace_json(workplace), 'running_operations', (
+    select coalesce(json_agg(app.operation_json(o) order by o.running_since), '[]')
+    from public.mes_operations o
+    where o.workplace_name = workplace.name and o.status = 'IN_PROGRESS'
+  ));
+end
+$$;
+comment on function public.get_workplace(text) is
+  'One workplace with the operations that run there now, as far as the caller sees them. Raises 404 not_found.';
+grant execute on function public.get_workplace to authenticated, service_role;
+
+create function public.list_workplaces(
+  workplace_group text default null,
+  active boolean default null,
+  after_name text default null,
+  skip integer default 0,
+  take integer default 100,
+  count text default null
+) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('workplace_group', workplace_group)
+    and app.require_bounded('after_name', after_name) and app.require_bounded('skip', skip)
+    and app.require_bounded('count', count);
+  rows public.workplaces[];
+begin
+  -- straight calls ask for what they like
+  take := least(take, 500);
+  rows := array(
+    select w from public.workplaces w
+    where (list_workplaces.workplace_group is null or w.workplace_group = list_workplaces.workplace_group)
+      and (list_workplaces.active is null or w.active = list_workplaces.active)
+      and (after_name is null or w.name > after_name)
+    order by w.name
+    limit take + 1 offset skip
+  );
+  return json_build_object(
+    'items', (select coalesce(json_agg(app.workplace_json(w)), '[]') from unnest(rows[1:take]) w),
+    'next', case when cardinality(rows) > take then json_build_array(rows[take].name) end,
+    -- few rows: the exact count is as cheap as an estimate
+    'total', case when count is not null then (
+      select count(*) from public.workplaces w
+      where (list_workplaces.workplace_group is null or w.workplace_group = list_workplaces.workplace_group)
+        and (list_workplaces.active is null or w.active = list_workplaces.active)
+    ) end
+  );
+end
+$$;
+comment on function public.list_workplaces(text, boolean, text, integer, integer, text) is
+  'A page of the workplaces, ordered by name: {"items": [...], "next": key of the last item or null, "total": number when asked}.';
+grant execute on function public.list_workplaces to authenticated, service_role;
+
+create function public.create_workplace(workplace jsonb, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('workplace', workplace);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  wanted constant public.workplaces := jsonb_populate_record(null::public.workplaces, workplace);
+  stored public.workplaces;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_role(caller, 'manager', 'Only managers may create workplaces');
+  insert into public.workplaces (name, workplace_group, capacity, active)
+  values (wanted.name, wanted.workplace_group, wanted.capacity, coalesce(wanted.active, true))
+  on conflict do nothing
+  returning * into stored;
+  if not found then
+    perform app.refuse(409, 'duplicate_workplace', format('Workplace "%s" exists already', wanted.name));
+  end if;
+  return app.remember(caller, request, null, json_build_object('status', 201, 'body', app.workplace_json(stored)));
+end
+$$;
+comment on function public.create_workplace(jsonb, jsonb) is
+  'Creates a workplace. Answers {"status", "body"}. Raises 403 forbidden, 409 duplicate_workplace.';
+grant execute on function public.create_workplace to authenticated, service_role;
+
+create function public.update_workplace(name text, patch jsonb, if_match integer[] default null, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('name', name) and app.require_bounded('patch', patch)
+    and app.require_bounded('if_match', if_match);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  workplace public.workplaces;
+  wanted public.workplaces;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_plant(caller);
+  select * into workplace from public.workplaces w where w.name = update_workplace.name for update;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'manager', 'Only managers may change workplaces');
+  perform app.require_version(workplace.version, if_match);
+  wanted := jsonb_populate_record(workplace, patch);
+  if wanted is distinct from workplace then
+    update public.workplaces w
+    set (workplace_group, capacity, active) = row (wanted.workplace_group, wanted.capacity, coalesce(wanted.active, workplace.active))
+    where w.name = workplace.name
+    returning * into workplace;
+  end if;
+  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.workplace_json(workplace)));
+end
+$$;
+comment on function public.update_workplace(text, jsonb, integer[], jsonb) is
+  'Changes group, capacity or active of a workplace; what runs there goes on. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+grant execute on function public.update_workplace to authenticated, service_role;
+
+create function public.delete_workplace(name text, if_match integer[] default null) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('name', name) and app.require_bounded('if_match', if_match);
+  caller constant app.caller := app.current_caller();
+  workplace public.workplaces;
+begin
+  perform app.require_plant(caller);
+  select * into workplace from public.workplaces w where w.name = delete_workplace.name for update;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'manager', 'Only managers may delete workplaces');
+  perform app.require_version(workplace.version, if_match);
+  delete from public.workplaces w where w.name = workplace.name;
+exception when foreign_key_violation then
+  perform app.refuse(409, 'in_use', format('Workplace "%s" has operations: set it inactive instead', workplace.name));
+end
+$$;
+comment on function public.delete_workplace(text, integer[]) is
+  'Deletes a workplace without operations. Raises 403 forbidden, 404 not_found, 409 in_use, 412 stale_version.';
+grant execute on function public.delete_workplace to authenticated, service_role;
+
+-- supabase/schemas/20_plant/02_reason_codes.sql
+-- What: reason codes and the functions behind their endpoints.
+-- Why: stops, scrap, holds, cancellations and shortfalls are explained by codes that can be counted.
+
+create table public.reason_codes (
+  kind text not null,
+  code text collate "C" not null,
+  description text,
+  active boolean not null default true,
+  version integer not null default 1,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (kind, code),
+  constraint reason_codes_kind_known check (kind in ('STOP', 'SCRAP', 'HOLD', 'CANCEL', 'SHORTFALL')),
+  constraint reason_codes_code_is_key check (app.is_key(code)),
+  constraint reason_codes_description_short check (char_length(description) <= 500)
+);
+comment on table public.reason_codes is 'Why something stopped, was scrapped, held, cancelled or closed short.';
+comment on column public.reason_codes.kind is 'What the reason explains: STOP, SCRAP, HOLD, CANCEL or SHORTFALL.';
+comment on column public.reason_codes.code is 'Short code, unique within its kind, e.g. MATERIAL.';
+comment on column public.reason_codes.active is 'False once the code is no longer offered; events keep it.';
+grant select on public.reason_codes to authenticated, service_role;
+
+-- The API itself writes these for clients of the first service, which send a new status without a reason.
+insert into public.reason_codes (kind, code, description) values
+  ('SHORTFALL', 'UNSPECIFIED', 'Closed short without a stated reason'),
+  ('HOLD', 'UNSPECIFIED', 'Held without a stated reason'),
+  ('CANCEL', 'UNSPECIFIED', 'Cancelled without a stated reason');
+
+create trigger reason_codes_bump_version before update on public.reason_codes
+  for each row execute function app.bump_version();
+
+create trigger reason_codes_refuse_direct_write before insert or update or delete or truncate on public.reason_codes
+  for each statement execute function app.refuse_direct_write();
+
+alter table public.reason_codes enable row level security;
+
+create policy "Users with a workplace read all reason codes"
+  on public.reason_codes for select to authenticated
+  using ((select app.has_workplace(app.current_caller())));
+
+create function app.reason_code_json(r public.reason_codes) returns json
+language sql stable
+begin atomic
+  select json_build_object(
+    'kind', (r).kind,
+    'code', (r).code,
+    'description', (r).description,
+    'active', (r).active,
+    'version', (r).version,
+    'created_at', app.iso((r).created_at),
+    'updated_at', app.iso((r).updated_at)
+  );
+end;
+comment on function app.reason_code_json(public.reason_codes) is 'The reason code as the API writes it.';
+grant execute on function app.reason_code_json to authenticated, service_role;
+
+create function public.get_reason_code(kind text, code text) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('code', code);
+  reason public.reason_codes;
+begin
+  select * into reason from public.reason_codes r where r.kind = get_reason_code.kind and r.code = get_reason_code.code;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return app.reason_code_json(reason);
+end
+$$;
+comment on function public.get_reason_code(text, text) is 'One reason code. Raises 404 not_found.';
+grant execute on function public.get_reason_code to authenticated, service_role;
+
+create function public.list_reason_codes(
+  kind text default null,
+  active boolean default null,
+  after_kind text default null,
+  after_code text default null,
+  skip integer default 0,
+  take integer default 100,
+  count text default null
+) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('after_kind', after_kind)
+    and app.require_bounded('after_code', after_code) and app.require_bounded('skip', skip)
+    and app.require_bounded('count', count);
+  rows public.reason_codes[];
+begin
+  -- straight calls ask for what they like
+  take := least(take, 500);
+  rows := array(
+    select r from public.reason_codes r
+    where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind)
+      and (list_reason_codes.active is null or r.active = list_reason_codes.active)
+      and (after_kind is null or (r.kind, r.code) > (after_kind, after_code))
+    order by r.kind, r.code
+    limit take + 1 offset skip
+  );
+  return json_build_object(
+    'items', (select coalesce(json_agg(app.reason_code_json(r)), '[]') from unnest(rows[1:take]) r),
+    'next', case when cardinality(rows) > take then json_build_array(rows[take].kind, rows[take].code) end,
+    -- few rows: the exact count is as cheap as an estimate
+    'total', case when count is not null then (
+      select count(*) from public.reason_codes r
+      where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind)
+        and (list_reason_codes.active is null or r.active = list_reason_codes.active)
+    ) end
+  );
+end
+$$;
+comment on function public.list_reason_codes(text, boolean, text, text, integer, integer, text) is
+  'A page of the reason codes, ordered by kind and code: {"items": [...], "next": key of the last item or null, "total": number when asked}.';
+grant execute on function public.list_reason_codes to authenticated, service_role;
+
+create function public.create_reason_code(reason_code jsonb, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('reason_code', reason_code);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  wanted constant public.reason_codes := jsonb_populate_record(null::public.reason_codes, reason_code);
+  stored public.reason_codes;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_role(caller, 'manager', 'Only managers may create reason codes');
+  insert into public.reason_codes (kind, code, description, active)
+  values (wanted.kind, wanted.code, wanted.description, coalesce(wanted.active, true))
+  on conflict do nothing
+  returning * into stored;
+  if not found then
+    perform app.refuse(409, 'duplicate_reason_code', format('Reason code %s/%s exists already', wanted.kind, wanted.code));
+  end if;
+  return app.remember(caller, request, null, json_build_object('status', 201, 'body', app.reason_code_json(stored)));
+end
+$$;
+comment on function public.create_reason_code(jsonb, jsonb) is
+  'Creates a reason code. Answers {"status", "body"}. Raises 403 forbidden, 409 duplicate_reason_code.';
+grant execute on function public.create_reason_code to authenticated, service_role;
+
+create function public.update_reason_code(
+  kind text, code text, patch jsonb, if_match integer[] default null, idempotency jsonb default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('code', code)
+    and app.require_bounded('patch', patch) and app.require_bounded('if_match', if_match);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  reason public.reason_codes;
+  wanted public.reason_codes;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_plant(caller);
+  select * into reason from public.reason_codes r where r.kind = update_reason_code.kind and r.code = update_reason_code.code for update;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'manager', 'Only managers may change reason codes');
+  perform app.require_version(reason.version, if_match);
+  wanted := jsonb_populate_record(reason, patch);
+  if wanted is distinct from reason then
+    update public.reason_codes r
+    set (description, active) = row (wanted.description, coalesce(wanted.active, reason.active))
+    where r.kind = reason.kind and r.code = reason.code
+    returning * into reason;
+  end if;
+  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.reason_code_json(reason)));
+end
+$$;
+comment on function public.update_reason_code(text, text, jsonb, integer[], jsonb) is
+  'Changes description or active of a reason code. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+grant execute on function public.update_reason_code to authenticated, service_role;
+
+create function public.delete_reason_code(kind text, code text, if_match integer[] default null) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('code', code)
+    and app.require_bounded('if_match', if_match);
+  caller constant app.caller := app.current_caller();
+  reason public.reason_codes;
+begin
+  perform app.require_plant(caller);
+  select * into reason from public.reason_codes r where r.kind = delete_reason_code.kind and r.code = delete_reason_code.code for update;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'manager', 'Only managers may delete reason codes');
+  perform app.require_version(reason.version, if_match);
+  if reason.code = 'UNSPECIFIED' then
+    perform app.refuse(409, 'in_use', 'UNSPECIFIED is what the API itself writes: set it inactive instead');
+  end if;
+  delete from public.reason_codes r where r.kind = reason.kind and r.code = reason.code;
+exception when foreign_key_violation then
+  perform app.refuse(409, 'in_use', format('Reason code %s/%s stands in events: set it inactive instead', reason.kind, reason.code));
+end
+$$;
+comment on function public.delete_reason_code(text, text, integer[]) is
+  'Deletes a reason code that no event has. Raises 403 forbidden, 404 not_found, 409 in_use, 412 stale_version.';
+grant execute on function public.delete_reason_code to authenticated, service_role;
+
+-- supabase/schemas/30_operations/01_operations.sql
+-- What: operations: the plan of the ERP and the projection of what the floor reported.
+-- Why: key and fields are those of the first service, so that its clients and its rows move over unchanged.
+
+create table public.mes_operations (
+  -- The key: orders and operations as the ERP numbers them, the machine as the plant numbers it.
+  order_no text collate "C" not null,
+  operation_no text collate "C" not null,
+  asset_id integer not null,
+  id bigint generated always as identity unique,
+
+  -- The plan, owned by the ERP and by planners.
+  reference_url text,
+  activity_code text collate "C",
+  activity_description text,
+  activity_description_folded text collate "C" generated always as (lower(activity_description)) stored,
+  workplace_name text collate "C" references public.workplaces (name),
+  workplace_group text collate "C",
+  qty_desired integer,
+  overrun_tolerance_pct numeric(5, 2) not null default 0,
+  planned_start_at timestamptz,
+  planned_end_at timestamptz,
+  t_target_processing_min numeric(12, 3),
+  t_target_setup_min numeric(12, 3),
+  t_target_lead_min numeric(12, 3),
+
+  -- What happened, owned by the floor: written by app.record_event alone.
+  status text not null default 'PLANNED',
+  hold_kind text,
+  hold_reason_code text collate "C",
+  qty_processed integer not null default 0,
+  qty_scrap integer not null default 0,
+  qty_good integer not null generated always as (qty_processed - qty_scrap) stored,
+  actual_start_at timestamptz,
+  actual_end_at timestamptz,
+  t_actual_processing_min numeric(12, 3),
+  t_actual_setup_min numeric(12, 3),
+  t_actual_lead_min numeric(12, 3),
+  unlogged_processing_min numeric(12, 3) not null default 0,
+  unlogged_setup_min numeric(12, 3) not null default 0,
+  running_since timestamptz,
+  running_phase text,
+  run_count integer not null default 0,
+  worked_until timestamptz,
+  logged_processing_min numeric(12, 3) not null default 0,
+  logged_setup_min numeric(12, 3) not null default 0,
+  counted_since timestamptz,
+  last_op_seq integer not null default 0,
+
+  -- Where the row comes from.
+  timestamp_ms timestamptz,
+  change_type text,
+  source_conflict boolean not null default false,
+  version integer not null default 1,
+  -- No foreign key: the id stays when the user is deleted, and the row does not change.
+  created_by uuid,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+
+  -- In the order of every list, so that the key's index is also the list's.
+  primary key (order_no, operation_no, asset_id),
+
+  constraint mes_operations_order_no_is_key check (app.is_key(order_no)),
+  constraint mes_operations_operation_no_is_key check (app.is_key(operation_no)),
+  constraint mes_operations_asset_id_positive check (asset_id > 0),
+  constraint mes_operations_activity_code_is_key check (app.is_key(activity_code)),
+  constraint mes_operations_workplace_group_is_key check (app.is_key(workplace_group)),
+  constraint mes_operations_activity_description_short check (char_length(activity_description) <= 500),
+  constraint mes_operations_reference_url_short check (char_length(reference_url) <= 2048),
+  constraint mes_operations_status_known check (status in ('PLANNED', 'RELEASED', 'IN_PROGRESS', 'ON_HOLD', 'FINISHED', 'CANCELLED')),
+  constraint mes_operations_hold_kind_when_on_hold check ((status = 'ON_HOLD') = (hold_kind is not null) and hold_kind in ('PAUSED', 'BLOCKED')),
+  constraint mes_operations_running_when_in_progress check (
+    (status = 'IN_PROGRESS') = (running_since is not null) and (running_since is null) = (running_phase is null)
+  ),
+  constraint mes_operations_running_phase_known check (running_phase in ('SETUP', 'PROCESSING')),
+  constraint mes_operations_change_type_known check (change_type in ('INSERT', 'UPDATE', 'DELETE')),
+  constraint mes_operations_qty_desired_not_negative check (qty_desired >= 0),
+  constraint mes_operations_qty_scrap_within_processed check (qty_scrap between 0 and qty_processed),
+  constraint mes_operations_qty_good_within_tolerance check (
+    qty_processed - qty_scrap <= floor(qty_desired * (1 + overrun_tolerance_pct / 100))
+  ),
+  constraint mes_operations_tolerance_is_percentage check (overrun_tolerance_pct between 0 and 100),
+  constraint mes_operations_planned_in_order check (planned_start_at < planned_end_at),
+  constraint mes_operations_actual_in_order check (actual_start_at <= actual_end_at),
+  constraint mes_operations_times_are_real check (
+    -- infinity, and years that clients cannot read, are not times of a shop floor
+    coalesce(least(planned_start_at, planned_end_at, actual_start_at, actual_end_at, timestamp_ms), '1970-01-01Z') >= '1970-01-01Z'
+    and coalesce(greatest(planned_start_at, planned_end_at, actual_start_at, actual_end_at, timestamp_ms), '1970-01-01Z') < '10000-01-01Z'
+  ),
+  constraint mes_operations_minutes_are_real check (
+    -- numeric has a NaN, which is greater than everything
+    coalesce(least(t_target_processing_min, t_target_setup_min, t_target_lead_min, t_actual_lead_min), 0) >= 0
+    -- a correction may state fewer minutes than the open run will add
+    and (coalesce(t_actual_processing_min, 0) >= 0 or running_phase = 'PROCESSING')
+    and (coalesce(t_actual_setup_min, 0) >= 0 or running_phase = 'SETUP')
+    and coalesce(greatest(t_target_processing_min, t_target_setup_min, t_target_lead_min, t_actual_processing_min, t_actual_setup_min, t_actual_lead_min), 0) < 1e9
+  )
+)
+-- Counters change far more often than anything indexed: room on the page keeps those updates off the indexes.
+with (fillfactor = 85);
+comment on table public.mes_operations is 'One step of an order on a machine at a workplace: its plan, and the projection of its events.';
+comment on column public.mes_operations.id is 'Internal number that events and runs refer to; a deleted and re-created key is another operation.';
+comment on column public.mes_operations.order_no is 'Order number of the ERP, e.g. 403860-001.';
+comment on column public.mes_operations.operation_no is 'Number of the operation within its order, e.g. 0010.';
+comment on column public.mes_operations.asset_id is 'Number of the machine, > 0.';
+comment on column public.mes_operations.reference_url is 'Link to drawings or work instructions.';
+comment on column public.mes_operations.activity_code is 'What is done, e.g. LASER, TROMMELEN.';
+comment on column public.mes_operations.activity_description is 'What is done, in words.';
+comment on column public.mes_operations.activity_description_folded is 'The description in lower case, for prefix search.';
+comment on column public.mes_operations.workplace_name is 'Workplace the operation is planned at; decides who sees it.';
+comment on column public.mes_operations.workplace_group is 'Group of workplaces, e.g. Laser.';
+comment on column public.mes_operations.qty_desired is 'Good pieces wanted; null = no limit.';
+comment on column public.mes_operations.overrun_tolerance_pct is 'Good pieces allowed beyond the desired ones, in percent of these.';
+comment on column public.mes_operations.planned_start_at is 'Planned start.';
+comment on column public.mes_operations.planned_end_at is 'Planned end.';
+comment on column public.mes_operations.t_target_processing_min is 'Planned processing time in minutes.';
+comment on column public.mes_operations.t_target_setup_min is 'Planned setup time in minutes.';
+comment on column public.mes_operations.t_target_lead_min is 'Planned lead time in minutes.';
+comment on column public.mes_operations.status is 'PLANNED, RELEASED, IN_PROGRESS, ON_HOLD, FINISHED or CANCELLED.';
+comment on column public.mes_operations.hold_kind is 'Why it is ON_HOLD: PAUSED by an operator, or BLOCKED until a supervisor releases it.';
+comment on column public.mes_operations.hold_reason_code is 'Reason of the pause or the block.';
+comment on column public.mes_operations.qty_processed is 'All pieces run, scrap included: the sum over its events.';
+comment on column public.mes_operations.qty_scrap is 'Scrap among the pieces run: the sum over its events.';
+comment on column public.mes_operations.qty_good is 'Good pieces: processed less scrap.';
+comment on column public.mes_operations.actual_start_at is 'Start of the first run.';
+comment on column public.mes_operations.actual_end_at is 'When it was finished or cancelled after having run.';
+comment on column public.mes_operations.t_actual_processing_min is 'Minutes of closed PROCESSING runs and unlogged ones; the open run is added when read.';
+comment on column public.mes_operations.t_actual_setup_min is 'Minutes of closed SETUP runs and unlogged ones; the open run is added when read.';
+comment on column public.mes_operations.t_actual_lead_min is 'Minutes from actual start to actual end.';
+comment on column public.mes_operations.unlogged_processing_min is 'Processing minutes stated by a client that did not report the runs.';
+comment on column public.mes_operations.unlogged_setup_min is 'Setup minutes stated by a client that did not report the runs.';
+comment on column public.mes_operations.running_since is 'Start of the open run; null when nothing runs.';
+comment on column public.mes_operations.running_phase is 'Phase of the open run: SETUP or PROCESSING.';
+comment on column public.mes_operations.run_count is 'Number of its last run; 0 = none.';
+comment on column public.mes_operations.worked_until is 'End of its last run, or its start while it is open: the end of all runs.';
+comment on column public.mes_operations.logged_processing_min is 'Minutes of its closed PROCESSING runs, each to a thousandth: kept as runs close and move.';
+comment on column public.mes_operations.logged_setup_min is 'Minutes of its closed SETUP runs, each to a thousandth: kept as runs close and move.';
+comment on column public.mes_operations.counted_since is 'Earliest occurred_at of its REPORT_QUANTITY events.';
+comment on column public.mes_operations.last_op_seq is 'op_seq of its newest event; 0 = none.';
+comment on column public.mes_operations.timestamp_ms is 'When the source system made this change.';
+comment on column public.mes_operations.change_type is 'Kind of the source system''s last change: INSERT, UPDATE or DELETE.';
+comment on column public.mes_operations.source_conflict is 'True when the source deleted or cancelled it although work had begun.';
+comment on column public.mes_operations.version is 'Number of the last change, the ETag.';
+comment on column public.mes_operations.created_by is 'User who created it; null for servers.';
+
+-- One index per filter, each continued by the list's order, so that a filtered page is one ordered range.
+create index mes_operations_by_workplace on public.mes_operations (workplace_name, order_no, operation_no, asset_id);
+create index mes_operations_by_workplace_and_status on public.mes_operations (workplace_name, status, order_no, operation_no, asset_id);
+create index mes_operations_by_group on public.mes_operations (workplace_group, order_no, operation_no, asset_id);
+create index mes_operations_by_activity on public.mes_operations (activity_code, order_no, operation_no, asset_id);
+create index mes_operations_by_status on public.mes_operations (status, order_no, operation_no, asset_id);
+create index mes_operations_by_planned_start on public.mes_operations (planned_start_at);
+create index mes_operations_by_description on public.mes_operations (activity_description_folded);
+
+-- What is still to be made is a small, steady part of a table that only grows.
+create index mes_operations_open on public.mes_operations (order_no, operation_no, asset_id)
+  where status not in ('FINISHED', 'CANCELLED');
+create index mes_operations_open_by_planned_end on public.mes_operations (planned_end_at)
+  where status not in ('FINISHED', 'CANCELLED');
+create index mes_operations_running on public.mes_operations (workplace_name) where status = 'IN_PROGRESS';
+create index mes_operations_running_since on public.mes_operations (running_since) where status = 'IN_PROGRESS';
+create index mes_operations_queue on public.mes_operations (workplace_name, running_since, planned_start_at, order_no, operation_no, asset_id)
+  where status not in ('FINISHED', 'CANCELLED');
+grant select on public.mes_operations to authenticated, service_role;
+
+-- Events that are stored together are as many changes as when each is stored alone.
+create function app.bump_version_of_operation() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  new.version := old.version + greatest(new.last_op_seq - old.last_op_seq, 1);
+  new.created_at := old.created_at;
+  new.updated_at := greatest(clock_timestamp(), old.updated_at);
+  return new;
+end
+$$;
+comment on function app.bump_version_of_operation() is
+  'Trigger: like app.bump_version, with version + the number of events that the update stores, at least 1.';
+
+create trigger mes_operations_bump_version before update on public.mes_operations
+  for each row execute function app.bump_version_of_operation();
+
+create trigger mes_operations_refuse_direct_write before insert or update or delete or truncate on public.mes_operations
+  for each statement execute function app.refuse_direct_write();
+
+alter table public.mes_operations enable row level security;
+
+create policy "Users read the operations of their own workplaces"
+  on public.mes_operations for select to authenticated
+  using ((select app.sees_all_workplaces()) or workplace_name = any(array(select app.own_workplaces())));
+
+create function app.operation_label(operation public.mes_operations) returns text
+language sql immutable parallel safe
+return (operation).order_no || '/' || (operation).asset_id::text || '/' || (operation).operation_no;
+comment on function app.operation_label(public.mes_operations) is 'The operation as people quote it: order/asset/operation.';
+
+create function app.operation_json(o public.mes_operations) returns json
+language sql stable
+begin atomic
+  -- Without a SET clause and bound at creation: the planner inlines it into lists.
+  select json_build_object(
+    'order_no', (o).order_no,
+    'asset_id', (o).asset_id,
+    'operation_no', (o).operation_no,
+    'reference_url', (o).reference_url,
+    'status', (o).status,
+    'hold_kind', (o).hold_kind,
+    'hold_reason_code', (o).hold_reason_code,
+    'activity_code', (o).activity_code,
+    'activity_description', (o).activity_description,
+    'workplace_name', (o).workplace_name,
+    'workplace_group', (o).workplace_group,
+    'qty_desired', (o).qty_desired,
+    'qty_processed', (o).qty_processed,
+    'qty_good', (o).qty_good,
+    'qty_scrap', (o).qty_scrap,
+    'overrun_tolerance_pct', (o).overrun_tolerance_pct,
+    'planned_start_at', app.iso((o).planned_start_at),
+    'planned_end_at', app.iso((o).planned_end_at),
+    'actual_start_at', app.iso((o).actual_start_at),
+    'actual_end_at', app.iso((o).actual_end_at),
+    't_target_processing_min', (o).t_target_processing_min,
+    't_target_setup_min', (o).t_target_setup_min,
+    't_target_lead_min', (o).t_target_lead_min,
+    -- the open run counts as far as it has come
+    't_actual_processing_min', case when (o).running_phase = 'PROCESSING'
+      then greatest((o).t_actual_processing_min + greatest(app.minutes_between((o).running_since, now()), 0), 0) else (o).t_actual_processing_min end,
+    't_actual_setup_min', case when (o).running_phase = 'SETUP'
+      then greatest((o).t_actual_setup_min + greatest(app.minutes_between((o).running_since, now()), 0), 0) else (o).t_actual_setup_min end,
+    't_actual_lead_min', (o).t_actual_lead_min,
+    'timestamp_ms', app.iso((o).timestamp_ms),
+    'change_type', (o).change_type,
+    'source_conflict', (o).source_conflict,
+    'version', (o).version,
+    'created_at', app.iso((o).created_at),
+    'updated_at', app.iso((o).updated_at)
+  );
+end;
+comment on function app.operation_json(public.mes_operations) is 'The operation as the API writes it.';
+grant execute on function app.operation_json to authenticated, service_role;
+
+-- supabase/schemas/30_operations/02_reading.sql
+-- What: one operation, lists by filter, and the queue of a workplace.
+-- Why: conditions are put together from fixed texts and values are bound, so that each filter gets a plan of its own.
+
+-- The filters of operations, for lists and for bulk changes.
+create type app.operation_filter as (
+  statuses text[],
+  workplace_names text[],
+  workplace_group text,
+  order_no text,
+  activity_code text,
+  planned_start_after timestamptz,
+  planned_start_before timestamptz,
+  has_remaining_qty boolean,
+  is_overdue boolean,
+  open_longer_than_h numeric,
+  q text
+);
+
+comment on type app.operation_filter is 'Conditions on operations, combined with and; null = no condition. open_longer_than_h is in hours.';
+
+-- Conditions are put together from these fixed texts and every value is bound as $1, so that each combination of
+-- filters gets the plan of its own values, and no value can become SQL.
+create function app.conditions(filter app.operation_filter) returns text
+language sql stable
+begin atomic
+  select concat_ws(' and ', 'true',
+    -- one value is an equality, which the index serves in the list's order
+    case
+      when cardinality((filter).statuses) = 1 then 'o.status = ($1).statuses[1]'
+      when (filter).statuses is not null then 'o.status = any(($1).statuses)'
+    end,
+    case
+      when cardinality((filter).workplace_names) = 1 then 'o.workplace_name = ($1).workplace_names[1]'
+      when (filter).workplace_names is not null then 'o.workplace_name = any(($1).workplace_names)'
+    end,
+    case when (filter).workplace_group is not null then 'o.workplace_group = ($1).workplace_group' end,
+    case when (filter).order_no is not null then 'o.order_no = ($1).order_no' end,
+    case when (filter).activity_code is not null then 'o.activity_code = ($1).activity_code' end,
+    case when (filter).planned_start_after is not null then 'o.planned_start_at >= ($1).planned_start_after' end,
+    case when (filter).planned_start_before is not null then 'o.planned_start_at < ($1).planned_start_before' end,
+    case (filter).has_remaining_qty
+      when true then 'o.status not in (''FINISHED'', ''CANCELLED'') and o.qty_good < o.qty_desired'
+      when false then '(o.status not in (''FINISHED'', ''CANCELLED'') and o.qty_good < o.qty_desired) is not true'
+    end,
+    case (filter).is_overdue
+      when true then 'o.status not in (''FINISHED'', ''CANCELLED'') and o.planned_end_at < now()'
+      when false then '(o.status not in (''FINISHED'', ''CANCELLED'') and o.planned_end_at < now()) is not true'
+    end,
+    -- runs that somebody forgot to stop
+    case when (filter).open_longer_than_h is not null then
+      'o.status = ''IN_PROGRESS'' and o.running_since < now() - ($1).open_longer_than_h * interval ''1 hour'''
+    end,
+    -- prefixes as ranges of code points: no wildcard to escape, and the index serves them
+    case when (filter).q is not null then
+      '(o.order_no >= ($1).q and o.order_no < ($1).q || chr(1114111)
+        or o.activity_description_folded >= lower(($1).q) and o.activity_description_folded < lower(($1).q) || chr(1114111))'
+    end
+  );
+end;
+comment on function app.conditions(app.operation_filter) is 'The filter as a condition on public.mes_operations o with the filter itself as $1.';
+grant execute on function app.conditions to authenticated, service_role;
+
+create function public.get_operation(order_no text, asset_id integer, operation_no text) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no);
+  operation public.mes_operations;
+begin
+  select * into operation from public.mes_operations o
+  where o.order_no = get_operation.order_no and o.operation_no = get_operation.operation_no and o.asset_id = get_operation.asset_id;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return app.operation_answer(operation, app.current_caller());
+end
+$$;
+comment on function public.get_operation(text, integer, text) is 'One operation with what the caller may do to it. Raises 404 not_found.';
+grant execute on function public.get_operation to authenticated, service_role;
+
+create function public.list_operations(
+  statuses text[] default null,
+  workplace_names text[] default null,
+  workplace_group text default null,
+  order_no text default null,
+  activity_code text default null,
+  planned_start_after timestamptz default null,
+  planned_start_before timestamptz default null,
+  has_remaining_qty boolean default null,
+  is_overdue boolean default null,
+  open_longer_than_h numeric default null,
+  q text default null,
+  after_order_no text default null,
+  after_operation_no text default null,
+  after_asset_id integer default null,
+  skip integer default 0,
+  take integer default 100,
+  count text default null
+) returns json
+-- volatile, because an estimate is an EXPLAIN, which Postgres keeps out of stable functions
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('statuses', statuses)
+    and app.require_bounded('workplace_names', workplace_names)
+    and app.require_bounded('workplace_group', workplace_group) and app.require_bounded('order_no', order_no)
+    and app.require_bounded('activity_code', activity_code) and app.require_bounded('q', q)
+    and app.require_bounded('after_order_no', after_order_no)
+    and app.require_bounded('after_operation_no', after_operation_no) and app.require_bounded('skip', skip)
+    and app.require_bounded('count', count);
+  filter constant app.operation_filter := row(app.distinct_values(statuses), app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
+    planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q);
+  conditions constant text := app.conditions(filter);
+  places constant text[] := app.places_to_list((filter).workplace_names);
+  page constant text := case when after_order_no is not null then ' and (o.order_no, o.operation_no, o.asset_id) > ($2, $3, $4)' else '' end;
+  rows public.mes_operations[];
+  total bigint;
+  plan json;
+begin
+  -- straight calls ask for what they like
+  take := least(take, 500);
+  execute app.page_query('public.mes_operations', 'o', conditions || page,
+    app.all_pairs(
+      app.alternatives('o.workplace_name', '$7', cardinality(places)),
+      app.alternatives('o.status', '($1).statuses', cardinality((filter).statuses))
+    ),
+    'order_no, operation_no, asset_id', 'order_no, operation_no, asset_id', '$5', '$6')
+  into rows
+  using filter, after_order_no, after_operation_no, after_asset_id, take + 1, skip, places;
+
+  -- the planner estimates from statistics of all rows, also of those that the caller must not know about
+  if count = 'exact' or count = 'estimated' and not app.sees_all_workplaces() then
+    execute format('select count(*) from public.mes_operations o where %s', conditions) into total using filter;
+  elsif count = 'estimated' then
+    execute format('explain (format json) select from public.mes_operations o where %s', conditions) into plan using filter;
+    total := plan #>> '{0,Plan,Plan Rows}';
+  end if;
+
+  return json_build_object(
+    'items', (select coalesce(json_agg(app.operation_json(o)), '[]') from unnest(rows[1:take]) o),
+    'next', case when cardinality(rows) > take then json_build_array(rows[take].order_no, rows[take].operation_no, rows[take].asset_id) end,
+    'total', total
+  );
+end
+$$;
+comment on function public.list_operations is
+  'A page of the operations the caller sees, ordered by order_no, operation_no, asset_id: {"items": [...], "next": key of the last item or null, "total": number when asked}. The page begins after the given key; count is null, exact or estimated.';
+grant execute on function public.list_operations to authenticated, service_role;
+
+-- What to do next: running work first, then the rest in planned order.
+create function public.list_queue(name text, take integer default 100) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('name', name);
+  caller constant app.caller := app.current_caller();
+begin
+  if not exists (select from public.workplaces w where w.name = list_queue.name) then
+    perform app.refuse_missing();
+  end if;
+  return (
+    select coalesce(json_agg(
+      app.json_with(app.json_with(app.operation_json(o), 'allowed_actions', a.actions), 'blocked_by', (
+        select action -> 'blocked_by' from json_array_elements(a.actions) action where action ->> 'action' = 'START'
+      ))
+      order by o.running_since, o.planned_start_at, o.order_no, o.operation_no, o.asset_id), '[]')
+    from (
+      select * from public.mes_operations o
+      where o.workplace_name = list_queue.name and o.status not in ('FINISHED', 'CANCELLED')
+      order by o.running_since, o.planned_start_at, o.order_no, o.operation_no, o.asset_id
+      limit least(take, 500)
+    ) o
+    cross join lateral (select app.allowed_actions(o::public.mes_operations, caller) as actions offset 0) a
+  );
+end
+$$;
+comment on function public.list_queue(text, integer) is
+  'The open operations of a workplace that the caller sees: those running, then by planned start; each with blocked_by, the cause that keeps the caller from starting it. Raises 404 not_found.';
+grant execute on function public.list_queue to authenticated, service_role;
+
+-- supabase/schemas/40_lifecycle/01_lifecycle.sql
+-- What: states, actions and transitions.
+-- Why: the lifecycle is data, so that rules, documents and tests read the same tables.
+
+create table app.actions (
+  action text primary key,
+  position integer not null,
+  least_role text not null
+);
+comment on table app.actions is 'What can be done to an operation, in the order in which clients list it, and who may do it.';
+
+alter table app.actions enable row level security;
+
+insert into app.actions (position, action, least_role) values
+  (1, 'RELEASE', 'supervisor'),
+  (2, 'START', 'operator'),
+  (3, 'STOP', 'operator'),
+  (4, 'REPORT_QUANTITY', 'operator'),
+  (5, 'COMPLETE', 'operator'),
+  (6, 'FINISH', 'operator'),
+  (7, 'HOLD', 'supervisor'),
+  (8, 'CANCEL', 'supervisor'),
+  (9, 'REVERSE', 'operator'),
+  (10, 'CORRECT', 'supervisor');
+
+create table app.transitions (
+  action text not null references app.actions (action),
+  from_state text not null,
+  to_state text not null,
+  primary key (action, from_state)
+);
+comment on table app.transitions is 'The lifecycle of an operation: which action leads from which state to which.';
+
+alter table app.transitions enable row level security;
+
+insert into app.transitions (action, from_state, to_state) values
+  ('RELEASE', 'PLANNED', 'RELEASED'),
+  ('RELEASE', 'BLOCKED_BEFORE_START', 'RELEASED'),
+  ('RELEASE', 'BLOCKED', 'PAUSED'),
+  ('START', 'RELEASED', 'IN_PROGRESS'),
+  ('START', 'PAUSED', 'IN_PROGRESS'),
+  ('START', 'IN_PROGRESS', 'IN_PROGRESS'),
+  ('STOP', 'IN_PROGRESS', 'PAUSED'),
+  ('REPORT_QUANTITY', 'IN_PROGRESS', 'IN_PROGRESS'),
+  ('REPORT_QUANTITY', 'PAUSED', 'PAUSED'),
+  ('REPORT_QUANTITY', 'BLOCKED', 'BLOCKED'),
+  ('COMPLETE', 'IN_PROGRESS', 'FINISHED'),
+  ('COMPLETE', 'PAUSED', 'FINISHED'),
+  ('COMPLETE', 'BLOCKED', 'FINISHED'),
+  ('FINISH', 'IN_PROGRESS', 'FINISHED'),
+  ('FINISH', 'PAUSED', 'FINISHED'),
+  ('FINISH', 'BLOCKED', 'FINISHED'),
+  ('HOLD', 'RELEASED', 'BLOCKED_BEFORE_START'),
+  ('HOLD', 'IN_PROGRESS', 'BLOCKED'),
+  ('CANCEL', 'PLANNED', 'CANCELLED'),
+  ('CANCEL', 'RELEASED', 'CANCELLED'),
+  ('CANCEL', 'BLOCKED_BEFORE_START', 'CANCELLED'),
+  ('CANCEL', 'IN_PROGRESS', 'CANCELLED'),
+  ('CANCEL', 'PAUSED', 'CANCELLED'),
+  ('CANCEL', 'BLOCKED', 'CANCELLED'),
+  ('REVERSE', 'IN_PROGRESS', 'IN_PROGRESS'),
+  ('REVERSE', 'PAUSED', 'PAUSED'),
+  ('REVERSE', 'BLOCKED', 'BLOCKED'),
+  ('REVERSE', 'FINISHED', 'PAUSED'),
+  ('CORRECT', 'IN_PROGRESS', 'IN_PROGRESS'),
+  ('CORRECT', 'PAUSED', 'PAUSED'),
+  ('CORRECT', 'BLOCKED', 'BLOCKED'),
+  ('CORRECT', 'FINISHED', 'FINISHED');
+
+-- ON_HOLD is two states to the floor (a pause that anyone ends, a block that a supervisor lifts), and a block of
+-- something never started is a third: it returns to RELEASED.
+create function app.execution_state(operation public.mes_operations) returns text
+language sql immutable parallel safe
+return case
+  when (operation).status <> 'ON_HOLD' then (operation).status
+  when (operation).hold_kind = 'PAUSED' then 'PAUSED'
+  when (operation).actual_start_at is null then 'BLOCKED_BEFORE_START'
+  else 'BLOCKED'
+end;
+comment on function app.execution_state(public.mes_operations) is
+  'State in the table of transitions: the status, with ON_HOLD split into PAUSED, BLOCKED and BLOCKED_BEFORE_START.';
+
+-- What is finished counts as delivered: taking it back is a supervisor's decision.
+create function app.least_role(action app.actions, operation public.mes_operations) returns text
+language sql immutable parallel safe
+return case when (action).action = 'REVERSE' and (operation).status = 'FINISHED' then 'supervisor' else (action).least_role end;
+comment on function app.least_role(app.actions, public.mes_operations) is 'Role that an action on this operation needs at least.';
+
+-- supabase/schemas/40_lifecycle/02_allowed_actions.sql
+-- What: what a caller may do next.
+-- Why: clients show buttons by it, and refusals say what is possible instead.
+
+create function app.allowed_actions(operation public.mes_operations, caller app.caller) returns json
+language plpgsql stable security definer
+set search_path = ''
+-- for two tiny tables the planner would plan anew for each state
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  state constant text := app.execution_state(operation);
+  rank constant integer := app.role_rank((caller).role);
+  may_start constant boolean := state in ('RELEASED', 'PAUSED');
+  workplace_is_full boolean := false;
+begin
+  if may_start then
+    select w.capacity <= (
+      select count(*) from public.mes_operations o
+      where o.workplace_name = w.name and o.status = 'IN_PROGRESS' and o.id <> (operation).id
+    ) into workplace_is_full
+    from public.workplaces w
+    where w.name = (operation).workplace_name and w.capacity is not null;
+  end if;
+  return (
+    select json_agg(
+      json_build_object('action', possible.action, 'allowed', possible.blocked_by is null, 'blocked_by', possible.blocked_by)
+      order by possible.position
+    )
+    from (
+      select a.action, a.position, case
+        when rank < app.role_rank(app.least_role(a, operation)) then 'forbidden'
+        when a.action = 'START' and (operation).hold_kind = 'BLOCKED' then 'operation_blocked'
+        when a.action = 'START' and (operation).running_phase = 'PROCESSING' then 'already_running'
+        when t.action is null then 'invalid_state_transition'
+        when a.action = 'START' and workplace_is_full then 'workplace_busy'
+      end as blocked_by
+      from app.actions a left join app.transitions t on t.action = a.action and t.from_state = state
+    ) possible
+  );
+end
+$$;
+comment on function app.allowed_actions(public.mes_operations, app.caller) is
+  'For each action whether this caller may take it now, and if not the machine code of the cause. The shape is {"action", "allowed", "blocked_by"}.';
+grant execute on function app.allowed_actions to authenticated, service_role;
+
+create function app.refuse_transition(operation public.mes_operations, caller app.caller, attempt text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform app.refuse(
+    422, 'invalid_state_transition',
+    format('Cannot %s operation %s: status is "%s"', attempt, app.operation_label(operation), (operation).status),
+    jsonb_build_object('current_status', (operation).status, 'allowed_actions', app.allowed_actions(operation, caller))
+  );
+end
+$$;
+comment on function app.refuse_transition(public.mes_operations, app.caller, text) is
+  'Raises 422 invalid_state_transition with the current status and what is allowed instead.';
+
+create function app.operation_answer(operation public.mes_operations, caller app.caller) returns json
+language sql stable
+return app.json_with(app.operation_json(operation), 'allowed_actions', app.allowed_actions(operation, caller));
+comment on function app.operation_answer(public.mes_operations, app.caller) is 'The operation as single reads and commands answer it: with allowed_actions.';
+grant execute on function app.operation_answer to authenticated, service_role;
+
+-- supabase/schemas/50_events/01_events.sql
+-- What: the event log.
+-- Why: events are the source and the operation is a projection: nothing about execution changes without a row here.
+
+create table public.operation_events (
+  id uuid primary key default gen_random_uuid(),
+  operation_id bigint not null,
+  op_seq integer not null,
+  action_type text not null,
+  order_no text collate "C" not null,
+  asset_id integer not null,
+  operation_no text collate "C" not null,
+  workplace_name text collate "C",
+  status_before text,
+  status_after text not null,
+  occurred_at timestamptz not null,
+  phase text,
+  qty_good integer not null default 0,
+  qty_scrap integer not null default 0,
+  reason_kind text,
+  reason_code text collate "C",
+  note text,
+  reverses_event_id uuid references public.operation_events (id),
+  changes jsonb,
+  operation_data jsonb,
+  user_id uuid,
+  -- No index: reporters are never deleted.
+  reporter_id bigint references app.reporters (id),
+  report_digest bytea,
+  created_at timestamptz not null default clock_timestamp(),
+
+  -- No foreign key to the operation: what was reported stays on record when an operation that never started is deleted.
+  constraint operation_events_op_seq_unique unique (operation_id, op_seq),
+  constraint operation_events_op_seq_positive check (op_seq > 0),
+  constraint operation_events_reason_known foreign key (reason_kind, reason_code) references public.reason_codes (kind, code),
+  constraint operation_events_reason_has_kind check (reason_code is null or reason_kind is not null),
+  constraint operation_events_action_type_known check (
+    action_type in ('START', 'STOP', 'REPORT_QUANTITY', 'COMPLETE', 'FINISH', 'RELEASE', 'HOLD', 'CANCEL', 'REVERSE', 'CORRECT')
+  ),
+  constraint operation_events_phase_of_start check ((action_type = 'START') = (phase is not null) and phase in ('SETUP', 'PROCESSING')),
+  constraint operation_events_quantities_fit_action check (
+    action_type = 'CORRECT'
+    or (action_type in ('REPORT_QUANTITY', 'COMPLETE', 'REVERSE') and qty_good >= 0 and qty_scrap >= 0)
+    or (qty_good = 0 and qty_scrap = 0)
+  ),
+  constraint operation_events_reversal_names_event check ((action_type = 'REVERSE') = (reverses_event_id is not null)),
+  constraint operation_events_changes_of_correction check ((action_type = 'CORRECT') = (changes is not null)),
+  constraint operation_events_note_short check (char_length(note) <= 2000),
+  constraint operation_events_operation_data_is_object check (jsonb_typeof(operation_data) = 'object'),
+  constraint operation_events_operation_data_small check (octet_length(operation_data::text) <= 32768),
+  -- lists by occurred_at rely on it; where the server's clock has stepped back, created_at is later than that clock
+  constraint operation_events_heard_after_it_happened check (occurred_at - created_at <= interval '2 minutes'),
+  constraint operation_events_occurred_at_is_real check (occurred_at >= '1970-01-01Z' and occurred_at < '10000-01-01Z')
+);
+comment on table public.operation_events is 'What happened, append-only. Totals, status and times of an operation are derived from these rows.';
+comment on column public.operation_events.id is 'Made by the terminal or here; the same id again is the same event.';
+comment on column public.operation_events.operation_id is 'Internal number of the operation.';
+comment on column public.operation_events.op_seq is 'Position among the events of its operation: 1, 2, 3, ... without gaps.';
+comment on column public.operation_events.action_type is 'START, STOP, REPORT_QUANTITY, COMPLETE, FINISH, RELEASE, HOLD, CANCEL, REVERSE or CORRECT.';
+comment on column public.operation_events.workplace_name is 'Workplace at the time of the event; decides who sees it.';
+comment on column public.operation_events.status_before is 'Status before the event; null for an opening event, which begins an operation taken over with work done.';
+comment on column public.operation_events.status_after is 'Status after the event.';
+comment on column public.operation_events.occurred_at is 'When it happened, by the device or by default the server.';
+comment on column public.operation_events.phase is 'What a START begins: SETUP or PROCESSING.';
+comment on column public.operation_events.qty_good is 'Good pieces: added by a report, taken back by a REVERSE, the signed difference of a CORRECT.';
+comment on column public.operation_events.qty_scrap is 'Scrapped pieces, likewise.';
+comment on column public.operation_events.reason_kind is 'Kind of the reason code, decided by the action.';
+comment on column public.operation_events.reason_code is 'Why: a code of reason_codes.';
+comment on column public.operation_events.note is 'Free words of the reporter.';
+comment on column public.operation_events.reverses_event_id is 'Quantity event that a REVERSE takes back, wholly or partly.';
+comment on column public.operation_events.changes is 'What a CORRECT changed: {"field": {"before": ..., "after": ...}}.';
+comment on column public.operation_events.operation_data is 'Free JSON object of the client, kept as sent.';
+comment on column public.operation_events.user_id is 'User who reported, from the token; null for servers that name none. It stays when the user is deleted.';
+comment on column public.operation_events.reporter_id is 'Their address at the time: a row of app.reporters.';
+comment on column public.operation_events.report_digest is 'SHA-256 of the report under a client-made id, to tell a retry from another event.';
+comment on column public.operation_events.created_at is 'When the server heard of it; never before the previous event of its operation, nor more than 2 minutes before occurred_at.';
+
+-- Newest first, whatever the filter.
+create index operation_events_newest on public.operation_events (created_at desc, id desc);
+create index operation_events_by_workplace on public.operation_events (workplace_name, created_at desc, id desc);
+create index operation_events_by_order on public.operation_events (order_no, created_at desc, id desc);
+create index operation_events_by_action on public.operation_events (action_type, created_at desc, id desc);
+create index operation_events_by_user on public.operation_events (user_id, created_at desc, id desc) where user_id is not null;
+create index operation_events_late on public.operation_events (created_at desc, id desc, occurred_at) where created_at - occurred_at > interval '1 hour';
+create index operation_events_by_reversed on public.operation_events (reverses_event_id) where reverses_event_id is not null;
+create index operation_events_by_reason on public.operation_events (reason_kind, reason_code) where reason_code is not null;
+grant select on public.operation_events to authenticated, service_role;
+
+-- Nobody changes the log, its owner included: what deliveries report back and who reported are rows of other tables.
+create function app.keep_event_as_written() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  raise sqlstate 'PT403' using
+    message = 'forbidden',
+    detail = json_build_object('detail', 'The event log is append-only: report a REVERSE or a CORRECT instead')::text;
+end
+$$;
+comment on function app.keep_event_as_written() is 'Trigger: refuses updates and deletes of events, the owner''s included.';
+grant execute on function app.keep_event_as_written to authenticated, service_role;
+
+create trigger operation_events_keep_as_written before update or delete on public.operation_events
+  for each row execute function app.keep_event_as_written();
+
+create trigger operation_events_keep_all before truncate on public.operation_events
+  for each statement execute function app.keep_event_as_written();
+
+create trigger operation_events_refuse_direct_write before insert or update or delete or truncate on public.operation_events
+  for each statement execute function app.refuse_direct_write();
+
+alter table public.operation_events enable row level security;
+
+create policy "Users read the events of their own workplaces"
+  on public.operation_events for select to authenticated
+  using ((select app.sees_all_workplaces()) or workplace_name = any(array(select app.own_workplaces())));
+
+-- An event is a row of the log and what other tables say of it: its position, who reported, what receivers answered.
+create function app.event_json(e public.operation_events) returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  feed_pos bigint;
+  user_email text;
+  is_delivered boolean;
+  response text;
+  error_message text;
+begin
+  select
+    (select f.pos from app.feed f where f.event_id = e.id),
+    (select r.email from app.reporters r where r.id = e.reporter_id),
+    w.is_delivered, w.response, w.error_message
+  into feed_pos, user_email, is_delivered, response, error_message
+  from (select e.id) event left join app.webhook_outcomes w on w.event_id = event.id;
+  -- Receivers may answer with what is theirs alone to know.
+  if coalesce(response, error_message) is not null and app.role_rank((app.current_caller()).role) < 3 then
+    response := null;
+    error_message := null;
+  end if;
+  return json_build_object(
+    'id', e.id,
+    'pos', feed_pos,
+    'action_type', e.action_type,
+    'order_no', e.order_no,
+    'asset_id', e.asset_id,
+    'operation_no', e.operation_no,
+    'workplace_name', e.workplace_name,
+    'op_seq', e.op_seq,
+    'status_before', e.status_before,
+    'status_after', e.status_after,
+    'occurred_at', app.iso(e.occurred_at),
+    'phase', e.phase,
+    'qty_good', e.qty_good,
+    'qty_scrap', e.qty_scrap,
+    'reason_code', e.reason_code,
+    'note', e.note,
+    'reverses_event_id', e.reverses_event_id,
+    'changes', e.changes,
+    'operation_data', e.operation_data,
+    'user_id', e.user_id,
+    'user_email', user_email,
+    'webhook_success', coalesce(is_delivered, false),
+    'webhook_response', response,
+    'error_message', error_message,
+    'created_at', app.iso(e.created_at)
+  );
+end
+$$;
+comment on function app.event_json(public.operation_events) is
+  'The event as the API writes it; what webhooks answered for managers and above alone. The caller of this function has checked that the event is theirs to see.';
+grant execute on function app.event_json to authenticated, service_role;
+
+-- supabase/schemas/50_events/02_runs.sql
+-- What: runs, the uninterrupted stretches of work.
+-- Why: times and minutes are sums over runs, and an open run is what "running" means.
+
+create table public.operation_runs (
+  operation_id bigint not null references public.mes_operations (id) on delete cascade,
+  run_no integer not null,
+  phase text not null,
+  started_at timestamptz not null,
+  ended_at timestamptz,
+  start_event_id uuid not null references public.operation_events (id),
+  end_event_id uuid references public.operation_events (id),
+  user_id uuid,
+  reporter_id bigint references app.reporters (id),
+  primary key (operation_id, run_no),
+  constraint operation_runs_phase_known check (phase in ('SETUP', 'PROCESSING')),
+  constraint operation_runs_end_after_start check (started_at <= ended_at),
+  constraint operation_runs_end_has_event check ((ended_at is null) = (end_event_id is null)),
+  constraint operation_runs_do_not_overlap exclude using gist (
+    operation_id with =,
+    tstzrange(started_at, ended_at) with &&
+  )
+);
+comment on table public.operation_runs is 'Uninterrupted stretches of work, derived from events; at most one open run per operation.';
+comment on column public.operation_runs.run_no is 'Number of the run within its operation: 1, 2, 3, ...';
+comment on column public.operation_runs.phase is 'SETUP or PROCESSING.';
+comment on column public.operation_runs.started_at is 'When work began, corrections included.';
+comment on column public.operation_runs.ended_at is 'When work ceased; null while it runs.';
+comment on column public.operation_runs.start_event_id is 'Event that opened the run.';
+comment on column public.operation_runs.end_event_id is 'Event that closed it.';
+comment on column public.operation_runs.user_id is 'User who opened it. It stays when the user is deleted.';
+comment on column public.operation_runs.reporter_id is 'Their address at the time: a row of app.reporters.';
+
+-- Two STARTs race: one of them meets this index.
+create unique index operation_runs_one_open on public.operation_runs (operation_id) where ended_at is null;
+create index operation_runs_by_start_event on public.operation_runs (start_event_id);
+create index operation_runs_by_end_event on public.operation_runs (end_event_id) where end_event_id is not null;
+create index operation_runs_open_since on public.operation_runs (started_at) where ended_at is null;
+grant select on public.operation_runs to authenticated, service_role;
+
+create trigger operation_runs_refuse_direct_write before insert or update or delete or truncate on public.operation_runs
+  for each statement execute function app.refuse_direct_write();
+
+alter table public.operation_runs enable row level security;
+
+create policy "Users read the runs of operations they see"
+  on public.operation_runs for select to authenticated
+  using (exists (select from public.mes_operations o where o.id = operation_id));
+
+create function app.run_json(r public.operation_runs) returns json
+language sql stable
+begin atomic
+  select json_build_object(
+    'run_no', (r).run_no,
+    'phase', (r).phase,
+    'started_at', app.iso((r).started_at),
+    'ended_at', app.iso((r).ended_at),
+    'duration_min', greatest(app.minutes_between((r).started_at, coalesce((r).ended_at, now())), 0),
+    'start_event_id', (r).start_event_id,
+    'end_event_id', (r).end_event_id,
+    'user_id', (r).user_id,
+    'user_email', app.reporter_email((r).reporter_id)
+  );
+end;
+comment on function app.run_json(public.operation_runs) is 'The run as the API writes it; the open one as far as it has come.';
+grant execute on function app.run_json to authenticated, service_role;
+
+create function public.list_runs(order_no text, asset_id integer, operation_no text) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no);
+  operation public.mes_operations;
+begin
+  select * into operation from public.mes_operations o
+  where o.order_no = list_runs.order_no and o.operation_no = list_runs.operation_no and o.asset_id = list_runs.asset_id;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return (
+    select coalesce(json_agg(app.run_json(r) order by r.run_no), '[]')
+    from public.operation_runs r
+    where r.operation_id = operation.id
+  );
+end
+$$;
+comment on function public.list_runs(text, integer, text) is 'The runs of an operation, oldest first. Raises 404 not_found.';
+grant execute on function public.list_runs to authenticated, service_role;
+
+-- supabase/schemas/50_events/03_rules.sql
+-- What: the rules that a report meets.
+-- Why: each rule stands alone and says what it refuses.
+
+-- What somebody reports, however it came in: an event of a terminal, a step of a planner, a PATCH.
+create type app.report as (
+  id uuid,
+  digest bytea,
+  action_type text,
+  occurred_at timestamptz,
+  phase text,
+  qty_good integer,
+  qty_scrap integer,
+  reason_code text,
+  note text,
+  reverses_event_id uuid,
+  operation_data jsonb,
+  user_id uuid,
+  user_email text,
+  actual_start_at timestamptz,
+  actual_end_at timestamptz,
+  t_actual_setup_min numeric,
+  t_actual_processing_min numeric,
+  t_actual_lead_min numeric
+);
+
+comment on type app.report is
+  'One action on one operation. The quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, null = unchanged.';
+
+create function app.as_running(operation public.mes_operations) returns jsonb
+language sql stable parallel safe
+return jsonb_build_object(
+  'order_no', (operation).order_no, 'asset_id', (operation).asset_id, 'operation_no', (operation).operation_no,
+  'running_since', app.iso((operation).running_since));
+comment on function app.as_running(public.mes_operations) is 'A running operation as workplace_busy names it.';
+
+create function app.running_operations(workplace_name text, except_ids bigint[]) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(jsonb_agg(app.as_running(o) order by o.running_since, o.id), '[]') from public.mes_operations o
+    where o.workplace_name = running_operations.workplace_name and o.status = 'IN_PROGRESS' and o.id <> all(except_ids)
+  );
+end
+$$;
+comment on function app.running_operations(text, bigint[]) is 'The operations that run at a workplace, except some, as a JSON array.';
+
+create function app.missing_room(operation public.mes_operations, capacity integer, running jsonb) returns jsonb
+language sql immutable parallel safe
+return case when jsonb_array_length(running) >= capacity then jsonb_build_object(
+  'detail', format('Cannot start operation %s: workplace "%s" runs %s of at most %s operations',
+    app.operation_label(operation), (operation).workplace_name, jsonb_array_length(running), capacity),
+  'capacity', capacity,
+  'running_operations', running
+) end;
+comment on function app.missing_room(public.mes_operations, integer, jsonb) is
+  'What workplace_busy says when these other operations leave no room for the operation, else null.';
+
+create function app.require_room(missing jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if missing ? 'detail' then
+    perform app.refuse(409, 'workplace_busy', missing ->> 'detail', missing - 'detail');
+  end if;
+end
+$$;
+comment on function app.require_room(jsonb) is 'Raises 409 workplace_busy for what app.missing_room answers, unless that is null.';
+
+-- A workplace of capacity 2 has at most 2 running operations: the lock on its row makes the count true. It does not
+-- keep others from planning operations there.
+create function app.require_free_workplace(operation public.mes_operations) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  allowed integer;
+begin
+  select w.capacity into allowed from public.workplaces w
+  where w.name = (operation).workplace_name and w.capacity is not null
+  for no key update;
+  if allowed is not null then
+    perform app.require_room(app.missing_room(
+      operation, allowed, app.running_operations((operation).workplace_name, array[(operation).id])));
+  end if;
+end
+$$;
+comment on function app.require_free_workplace(public.mes_operations) is
+  'Raises 409 workplace_busy with the running operations when the workplace has no room; locks the workplace until commit.';
+
+create function app.require_reason(operation public.mes_operations, report app.report, kind text, needed boolean) returns void
+language plpgsql
+set search_path = ''
+set plan_cache_mode = force_generic_plan
+as $$
+begin
+  if (report).reason_code is null and needed then
+    perform app.refuse(
+      422, 'reason_required',
+      format('Cannot %s operation %s: a reason code of kind %s is required', (report).action_type, app.operation_label(operation), kind),
+      jsonb_build_object('kind', kind)
+    );
+  elsif (report).reason_code is not null and kind is null then
+    perform app.refuse_field('/reason_code', 'not_used', format('%s takes no reason code', (report).action_type));
+  elsif (report).reason_code is not null and not exists (
+    select from public.reason_codes r
+    where r.kind = require_reason.kind and r.code = (report).reason_code
+      -- inactive, it is not offered any more; PATCH and import still write it
+      and (r.active or r.code = 'UNSPECIFIED')
+  ) then
+    perform app.refuse_field('/reason_code', 'unknown_reason', format('"%s" is not an active reason code of kind %s', (report).reason_code, kind));
+  end if;
+end
+$$;
+comment on function app.require_reason(public.mes_operations, app.report, text, boolean) is
+  'Raises 422 reason_required when a needed reason is missing, 422 validation_failed when it is not an active code of its kind, or the action takes none.';
+
+create function app.require_quantities(operation public.mes_operations) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if (operation).qty_scrap not between 0 and (operation).qty_processed then
+    perform app.refuse(
+      422, 'invalid_quantity',
+      format('Operation %s cannot have %s scrapped of %s processed pieces', app.operation_label(operation), (operation).qty_scrap, (operation).qty_processed),
+      jsonb_build_object('qty_processed', (operation).qty_processed, 'qty_scrap', (operation).qty_scrap)
+    );
+  elsif (operation).qty_processed - (operation).qty_scrap > floor((operation).qty_desired * (1 + (operation).overrun_tolerance_pct / 100)) then
+    perform app.refuse(
+      422, 'invalid_quantity',
+      format('Operation %s cannot have %s good pieces: %s are desired, with %s %% tolerance', app.operation_label(operation),
+        (operation).qty_processed - (operation).qty_scrap, (operation).qty_desired, (operation).overrun_tolerance_pct),
+      jsonb_build_object(
+        'qty_desired', (operation).qty_desired,
+        'qty_good', (operation).qty_processed - (operation).qty_scrap,
+        'limit', floor((operation).qty_desired * (1 + (operation).overrun_tolerance_pct / 100))
+      )
+    );
+  end if;
+end
+$$;
+comment on function app.require_quantities(public.mes_operations) is
+  'Raises 422 invalid_quantity unless 0 <= scrap <= processed and good <= desired within tolerance.';
+
+-- A REVERSE takes back at most what is left of the event that it names; without quantities, all of that.
+create function app.reversal(operation public.mes_operations, inout report app.report)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  reversed public.operation_events;
+  good_left integer;
+  scrap_left integer;
+begin
+  select * into reversed from public.operation_events e
+  where e.id = report.reverses_event_id and e.operation_id = (operation).id and e.action_type in ('REPORT_QUANTITY', 'COMPLETE');
+  if not found then
+    perform app.refuse_field('/reverses_event_id', 'not_reversible', format('"%s" is not a REPORT_QUANTITY or COMPLETE of operation %s',
+      report.reverses_event_id, app.operation_label(operation)));
+  end if;
+  select reversed.qty_good - coalesce(sum(e.qty_good), 0), reversed.qty_scrap - coalesce(sum(e.qty_scrap), 0) into good_left, scrap_left
+  from public.operation_events e
+  where e.reverses_event_id = reversed.id;
+
+  if report.qty_good is null and report.qty_scrap is null then
+    report.qty_good := good_left;
+    report.qty_scrap := scrap_left;
+  end if;
+  report.qty_good := coalesce(report.qty_good, 0);
+  report.qty_scrap := coalesce(report.qty_scrap, 0);
+  if report.qty_good > good_left or report.qty_scrap > scrap_left or report.qty_good + report.qty_scrap = 0 then
+    perform app.refuse(
+      422, 'invalid_quantity',
+      format('Cannot take back %s good and %s scrapped pieces of event "%s": %s good and %s scrapped are left of it',
+        report.qty_good, report.qty_scrap, reversed.id, good_left, scrap_left),
+      jsonb_build_object('limit', jsonb_build_object('qty_good', good_left, 'qty_scrap', scrap_left))
+    );
+  end if;
+end
+$$;
+comment on function app.reversal(public.mes_operations, app.report) is
+  'The REVERSE with its quantities filled in. Raises 422 validation_failed when the event is not one to reverse, 422 invalid_quantity when less is left of it.';
+
+-- supabase/schemas/50_events/04_times.sql
+-- What: when a report happened.
+-- Why: a device's clock may be wrong and the server's may step back.
+
+-- Work cannot begin or end before the last moment of the operation's timeline, corrections included.
+create function app.timeline_end(operation public.mes_operations) returns timestamptz
+language sql immutable parallel safe
+return greatest((operation).worked_until, (operation).actual_start_at, (operation).actual_end_at);
+comment on function app.timeline_end(public.mes_operations) is 'Latest start or end of the operation or of one of its runs, or null.';
+
+-- A clock that is behind what the server itself has recorded has stepped back, or the machine was asleep: it cannot say
+-- what is in the future. Only times that servers make are evidence, so that no terminal can move the limit.
+create function app.last_recorded_at() returns timestamptz
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return greatest(
+    (select f.recorded_at from app.feed f order by f.pos desc limit 1),
+    to_timestamp((nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'iat')::double precision)
+  );
+end
+$$;
+comment on function app.last_recorded_at() is
+  'The newest time that a server has made and that is known here: of the last event in the feed, or of the caller''s access token.';
+
+create function app.latest_time() returns timestamptz
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  heard_at constant timestamptz := clock_timestamp();
+  recorded_at constant timestamptz := app.last_recorded_at();
+begin
+  return case
+    when recorded_at > heard_at + interval '1 second' then recorded_at + interval '24 hours'
+    else heard_at + interval '60 seconds'
+  end;
+end
+$$;
+comment on function app.latest_time() is
+  'What is later is in the future: the server''s clock + 60 s; where that clock has stepped back, the last record + 24 h.';
+
+create function app.ahead_of_clock(instant timestamptz) returns text
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  heard_at constant timestamptz := clock_timestamp();
+begin
+  return format('"%s" is %s ahead of the server''s clock, %s',
+    app.iso(instant), app.in_words(instant - heard_at), app.iso(heard_at));
+end
+$$;
+comment on function app.ahead_of_clock(timestamptz) is 'The sentence about a time in the future: it, the offset in words, and the server''s time.';
+
+create function app.require_past(pointer text, instant timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  sentence text;
+begin
+  -- nearly all is: the record need not be looked at
+  if instant is null or instant <= clock_timestamp() + interval '60 seconds' or instant <= app.latest_time() then
+    return;
+  end if;
+  sentence := app.ahead_of_clock(instant);
+  perform app.refuse(
+    422, 'validation_failed', sentence,
+    jsonb_build_object(
+      'server_time', app.iso(clock_timestamp()),
+      'errors', jsonb_build_array(jsonb_build_object(
+        'in', 'body', 'pointer', pointer, 'message', sentence, 'code', 'in_future')))
+  );
+end
+$$;
+comment on function app.require_past(text, timestamptz) is
+  'Raises 422 validation_failed (in_future), with the server''s time and the offset, for what is later than app.latest_time().';
+
+create function app.require_recent(
+  operation public.mes_operations, caller app.caller, action text, instant timestamptz
+) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  heard_at constant timestamptz := clock_timestamp();
+  age_limit interval;
+begin
+  if instant is null or app.role_rank((caller).role) >= app.role_rank('supervisor') then
+    return;
+  end if;
+  select s.report_age_limit into age_limit from app.settings s;
+  if instant < heard_at - age_limit then
+    perform app.refuse(
+      422, 'too_old',
+      format('Cannot %s operation %s at %s: that is %s behind the server''s clock, %s; a supervisor may report it',
+        action, app.operation_label(operation), app.iso(instant), app.in_words(heard_at - instant), app.iso(heard_at)),
+      jsonb_build_object('server_time', app.iso(heard_at), 'limit', app.iso(heard_at - age_limit),
+        'limit_days', round(extract(epoch from age_limit) / 86400, 2))
+    );
+  end if;
+end
+$$;
+comment on function app.require_recent(public.mes_operations, app.caller, text, timestamptz) is
+  'Raises 422 too_old for machines and operators when it happened longer ago than app.settings allows: their device''s clock is wrong.';
+
+create function app.occurred_at(
+  operation public.mes_operations, caller app.caller, report app.report
+) returns timestamptz
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- now() is when the transaction began, before it waited for the row: between writers it runs backwards
+  -- to the millisecond, as clients read it: what they send back as a filter or a condition means the same instant
+  heard_at constant timestamptz := date_trunc('milliseconds', clock_timestamp());
+  happened_at constant timestamptz := date_trunc('milliseconds', (report).occurred_at);
+  earliest timestamptz;
+begin
+  if (report).action_type in ('RELEASE', 'START', 'STOP', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL')
+    or (report).action_type = 'REVERSE' and (operation).status = 'FINISHED'
+  then
+    earliest := app.timeline_end(operation);
+  elsif (report).action_type in ('REPORT_QUANTITY', 'REVERSE') then
+    earliest := (operation).actual_start_at;
+  end if;
+  if happened_at is null then
+    -- clocks of devices may be ahead, that of the server may have stepped back: what follows has not happened before
+    return greatest(heard_at, earliest);
+  end if;
+  perform app.require_past('/occurred_at', happened_at);
+  perform app.require_recent(operation, caller, (report).action_type, happened_at);
+  if happened_at >= earliest is not false then
+    return happened_at;
+  elsif earliest > heard_at and happened_at > heard_at - interval '60 seconds' then
+    -- it happens now, and what it follows is in the future of the server's clock: that is the clock's fault
+    return earliest;
+  elsif (report).action_type in ('REPORT_QUANTITY', 'REVERSE') and (operation).status <> 'FINISHED' then
+    perform app.refuse(
+      409, 'out_of_order',
+      format('Cannot report quantities of operation %s at %s: it started at %s',
+        app.operation_label(operation), app.iso(happened_at), app.iso(earliest)),
+      jsonb_build_object('last_occurred_at', app.iso(earliest))
+    );
+  end if;
+  perform app.refuse(
+    409, 'out_of_order',
+    format('Cannot %s operation %s at %s: its last event occurred at %s',
+      (report).action_type, app.operation_label(operation), app.iso(happened_at), app.iso(earliest)),
+    jsonb_build_object('last_occurred_at', app.iso(earliest))
+  );
+  return null;
+end
+$$;
+comment on function app.occurred_at(public.mes_operations, app.caller, app.report) is
+  'When the report happened: as stated, or now, but never before what it follows. Raises 422 validation_failed (in_future) and too_old, 409 out_of_order before the end of the timeline.';
+
+-- supabase/schemas/50_events/05_minutes_and_corrections.sql
+-- What: minutes of an operation, and the CORRECT that moves them.
+-- Why: a corrected run corrects the minutes.
+
+-- An operation can have thousands of runs. Its row keeps what they add up to, and each run that closes or moves changes
+-- that by its own minutes; the rebuild from events proves the sums.
+create function app.with_run(inout operation public.mes_operations, run public.operation_runs, direction integer)
+language plpgsql immutable
+set search_path = ''
+as $$
+declare
+  added_min constant numeric := direction * coalesce(app.minutes_between(run.started_at, run.ended_at), 0);
+begin
+  if run.phase = 'SETUP' then
+    operation.logged_setup_min := operation.logged_setup_min + added_min;
+  else
+    operation.logged_processing_min := operation.logged_processing_min + added_min;
+  end if;
+end
+$$;
+comment on function app.with_run(public.mes_operations, public.operation_runs, integer) is
+  'The operation with the minutes of one run added (direction 1) or removed (-1); an open run has none yet.';
+
+create function app.with_minutes(inout operation public.mes_operations)
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  operation.t_actual_setup_min := operation.logged_setup_min + operation.unlogged_setup_min;
+  operation.t_actual_processing_min := operation.logged_processing_min + operation.unlogged_processing_min;
+  -- fewer minutes than the open run has by now may have been stated: it is added when read
+  if operation.running_phase is distinct from 'SETUP' then
+    operation.t_actual_setup_min := greatest(operation.t_actual_setup_min, 0);
+  end if;
+  if operation.running_phase is distinct from 'PROCESSING' then
+    operation.t_actual_processing_min := greatest(operation.t_actual_processing_min, 0);
+  end if;
+  operation.t_actual_lead_min := coalesce(app.minutes_between(operation.actual_start_at, operation.actual_end_at), operation.t_actual_lead_min);
+end
+$$;
+comment on function app.with_minutes(public.mes_operations) is
+  'The operation with its actual minutes: those of its closed runs and the unlogged ones.';
+
+create function app.logged_minutes(operation public.mes_operations, phase text, as_of timestamptz) returns numeric
+language sql immutable parallel safe
+return case phase when 'SETUP' then (operation).logged_setup_min else (operation).logged_processing_min end
+  + case when (operation).running_phase = phase
+      then greatest(app.minutes_between((operation).running_since, as_of), 0) else 0 end;
+comment on function app.logged_minutes(public.mes_operations, text, timestamptz) is
+  'Minutes of the runs of one phase, the open one as far as it had come at that moment.';
+
+-- Moves the times and minutes that a CORRECT states, and says what they were.
+create function app.correct_times(inout operation public.mes_operations, report app.report, out changes jsonb)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  before constant public.mes_operations := operation;
+  first_run public.operation_runs;
+  last_run public.operation_runs;
+  moved_run public.operation_runs;
+  starts_run boolean;
+  ends_run boolean;
+  is_one_run boolean;
+  setup_min constant numeric := (operation).unlogged_setup_min + app.logged_minutes(operation, 'SETUP', (report).occurred_at);
+  processing_min constant numeric := (operation).unlogged_processing_min + app.logged_minutes(operation, 'PROCESSING', (report).occurred_at);
+  new_start constant timestamptz := coalesce(date_trunc('milliseconds', (report).actual_start_at), (operation).actual_start_at);
+  new_end constant timestamptz := coalesce(date_trunc('milliseconds', (report).actual_end_at), (operation).actual_end_at);
+begin
+  changes := '{}';
+  select * into first_run from public.operation_runs r where r.operation_id = operation.id and r.run_no = 1;
+  select * into last_run from public.operation_runs r
+  where r.operation_id = operation.id and r.run_no = operation.run_count;
+  -- the first run began with the operation, unless the operation arrived with work done before its first run here
+  starts_run := coalesce(first_run.started_at = before.actual_start_at, false);
+  -- a run that the end itself closed ends when the operation does; one that was stopped before stays
+  ends_run := coalesce(last_run.ended_at = before.actual_end_at, false) and exists (
+    select from public.operation_events e where e.id = last_run.end_event_id and e.action_type in ('COMPLETE', 'FINISH'));
+  is_one_run := starts_run and ends_run and last_run.run_no = 1;
+
+  if new_start is distinct from before.actual_start_at then
+    perform app.require_past('/actual_start_at', new_start);
+    if new_start > new_end
+      or new_start > (case when is_one_run then new_end when starts_run then first_run.ended_at else first_run.started_at end)
+      or new_start > operation.counted_since
+    then
+      perform app.refuse(
+        409, 'out_of_order',
+        format('Cannot move the start of operation %s to %s: work was reported before that', app.operation_label(operation), app.iso(new_start))
+      );
+    end if;
+    operation.actual_start_at := new_start;
+    if starts_run and last_run.run_no = 1 and last_run.ended_at is null then
+      operation.running_since := new_start;
+    end if;
+    changes := changes || jsonb_build_object('actual_start_at', jsonb_build_object(
+      'before', app.iso(before.actual_start_at), 'after', app.iso(new_start)));
+  end if;
+
+  if new_end is distinct from before.actual_end_at then
+    if before.status <> 'FINISHED' then
+      perform app.refuse_field('/actual_end_at', 'not_finished', format('operation %s has not ended: FINISH it', app.operation_label(operation)));
+    end if;
+    perform app.require_past('/actual_end_at', new_end);
+    if new_end < greatest(new_start, case when is_one_run then new_start when ends_run then last_run.started_at else last_run.ended_at end) then
+      perform app.refuse(
+        409, 'out_of_order',
+        format('Cannot move the end of operation %s to %s: it was still worked on then', app.operation_label(operation), app.iso(new_end))
+      );
+    end if;
+    operation.actual_end_at := new_end;
+    changes := changes || jsonb_build_object('actual_end_at', jsonb_build_object(
+      'before', app.iso(before.actual_end_at), 'after', app.iso(new_end)));
+  end if;
+
+  -- start and end of one run move together
+  foreach moved_run in array case last_run.run_no when 1 then array[first_run] else array[first_run, last_run] end loop
+    if starts_run and moved_run.run_no = 1 and changes ? 'actual_start_at'
+      or ends_run and moved_run.run_no = operation.run_count and changes ? 'actual_end_at'
+    then
+      operation := app.with_run(operation, moved_run, -1);
+      if starts_run and moved_run.run_no = 1 then
+        moved_run.started_at := new_start;
+      end if;
+      if ends_run and moved_run.run_no = operation.run_count then
+        moved_run.ended_at := new_end;
+      end if;
+      operation := app.with_run(operation, moved_run, 1);
+      if moved_run.run_no = operation.run_count then
+        operation.worked_until := coalesce(moved_run.ended_at, moved_run.started_at);
+      end if;
+      update public.operation_runs r set started_at = moved_run.started_at, ended_at = moved_run.ended_at
+      where r.operation_id = operation.id and r.run_no = moved_run.run_no;
+    end if;
+  end loop;
+
+  -- minutes are stated as they shall be read at that moment, whatever the runs say
+  if report.t_actual_setup_min <> greatest(setup_min, 0) or before.t_actual_setup_min is null and report.t_actual_setup_min is not null then
+    operation.unlogged_setup_min := report.t_actual_setup_min - app.logged_minutes(operation, 'SETUP', report.occurred_at);
+    changes := changes || jsonb_build_object('t_actual_setup_min', jsonb_build_object(
+      'before', case when before.t_actual_setup_min is not null then greatest(setup_min, 0) end, 'after', report.t_actual_setup_min));
+  end if;
+
+  if report.t_actual_processing_min <> greatest(processing_min, 0) or before.t_actual_processing_min is null and report.t_actual_processing_min is not null then
+    operation.unlogged_processing_min := report.t_actual_processing_min - app.logged_minutes(operation, 'PROCESSING', report.occurred_at);
+    changes := changes || jsonb_build_object('t_actual_processing_min', jsonb_build_object(
+      'before', case when before.t_actual_processing_min is not null then greatest(processing_min, 0) end, 'after', report.t_actual_processing_min));
+  end if;
+
+  if report.t_actual_lead_min is distinct from before.t_actual_lead_min and report.t_actual_lead_min is not null then
+    if operation.actual_end_at - operation.actual_start_at is not null then
+      perform app.refuse_field('/t_actual_lead_min', 'derived', format('operation %s has a start and an end: the lead time lies between them', app.operation_label(operation)));
+    end if;
+    operation.t_actual_lead_min := report.t_actual_lead_min;
+    changes := changes || jsonb_build_object('t_actual_lead_min', jsonb_build_object(
+      'before', before.t_actual_lead_min, 'after', report.t_actual_lead_min));
+  end if;
+end
+$$;
+comment on function app.correct_times(public.mes_operations, app.report) is
+  'Applies the times and minutes of a CORRECT to the operation and its runs. Raises 409 out_of_order when work would lie outside of them.';
+
+-- supabase/schemas/50_events/06_recording.sql
+-- What: the one way in which an operation's execution changes.
+-- Why: log, row and runs cannot disagree when one function writes them.
+
+create function app.append_event(
+  operation public.mes_operations, status_before text, caller app.caller, report app.report, reason_kind text, changes jsonb
+) returns public.operation_events
+language plpgsql
+set search_path = ''
+as $$
+declare
+  event public.operation_events;
+begin
+  insert into public.operation_events (
+    id, operation_id, op_seq, action_type, order_no, asset_id, operation_no, workplace_name, status_before, status_after,
+    occurred_at, phase, qty_good, qty_scrap, reason_kind, reason_code, note, reverses_event_id, changes, operation_data,
+    user_id, reporter_id, report_digest, created_at
+  )
+  values (
+    coalesce(report.id, gen_random_uuid()), operation.id, operation.last_op_seq + 1, report.action_type,
+    operation.order_no, operation.asset_id, operation.operation_no, operation.workplace_name,
+    status_before, operation.status,
+    report.occurred_at, report.phase, coalesce(report.qty_good, 0), coalesce(report.qty_scrap, 0),
+    case when report.reason_code is not null then reason_kind end, report.reason_code, report.note, report.reverses_event_id,
+    changes, report.operation_data,
+    coalesce(report.user_id, caller.user_id),
+    app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email)), report.digest,
+    -- the server's clock may have stepped back
+    greatest(
+      clock_timestamp(),
+      report.occurred_at - interval '2 minutes',
+      (select e.created_at from public.operation_events e
+       where e.operation_id = operation.id and e.op_seq = operation.last_op_seq)
+    )
+  )
+  returning * into event;
+  return event;
+end
+$$;
+comment on function app.append_event(public.mes_operations, text, app.caller, app.report, text, jsonb) is
+  'Writes the next event of an operation. Raises 400 integrity_error for an unknown user.';
+
+create function app.store_operation(operation public.mes_operations) returns public.mes_operations
+language plpgsql
+set search_path = ''
+as $$
+declare
+  stored public.mes_operations;
+begin
+  update public.mes_operations o
+  set (reference_url, activity_code, activity_description, workplace_name, workplace_group, qty_desired, overrun_tolerance_pct,
+       planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type,
+       source_conflict, status, hold_kind, hold_reason_code, qty_processed, qty_scrap, actual_start_at, actual_end_at,
+       t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, unlogged_processing_min, unlogged_setup_min,
+       running_since, running_phase, run_count, worked_until, logged_processing_min, logged_setup_min, counted_since,
+       last_op_seq)
+    = row ((operation).reference_url, (operation).activity_code, (operation).activity_description, (operation).workplace_name,
+       (operation).workplace_group, (operation).qty_desired, (operation).overrun_tolerance_pct,
+       (operation).planned_start_at, (operation).planned_end_at, (operation).t_target_processing_min, (operation).t_target_setup_min,
+       (operation).t_target_lead_min, (operation).timestamp_ms, (operation).change_type,
+       (operation).source_conflict, (operation).status, (operation).hold_kind, (operation).hold_reason_code, (operation).qty_processed,
+       (operation).qty_scrap, (operation).actual_start_at, (operation).actual_end_at,
+       (operation).t_actual_processing_min, (operation).t_actual_setup_min, (operation).t_actual_lead_min,
+       (operation).unlogged_processing_min, (operation).unlogged_setup_min,
+       (operation).running_since, (operation).running_phase, (operation).run_count, (operation).worked_until,
+       (operation).logged_processing_min, (operation).logged_setup_min, (operation).counted_since,
+       (operation).last_op_seq)
+  where o.id = (operation).id
+  returning o.* into stored;
+  return stored;
+end
+$$;
+comment on function app.store_operation(public.mes_operations) is
+  'Writes plan and execution of an operation back to its row and returns the row, with its new version.';
+
+create function app.store_run(inout run public.operation_runs)
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into public.operation_runs select run.*;
+  run := null;
+end
+$$;
+comment on function app.store_run(public.operation_runs) is 'Writes a run to the table and returns null, for none is unstored then.';
+
+-- The one way in which an operation's execution changes. The caller of this function holds the operation's row lock, has
+-- checked that the person sees it, and stores the operation and its open run afterwards. A batch takes many steps on one
+-- operation: each version of the row that it would store in between makes all later looks at the row slower.
+create function app.take_step(
+  inout operation public.mes_operations, inout unstored_run public.operation_runs,
+  caller app.caller, report app.report, room jsonb,
+  out event public.operation_events
+)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  before constant public.mes_operations := operation;
+  transition app.transitions;
+  run public.operation_runs;
+  closes_run boolean;
+  opens_run boolean;
+  direction constant integer := case report.action_type when 'REVERSE' then -1 else 1 end;
+  reason_kind text;
+  corrected record;
+  changes jsonb;
+begin
+  -- who, and whether the lifecycle has such a step
+  perform app.require_role(
+    caller, (select app.least_role(a, operation) from app.actions a where a.action = report.action_type),
+    format('Your role may not %s operation %s', report.action_type, app.operation_label(operation))
+  );
+  if report.action_type = 'START' and operation.hold_kind = 'BLOCKED' then
+    perform app.refuse(
+      409, 'operation_blocked',
+      format('Cannot START operation %s: it is blocked with reason "%s" until a supervisor releases it', app.operation_label(operation), operation.hold_reason_code),
+      jsonb_build_object('current_status', operation.status, 'hold_reason_code', operation.hold_reason_code,
+        'allowed_actions', app.allowed_actions(operation, caller))
+    );
+  end if;
+  select * into transition from app.transitions t where t.action = report.action_type and t.from_state = app.execution_state(operation);
+  if not found then
+    perform app.refuse_transition(operation, caller, report.action_type);
+  end if;
+
+  -- when
+  if report.action_type = 'START' then
+    report.phase := coalesce(report.phase, 'PROCESSING');
+    if operation.running_phase = report.phase then
+      if unstored_run.run_no is null then
+        select * into run from public.operation_runs r
+        where r.operation_id = operation.id and r.run_no = operation.run_count;
+      else
+        run := unstored_run;
+      end if;
+      perform app.refuse(
+        409, 'already_running',
+        format('Cannot START operation %s: it has been running since %s', app.operation_label(operation), app.iso(operation.running_since)),
+        jsonb_build_object('running_since', app.iso(operation.running_since), 'phase', operation.running_phase,
+          'user_id', run.user_id, 'user_email', app.reporter_email(run.reporter_id))
+      );
+    end if;
+  end if;
+  report.occurred_at := app.occurred_at(operation, caller, report);
+
+  -- status
+  closes_run := operation.running_since is not null and report.action_type in ('START', 'STOP', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL');
+  opens_run := report.action_type = 'START';
+  if opens_run and not closes_run then
+    if room is null then
+      perform app.require_free_workplace(operation);
+    else
+      perform app.require_room(room);
+    end if;
+  end if;
+  operation.status := case when transition.to_state in ('PAUSED', 'BLOCKED', 'BLOCKED_BEFORE_START') then 'ON_HOLD' else transition.to_state end;
+  operation.hold_kind := case transition.to_state when 'PAUSED' then 'PAUSED' when 'BLOCKED' then 'BLOCKED' when 'BLOCKED_BEFORE_START' then 'BLOCKED' end;
+  operation.hold_reason_code := case
+    when report.action_type in ('STOP', 'HOLD') then report.reason_code
+    when operation.status = 'ON_HOLD' and report.action_type <> 'RELEASE' then before.hold_reason_code
+  end;
+
+  -- quantities
+  if report.action_type = 'COMPLETE' then
+    if report.qty_good is null and operation.qty_desired is null then
+      perform app.refuse(
+        422, 'invalid_quantity',
+        format('Cannot COMPLETE operation %s without qty_good: it has no desired quantity', app.operation_label(operation))
+      );
+    end if;
+    report.qty_good := coalesce(report.qty_good, greatest(operation.qty_desired - operation.qty_good, 0));
+  end if;
+  if report.action_type = 'REVERSE' then
+    report := app.reversal(operation, report);
+  end if;
+  if report.qty_good <> 0 or report.qty_scrap <> 0 then
+    operation.qty_scrap := app.added_quantity(operation.qty_scrap, direction * coalesce(report.qty_scrap, 0));
+    operation.qty_processed := app.added_quantity(
+      operation.qty_processed, direction * app.added_quantity(coalesce(report.qty_good, 0), coalesce(report.qty_scrap, 0)));
+    perform app.require_quantities(operation);
+    -- the table generates it, when it is stored
+    operation.qty_good := operation.qty_processed - operation.qty_scrap;
+  end if;
+
+  -- times
+  if report.action_type = 'CORRECT' then
+    perform app.require_recent(operation, caller, 'CORRECT', least(report.actual_start_at, report.actual_end_at));
+    if unstored_run.run_no is not null then
+      unstored_run := app.store_run(unstored_run);
+    end if;
+    corrected := app.correct_times(operation, report);
+    operation := corrected.operation;
+    changes := corrected.changes;
+    if operation.qty_processed <> before.qty_processed then
+      changes := changes || jsonb_build_object('qty_processed', jsonb_build_object('before', before.qty_processed, 'after', operation.qty_processed));
+    end if;
+    if operation.qty_scrap <> before.qty_scrap then
+      changes := changes || jsonb_build_object('qty_scrap', jsonb_build_object('before', before.qty_scrap, 'after', operation.qty_scrap));
+    end if;
+  end if;
+  if closes_run then
+    run.phase := operation.running_phase;
+    run.started_at := operation.running_since;
+    run.ended_at := report.occurred_at;
+    operation := app.with_run(operation, run, 1);
+    operation.worked_until := report.occurred_at;
+    operation.running_since := null;
+    operation.running_phase := null;
+  end if;
+  if opens_run then
+    operation.actual_start_at := coalesce(operation.actual_start_at, report.occurred_at);
+    operation.running_since := report.occurred_at;
+    operation.running_phase := report.phase;
+    operation.run_count := operation.run_count + 1;
+    operation.worked_until := report.occurred_at;
+  end if;
+  if report.action_type = 'REPORT_QUANTITY' then
+    operation.counted_since := least(operation.counted_since, report.occurred_at);
+  end if;
+  if operation.status in ('FINISHED', 'CANCELLED') and operation.status <> before.status and operation.actual_start_at is not null then
+    operation.actual_end_at := report.occurred_at;
+  elsif before.status = 'FINISHED' and operation.status <> 'FINISHED' then
+    operation.actual_end_at := null;
+    operation.t_actual_lead_min := null;
+  end if;
+
+  -- why
+  reason_kind := case report.action_type
+    when 'STOP' then 'STOP' when 'REPORT_QUANTITY' then 'SCRAP' when 'COMPLETE' then 'SHORTFALL' when 'FINISH' then 'SHORTFALL'
+    when 'HOLD' then 'HOLD' when 'CANCEL' then 'CANCEL' end;
+  perform app.require_reason(operation, report, reason_kind, needed =>
+    reason_kind in ('HOLD', 'CANCEL')
+    or (reason_kind = 'SHORTFALL' and coalesce(operation.qty_processed - operation.qty_scrap < operation.qty_desired, false)));
+
+  -- event, runs, minutes
+  event := app.append_event(operation, before.status, caller, report, reason_kind, changes);
+  operation.last_op_seq := event.op_seq;
+  if closes_run and unstored_run.run_no is not null then
+    unstored_run.ended_at := report.occurred_at;
+    unstored_run.end_event_id := event.id;
+    unstored_run := app.store_run(unstored_run);
+  elsif closes_run then
+    update public.operation_runs r set ended_at = report.occurred_at, end_event_id = event.id
+    where r.operation_id = operation.id and r.run_no = before.run_count;
+  end if;
+  if opens_run then
+    unstored_run.operation_id := operation.id;
+    unstored_run.run_no := operation.run_count;
+    unstored_run.phase := report.phase;
+    unstored_run.started_at := report.occurred_at;
+    unstored_run.start_event_id := event.id;
+    unstored_run.user_id := event.user_id;
+    unstored_run.reporter_id := event.reporter_id;
+  end if;
+  if report.action_type = 'CORRECT' or operation.actual_start_at is not null and report.action_type not in ('REPORT_QUANTITY', 'RELEASE') then
+    operation := app.with_minutes(operation);
+  end if;
+end
+$$;
+comment on function app.take_step(public.mes_operations, public.operation_runs, app.caller, app.report, jsonb) is
+  'Takes one action on a locked operation: checks role, lifecycle, time, quantities, reason and workplace, appends the event and derives the runs, all or nothing. unstored_run is the open run that is not in the table yet, null when there is none. room is what app.missing_room answered for the workplace, {} when there is room, null to look now. Raises the refusals of the problem table.';
+
+create function app.record_event(
+  inout operation public.mes_operations, caller app.caller, report app.report, out event public.operation_events
+)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  taken record;
+begin
+  taken := app.take_step(operation, null, caller, report, null);
+  if (taken.unstored_run).run_no is not null then
+    perform app.store_run(taken.unstored_run);
+  end if;
+  operation := app.store_operation(taken.operation);
+  event := taken.event;
+end
+$$;
+comment on function app.record_event(public.mes_operations, app.caller, app.report) is
+  'Takes one step on a locked operation and stores what it changed, all or nothing. Raises what app.take_step raises.';
+
+-- supabase/schemas/50_events/07_openings.sql
+-- What: operations that arrive with work already done.
+-- Why: one event explains what they bring.
+
+-- An operation that arrives with work already done begins with one event that explains it.
+create function app.record_opening(inout operation public.mes_operations, caller app.caller, opened public.mes_operations, out event public.operation_events)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  report app.report;
+  changes jsonb;
+  opened_at constant timestamptz := date_trunc('milliseconds', clock_timestamp());
+begin
+  operation.status := opened.status;
+  operation.hold_kind := case when opened.status = 'ON_HOLD' then 'PAUSED' end;
+  operation.qty_processed := opened.qty_processed;
+  operation.qty_scrap := opened.qty_scrap;
+  operation.actual_start_at := coalesce(date_trunc('milliseconds', opened.actual_start_at), case when opened.status in ('IN_PROGRESS', 'ON_HOLD') then opened_at end);
+  operation.actual_end_at := date_trunc('milliseconds', opened.actual_end_at);
+  operation.unlogged_setup_min := coalesce(opened.t_actual_setup_min, 0);
+  operation.unlogged_processing_min := coalesce(opened.t_actual_processing_min, 0);
+  operation.t_actual_lead_min := opened.t_actual_lead_min;
+  if opened.status = 'IN_PROGRESS' then
+    -- the minutes that it brings are those since its start
+    operation.running_since := case
+      when operation.unlogged_setup_min + operation.unlogged_processing_min > 0 then opened_at else operation.actual_start_at end;
+    operation.running_phase := 'PROCESSING';
+    operation.run_count := 1;
+    operation.worked_until := operation.running_since;
+  end if;
+  operation := app.with_minutes(operation);
+
+  report.action_type := 'CORRECT';
+  report.occurred_at := opened_at;
+  report.qty_good := operation.qty_processed - operation.qty_scrap;
+  report.qty_scrap := operation.qty_scrap;
+  select jsonb_object_agg(o.key, jsonb_build_object('before', null, 'after', o.value)) into changes
+  from jsonb_each(jsonb_strip_nulls(jsonb_build_object(
+    'status', operation.status, 'qty_processed', operation.qty_processed, 'qty_scrap', operation.qty_scrap,
+    'actual_start_at', app.iso(operation.actual_start_at), 'actual_end_at', app.iso(operation.actual_end_at),
+    't_actual_setup_min', opened.t_actual_setup_min, 't_actual_processing_min', opened.t_actual_processing_min,
+    't_actual_lead_min', opened.t_actual_lead_min
+  ))) o;
+
+  event := app.append_event(operation, null, caller, report, null, changes);
+  operation.last_op_seq := event.op_seq;
+  if operation.running_since is not null then
+    insert into public.operation_runs (operation_id, run_no, phase, started_at, start_event_id, user_id, reporter_id)
+    values (operation.id, 1, operation.running_phase, operation.running_since, event.id, event.user_id, event.reporter_id);
+  end if;
+  operation := app.store_operation(operation);
+end
+$$;
+comment on function app.record_opening(public.mes_operations, app.caller, public.mes_operations) is
+  'Opens a new operation with the status, quantities, times and minutes that it brings, explained by one CORRECT event.';
+
+-- supabase/schemas/50_events/08_reading.sql
+-- What: one event, and lists by filter.
+-- Why: lists are read newest first, whatever the filter.
+
+create function public.get_event(id uuid) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  event public.operation_events;
+begin
+  select * into event from public.operation_events e where e.id = get_event.id;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return app.event_json(event);
+end
+$$;
+comment on function public.get_event(uuid) is 'One event. Raises 404 not_found.';
+grant execute on function public.get_event to authenticated, service_role;
+
+create function public.list_events(
+  order_no text default null,
+  operation_no text default null,
+  asset_id integer default null,
+  action_types text[] default null,
+  workplace_name text default null,
+  user_id uuid default null,
+  occurred_after timestamptz default null,
+  occurred_before timestamptz default null,
+  before_created_at timestamptz default null,
+  before_id uuid default null,
+  skip integer default 0,
+  take integer default 100,
+  count text default null
+) returns json
+-- volatile, because an estimate is an EXPLAIN, which Postgres keeps out of stable functions
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no) and app.require_bounded('action_types', action_types)
+    and app.require_bounded('workplace_name', workplace_name) and app.require_bounded('skip', skip)
+    and app.require_bounded('count', count);
+  filter constant text := concat_ws(' and ', 'true',
+    case when order_no is not null then 'e.order_no = $1' end,
+    case when operation_no is not null then 'e.operation_no = $2' end,
+    case when asset_id is not null then 'e.asset_id = $3' end,
+    case when action_types is not null then 'e.action_type = any($4)' end,
+    case when workplace_name is not null then 'e.workplace_name = $5' end,
+    case when user_id is not null then 'e.user_id = $6' end,
+    -- nothing is heard before it happens, but for the clocks of devices
+    case when occurred_after is not null then 'e.occurred_at >= $7 and e.created_at >= $7 - interval ''2 minutes''' end,
+    case when occurred_before is not null then 'e.occurred_at < $8' end
+  );
+  -- The planner takes the two times of an event for independent and would sort everything that happened in the span;
+  -- `is true` keeps it on the order of the list, where the page begins within an hour of the span's end.
+  page constant text := regexp_replace(filter, 'e.occurred_at \S+ \$\d', '(\&) is true', 'g')
+    || case when before_created_at is not null then ' and (e.created_at, e.id) < ($9, $10)' else '' end;
+  actions constant text[] := app.distinct_values(action_types);
+  places constant text[] := app.places_to_list(case when workplace_name is not null then array[workplace_name] end);
+  alternatives text[] := app.all_pairs(
+    app.alternatives('e.workplace_name', '$13', cardinality(places)),
+    app.alternatives('e.action_type', '$4', cardinality(actions))
+  );
+  rows public.operation_events[];
+  total bigint;
+  plan json;
+begin
+  -- straight calls ask for what they like
+  take := least(take, 500);
+  if occurred_before is not null then
+    -- what was heard within an hour lies in one range of the list's own order; what came later has a small index of its own
+    alternatives := array(select a || ' and e.created_at < $8 + interval ''1 hour''' from unnest(alternatives) a)
+      || 'e.created_at - e.occurred_at > interval ''1 hour'' and e.created_at >= $8 + interval ''1 hour'' and e.occurred_at < $8'::text;
+  end if;
+  execute app.page_query('public.operation_events', 'e', page, alternatives,
+    'created_at, id', 'created_at desc, id desc', '$11', '$12')
+  into rows
+  using order_no, operation_no, asset_id, actions, workplace_name, user_id, occurred_after, occurred_before,
+    before_created_at, before_id, take + 1, skip, places;
+
+  -- the planner estimates from statistics of all rows, also of those that the caller must not know about
+  if count = 'exact' or count = 'estimated' and not app.sees_all_workplaces() then
+    execute format('select count(*) from public.operation_events e where %s', filter) into total
+    using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before;
+  elsif count = 'estimated' then
+    execute format('explain (format json) select from public.operation_events e where %s', filter) into plan
+    using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before;
+    total := plan #>> '{0,Plan,Plan Rows}';
+  end if;
+
+  return json_build_object(
+    'items', (select coalesce(json_agg(app.event_json(e)), '[]') from unnest(rows[1:take]) e),
+    'next', case when cardinality(rows) > take then json_build_array(rows[take].created_at, rows[take].id) end,
+    'total', total
+  );
+end
+$$;
+comment on function public.list_events is
+  'A page of the events the caller sees, newest first: {"items": [...], "next": key of the last item or null, "total": number when asked}. The page begins after the given key; count is null, exact or estimated.';
+grant execute on function public.list_events to authenticated, service_role;
+
+-- supabase/schemas/50_events/09_reporting.sql
+-- What: reports of terminals and planners.
+-- Why: a report finds its operation, and the same report again is no second event.
+
+-- What became of a report: the event and the operation after it, and whether this is news.
+create type app.outcome as (
+  status integer,
+  event public.operation_events,
+  operation public.mes_operations
+);
+
+comment on type app.outcome is 'status is 201 for a new event, 200 for one that is known already or for a dry run.';
+
+-- Who a report is attributed to: the caller; a server may name the user for whom it reports.
+create function app.attribute_report(inout report app.report, caller app.caller)
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if caller.is_server then
+    report.user_email := coalesce(report.user_email, (select p.email from public.profiles p where p.id = report.user_id));
+  elsif report.user_id <> caller.user_id or lower(report.user_email) <> lower(caller.email) then
+    perform app.refuse(403, 'forbidden', 'You may report as yourself only: leave out user_id and user_email, or send your own');
+  else
+    report.user_id := caller.user_id;
+    report.user_email := caller.email;
+  end if;
+end
+$$;
+comment on function app.attribute_report(app.report, app.caller) is
+  'Fills in the user of a report. Raises 403 forbidden when a user names somebody else.';
+
+create function app.require_one_asset(
+  order_no text, operation_no text, workplace_name text, asset_ids integer[]
+) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if cardinality(asset_ids) > 1 then
+    perform app.refuse(
+      409, 'ambiguous_operation',
+      format('Operation %s/%s exists on %s assets at workplace "%s": send asset_id',
+        order_no, operation_no, cardinality(asset_ids), workplace_name),
+      jsonb_build_object('asset_ids', asset_ids)
+    );
+  end if;
+end
+$$;
+comment on function app.require_one_asset(text, text, text, integer[]) is 'Raises 409 ambiguous_operation with the asset ids when there are several.';
+
+-- The first service's events carry no asset: order, operation and workplace must then mean one operation.
+create function app.lock_reported_operation(order_no text, operation_no text, workplace_name text, asset_id integer) returns public.mes_operations
+language plpgsql
+set search_path = ''
+as $$
+declare
+  asset_ids integer[];
+  operation public.mes_operations;
+begin
+  select array_agg(o.asset_id order by o.asset_id) into asset_ids
+  from public.mes_operations o
+  where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
+    and o.workplace_name = lock_reported_operation.workplace_name
+    and (lock_reported_operation.asset_id is null or o.asset_id = lock_reported_operation.asset_id);
+  perform app.require_one_asset(order_no, operation_no, workplace_name, asset_ids);
+  select * into operation from public.mes_operations o
+  where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
+    and o.asset_id = asset_ids[1] and o.workplace_name = lock_reported_operation.workplace_name
+  for update;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return operation;
+end
+$$;
+comment on function app.lock_reported_operation(text, text, text, integer) is
+  'The operation that a report means, locked until commit. Raises 404 not_found, 409 ambiguous_operation with the asset ids.';
+
+create function app.report_answer(status integer, event public.operation_events, operation public.mes_operations, caller app.caller) returns json
+language sql stable
+return json_build_object('status', status, 'body',
+  app.json_with(app.event_json(event), 'operation',
+    case when (operation).id is null then 'null' else app.operation_answer(operation, caller) end));
+comment on function app.report_answer(integer, public.operation_events, public.mes_operations, app.caller) is
+  'The answer to a report: the event, and in it the operation after the event.';
+
+-- A terminal that made the event's id itself may send it again: the same content is the same event.
+create function app.known_event(report app.report, caller app.caller) returns app.outcome
+language plpgsql
+set search_path = ''
+as $$
+declare
+  known app.outcome;
+  event public.operation_events;
+  operation public.mes_operations;
+begin
+  if (report).id is null then
+    return null;
+  end if;
+  select * into event from public.operation_events e where e.id = (report).id;
+  if not found then
+    return null;
+  end if;
+  if event.report_digest is distinct from (report).digest or event.user_id is distinct from (report).user_id then
+    perform app.refuse(409, 'idempotency_conflict', format('Event id "%s" belongs to another event', (report).id));
+  end if;
+  -- it may be planned elsewhere by now, where it is not the caller's to see
+  select * into operation from public.mes_operations o
+  where o.id = event.operation_id and app.sees_workplace(caller, o.workplace_name);
+  known.status := 200;
+  known.event := event;
+  known.operation := operation;
+  return known;
+end
+$$;
+comment on function app.known_event(app.report, app.caller) is
+  'The event that is known under the report''s id already, else null. Raises 409 idempotency_conflict when it is another one.';
+
+create function app.carry_out(operation public.mes_operations, caller app.caller, report app.report, dry_run boolean) returns app.outcome
+language plpgsql
+set search_path = ''
+as $$
+declare
+  done app.outcome;
+  recorded record;
+begin
+  if not coalesce(dry_run, false) then
+    recorded := app.record_event(operation, caller, report);
+    done.status := 201;
+    done.event := recorded.event;
+    done.operation := recorded.operation;
+    return done;
+  end if;
+  -- not undone: the answer tells the address of the reporter, which is a row of its own
+  perform app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
+  begin
+    recorded := app.record_event(operation, caller, report);
+    raise sqlstate 'DRYRN';
+  exception when sqlstate 'DRYRN' then
+    -- everything since `begin` is undone; the variables tell what would have happened
+    done.status := 200;
+    done.event := recorded.event;
+    done.operation := recorded.operation;
+    return done;
+  end;
+end
+$$;
+comment on function app.carry_out(public.mes_operations, app.caller, app.report, boolean) is
+  'Records a report on a locked operation, or tells what it would do. Raises what record_event raises.';
+
+create function app.read_report(caller app.caller, report jsonb) returns app.report
+language plpgsql
+set search_path = ''
+as $$
+declare
+  corrections constant text[] := array['actual_start_at', 'actual_end_at', 't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min'];
+  made app.report := jsonb_populate_record(null::app.report, report
+    - case when report ->> 'action_type' = 'CORRECT' then array['digest'] else corrections || array['digest'] end);
+begin
+  if not app.sees_workplace(caller, report ->> 'workplace_name') then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'operator', 'Your role may not report events');
+  -- 1e300 is written out here
+  if octet_length((report -> 'operation_data')::text) > 32768 then
+    perform app.refuse_field('/operation_data', 'too_big', 'must be at most 32 KiB with its numbers written out');
+  end if;
+  made := app.attribute_report(made, caller);
+  if made.id is not null then
+    made.digest := sha256(convert_to((report - 'dry_run')::text, 'UTF8'));
+  end if;
+  return made;
+end
+$$;
+comment on function app.read_report(app.caller, jsonb) is
+  'A report in the JSON of the API, attributed to its user. Raises 403 forbidden, 404 not_found for a hidden workplace, 422 validation_failed.';
+
+create function app.take_report(caller app.caller, report jsonb) returns app.outcome
+language plpgsql
+set search_path = ''
+as $$
+declare
+  made constant app.report := app.read_report(caller, report);
+  operation public.mes_operations;
+  known app.outcome;
+begin
+  known := app.known_event(made, caller);
+  if known.status is not null then
+    return known;
+  end if;
+  operation := app.lock_reported_operation(
+    report ->> 'order_no', report ->> 'operation_no', report ->> 'workplace_name', (report ->> 'asset_id')::integer);
+  -- a twin of this report may have been recorded while this one waited for the row
+  known := app.known_event(made, caller);
+  if known.status is not null then
+    return known;
+  end if;
+  return app.carry_out(operation, caller, made, (report ->> 'dry_run')::boolean);
+end
+$$;
+comment on function app.take_report(app.caller, jsonb) is
+  'Takes one report in the JSON of the API. Raises 403 forbidden, 404 not_found, 409 ambiguous_operation or idempotency_conflict, and what record_event raises.';
+
+create function public.report_event(report jsonb, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('report', report);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  outcome app.outcome;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  outcome := app.take_report(caller, report);
+  answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
+  return case outcome.status when 201 then app.remember(caller, request, array[report ->> 'workplace_name'], answer) else answer end;
+end
+$$;
+comment on function public.report_event(jsonb, jsonb) is
+  'Records what happened to an operation. Answers {"status", "body"}: 201, or 200 for an event known by its id and for a dry run. Raises what app.take_report raises.';
+grant execute on function public.report_event to authenticated, service_role;
+
+create function public.transition_operation(
+  order_no text, asset_id integer, operation_no text, step jsonb, idempotency jsonb default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no) and app.require_bounded('step', step);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  operation public.mes_operations;
+  made app.report;
+  outcome app.outcome;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_plant(caller);
+  select * into operation from public.mes_operations o
+  where o.order_no = transition_operation.order_no and o.operation_no = transition_operation.operation_no
+    and o.asset_id = transition_operation.asset_id
+  for update;
+  if not found or not app.sees_workplace(caller, operation.workplace_name) then
+    perform app.refuse_missing();
+  end if;
+  made.action_type := step ->> 'action';
+  made.reason_code := step ->> 'reason_code';
+  made.note := step ->> 'note';
+  made.occurred_at := (step ->> 'occurred_at')::timestamptz;
+  outcome := app.carry_out(operation, caller, app.attribute_report(made, caller), (step ->> 'dry_run')::boolean);
+  answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
+  return case outcome.status
+    when 201 then app.remember(caller, request, array[coalesce(operation.workplace_name, '*')], answer)
+    else answer
+  end;
+end
+$$;
+comment on function public.transition_operation(text, integer, text, jsonb, jsonb) is
+  'Takes one step {"action", "reason_code", "note", "occurred_at", "dry_run"} on the operation. Answers {"status", "body"} as report_event does. Raises 404 not_found and what record_event raises.';
+grant execute on function public.transition_operation to authenticated, service_role;
+
+-- supabase/schemas/50_events/10_batch_room.sql
+-- What: which operations of a batch run when it ends.
+-- Why: a run that begins and ends within a batch needs no room at its workplace now.
+
+-- Which operation each report means: its place among the operations, -1 for several, null for none.
+create function app.operation_positions(reports jsonb, operations public.mes_operations[]) returns integer[]
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return array(
+    select case when count(o.position) > 1 then -1 else max(o.position) end
+    from jsonb_array_elements(reports) with ordinality r (report, index)
+    left join (select u.order_no, u.operation_no, u.workplace_name, u.asset_id::text, u.ordinality::integer as position
+      from unnest(operations) with ordinality u) o
+      on o.order_no = r.report ->> 'order_no' and o.operation_no = r.report ->> 'operation_no'
+      and o.workplace_name = r.report ->> 'workplace_name'
+      and o.asset_id = coalesce(r.report ->> 'asset_id', o.asset_id)
+    group by r.index
+    order by r.index
+  );
+end
+$$;
+comment on function app.operation_positions(jsonb, public.mes_operations[]) is
+  'For each report the position of its operation in the array; -1 when several are meant, null when none is.';
+
+-- State of a batch. Its operations stand in memory until its end: a row that is stored a thousand times in one
+-- transaction is slower to find each time.
+create type app.batch as (
+  operations public.mes_operations[],
+  unstored_runs public.operation_runs[],
+  started_by integer[],
+  results json[]
+);
+
+comment on type app.batch is
+  'operations, their open runs that are not stored yet, and the index of the START since which each runs (null: it does not, or ran before the batch) have equal positions.';
+
+-- What a dry run of a START meets: what runs at its turn.
+create function app.room_now(batch app.batch, operation public.mes_operations, places public.workplaces[]) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return coalesce((
+    select app.missing_room(operation, p.capacity,
+      app.running_operations(p.name, array(select u.id from unnest(batch.operations) u)) || coalesce((
+        select jsonb_agg(app.as_running(batch.operations[u.ordinality]) order by u.ordinality)
+        from unnest(batch.operations) with ordinality u
+        where u.workplace_name = p.name and u.status = 'IN_PROGRESS' and u.id <> (operation).id
+      ), '[]'))
+    from unnest(places) p
+    where p.name = (operation).workplace_name
+  ), '{}');
+end
+$$;
+comment on function app.room_now(app.batch, public.mes_operations, public.workplaces[]) is
+  'The room that an operation would find at this point of a batch: what app.missing_room answers, or {}.';
+
+-- A START that a batch itself ends needs no room, so it is judged by what runs when the batch is through. What the
+-- workplace has room for is given to the STARTs in their order.
+create function app.denied_starts(batch app.batch, places public.workplaces[]) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  denied jsonb := '{}';
+  place public.workplaces;
+  running jsonb;
+  missing jsonb;
+  start record;
+begin
+  foreach place in array places loop
+    running := null;
+    for start in
+      select u.ordinality as position, batch.started_by[u.ordinality] as index,
+        batch.operations[u.ordinality] as operation
+      from unnest(batch.operations) with ordinality u
+      where u.workplace_name = place.name and batch.started_by[u.ordinality] is not null
+      order by index
+    loop
+      running := coalesce(running,
+        app.running_operations(place.name, array(select u.id from unnest(batch.operations) u)) || coalesce((
+          select jsonb_agg(app.as_running(batch.operations[u.ordinality]) order by u.ordinality)
+          from unnest(batch.operations) with ordinality u
+          where u.workplace_name = place.name and u.status = 'IN_PROGRESS' and batch.started_by[u.ordinality] is null
+        ), '[]'));
+      missing := app.missing_room(start.operation, place.capacity, running);
+      if missing is null then
+        running := running || app.as_running(start.operation);
+      else
+        denied := denied || jsonb_build_object(
+          start.position, jsonb_build_object('from_index', start.index, 'room', missing));
+      end if;
+    end loop;
+  end loop;
+  return denied;
+end
+$$;
+comment on function app.denied_starts(app.batch, public.workplaces[]) is
+  'The operations that a batch leaves running without room for them: {"<position>": {"from_index": index of the START, "room": what app.missing_room answers}}.';
+
+-- supabase/schemas/50_events/11_batches.sql
+-- What: batches of terminals that were offline.
+-- Why: one refused report does not stop the rest, and two batches never wait in a circle.
+
+create function app.take_batch(
+  caller app.caller, reports jsonb, is_atomic boolean,
+  locked public.mes_operations[], places public.workplaces[], denied jsonb
+) returns app.batch
+language plpgsql
+set search_path = ''
+as $$
+declare
+  positions constant integer[] := app.operation_positions(reports, locked);
+  operations public.mes_operations[] := locked;
+  unstored_runs public.operation_runs[] := array_fill(null::public.operation_runs, array[cardinality(locked)]);
+  started_by integer[] := array_fill(null::integer, array[cardinality(locked)]);
+  results json[] := '{}';
+  item record;
+  position integer;
+  made app.report;
+  known app.outcome;
+  room jsonb;
+  taken record;
+  event_id uuid;
+  status integer;
+  problem json;
+  state text;
+  message text;
+  detail text;
+begin
+  for item in
+    select r.value as report, (r.ordinality - 1)::integer as index from jsonb_array_elements(reports) with ordinality r
+  loop
+    problem := null;
+    begin
+      made := app.read_report(caller, item.report);
+      known := app.known_event(made, caller);
+      position := positions[item.index + 1];
+      if known.status is not null then
+        status := known.status;
+        event_id := (known.event).id;
+      elsif position is null then
+        perform app.refuse_missing();
+      elsif position = -1 then
+        perform app.require_one_asset(
+          item.report ->> 'order_no', item.report ->> 'operation_no', item.report ->> 'workplace_name', array(
+          select u.asset_id from unnest(locked) u
+          where u.order_no = item.report ->> 'order_no' and u.operation_no = item.report ->> 'operation_no'
+            and u.workplace_name = item.report ->> 'workplace_name'
+          order by u.asset_id));
+      elsif (item.report ->> 'dry_run')::boolean then
+        room := case when made.action_type = 'START'
+          then app.room_now(row(operations, unstored_runs, started_by, null)::app.batch, operations[position], places)
+        end;
+        begin
+          taken := app.take_step(operations[position], unstored_runs[position], caller, made, room);
+          raise sqlstate 'DRYRN';
+        exception when sqlstate 'DRYRN' then
+          status := 200;
+          event_id := (taken.event).id;
+        end;
+      else
+        room := case when (denied #>> array[position::text, 'from_index'])::integer <= item.index
+          then denied #> array[position::text, 'room'] else '{}' end;
+        taken := app.take_step(operations[position], unstored_runs[position], caller, made, room);
+        status := 201;
+        event_id := (taken.event).id;
+        started_by[position] := case
+          when (taken.operation).running_since is null then null
+          when operations[position].running_since is null then item.index
+          else started_by[position]
+        end;
+        operations[position] := taken.operation;
+        unstored_runs[position] := taken.unstored_run;
+      end if;
+    exception when others then
+      get stacked diagnostics state = returned_sqlstate, message = message_text, detail = pg_exception_detail;
+      problem := app.item_problem(state, message, detail);
+      if problem is null then
+        raise;
+      elsif is_atomic then
+        perform app.refuse((problem ->> 'status')::integer, problem ->> 'code', problem -> 'more' ->> 'detail',
+          (problem -> 'more')::jsonb - 'detail' || jsonb_build_object('index', item.index));
+      end if;
+    end;
+    results := results || case
+      when problem is null then json_build_object('index', item.index, 'status', status, 'id', event_id, 'problem', null)
+      else json_build_object('index', item.index, 'status', problem -> 'status', 'id', left(item.report ->> 'id', 64), 'problem', problem)
+    end;
+  end loop;
+  return row(operations, unstored_runs, started_by, results)::app.batch;
+end
+$$;
+comment on function app.take_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], jsonb) is
+  'Takes reports on locked operations in their order and appends their events; the operations are stored by the caller. A START of an operation in `denied` is refused from its index on; any other is taken whether there is room or not. Raises what concerns the whole batch, and for is_atomic the problem of the first refused report with its index.';
+
+-- A large batch keeps a core busy for about a second. Many at once, as after an outage of the network, would each take
+-- so long that the time limit of statements ends all of them, again and again.
+create function app.require_batch_slot(reports jsonb, caller app.caller) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  -- what is not the caller's to see costs little
+  size constant integer := (
+    select count(*) from jsonb_array_elements(reports) r where app.sees_workplace(caller, r ->> 'workplace_name'));
+  slots constant integer := (select s.batch_slots from app.settings s);
+begin
+  if size <= 100 then
+    return;
+  end if;
+  for slot in 1..slots loop
+    if pg_try_advisory_xact_lock(hashtext('app.require_batch_slot'), slot) then
+      return;
+    end if;
+  end loop;
+  perform app.refuse(
+    503, 'unavailable',
+    format('%s large batches are being carried out, as many as the server takes at once: send this one again', slots),
+    -- not all at the same moment
+    jsonb_build_object('retry_after_s', 1 + floor(3 * random())::integer)
+  );
+end
+$$;
+comment on function app.require_batch_slot(jsonb, app.caller) is
+  'Takes one of the slots for large batches until commit. Raises 503 unavailable with the seconds to wait when all are taken.';
+
+create function public.report_events(
+  reports jsonb, is_atomic boolean default false, idempotency jsonb default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('reports', reports, 8388608);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  operations public.mes_operations[];
+  places public.workplaces[];
+  batch app.batch;
+  denied jsonb := '{}';
+  newly_denied jsonb;
+  first_denied record;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_role(caller, 'operator', 'Your role may not report events');
+  perform app.require_workplace(caller);
+  if jsonb_array_length(reports) > 1000 then
+    perform app.refuse_field('', 'too_big', 'A batch takes at most 1000 reports at once');
+  end if;
+  perform app.require_batch_slot(reports, caller);
+
+  -- Every batch takes its locks in the same order, so two of them wait for each other but never in a circle.
+  operations := array(
+    select o from public.mes_operations o
+    where (o.order_no, o.operation_no, o.workplace_name) in (
+      select r ->> 'order_no', r ->> 'operation_no', r ->> 'workplace_name' from jsonb_array_elements(reports) r
+      where app.sees_workplace(caller, r ->> 'workplace_name')
+    )
+    order by o.id
+    for update
+  );
+  places := array(
+    select w from public.workplaces w
+    where w.capacity is not null and w.name in (
+      select r ->> 'workplace_name' from jsonb_array_elements(reports) r
+      where r ->> 'action_type' = 'START' and app.sees_workplace(caller, r ->> 'workplace_name')
+    )
+    order by w.name
+    for no key update
+  );
+
+  loop
+    begin
+      batch := app.take_batch(caller, reports, is_atomic, operations, places, denied);
+      newly_denied := app.denied_starts(batch, places);
+      exit when newly_denied = '{}';
+      raise sqlstate 'AGAIN';
+    exception when sqlstate 'AGAIN' then
+      -- Everything since `begin` is undone. What is denied cannot run at the end of the next try: the tries come to an
+      -- end.
+      select (d.value ->> 'from_index')::integer as index, d.value -> 'room' as room into first_denied
+      from jsonb_each(newly_denied) d
+      order by (d.value ->> 'from_index')::integer
+      limit 1;
+      if is_atomic then
+        perform app.require_room(first_denied.room || jsonb_build_object('index', first_denied.index));
+      end if;
+      denied := denied || newly_denied;
+    end;
+  end loop;
+
+  insert into public.operation_runs select r.* from unnest(batch.unstored_runs) r where r.operation_id is not null;
+  perform app.store_operation(batch.operations[o.ordinality])
+  from unnest(operations) with ordinality o
+  where batch.operations[o.ordinality].last_op_seq > o.last_op_seq;
+  return app.remember(
+    caller, request,
+    array(
+      select distinct r ->> 'workplace_name' from jsonb_array_elements(reports) r where app.sees_workplace(caller, r ->> 'workplace_name')
+    ),
+    json_build_object('status', 207, 'body', array_to_json(batch.results))
+  );
+end
+$$;
+comment on function public.report_events(jsonb, boolean, jsonb) is
+  'Takes reports in their order, in one transaction; one that is refused does not stop the rest, unless is_atomic: then nothing is recorded. A START that is ended by a later report needs no room at its workplace. Answers {"status", "body": [{"index", "status", "id", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many reports, and for is_atomic the problem of the first refused report with its index.';
+grant execute on function public.report_events to authenticated, service_role;
+
+-- supabase/schemas/50_events/12_rebuild.sql
+-- What: the proof that operations follow from their events.
+-- Why: nothing here reads what app.record_event wrote but the events themselves.
+
+-- The proof. Nothing here reads what record_event wrote but the events themselves.
+create function app.rebuild_operation(operation public.mes_operations) returns public.mes_operations
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  rebuilt public.mes_operations := operation;
+  event public.operation_events;
+  runs public.operation_runs[] := '{}';
+  last integer := 0;
+  opening boolean;
+  ended_by_end boolean := false;
+  starts_run boolean;
+  ends_run boolean;
+begin
+  -- what there was before the first event: the plan, and nothing done
+  rebuilt.status := coalesce(
+    (select e.status_before from public.operation_events e where e.operation_id = operation.id and e.op_seq = 1),
+    operation.status
+  );
+  rebuilt.hold_kind := null;
+  rebuilt.hold_reason_code := null;
+  rebuilt.qty_processed := 0;
+  rebuilt.qty_scrap := 0;
+  rebuilt.actual_start_at := null;
+  rebuilt.actual_end_at := null;
+  rebuilt.t_actual_setup_min := null;
+  rebuilt.t_actual_processing_min := null;
+  rebuilt.t_actual_lead_min := null;
+  rebuilt.unlogged_setup_min := 0;
+  rebuilt.unlogged_processing_min := 0;
+  rebuilt.counted_since := null;
+  rebuilt.last_op_seq := 0;
+
+  for event in select * from public.operation_events e where e.operation_id = operation.id order by e.op_seq loop
+    opening := event.status_before is null;
+    rebuilt.last_op_seq := rebuilt.last_op_seq + 1;
+
+    rebuilt.qty_scrap := rebuilt.qty_scrap + case event.action_type when 'REVERSE' then -1 else 1 end * event.qty_scrap;
+    rebuilt.qty_processed := rebuilt.qty_processed
+      + case event.action_type when 'REVERSE' then -1 else 1 end * (event.qty_good + event.qty_scrap);
+
+    if event.action_type = 'REPORT_QUANTITY' then
+      rebuilt.counted_since := least(rebuilt.counted_since, event.occurred_at);
+    end if;
+
+    -- runs
+    if last > 0 and runs[last].ended_at is null and event.action_type in ('START', 'STOP', 'HOLD', 'COMPLETE', 'FINISH', 'CANCEL') then
+      runs[last].ended_at := event.occurred_at;
+      ended_by_end := event.action_type in ('COMPLETE', 'FINISH');
+    end if;
+    if event.action_type = 'START' or opening and event.status_after = 'IN_PROGRESS' then
+      last := last + 1;
+      runs[last].phase := coalesce(event.phase, 'PROCESSING');
+      -- minutes that came along are those before the opening
+      runs[last].started_at := case
+        when opening and coalesce((event.changes #>> '{t_actual_setup_min,after}')::numeric, 0)
+          + coalesce((event.changes #>> '{t_actual_processing_min,after}')::numeric, 0) = 0
+        then (event.changes #>> '{actual_start_at,after}')::timestamptz
+        else event.occurred_at
+      end;
+      rebuilt.actual_start_at := coalesce(rebuilt.actual_start_at, case when not opening then event.occurred_at end);
+    end if;
+
+    -- times and minutes that were stated
+    starts_run := not opening and last > 0 and runs[1].started_at = rebuilt.actual_start_at;
+    ends_run := not opening and last > 0 and ended_by_end and runs[last].ended_at = rebuilt.actual_end_at;
+    if event.changes ? 'actual_start_at' then
+      rebuilt.actual_start_at := (event.changes #>> '{actual_start_at,after}')::timestamptz;
+      if starts_run then
+        runs[1].started_at := rebuilt.actual_start_at;
+      end if;
+    end if;
+    if event.changes ? 'actual_end_at' then
+      rebuilt.actual_end_at := (event.changes #>> '{actual_end_at,after}')::timestamptz;
+      if ends_run then
+        runs[last].ended_at := rebuilt.actual_end_at;
+      end if;
+    end if;
+    if event.changes ? 't_actual_setup_min' then
+      rebuilt.unlogged_setup_min := (event.changes #>> '{t_actual_setup_min,after}')::numeric - coalesce((
+        select sum(greatest(app.minutes_between(r.started_at, coalesce(r.ended_at, event.occurred_at)), 0))
+        from unnest(runs) r where r.phase = 'SETUP'), 0);
+    end if;
+    if event.changes ? 't_actual_processing_min' then
+      rebuilt.unlogged_processing_min := (event.changes #>> '{t_actual_processing_min,after}')::numeric - coalesce((
+        select sum(greatest(app.minutes_between(r.started_at, coalesce(r.ended_at, event.occurred_at)), 0))
+        from unnest(runs) r where r.phase = 'PROCESSING'), 0);
+    end if;
+    rebuilt.t_actual_lead_min := coalesce((event.changes #>> '{t_actual_lead_min,after}')::numeric, rebuilt.t_actual_lead_min);
+
+    -- status
+    if event.status_after in ('FINISHED', 'CANCELLED') and event.status_after <> event.status_before and rebuilt.actual_start_at is not null then
+      rebuilt.actual_end_at := event.occurred_at;
+    elsif event.status_before = 'FINISHED' and event.status_after <> 'FINISHED' then
+      rebuilt.actual_end_at := null;
+      rebuilt.t_actual_lead_min := null;
+    end if;
+    rebuilt.status := event.status_after;
+    rebuilt.hold_kind := case
+      when event.status_after <> 'ON_HOLD' then null
+      when event.action_type = 'HOLD' then 'BLOCKED'
+      when event.action_type in ('STOP', 'RELEASE') or event.status_before is distinct from 'ON_HOLD' then 'PAUSED'
+      else rebuilt.hold_kind
+    end;
+    rebuilt.hold_reason_code := case
+      when event.action_type in ('STOP', 'HOLD') then event.reason_code
+      when event.status_after = 'ON_HOLD' and event.action_type <> 'RELEASE' then rebuilt.hold_reason_code
+    end;
+
+    -- minutes are known once work has begun or somebody has stated them
+    if event.action_type = 'CORRECT' or rebuilt.actual_start_at is not null then
+      rebuilt.t_actual_setup_min := 0;
+    end if;
+  end loop;
+
+  rebuilt.running_since := case when last > 0 and runs[last].ended_at is null then runs[last].started_at end;
+  rebuilt.running_phase := case when last > 0 and runs[last].ended_at is null then runs[last].phase end;
+  rebuilt.run_count := last;
+  rebuilt.worked_until := case when last > 0 then coalesce(runs[last].ended_at, runs[last].started_at) end;
+  rebuilt.logged_setup_min := coalesce((
+    select sum(app.minutes_between(r.started_at, r.ended_at)) from unnest(runs) r where r.phase = 'SETUP'), 0);
+  rebuilt.logged_processing_min := coalesce((
+    select sum(app.minutes_between(r.started_at, r.ended_at)) from unnest(runs) r where r.phase = 'PROCESSING'), 0);
+  if rebuilt.t_actual_setup_min is not null then
+    rebuilt.t_actual_setup_min := rebuilt.unlogged_setup_min + rebuilt.logged_setup_min;
+    rebuilt.t_actual_processing_min := rebuilt.unlogged_processing_min + rebuilt.logged_processing_min;
+    if rebuilt.running_phase is distinct from 'SETUP' then
+      rebuilt.t_actual_setup_min := greatest(rebuilt.t_actual_setup_min, 0);
+    end if;
+    if rebuilt.running_phase is distinct from 'PROCESSING' then
+      rebuilt.t_actual_processing_min := greatest(rebuilt.t_actual_processing_min, 0);
+    end if;
+    rebuilt.t_actual_lead_min := coalesce(app.minutes_between(rebuilt.actual_start_at, rebuilt.actual_end_at), rebuilt.t_actual_lead_min);
+  end if;
+  rebuilt.qty_good := rebuilt.qty_processed - rebuilt.qty_scrap;
+  return rebuilt;
+end
+$$;
+comment on function app.rebuild_operation(public.mes_operations) is
+  'The operation as its events alone say it is: status, quantities, times, minutes and open run. Equal to the stored row, or something is wrong.';
+
+create function app.divergent_operations() returns table (stored public.mes_operations, rebuilt public.mes_operations)
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return query
+    select o, b.rebuilt
+    from public.mes_operations o
+    cross join lateral (select app.rebuild_operation(o) as rebuilt offset 0) b
+    cross join lateral (
+      select
+        count(*) filter (where r.ended_at is null) as open_runs,
+        coalesce(max(r.run_no), 0) as run_count,
+        coalesce(sum(app.minutes_between(r.started_at, r.ended_at)) filter (where r.phase = 'SETUP'), 0) as setup_min,
+        coalesce(sum(app.minutes_between(r.started_at, r.ended_at)) filter (where r.phase = 'PROCESSING'), 0)
+          as processing_min,
+        max(coalesce(r.ended_at, r.started_at)) as worked_until
+      from public.operation_runs r
+      where r.operation_id = o.id
+    ) runs
+    where o is distinct from b.rebuilt
+      or (runs.open_runs, runs.run_count, runs.setup_min, runs.processing_min, runs.worked_until) is distinct from
+        (case when o.status = 'IN_PROGRESS' then 1 else 0 end,
+          o.run_count, o.logged_setup_min, o.logged_processing_min, o.worked_until);
+end
+$$;
+comment on function app.divergent_operations() is 'The operations that differ from what their events say: there are none.';
+
+-- supabase/schemas/55_planning/01_creating.sql
+-- What: creating, changing and deleting one operation.
+-- Why: planners own the plan; what changes execution goes through app.record_event.
+
+create function app.ensure_workplace(name text, workplace_group text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if name is not null and not exists (select from public.workplaces w where w.name = ensure_workplace.name) then
+    insert into public.workplaces (name, workplace_group) values (ensure_workplace.name, ensure_workplace.workplace_group)
+    on conflict do nothing;
+  end if;
+end
+$$;
+comment on function app.ensure_workplace(text, text) is 'Adds the workplace when the plant does not know it yet: the first service knew none.';
+
+create function app.require_own_workplace(caller app.caller, workplace_name text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if not app.sees_workplace(caller, workplace_name) then
+    perform app.refuse(403, 'forbidden', coalesce(
+      format('You have no access to workplace "%s"', workplace_name), 'Only someone with access to all workplaces may plan without a workplace'));
+  end if;
+end
+$$;
+comment on function app.require_own_workplace(app.caller, text) is 'Raises 403 forbidden when the caller would put an operation where he does not work.';
+
+create function app.require_plan(operation public.mes_operations) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if (operation).planned_start_at >= (operation).planned_end_at then
+    perform app.refuse_field('/planned_end_at', 'not_after_start', format('planned_end_at "%s" must be later than planned_start_at "%s"',
+      app.iso((operation).planned_end_at), app.iso((operation).planned_start_at)));
+  elsif (operation).actual_start_at > (operation).actual_end_at then
+    perform app.refuse_field('/actual_end_at', 'before_start', format('actual_end_at "%s" must not be earlier than actual_start_at "%s"',
+      app.iso((operation).actual_end_at), app.iso((operation).actual_start_at)));
+  end if;
+  perform app.require_past('/actual_start_at', (operation).actual_start_at);
+  perform app.require_past('/actual_end_at', (operation).actual_end_at);
+  perform app.require_quantities(operation);
+end
+$$;
+comment on function app.require_plan(public.mes_operations) is
+  'Raises 422 validation_failed when times are out of order, 422 invalid_quantity when quantities are.';
+
+create function app.brings_execution(operation public.mes_operations) returns boolean
+language sql immutable parallel safe
+return coalesce((operation).status, 'PLANNED') not in ('PLANNED', 'RELEASED') or coalesce((operation).qty_processed, 0) > 0
+  or (operation).actual_start_at is not null or (operation).actual_end_at is not null or (operation).t_actual_setup_min is not null
+  or (operation).t_actual_processing_min is not null or (operation).t_actual_lead_min is not null;
+comment on function app.brings_execution(public.mes_operations) is
+  'True for a new operation with a status, quantities, times or minutes of work done elsewhere, which an opening event explains.';
+
+create function public.create_operation(operation jsonb, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('operation', operation);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  wanted public.mes_operations := jsonb_populate_record(null::public.mes_operations, operation);
+  stored public.mes_operations;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_role(caller, 'supervisor', 'Your role may not create operations');
+  perform app.require_own_workplace(caller, wanted.workplace_name);
+
+  wanted.status := coalesce(wanted.status, 'PLANNED');
+  wanted.qty_processed := coalesce(wanted.qty_processed, 0);
+  wanted.qty_scrap := coalesce(wanted.qty_scrap, 0);
+  wanted.overrun_tolerance_pct := coalesce(wanted.overrun_tolerance_pct, 0);
+  perform app.require_plan(wanted);
+  if wanted.actual_end_at is not null and wanted.status not in ('FINISHED', 'CANCELLED') then
+    perform app.refuse_field('/actual_end_at', 'not_finished', format('operation %s has not ended: its status is "%s"',
+      app.operation_label(wanted), wanted.status));
+  end if;
+  perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);
+
+  insert into public.mes_operations (
+    order_no, asset_id, operation_no, status, reference_url, activity_code, activity_description, workplace_name, workplace_group,
+    qty_desired, overrun_tolerance_pct, planned_start_at, planned_end_at,
+    t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type, created_by
+  )
+  values (
+    wanted.order_no, wanted.asset_id, wanted.operation_no, case wanted.status when 'RELEASED' then 'RELEASED' else 'PLANNED' end,
+    wanted.reference_url, wanted.activity_code, wanted.activity_description, wanted.workplace_name, wanted.workplace_group,
+    wanted.qty_desired, wanted.overrun_tolerance_pct, wanted.planned_start_at, wanted.planned_end_at,
+    wanted.t_target_processing_min, wanted.t_target_setup_min, wanted.t_target_lead_min, wanted.timestamp_ms, wanted.change_type, caller.user_id
+  )
+  on conflict do nothing
+  returning * into stored;
+  if not found then
+    perform app.refuse(409, 'duplicate_operation', format('Operation %s exists already', app.operation_label(wanted)));
+  end if;
+
+  if app.brings_execution(wanted) then
+    stored := (app.record_opening(stored, caller, wanted)).operation;
+  end if;
+  return app.remember(caller, request, array[coalesce(stored.workplace_name, '*')],
+    json_build_object('status', 201, 'body', app.operation_answer(stored, caller)));
+end
+$$;
+comment on function public.create_operation(jsonb, jsonb) is
+  'Creates an operation from the JSON of the API; one that brings execution begins with an opening event. Answers {"status", "body"}. Raises 403 forbidden, 409 duplicate_operation, 422 invalid_quantity or validation_failed.';
+grant execute on function public.create_operation to authenticated, service_role;
+
+-- supabase/schemas/55_planning/02_changing.sql
+-- What: PATCH of one operation and of many.
+-- Why: an absolute status, quantity or time becomes the actions that lead to it.
+
+-- The status changes of the first service, and the actions they become.
+create function app.actions_to_status(operation public.mes_operations, wanted text) returns text[]
+language sql immutable
+return case
+  when wanted = (operation).status then '{}'::text[]
+  when (operation).status = 'PLANNED' and wanted = 'RELEASED' then '{RELEASE}'
+  when (operation).status = 'RELEASED' and wanted = 'IN_PROGRESS' then '{START}'
+  when (operation).status = 'RELEASED' and wanted = 'ON_HOLD' then '{HOLD}'
+  when (operation).status = 'IN_PROGRESS' and wanted = 'ON_HOLD' then '{STOP}'
+  when (operation).status = 'IN_PROGRESS' and wanted = 'FINISHED' then '{FINISH}'
+  when (operation).status = 'ON_HOLD' and wanted = 'IN_PROGRESS' and (operation).hold_kind = 'BLOCKED' then '{RELEASE,START}'
+  when (operation).status = 'ON_HOLD' and wanted = 'IN_PROGRESS' then '{START}'
+  when (operation).status not in ('FINISHED', 'CANCELLED') and wanted = 'CANCELLED' then '{CANCEL}'
+end;
+comment on function app.actions_to_status(public.mes_operations, text) is
+  'Actions that a PATCH of the status stands for, in order; null when the first service did not allow the change.';
+
+create function app.plan_fields() returns text[]
+language sql immutable parallel safe
+return array['reference_url', 'activity_code', 'activity_description', 'workplace_name', 'workplace_group',
+  'qty_desired', 'overrun_tolerance_pct', 'planned_start_at', 'planned_end_at',
+  't_target_processing_min', 't_target_setup_min', 't_target_lead_min'];
+comment on function app.plan_fields() is 'The fields of the plan, which the ERP and planners own.';
+
+create function app.role_to_change(patch jsonb) returns text
+language sql immutable parallel safe
+return case when patch ?| app.plan_fields() then 'supervisor' else 'operator' end;
+comment on function app.role_to_change(jsonb) is 'Role that a PATCH needs at least; the actions that it becomes may need more.';
+
+create function app.change_operation(before public.mes_operations, caller app.caller, patch jsonb) returns public.mes_operations
+language plpgsql
+set search_path = ''
+as $$
+declare
+  execution_fields constant text[] := array['status', 'qty_processed', 'qty_scrap', 'actual_start_at', 'actual_end_at',
+    't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min', 'reason_code', 'note', 'timestamp_ms', 'change_type'];
+  operation public.mes_operations;
+  wanted public.mes_operations;
+  actions text[];
+  action text;
+  report app.report;
+  correction app.report;
+  ended_at timestamptz;
+begin
+  perform app.require_role(caller, app.role_to_change(patch), format('Your role may not change operation %s', app.operation_label(before)));
+
+  select coalesce(jsonb_object_agg(p.key, p.value), '{}') into patch from jsonb_each(patch) p where p.key = any(app.plan_fields() || execution_fields);
+  wanted := jsonb_populate_record(before, patch - array['reason_code', 'note']);
+  wanted.status := coalesce(wanted.status, before.status);
+  wanted.qty_processed := coalesce(wanted.qty_processed, before.qty_processed);
+  wanted.qty_scrap := coalesce(wanted.qty_scrap, before.qty_scrap);
+  wanted.overrun_tolerance_pct := coalesce(wanted.overrun_tolerance_pct, before.overrun_tolerance_pct);
+
+  actions := app.actions_to_status(before, wanted.status);
+  if actions is null then
+    perform app.refuse_transition(before, caller, format('set status "%s" of', wanted.status));
+  end if;
+  perform app.require_plan(wanted);
+  if wanted.workplace_name is distinct from before.workplace_name then
+    perform app.require_own_workplace(caller, wanted.workplace_name);
+    perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);
+  end if;
+
+  -- the plan as wanted, the execution as it is: that comes from the actions alone
+  operation := jsonb_populate_record(before, (select jsonb_object_agg(p.key, p.value) from jsonb_each(to_jsonb(wanted)) p
+    where p.key = any(app.plan_fields() || array['timestamp_ms', 'change_type'])));
+
+  -- 1. what makes it run
+  report.reason_code := patch ->> 'reason_code';
+  report.note := patch ->> 'note';
+  foreach action in array actions loop
+    if action in ('RELEASE', 'START') then
+      report.action_type := action;
+      report.occurred_at := case when action = 'START' and before.actual_start_at is null then wanted.actual_start_at end;
+      operation := (app.record_event(operation, caller, report)).operation;
+    end if;
+  end loop;
+
+  -- 2. what was reported wrongly before
+  correction.action_type := 'CORRECT';
+  correction.note := patch ->> 'note';
+  correction.actual_start_at := case when wanted.actual_start_at is distinct from operation.actual_start_at then wanted.actual_start_at end;
+  correction.actual_end_at := case
+    when not (actions && '{FINISH,CANCEL}') and wanted.actual_end_at is distinct from before.actual_end_at then wanted.actual_end_at end;
+  -- of what runs, the stored minutes are not those that are read
+  correction.t_actual_setup_min := case
+    when wanted.t_actual_setup_min is distinct from before.t_actual_setup_min or operation.running_phase = 'SETUP'
+    then (patch ->> 't_actual_setup_min')::numeric end;
+  correction.t_actual_processing_min := case
+    when wanted.t_actual_processing_min is distinct from before.t_actual_processing_min or operation.running_phase = 'PROCESSING'
+    then (patch ->> 't_actual_processing_min')::numeric end;
+  -- between a start and an end it is what it is
+  correction.t_actual_lead_min := case
+    when wanted.t_actual_lead_min is distinct from before.t_actual_lead_min and not coalesce(
+      coalesce(wanted.actual_start_at, operation.actual_start_at) is not null
+        and (actions && '{FINISH,CANCEL}' or coalesce(wanted.actual_end_at, operation.actual_end_at) is not null), false)
+    then wanted.t_actual_lead_min end;
+  ended_at := case when actions && '{FINISH,CANCEL}' then wanted.actual_end_at end;
+  if actions && '{STOP,FINISH,CANCEL}' and (correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null) then
+    -- minutes are stated as of the moment at which the run ends
+    ended_at := coalesce(ended_at, greatest(date_trunc('milliseconds', clock_timestamp()), app.timeline_end(operation)));
+    correction.occurred_at := ended_at;
+  end if;
+
+  report.action_type := 'REPORT_QUANTITY';
+  report.occurred_at := case when 'FINISH' = any(actions) then wanted.actual_end_at end;
+  report.qty_scrap := wanted.qty_scrap - before.qty_scrap;
+  report.qty_good := wanted.qty_processed - wanted.qty_scrap - before.qty_good;
+  if report.qty_good < 0 or report.qty_scrap < 0 or before.status = 'FINISHED' or wanted.qty_processed = before.qty_processed then
+    correction.qty_good := report.qty_good;
+    correction.qty_scrap := report.qty_scrap;
+    report.qty_good := 0;
+    report.qty_scrap := 0;
+  end if;
+  if correction.qty_good <> 0 or correction.qty_scrap <> 0 or correction.actual_start_at is not null or correction.actual_end_at is not null
+    or correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null or correction.t_actual_lead_min is not null
+  then
+    operation := (app.record_event(operation, caller, correction)).operation;
+  end if;
+
+  -- 3. what was made since
+  if report.qty_good > 0 or report.qty_scrap > 0 then
+    report.reason_code := null;
+    operation := (app.record_event(operation, caller, report)).operation;
+  end if;
+
+  -- 4. what ends it; clients of the first service send no reason
+  report.qty_good := null;
+  report.qty_scrap := null;
+  foreach action in array actions loop
+    if action not in ('RELEASE', 'START') then
+      report.action_type := action;
+      report.occurred_at := ended_at;
+      report.reason_code := coalesce(patch ->> 'reason_code', case
+        when action in ('HOLD', 'CANCEL') or action = 'FINISH' and operation.qty_good < operation.qty_desired then 'UNSPECIFIED' end);
+      operation := (app.record_event(operation, caller, report)).operation;
+    end if;
+  end loop;
+
+  if operation.version = before.version and operation is distinct from before then
+    operation := app.store_operation(operation);
+  end if;
+  return operation;
+end
+$$;
+comment on function app.change_operation(public.mes_operations, app.caller, jsonb) is
+  'Changes the plan of a locked operation and records the difference to the stated status, quantities and times as events. Raises 403 forbidden, 422 invalid_state_transition, invalid_quantity or validation_failed, and what record_event raises.';
+
+create function public.update_operation(
+  order_no text, asset_id integer, operation_no text, patch jsonb, if_match integer[] default null, idempotency jsonb default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no) and app.require_bounded('patch', patch)
+    and app.require_bounded('if_match', if_match);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  operation public.mes_operations;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_plant(caller);
+  select * into operation from public.mes_operations o
+  where o.order_no = update_operation.order_no and o.operation_no = update_operation.operation_no and o.asset_id = update_operation.asset_id
+  for update;
+  if not found or not app.sees_workplace(caller, operation.workplace_name) then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_version(operation.version, if_match);
+  operation := app.change_operation(operation, caller, patch);
+  return app.remember(caller, request, array[coalesce(operation.workplace_name, '*')],
+    json_build_object('status', 200, 'body', app.operation_answer(operation, caller)));
+end
+$$;
+comment on function public.update_operation(text, integer, text, jsonb, integer[], jsonb) is
+  'Changes an operation. Answers {"status", "body"}. Raises 404 not_found, 412 stale_version, and what app.change_operation raises.';
+grant execute on function public.update_operation to authenticated, service_role;
+
+create function app.apply_bulk(operations public.mes_operations[], caller app.caller, patch jsonb) returns json
+language plpgsql
+set search_path = ''
+as $$
+declare
+  operation public.mes_operations;
+  results json[] := '{}';
+  problem json;
+  state text;
+  message text;
+  detail text;
+begin
+  foreach operation in array operations loop
+    begin
+      operation := app.change_operation(operation, caller, patch);
+      problem := null;
+    exception when others then
+      get stacked diagnostics state = returned_sqlstate, message = message_text, detail = pg_exception_detail;
+      problem := app.item_problem(state, message, detail);
+      if problem is null then
+        raise;
+      end if;
+    end;
+    results := results || json_build_object(
+      'index', cardinality(results),
+      'status', coalesce((problem ->> 'status')::integer, 200),
+      'id', app.operation_label(operation),
+      'version', operation.version,
+      'problem', problem
+    );
+  end loop;
+  return array_to_json(results);
+end
+$$;
+comment on function app.apply_bulk(public.mes_operations[], app.caller, jsonb) is
+  'Changes locked operations one by one; one that refuses does not stop the rest. Answers one result per operation.';
+
+create function public.update_operations(filter jsonb, patch jsonb, is_dry_run boolean default true, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('filter', filter, 65536) and app.require_bounded('patch', patch);
+  most constant integer := 500;
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  wanted constant app.operation_filter := jsonb_populate_record(null::app.operation_filter, filter);
+  are_bounded constant boolean := app.require_bounded('statuses', (wanted).statuses)
+    and app.require_bounded('workplace_names', (wanted).workplace_names);
+  operations public.mes_operations[];
+  results json;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_role(caller, 'supervisor', 'Your role may not change operations in bulk');
+  perform app.require_workplace(caller);
+  -- row security does not hold for the owner: what the caller sees is said here
+  -- locked in the order in which batches and imports lock, so that they wait for each other but never in a circle
+  execute format(
+    'with matching as materialized (
+      select o.id from public.mes_operations o
+      where %1$s and ($2 or o.workplace_name = any($3))
+      limit $4
+    ), locked as materialized (
+      select o from public.mes_operations o
+      where o.id in (select m.id from matching m) and %1$s and ($2 or o.workplace_name = any($3))
+      order by o.id
+      for update
+    )
+    select array(select l.o from locked l order by (l.o).order_no, (l.o).operation_no, (l.o).asset_id)', app.conditions(wanted))
+  into operations
+  using wanted, caller.sees_all, caller.workplaces, most + 1;
+  if patch ->> 'status' = 'IN_PROGRESS' then
+    perform from public.workplaces w
+    where w.capacity is not null
+      and w.name = any(array(select coalesce(patch ->> 'workplace_name', o.workplace_name) from unnest(operations) o))
+    order by w.name
+    for update;
+  end if;
+  if cardinality(operations) > most then
+    perform app.refuse(422, 'validation_failed', format('The filter matches more than %s operations: narrow it', most), jsonb_build_object('limit', most));
+  end if;
+  if not is_dry_run then
+    return app.remember(caller, request, array(select distinct coalesce(o.workplace_name, '*') from unnest(operations) o),
+      json_build_object('status', 207, 'body', app.apply_bulk(operations, caller, patch)));
+  end if;
+  begin
+    results := app.apply_bulk(operations, caller, patch);
+    raise sqlstate 'DRYRN';
+  exception when sqlstate 'DRYRN' then
+    -- everything since `begin` is undone; the results tell what would have happened
+    return json_build_object('status', 207, 'body', results);
+  end;
+end
+$$;
+comment on function public.update_operations(jsonb, jsonb, boolean, jsonb) is
+  'Changes up to 500 operations that match the filter, as PATCH changes one; is_dry_run tells what would happen. Answers {"status", "body": [{"index", "status", "id", "version", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many matches.';
+grant execute on function public.update_operations to authenticated, service_role;
+
+-- supabase/schemas/55_planning/03_deleting.sql
+-- What: deleting an operation that never started.
+-- Why: an older row of the ERP must not bring it back.
+
+-- The change feed may deliver rows late and twice: a row of before the deletion must not bring the operation back.
+create table app.deleted_operations (
+  order_no text collate "C" not null,
+  operation_no text collate "C" not null,
+  asset_id integer not null,
+  timestamp_ms timestamptz not null,
+  primary key (order_no, operation_no, asset_id),
+  constraint deleted_operations_order_no_is_key check (app.is_key(order_no)),
+  constraint deleted_operations_operation_no_is_key check (app.is_key(operation_no))
+);
+comment on table app.deleted_operations is 'Keys of deleted operations, with the source time up to which an import ignores them.';
+
+alter table app.deleted_operations enable row level security;
+
+create function app.bury_operation(order_no text, operation_no text, asset_id integer, timestamp_ms timestamptz) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into app.deleted_operations as d (order_no, operation_no, asset_id, timestamp_ms)
+  select bury_operation.order_no, bury_operation.operation_no, bury_operation.asset_id, bury_operation.timestamp_ms
+  where bury_operation.timestamp_ms is not null
+  on conflict on constraint deleted_operations_pkey do update
+    set timestamp_ms = greatest(d.timestamp_ms, excluded.timestamp_ms);
+end
+$$;
+comment on function app.bury_operation(text, text, integer, timestamptz) is
+  'Remembers that the operation was deleted as of this source time; without one there is nothing that an import could repeat.';
+
+create function public.delete_operation(order_no text, asset_id integer, operation_no text, if_match integer[] default null) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no) and app.require_bounded('if_match', if_match);
+  caller constant app.caller := app.current_caller();
+  operation public.mes_operations;
+begin
+  perform app.require_plant(caller);
+  select * into operation from public.mes_operations o
+  where o.order_no = delete_operation.order_no and o.operation_no = delete_operation.operation_no and o.asset_id = delete_operation.asset_id
+  for update;
+  if not found or not app.sees_workplace(caller, operation.workplace_name) then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'supervisor', format('Your role may not delete operation %s', app.operation_label(operation)));
+  perform app.require_version(operation.version, if_match);
+  -- what was worked on is a record of the plant
+  if operation.status = 'FINISHED' or operation.actual_start_at is not null or operation.qty_processed > 0 then
+    perform app.refuse_transition(operation, caller, 'delete');
+  end if;
+  perform app.bury_operation(operation.order_no, operation.operation_no, operation.asset_id, operation.timestamp_ms);
+  delete from public.mes_operations o where o.id = operation.id;
+end
+$$;
+comment on function public.delete_operation(text, integer, text, integer[]) is
+  'Deletes an operation on which no work was reported; its events stay in the log. Raises 403 forbidden, 404 not_found, 412 stale_version, 422 invalid_state_transition.';
+grant execute on function public.delete_operation to authenticated, service_role;
+
+-- supabase/schemas/60_import/01_decisions.sql
+-- What: what each row of the ERP's change feed means.
+-- Why: rows come in any order, any number of times.
+
+create type app.import_decision as (
+  index integer,
+  outcome text,
+  problem json,
+  body jsonb,
+  existing public.mes_operations,
+  wanted public.mes_operations,
+  actions text[]
+);
+
+comment on type app.import_decision is
+  'What becomes of one row: created, updated, deleted, flagged (kept although the source took it away), skipped_stale or rejected; and the lifecycle steps that it stands for.';
+
+-- A dry run writes nothing, not even to undo it, so that it holds no lock that others wait for. This says what its
+-- earlier rows of an operation would have done.
+create type app.imagined_operation as (
+  order_no text,
+  operation_no text,
+  asset_id integer,
+  operation public.mes_operations,
+  deleted_at timestamptz
+);
+
+comment on type app.imagined_operation is 'An operation as a dry run would have left it; operation is null and deleted_at the source time when it would be gone.';
+
+create function app.imagine(decision app.import_decision) returns app.imagined_operation
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  made app.imagined_operation;
+  operation public.mes_operations := (decision).wanted;
+begin
+  made.order_no := (decision).body ->> 'order_no';
+  made.operation_no := (decision).body ->> 'operation_no';
+  made.asset_id := (decision).body ->> 'asset_id';
+  if (decision).outcome = 'deleted' then
+    made.deleted_at := (decision).body ->> 'timestamp_ms';
+    return made;
+  end if;
+  operation.source_conflict := (decision).outcome = 'flagged';
+  operation.overrun_tolerance_pct := coalesce(
+    operation.overrun_tolerance_pct, ((decision).existing).overrun_tolerance_pct, 0);
+  if (decision).outcome = 'created' then
+    -- a number that no stored operation has
+    operation.id := 0;
+    operation.status := case when app.brings_execution(operation) then operation.status
+      when (decision).body ->> 'status' = 'RELEASED' then 'RELEASED' else 'PLANNED' end;
+    operation.qty_processed := coalesce(operation.qty_processed, 0);
+    operation.qty_scrap := coalesce(operation.qty_scrap, 0);
+    operation.actual_start_at := coalesce(operation.actual_start_at,
+      case when operation.status in ('IN_PROGRESS', 'ON_HOLD') then clock_timestamp() end);
+  end if;
+  operation.status := case
+    when 'CANCEL' = any((decision).actions) then 'CANCELLED'
+    when 'RELEASE' = any((decision).actions) then 'RELEASED'
+    else coalesce(operation.status, 'PLANNED')
+  end;
+  made.operation := operation;
+  return made;
+end
+$$;
+comment on function app.imagine(app.import_decision) is 'The operation as app.apply_import would leave it after this decision to create, update, flag or delete.';
+
+-- The ERP owns the plan; of the lifecycle it owns release and cancellation, as long as nothing has begun.
+create function app.import_decisions(
+  rows jsonb, is_takeover boolean, caller app.caller, imagined app.imagined_operation[] default '{}'
+) returns setof app.import_decision
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  latest_time constant timestamptz := app.latest_time();
+begin
+  return query
+  with parsed as (
+    select
+      (r.value ->> 'index')::integer as index,
+      r.value as body,
+      r.value ->> 'order_no' as order_no,
+      r.value ->> 'operation_no' as operation_no,
+      (r.value ->> 'asset_id')::integer as asset_id,
+      coalesce(r.value ->> 'change_type', 'UPDATE') as change_type,
+      coalesce(r.value ->> 'status', 'PLANNED') as status,
+      (r.value ->> 'timestamp_ms')::timestamptz as timestamp_ms
+    from jsonb_array_elements(rows) r
+  ),
+  -- materialized: `wanted` is made once for each row, not each time that it is named
+  matched as materialized (
+    select
+      r.*, (k.operation).id is not null as exists, k.operation as existing,
+      (k.operation).actual_start_at is not null or (k.operation).qty_processed > 0 or (k.operation).status = 'FINISHED'
+        as has_begun,
+      greatest((k.operation).timestamp_ms, d.timestamp_ms, i.deleted_at) as known_at,
+      jsonb_populate_record(
+        k.operation,
+        case when (k.operation).id is null and is_takeover then r.body - 'index' else (
+          select jsonb_object_agg(f.key, f.value) from jsonb_each(r.body) f
+          where f.key = any(array['order_no', 'operation_no', 'asset_id', 'timestamp_ms', 'change_type'])
+            or r.change_type <> 'DELETE' and f.key = any(app.plan_fields())
+        ) end
+      ) as wanted
+    from parsed r
+    left join unnest(imagined) i
+      on i.order_no = r.order_no and i.operation_no = r.operation_no and i.asset_id = r.asset_id
+    left join public.mes_operations o on o.order_no = r.order_no and o.operation_no = r.operation_no and o.asset_id = r.asset_id
+    cross join lateral (select case when i.order_no is null then o else i.operation end as operation) k
+    left join app.deleted_operations d on d.order_no = r.order_no and d.operation_no = r.operation_no and d.asset_id = r.asset_id
+  ),
+  judged as (
+    select m.*,
+      case
+        -- before anything else is told of it; and who sees some workplaces only cannot say of an unknown operation
+        -- that it is deleted, which would keep others from importing it
+        when m.change_type = 'DELETE' and not app.sees_workplace(caller, (m.existing).workplace_name)
+        then app.row_problem(404, 'not_found', 'There is no such resource, or it is not yours to see')
+        when m.change_type <> 'DELETE' and (
+          m.exists and not app.sees_workplace(caller, (m.existing).workplace_name)
+          or not app.sees_workplace(caller, (m.wanted).workplace_name))
+        then app.row_problem(403, 'forbidden', 'You have no access to the workplace of this operation')
+        when m.timestamp_ms <= m.known_at then null
+        -- it would make every row that comes later a stale one
+        when m.timestamp_ms > latest_time + interval '24 hours'
+        then app.row_problem(422, 'validation_failed', app.ahead_of_clock(m.timestamp_ms), '/timestamp_ms', 'in_future')
+        when m.change_type = 'DELETE' then null
+        when (m.wanted).planned_start_at >= (m.wanted).planned_end_at
+        then app.row_problem(422, 'validation_failed', 'planned_end_at must be later than planned_start_at', '/planned_end_at', 'not_after_start')
+        when (m.wanted).actual_start_at > (m.wanted).actual_end_at
+        then app.row_problem(422, 'validation_failed', 'actual_end_at must not be earlier than actual_start_at', '/actual_end_at', 'before_start')
+        when not m.exists and greatest((m.wanted).actual_start_at, (m.wanted).actual_end_at) > latest_time
+        then app.row_problem(422, 'validation_failed',
+          app.ahead_of_clock(greatest((m.wanted).actual_start_at, (m.wanted).actual_end_at)),
+          case when (m.wanted).actual_start_at > latest_time then '/actual_start_at' else '/actual_end_at' end, 'in_future')
+        when not m.exists and (m.wanted).actual_end_at is not null and m.status not in ('FINISHED', 'CANCELLED')
+        then app.row_problem(422, 'validation_failed', format('The operation has not ended: its status is "%s"', m.status), '/actual_end_at', 'not_finished')
+        when coalesce((m.wanted).qty_scrap, 0) > coalesce((m.wanted).qty_processed, 0)
+          or coalesce((m.wanted).qty_processed, 0) - coalesce((m.wanted).qty_scrap, 0)
+            > floor((m.wanted).qty_desired * (1 + coalesce((m.wanted).overrun_tolerance_pct, (m.existing).overrun_tolerance_pct, 0) / 100))
+        then app.row_problem(422, 'invalid_quantity', 'More pieces than the desired quantity and its tolerance allow, or more scrap than pieces')
+        when not m.exists and not is_takeover and m.status not in ('PLANNED', 'RELEASED', 'CANCELLED')
+        then app.row_problem(422, 'validation_failed',
+          format('A new operation is PLANNED or RELEASED, not "%s": take work of another system over with mode=takeover', m.status),
+          '/status', 'not_planned')
+      end as problem
+    from matched m
+  )
+  select
+    j.index,
+    case
+      when j.problem is not null then 'rejected'
+      when j.timestamp_ms <= j.known_at then 'skipped_stale'
+      when j.change_type = 'DELETE' and j.exists and j.has_begun then 'flagged'
+      when j.change_type = 'DELETE' then 'deleted'
+      when not j.exists then 'created'
+      when j.status = 'CANCELLED' and (j.existing).status <> 'CANCELLED' and j.has_begun then 'flagged'
+      else 'updated'
+    end,
+    j.problem,
+    j.body,
+    j.existing,
+    j.wanted,
+    case
+      when j.change_type = 'DELETE' or j.problem is not null then '{}'::text[]
+      when not j.exists and is_takeover then '{}'::text[]
+      when j.status = 'CANCELLED' and not coalesce(j.has_begun, false) and (j.existing).status is distinct from 'CANCELLED' then '{CANCEL}'
+      when j.status = 'RELEASED' and (j.existing).status = 'PLANNED' then '{RELEASE}'
+      else '{}'
+    end
+  from judged j;
+end
+$$;
+comment on function app.import_decisions(jsonb, boolean, app.caller, app.imagined_operation[]) is
+  'Judges rows of the change feed, each a JSON object of the API with its index, one per operation; set-based, changes nothing.';
+
+-- supabase/schemas/60_import/02_import.sql
+-- What: the import.
+-- Why: rows are applied as sets in one transaction, each with its own result.
+
+create function app.apply_import(rows jsonb, is_takeover boolean, caller app.caller) returns json
+language plpgsql
+set search_path = ''
+as $$
+declare
+  decisions app.import_decision[];
+  decision app.import_decision;
+  created bigint[];
+  operation public.mes_operations;
+  opened public.mes_operations;
+  report app.report;
+  action text;
+begin
+  decisions := array(select d from app.import_decisions(rows, is_takeover, caller) d order by d.index);
+
+  insert into public.workplaces (name, workplace_group)
+  select distinct on ((d.wanted).workplace_name) (d.wanted).workplace_name, (d.wanted).workplace_group
+  from unnest(decisions) d
+  where d.outcome in ('created', 'updated', 'flagged') and (d.wanted).workplace_name is not null
+    and not exists (select from public.workplaces w where w.name = (d.wanted).workplace_name)
+  order by (d.wanted).workplace_name, d.index
+  on conflict do nothing;
+
+  with inserted as (
+    insert into public.mes_operations (
+      order_no, asset_id, operation_no, status, reference_url, activity_code, activity_description, workplace_name, workplace_group,
+      qty_desired, overrun_tolerance_pct, planned_start_at, planned_end_at,
+      t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type, created_by
+    )
+    select
+      (d.wanted).order_no, (d.wanted).asset_id, (d.wanted).operation_no,
+      case when d.body ->> 'status' = 'RELEASED' then 'RELEASED' else 'PLANNED' end,
+      (d.wanted).reference_url, (d.wanted).activity_code, (d.wanted).activity_description, (d.wanted).workplace_name, (d.wanted).workplace_group,
+      (d.wanted).qty_desired, coalesce((d.wanted).overrun_tolerance_pct, 0), (d.wanted).planned_start_at, (d.wanted).planned_end_at,
+      (d.wanted).t_target_processing_min, (d.wanted).t_target_setup_min, (d.wanted).t_target_lead_min,
+      (d.wanted).timestamp_ms, (d.wanted).change_type, caller.user_id
+    from unnest(decisions) d
+    where d.outcome = 'created'
+    order by d.index
+    on conflict do nothing
+    returning id
+  )
+  select array_agg(i.id) into created from inserted i;
+  if cardinality(created) < (select count(*) from unnest(decisions) d where d.outcome = 'created') then
+    perform app.refuse(503, 'unavailable', 'Another request has just created some of these operations: send the rows again');
+  end if;
+
+  update public.mes_operations o
+  set (reference_url, activity_code, activity_description, workplace_name, workplace_group, qty_desired, overrun_tolerance_pct,
+       planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min,
+       timestamp_ms, change_type, source_conflict)
+    = row ((d.wanted).reference_url, (d.wanted).activity_code, (d.wanted).activity_description, (d.wanted).workplace_name, (d.wanted).workplace_group,
+       (d.wanted).qty_desired, coalesce((d.wanted).overrun_tolerance_pct, o.overrun_tolerance_pct),
+       (d.wanted).planned_start_at, (d.wanted).planned_end_at,
+       (d.wanted).t_target_processing_min, (d.wanted).t_target_setup_min, (d.wanted).t_target_lead_min,
+       (d.wanted).timestamp_ms, (d.wanted).change_type, d.outcome = 'flagged')
+  from unnest(decisions) d
+  where d.outcome in ('updated', 'flagged') and o.id = (d.existing).id;
+
+  insert into app.deleted_operations as known (order_no, operation_no, asset_id, timestamp_ms)
+  select d.body ->> 'order_no', d.body ->> 'operation_no', (d.body ->> 'asset_id')::integer, (d.body ->> 'timestamp_ms')::timestamptz
+  from unnest(decisions) d
+  where d.outcome = 'deleted'
+  on conflict on constraint deleted_operations_pkey do update set timestamp_ms = greatest(known.timestamp_ms, excluded.timestamp_ms);
+  delete from public.mes_operations o using unnest(decisions) d where d.outcome = 'deleted' and o.id = (d.existing).id;
+
+  -- What changes execution goes the one way, an event each: releases, cancellations, openings.
+  for decision in
+    select * from unnest(decisions) d
+    where d.outcome in ('created', 'updated') and (cardinality(d.actions) > 0 or d.outcome = 'created' and is_takeover)
+  loop
+    select * into operation from public.mes_operations o
+    where o.order_no = decision.body ->> 'order_no' and o.operation_no = decision.body ->> 'operation_no'
+      and o.asset_id = (decision.body ->> 'asset_id')::integer
+    for update;
+    if decision.outcome = 'created' and is_takeover and app.brings_execution(decision.wanted) then
+      opened := decision.wanted;
+      opened.status := coalesce(opened.status, 'PLANNED');
+      opened.qty_processed := coalesce(opened.qty_processed, 0);
+      opened.qty_scrap := coalesce(opened.qty_scrap, 0);
+      perform app.record_opening(operation, caller, opened);
+    end if;
+    foreach action in array decision.actions loop
+      report.action_type := action;
+      report.reason_code := case action when 'CANCEL' then 'UNSPECIFIED' end;
+      operation := (app.record_event(operation, caller, report)).operation;
+    end loop;
+  end loop;
+
+  return app.import_results(decisions);
+end
+$$;
+comment on function app.apply_import(jsonb, boolean, app.caller) is
+  'Applies rows of the change feed, one per operation, whose known operations are locked. Answers one result per row.';
+
+create function app.import_results(decisions app.import_decision[]) returns json
+language sql stable
+begin atomic
+  select json_agg(json_build_object(
+    'index', d.index,
+    'status', case d.outcome when 'rejected' then (d.problem ->> 'status')::integer when 'created' then 201 else 200 end,
+    'id', format('%s/%s/%s', d.body ->> 'order_no', d.body ->> 'asset_id', d.body ->> 'operation_no'),
+    'outcome', d.outcome,
+    'problem', d.problem
+  ) order by d.index)
+  from unnest(decisions) d;
+end;
+comment on function app.import_results(app.import_decision[]) is 'What an import answers for each of its rows.';
+
+create function app.apply_feed(rows jsonb, is_takeover boolean, is_dry_run boolean, caller app.caller) returns json
+language plpgsql
+set search_path = ''
+as $$
+declare
+  turn jsonb;
+  results json[] := '{}';
+  decisions app.import_decision[];
+  imagined app.imagined_operation[] := '{}';
+begin
+  if not is_dry_run then
+    -- Imports run one after the other: two that bring the same new operation would else collide.
+    perform pg_advisory_xact_lock(hashtext('app.apply_feed'));
+    -- Known operations stand still from here on, in the order in which batches lock them too.
+    perform from public.mes_operations o
+    where (o.order_no, o.operation_no, o.asset_id) in (
+      select r ->> 'order_no', r ->> 'operation_no', (r ->> 'asset_id')::integer from jsonb_array_elements(rows) r
+    )
+      and app.sees_workplace(caller, o.workplace_name)
+    order by o.id
+    for update;
+  end if;
+  -- The rows of one operation are taken as if they had come alone, oldest first: the first rows of all operations
+  -- at once, then all second ones, ... Of equal rows one is taken.
+  for turn in
+    select jsonb_agg(r.body)
+    from (
+      select b.body, row_number() over (
+        partition by b.body ->> 'order_no', b.body ->> 'operation_no', b.body ->> 'asset_id'
+        order by (b.body ->> 'timestamp_ms')::timestamptz, (b.body ->> 'index')::integer
+      ) as turn_no
+      from (
+        select distinct on (r.value - 'index') r.value as body
+        from jsonb_array_elements(rows) r
+        order by r.value - 'index', (r.value ->> 'index')::integer
+      ) b
+    ) r
+    group by r.turn_no
+    order by r.turn_no
+  loop
+    if is_dry_run then
+      decisions := array(select d from app.import_decisions(turn, is_takeover, caller, imagined) d);
+      results := results || array(select json_array_elements(app.import_results(decisions)));
+      imagined := array(
+        select distinct on (i.order_no, i.operation_no, i.asset_id) i::app.imagined_operation
+        from (
+          select i.*, 1 as age from unnest(imagined) i
+          union all
+          select i.*, 0 from unnest(decisions) d cross join app.imagine(d) i
+          where d.outcome in ('created', 'updated', 'flagged', 'deleted')
+        ) known
+        cross join lateral (
+          select known.order_no, known.operation_no, known.asset_id, known.operation, known.deleted_at
+        ) i
+        order by i.order_no, i.operation_no, i.asset_id, known.age
+      );
+    else
+      results := results || array(select json_array_elements(app.apply_import(turn, is_takeover, caller)));
+    end if;
+  end loop;
+  return (
+    select coalesce(json_agg(
+      case
+        when sent.index = sent.first_index then told.result
+        else json_build_object(
+          'index', sent.index,
+          'status', case when told.result ->> 'outcome' = 'rejected' then told.result -> 'status' else '200' end,
+          'id', told.result -> 'id',
+          'outcome', case when told.result ->> 'outcome' = 'rejected' then 'rejected' else 'skipped_stale' end,
+          'problem', told.result -> 'problem'
+        )
+      end
+      order by sent.index), '[]')
+    from (
+      select (r.value ->> 'index')::integer as index, min((r.value ->> 'index')::integer) over (partition by r.value - 'index') as first_index
+      from jsonb_array_elements(rows) r
+    ) sent
+    join (select (r ->> 'index')::integer as index, r as result from unnest(results) r) told on told.index = sent.first_index
+  );
+end
+$$;
+comment on function app.apply_feed(jsonb, boolean, boolean, app.caller) is
+  'Applies rows of the change feed in one transaction, each operation''s in the order of their source times; a dry run writes and locks nothing. Answers one result per row.';
+
+create function public.import_operations(
+  rows jsonb, is_takeover boolean default false, is_dry_run boolean default false, idempotency jsonb default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('rows', rows, 8388608);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  least_role constant text := case when is_takeover then 'manager' else 'supervisor' end;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_role(caller, least_role, format('Importing operations needs the role %s', least_role));
+  perform app.require_workplace(caller);
+  if jsonb_array_length(rows) > 1000 then
+    perform app.refuse_field('', 'too_big', 'An import takes at most 1000 rows at once');
+  end if;
+  answer := json_build_object('status', 207, 'body', app.apply_feed(rows, is_takeover, is_dry_run, caller));
+  return case when is_dry_run then answer else app.remember(caller, request, null, answer) end;
+end
+$$;
+comment on function public.import_operations(jsonb, boolean, boolean, jsonb) is
+  'Imports up to 1000 rows of the ERP''s change feed, each with its index. Answers {"status", "body": [{"index", "status", "id", "outcome", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many rows.';
+grant execute on function public.import_operations to authenticated, service_role;
+
+-- supabase/schemas/70_feed/01_positions.sql
+-- What: the feed: every event at a position, in an order that never changes behind a reader.
+-- Why: positions drawn at insert lose events: a later one may commit first, and a reader passes the earlier one.
+
+create table app.feed (
+  pos bigint generated always as identity (cache 1) primary key,
+  -- No foreign key: the trigger of the event itself makes the row, and events are never deleted.
+  event_id uuid not null,
+  workplace_name text collate "C",
+  action_type text not null,
+  order_no text collate "C" not null,
+  recorded_at timestamptz not null default clock_timestamp()
+);
+comment on table app.feed is 'Positions of events. A separate table, because events are never changed.';
+comment on column app.feed.pos is 'Position: gaps are possible (a commit that failed); those of one operation rise with its op_seq.';
+comment on column app.feed.workplace_name is 'The event''s workplace, so that one index serves a reader of few workplaces.';
+comment on column app.feed.action_type is 'The event''s action, likewise order_no: filters pass over events without a look at each.';
+comment on column app.feed.recorded_at is 'When the position was drawn; for retention. It rises with pos, so it needs no index.';
+create unique index feed_by_event on app.feed (event_id);
+create index feed_by_workplace on app.feed (workplace_name, pos);
+
+alter table app.feed enable row level security;
+
+-- How far the feed was cut off, and the name of its present life.
+create table app.feed_state (
+  only_row boolean primary key default true check (only_row),
+  generation uuid not null default gen_random_uuid(),
+  floor_pos bigint not null default 0,
+  retention interval
+);
+comment on table app.feed_state is 'One row: what the feed is and how much of it is kept.';
+comment on column app.feed_state.generation is 'Name of the feed''s life; a new one makes all cursors invalid.';
+comment on column app.feed_state.floor_pos is 'Positions up to here are no longer kept.';
+comment on column app.feed_state.retention is 'How long positions are kept; null = for ever.';
+
+alter table app.feed_state enable row level security;
+
+insert into app.feed_state default values;
+
+-- Advisory locks of this class are notes that anybody can read: "I draw positions beyond this one". They are shared, so
+-- that they block nobody, and vanish when the commit is visible, or when it failed, however it failed.
+create function app.drawing_class() returns bigint
+language sql immutable parallel safe
+return 7206::bigint << 44;
+comment on function app.drawing_class() is 'First key of the advisory locks of commits that draw positions; the position is added to it.';
+
+create function app.settled_position() returns bigint
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  -- by anybody, whether it is committed or not
+  drawn constant bigint := (select s.last_value - case when s.is_called then 0 else 1 end from app.feed_pos_seq s);
+begin
+  if pg_is_in_recovery() then
+    perform app.refuse(503, 'unavailable', 'A standby does not know what its primary is committing: read the feed there');
+  end if;
+  -- In this order nobody is overlooked: whoever leaves his note after this look draws beyond `drawn`.
+  return least(drawn, (
+    select min((l.classid::bigint << 32) + l.objid::bigint) - app.drawing_class()
+    from pg_locks l
+    where l.locktype = 'advisory' and l.objsubid = 1
+      and l.database = (select d.oid from pg_database d where d.datname = current_database())
+      and l.classid::bigint between app.drawing_class() >> 32 and ((app.drawing_class() + (1::bigint << 44)) >> 32) - 1
+  ));
+end
+$$;
+comment on function app.settled_position() is
+  'Up to here every position is committed and visible to the next statement, or never will be. It may be lower than a moment ago, never wrong. Raises 503 unavailable on a standby.';
+
+create function app.draw_position() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  drawn_pos bigint;
+begin
+  -- Runs at commit, so that a transaction that idles holds nobody up. One note serves all events of the transaction.
+  if current_setting('app.drawing_in', true) is distinct from pg_current_xact_id()::text then
+    perform pg_advisory_xact_lock_shared(app.drawing_class() + s.last_value - case when s.is_called then 0 else 1 end)
+    from app.feed_pos_seq s;
+    perform set_config('app.drawing_in', pg_current_xact_id()::text, true);
+    -- looked at once: the server's clock may step back, the times of the feed never do
+    perform set_config('app.recorded_until', coalesce(
+      (select f.recorded_at from app.feed f order by f.pos desc limit 1), '-infinity')::text, true);
+  end if;
+  insert into app.feed (event_id, workplace_name, action_type, order_no, recorded_at)
+  values (new.id, new.workplace_name, new.action_type, new.order_no,
+    greatest(clock_timestamp(), current_setting('app.recorded_until')::timestamptz))
+  returning pos into drawn_pos;
+  -- twice as many go as come, however they come
+  if drawn_pos % 16 = 0 then
+    perform app.prune_feed(32) from app.feed_state s where s.retention is not null;
+  end if;
+  return null;
+end
+$$;
+comment on function app.draw_position() is 'Deferred trigger: gives an event its position in the feed, at commit.';
+
+create constraint trigger operation_events_draw_position after insert on public.operation_events
+  deferrable initially deferred
+  for each row execute function app.draw_position();
+
+create function app.pruning_lock() returns bigint
+language sql immutable parallel safe
+return 7207::bigint << 44;
+comment on function app.pruning_lock() is 'Key of the advisory lock of whoever removes old positions.';
+
+-- Old positions go as new ones come: no scheduler, no long delete. One at a time prunes, from the oldest on, so that
+-- what is left is always a whole end of the feed; whoever comes second leaves it to the first and waits for nobody.
+create function app.prune_feed(most integer) returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  kept_since constant timestamptz := (select clock_timestamp() - s.retention from app.feed_state s);
+  cut_pos bigint;
+begin
+  if kept_since is null or not pg_try_advisory_xact_lock(app.pruning_lock()) then
+    return null;
+  end if;
+  select max(f.pos) into cut_pos
+  from (select o.pos, o.recorded_at from app.feed o order by o.pos limit most) f
+  where f.recorded_at < kept_since;
+  if cut_pos is not null then
+    update app.feed_state set floor_pos = cut_pos;
+    delete from app.feed f where f.pos <= cut_pos;
+  end if;
+  return cut_pos;
+end
+$$;
+comment on function app.prune_feed(integer) is
+  'Removes the oldest positions that are older than the retention, at most so many; the last one removed, or null.';
+
+create function public.prune_feed() returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  perform app.require_role(app.current_caller(), 'admin', 'Only an admin may prune the feed');
+  return app.prune_feed(app.feed_window());
+end
+$$;
+comment on function public.prune_feed() is
+  'Removes at once what is older than the configured retention, up to 10,000 positions a call; answers the last one removed, null when there is none. Raises 403 forbidden.';
+grant execute on function public.prune_feed to authenticated, service_role;
+
+-- supabase/schemas/70_feed/02_cursors.sql
+-- What: where a reader stands.
+-- Why: a restored database continues an older history under the same positions, and readers must be told.
+
+-- A restored database continues an older history under the same positions: whoever read further must be told. The
+-- server's identity and timeline change with the restore of a server, the table's own number with that of a dump. They
+-- also change when a standby takes over or the data moves, with all of history: told once too often is safe.
+create function app.feed_generation() returns text
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return md5(concat_ws('/',
+    (select s.generation from app.feed_state s),
+    (select c.system_identifier from pg_control_system() c),
+    -- of the log that is written now: the control file tells it only after a checkpoint
+    left(pg_walfile_name(pg_current_wal_insert_lsn()), 8),
+    'app.feed'::regclass::oid
+  ));
+end
+$$;
+comment on function app.feed_generation() is 'Name of the feed''s life, part of every cursor: changes when the database was restored.';
+
+-- A copy of the data folder or of a disk keeps all of these. So a cursor also knows what it stands at: where the position
+-- is not there, or is another one, history has been another one. The event alone would not do, since terminals send
+-- again what was lost, under the same id.
+create function app.feed_mark(f app.feed) returns text
+language sql stable
+return left(md5((f).event_id::text || '/' || extract(epoch from (f).recorded_at)::text), 12);
+comment on function app.feed_mark(app.feed) is
+  'What a cursor knows its position by; it tells nothing of the event, which its holder may not see.';
+
+create function app.require_position(pos bigint, generation text, mark text) returns void
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  floor_pos bigint;
+begin
+  if generation <> app.feed_generation() then
+    perform app.refuse(410, 'feed_reset', 'The database was restored since: what you have read may differ from what it holds. Begin again without a cursor');
+  elsif pos is null or exists (select from app.feed f where f.pos = require_position.pos and app.feed_mark(f) = mark) then
+    return;
+  end if;
+  -- looked at last, since it may have been cut off meanwhile
+  select s.floor_pos into floor_pos from app.feed_state s;
+  if pos < floor_pos then
+    perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back. Begin again without a cursor');
+  elsif pos > floor_pos then
+    perform app.refuse(410, 'feed_reset', 'The database was restored since: what you have read may differ from what it holds. Begin again without a cursor');
+  end if;
+end
+$$;
+comment on function app.require_position(bigint, text, text) is
+  'Raises 410 feed_reset unless what follows this position is what followed it when its cursor was made; null = the beginning.';
+
+-- Times of drawing rise with positions, but for the moments between two commits that draw at once.
+create function app.position_before(instant timestamptz) returns bigint
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  low bigint := (select s.floor_pos from app.feed_state s);
+  high bigint := (select max(f.pos) from app.feed f);
+  middle bigint;
+  next app.feed;
+begin
+  while low < high loop
+    middle := (low + high) / 2;
+    select * into next from app.feed f where f.pos > middle order by f.pos limit 1;
+    if next.recorded_at < instant - interval '1 second' then
+      low := next.pos;
+    else
+      high := middle;
+    end if;
+  end loop;
+  return low;
+end
+$$;
+comment on function app.position_before(timestamptz) is
+  'A position behind which all events stand that were recorded then or later, by halving; the floor of the feed when none is older.';
+
+-- supabase/schemas/70_feed/03_reading.sql
+-- What: reading the feed.
+-- Why: a read looks at a bounded number of positions, whatever it filters.
+
+create function app.followed_event_json(event public.operation_events, caller app.caller) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  operation json;
+begin
+  select app.operation_json(o) into operation from public.mes_operations o
+  where o.id = (event).operation_id and app.sees_workplace(caller, o.workplace_name);
+  return app.json_with(
+    app.json_with(app.event_json(event), 'operation', coalesce(operation, 'null')),
+    'mark', (select to_json(app.feed_mark(f)) from app.feed f where f.event_id = (event).id)
+  );
+end
+$$;
+comment on function app.followed_event_json(public.operation_events, app.caller) is
+  'The event for whoever passes it on: with its operation as it is now, null when it is gone or not the caller''s to see, and its mark.';
+
+-- One call looks at no more positions than this: a rare filter costs a few calls, not one endless one.
+create function app.feed_window() returns integer
+language sql immutable parallel safe
+return 10000;
+comment on function app.feed_window() is 'Most positions that one read of the feed looks at.';
+
+create function public.read_feed(
+  after_pos bigint default null,
+  generation text default null,
+  mark text default null,
+  workplace_names text[] default null,
+  action_types text[] default null,
+  order_no text default null,
+  take integer default 100,
+  with_operations boolean default false
+) returns json
+-- volatile: what was settled before a statement began is what that statement sees
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('generation', generation) and app.require_bounded('mark', mark)
+    and app.require_bounded('workplace_names', workplace_names) and app.require_bounded('action_types', action_types)
+    and app.require_bounded('order_no', order_no);
+  caller constant app.caller := app.current_caller();
+  from_pos constant bigint := coalesce(after_pos, (select s.floor_pos from app.feed_state s));
+  settled_pos constant bigint := app.settled_position();
+  -- Cursors stand at events, not in the gaps that failed commits leave: a crash forgets what no commit has written
+  -- down, and draws the positions of such gaps again.
+  head_pos constant bigint := (select max(f.pos) from app.feed f where f.pos <= settled_pos);
+  last_pos constant bigint := (
+    select max(f.pos) from app.feed f
+    where f.pos > from_pos
+      and f.pos <= least(head_pos, (select min(n.pos) from app.feed n where n.pos > from_pos and n.pos <= head_pos) + app.feed_window())
+  );
+  visible text[];
+  events json := '[]';
+  found integer := 0;
+  reached bigint;
+begin
+  -- straight calls ask for what they like
+  take := greatest(1, least(take, 500));
+  if not app.has_workplace(caller) then
+    -- The answer tells nothing of the feed, not even its length. The caller goes on from here after a manager has
+    -- given them a workplace.
+    return json_build_object(
+      'events', '[]'::json,
+      'generation', coalesce(generation, app.feed_generation()),
+      'pos', coalesce(after_pos, 0),
+      'mark', mark,
+      'has_more', false,
+      'has_workplace', false
+    );
+  end if;
+  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+    perform app.refuse(400, 'malformed_request', 'The feed is read in transactions that are READ COMMITTED');
+  end if;
+
+  -- null = no condition, which only those who see everything may have
+  visible := case
+    when caller.sees_all then workplace_names
+    when workplace_names is null then coalesce(caller.workplaces, '{}')
+    else array(select w from unnest(workplace_names) w where w = any(caller.workplaces))
+  end;
+  -- named twice, a workplace is followed once
+  visible := case when visible is not null then array(select distinct w from unnest(visible) w) end;
+
+  -- the end of the feed is where it is asked for most
+  if last_pos is not null then
+    with positions as (
+      (
+        select f.pos, f.event_id from app.feed f
+        where visible is null and f.pos > from_pos and f.pos <= last_pos
+          and (action_types is null or f.action_type = any(action_types)) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+        order by f.pos
+        limit take
+      )
+      union all
+      select f.pos, f.event_id from unnest(visible) w cross join lateral (
+        select f.pos, f.event_id from app.feed f
+        where f.workplace_name = w and f.pos > from_pos and f.pos <= last_pos
+          and (action_types is null or f.action_type = any(action_types)) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+        order by f.pos
+        limit take
+      ) f
+    ),
+    page as (
+      select p.pos, e as event
+      from (select * from positions order by pos limit take) p join public.operation_events e on e.id = p.event_id
+    )
+    select
+      coalesce(json_agg(
+        case when with_operations then app.followed_event_json(p.event, caller) else app.event_json(p.event) end
+        order by p.pos
+      ), '[]'),
+      count(*),
+      max(p.pos)
+    into events, found, reached
+    from page p;
+  end if;
+
+  reached := case when found = take then reached else coalesce(last_pos, from_pos) end;
+  -- judged last, since something may have been cut off meanwhile; whoever begins then begins behind that
+  if after_pos is not null then
+    perform app.require_position(after_pos, generation, mark);
+  elsif reached < (select s.floor_pos from app.feed_state s) then
+    return public.read_feed(null, null, null, workplace_names, action_types, read_feed.order_no, take, with_operations);
+  end if;
+  return json_build_object(
+    'events', events,
+    'generation', app.feed_generation(),
+    'pos', reached,
+    'mark', case when reached = after_pos then mark else (select app.feed_mark(f) from app.feed f where f.pos = reached) end,
+    'has_more', coalesce(reached < head_pos, false),
+    'has_workplace', true
+  );
+end
+$$;
+comment on function public.read_feed is
+  'Events the caller sees, in the order of the feed, after a position: {"events": [...], "generation", "pos", "mark": where to go on, "has_more", "has_workplace": false when waiting is in vain}. Without after_pos from the oldest kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to see, and its mark. Raises 410 feed_reset when that position is unknown here.';
+grant execute on function public.read_feed to authenticated, service_role;
+
+-- The cheap question of whoever waits. Only servers ask it, on behalf of all who wait there.
+create function public.feed_head() returns json
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  settled_pos constant bigint := app.settled_position();
+  head app.feed;
+begin
+  select * into head from app.feed f where f.pos <= settled_pos order by f.pos desc limit 1;
+  return json_build_object(
+    'generation', app.feed_generation(),
+    'pos', coalesce(head.pos, (select s.floor_pos from app.feed_state s)),
+    'mark', app.feed_mark(head),
+    'is_announced', exists (select from pg_trigger t where t.tgrelid = 'app.feed'::regclass and t.tgname = 'feed_announce')
+  );
+end
+$$;
+comment on function public.feed_head() is
+  'Where the feed ends: {"generation", "pos", "mark", "is_announced": whether Supabase Realtime tells when it moves}. For the secret key only.';
+grant execute on function public.feed_head to service_role;
+
+-- supabase/schemas/70_feed/04_announcing.sql
+-- What: a broadcast of Supabase Realtime for each commit that adds to the feed, where Realtime is there.
+-- Why: a reader who is told need not ask again and again; a lost broadcast is found by asking now and then.
+
+do $migration$
+begin
+  if to_regprocedure('realtime.send(jsonb, text, text, boolean)') is null then
+    return;
+  end if;
+
+  create function app.announce_feed() returns trigger
+  language plpgsql security definer
+  set search_path = ''
+  as $$
+  begin
+    -- once per transaction, however many events it has
+    if current_setting('app.announced_in', true) is distinct from pg_current_xact_id()::text then
+      perform set_config('app.announced_in', pg_current_xact_id()::text, true);
+      -- private: only the service role listens, and the message says nothing
+      perform realtime.send('{}'::jsonb, 'moved', 'mes-feed', true);
+    end if;
+    return null;
+  end
+  $$;
+  comment on function app.announce_feed() is 'Trigger: tells the servers that listen that the feed has moved.';
+  revoke execute on function app.announce_feed() from public;
+
+  create trigger feed_announce after insert on app.feed
+    for each statement execute function app.announce_feed();
+end
+$migration$;
+
+-- supabase/schemas/75_stream/01_stream.sql
+-- What: what the live stream asks the database.
+-- Why: a stream outlives the request that opened it, so that access is asked for again, for many at once.
+
+-- Places of streams: counted here, because a caller's streams are spread over isolates that know nothing of each other.
+-- Unlogged: a place lasts 20 seconds, and its isolate writes it again every 4, after a crash of the database too. The
+-- time has no index, so that writing it again writes nothing else.
+create unlogged table app.stream_places (
+  id uuid primary key,
+  holder text collate "C" not null,
+  held_until timestamptz not null,
+  constraint stream_places_holder_short check (char_length(holder) between 1 and 200)
+) with (fillfactor = 50);
+comment on table app.stream_places is 'One row for each stream that is open, opening or closing: those of one caller are bounded.';
+comment on column app.stream_places.id is 'Name of the stream, made by its isolate.';
+comment on column app.stream_places.holder is 'Caller who holds the place: a user''s id, or "secret:" and the name of a secret key.';
+comment on column app.stream_places.held_until is 'When the place is free, unless its isolate holds it longer: 20 seconds after it was heard of.';
+create index stream_places_by_holder on app.stream_places (holder);
+
+alter table app.stream_places enable row level security;
+
+create function app.stream_holding_time() returns interval
+language sql immutable parallel safe
+return interval '20 seconds';
+comment on function app.stream_holding_time() is 'How long a place is held for an isolate that is not heard of.';
+
+-- For the streams' server: it asks for callers whose requests are long over.
+create function app.stream_access(holders text[]) returns json
+language sql stable
+set search_path = ''
+as $$
+  select coalesce(json_agg(json_build_object(
+    'user_id', p.id,
+    'sees_all', p.role in ('manager', 'admin') or '*' = any(p.workplace_access),
+    'workplaces', p.workplace_access,
+    'needs_aal2', p.role in ('manager', 'admin') and (select s.require_aal2 from app.settings s)
+  )), '[]')
+  from public.profiles p
+  where p.id = any(array(select holder::uuid from unnest(holders) holder where holder not like 'secret:%'))
+$$;
+comment on function app.stream_access(text[]) is
+  'What each of the users sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]; without those who have no profile, and without secret keys.';
+
+create function public.take_stream_place(place uuid, holder text, most integer, given_up uuid[]) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  is_server constant boolean := holder like 'secret:%';
+  access constant json := app.stream_access(array[holder]);
+  held integer;
+begin
+  if not is_server and access -> 0 is null then
+    perform app.refuse(403, 'forbidden', 'Cannot open a stream: you have no profile');
+  end if;
+  if not is_server and not (access #>> '{0,sees_all}')::boolean and json_array_length(access #> '{0,workplaces}') = 0 then
+    perform app.refuse(403, 'forbidden', 'Cannot open a stream: you have no workplace. A manager gives you one');
+  end if;
+  -- one opening of a caller after the other: of 20 at once exactly `most` find a place
+  perform pg_advisory_xact_lock(app.lock_key('app.stream_places ' || holder));
+  delete from app.stream_places p where p.id = any(given_up);
+  -- each opening removes more than it adds, and waits for nobody who holds a place meanwhile
+  delete from app.stream_places p where p.id = any(array(
+    select stale.id from app.stream_places stale
+    where stale.held_until < clock_timestamp()
+    order by stale.held_until
+    limit 20
+    for update skip locked
+  ));
+  select count(*) into held from app.stream_places p
+  where p.holder = take_stream_place.holder and p.held_until >= clock_timestamp();
+  if held >= most then
+    perform app.refuse(
+      429, 'rate_limited',
+      format('Cannot open a stream: you have %s of at most %s', held, most),
+      jsonb_build_object('limit', most, 'retry_after_s', 5)
+    );
+  end if;
+  insert into app.stream_places (id, holder, held_until)
+  values (place, take_stream_place.holder, clock_timestamp() + app.stream_holding_time());
+  return access;
+end
+$$;
+comment on function public.take_stream_place(uuid, text, integer, uuid[]) is
+  'Takes a place for a stream of the holder, having given up places that its isolate does not need any more. Answers what the holder sees, as hold_stream_places does. Raises 403 forbidden without a workplace, 429 rate_limited when the holder has `most` places. For the secret key only.';
+grant execute on function public.take_stream_place to service_role;
+
+create function public.hold_stream_places(places uuid[], holders text[], given_up uuid[]) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  delete from app.stream_places p where p.id = any(given_up);
+  insert into app.stream_places (id, holder, held_until)
+  select held.id, held.holder, clock_timestamp() + app.stream_holding_time()
+  from unnest(places, holders) as held (id, holder)
+  order by held.id
+  on conflict (id) do update set held_until = excluded.held_until;
+  return app.stream_access(holders);
+end
+$$;
+comment on function public.hold_stream_places(uuid[], text[], uuid[]) is
+  'Holds the places of an isolate''s streams for another 20 seconds, gives up others, and answers what each of the holders sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]. For the secret key only.';
+grant execute on function public.hold_stream_places to service_role;
+
+-- Browsers cannot send a header with EventSource or WebSocket: they send a ticket, once.
+create table app.stream_tickets (
+  digest bytea primary key,
+  user_id uuid references auth.users (id) on delete cascade,
+  filter jsonb not null,
+  session_ends_at timestamptz,
+  expires_at timestamptz not null,
+  constraint stream_tickets_digest_is_sha256 check (octet_length(digest) = 32),
+  constraint stream_tickets_filter_small check (jsonb_typeof(filter) = 'object' and octet_length(filter::text) <= 4096)
+);
+comment on table app.stream_tickets is 'Tickets of the stream that nobody has used yet. Who reads this table cannot use them: it has their digests only.';
+comment on column app.stream_tickets.digest is 'SHA-256 of the ticket.';
+comment on column app.stream_tickets.user_id is 'Whom the ticket stands for; null = a server with the secret key.';
+comment on column app.stream_tickets.filter is 'What the ticket''s stream follows: {"workplace_name", "action_type", "order_no"}.';
+comment on column app.stream_tickets.session_ends_at is 'When the access token that asked for the ticket expires, and with it the stream.';
+create index stream_tickets_by_user on app.stream_tickets (user_id);
+create index stream_tickets_by_age on app.stream_tickets (expires_at);
+
+alter table app.stream_tickets enable row level security;
+
+create function public.create_stream_ticket(digest text, filter jsonb) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('digest', digest) and app.require_bounded('filter', filter, 16384);
+  caller constant app.caller := app.current_caller();
+  most constant integer := 20;
+  open_count integer;
+  retry_after_s integer;
+  made app.stream_tickets;
+begin
+  perform app.require_workplace(caller);
+  if octet_length(filter::text) > 4096 then
+    perform app.refuse_field('', 'too_big', format('A ticket''s filter takes at most 4096 bytes, not %s', octet_length(filter::text)));
+  end if;
+  -- One request of a caller after the other: the count stays true until commit.
+  perform pg_advisory_xact_lock(app.lock_key('app.stream_tickets ' || app.key_owner(caller)));
+  -- Each new ticket sweeps the caller's expired ones out and five of others, so that sweeping keeps up with writing.
+  -- Two sweeps at once take different ones.
+  delete from app.stream_tickets t where t.digest = any(
+    array(
+      select own.digest from app.stream_tickets own
+      where own.user_id = caller.user_id and own.expires_at < clock_timestamp()
+      for update skip locked
+    ) || array(
+      select old.digest from app.stream_tickets old
+      where old.expires_at < clock_timestamp()
+      order by old.expires_at
+      limit 5
+      for update skip locked
+    )
+  );
+  select count(*), ceil(extract(epoch from min(t.expires_at) - clock_timestamp())) into open_count, retry_after_s
+  from app.stream_tickets t
+  where (t.user_id = caller.user_id or caller.is_server and t.user_id is null) and t.expires_at >= clock_timestamp();
+  if open_count >= most then
+    perform app.refuse(429, 'rate_limited', format('You have %s tickets that nobody has used yet: use one, or wait until it expires', open_count),
+      jsonb_build_object('limit', most, 'retry_after_s', greatest(retry_after_s, 1)));
+  end if;
+  insert into app.stream_tickets (digest, user_id, filter, session_ends_at, expires_at)
+  values (
+    decode(create_stream_ticket.digest, 'hex'), caller.user_id, create_stream_ticket.filter,
+    case when not caller.is_server then to_timestamp((auth.jwt() ->> 'exp')::double precision) end,
+    date_trunc('milliseconds', clock_timestamp()) + interval '30 seconds'
+  )
+  returning * into made;
+  return json_build_object('expires_at', app.iso(made.expires_at));
+end
+$$;
+comment on function public.create_stream_ticket(text, jsonb) is
+  'Keeps a ticket of the caller for 30 seconds: SHA-256 of the ticket in hex, and the filter it is for. Answers {"expires_at"}. Raises 403 forbidden without a workplace, 422 validation_failed for a filter of more than 4 KiB, 429 rate_limited beyond 20 tickets that are still open.';
+grant execute on function public.create_stream_ticket to authenticated, service_role;
+
+create function public.use_stream_ticket(digest text) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  used app.stream_tickets;
+begin
+  -- gone in the same step in which it is found: of two who bring it, one is let in
+  delete from app.stream_tickets t where t.digest = decode(use_stream_ticket.digest, 'hex') returning * into used;
+  if not found or used.expires_at < clock_timestamp() then
+    return null;
+  end if;
+  return json_build_object(
+    'user_id', used.user_id,
+    'filter', used.filter,
+    'session_ends_at', app.iso(used.session_ends_at)
+  );
+end
+$$;
+comment on function public.use_stream_ticket(text) is
+  'Takes a ticket, once: {"user_id", "filter", "session_ends_at"}, or null when there is no such ticket or it has expired. For the secret key only.';
+grant execute on function public.use_stream_ticket to service_role;
+
+-- supabase/schemas/80_webhooks/01_tables.sql
+-- What: webhook endpoints, their secrets, deliveries and attempts.
+-- Why: a delivery is queued in the transaction of its event, so that neither exists alone.
+
+create table app.webhook_endpoints (
+  id uuid primary key default gen_random_uuid(),
+  url text not null,
+  description text,
+  action_types text[],
+  workplace_names text[],
+  order_prefix text collate "C",
+  enabled boolean not null default true,
+  disabled_reason text,
+  disabled_at timestamptz,
+  deleted_at timestamptz,
+  version integer not null default 1,
+  created_by uuid references auth.users (id) on delete set null,
+  created_at timestamptz not null default clock_timestamp(),
+  updated_at timestamptz not null default clock_timestamp(),
+  constraint webhook_endpoints_url_is_http check (url ~ '^https?://[^/?#@]+([/?#]|$)' and char_length(url) <= 2048),
+  constraint webhook_endpoints_description_short check (char_length(description) <= 500),
+  constraint webhook_endpoints_action_types_known check (
+    cardinality(action_types) > 0
+    and action_types <@ array['START', 'STOP', 'REPORT_QUANTITY', 'COMPLETE', 'FINISH', 'RELEASE', 'HOLD', 'CANCEL', 'REVERSE', 'CORRECT']
+  ),
+  constraint webhook_endpoints_workplace_names_bounded check (
+    cardinality(workplace_names) between 1 and 100 and array_position(workplace_names, null) is null
+  ),
+  constraint webhook_endpoints_order_prefix_is_key check (app.is_key(order_prefix)),
+  constraint webhook_endpoints_disabled_reason_known check (disabled_reason in ('manual', 'gone', 'failing')),
+  constraint webhook_endpoints_disabled_with_reason check (
+    enabled = (disabled_reason is null) and enabled = (disabled_at is null) and (deleted_at is null or not enabled)
+  )
+);
+comment on table app.webhook_endpoints is 'Where events are sent to, and which. Not exposed: a URL may be a secret.';
+comment on column app.webhook_endpoints.url is 'Where to; its address is checked again at each send.';
+comment on column app.webhook_endpoints.action_types is 'Only events of these actions; null = all.';
+comment on column app.webhook_endpoints.workplace_names is 'Only events at these workplaces; null = all.';
+comment on column app.webhook_endpoints.order_prefix is 'Only events of orders whose number begins so; null = all.';
+comment on column app.webhook_endpoints.enabled is 'False: nothing is sent, and events of this time are not queued.';
+comment on column app.webhook_endpoints.disabled_reason is 'manual: switched off; gone: it answered 410; failing: nothing but failures for 5 days.';
+comment on column app.webhook_endpoints.deleted_at is 'Deleted ones stay until their deliveries are swept, after 90 days; what is queued for them is cancelled by dispatchers.';
+create index webhook_endpoints_by_creator on app.webhook_endpoints (created_by) where created_by is not null;
+create index webhook_endpoints_enabled on app.webhook_endpoints (id) where enabled;
+create index webhook_endpoints_listed on app.webhook_endpoints (created_at, id) where deleted_at is null;
+
+alter table app.webhook_endpoints enable row level security;
+
+create trigger webhook_endpoints_bump_version before update on app.webhook_endpoints
+  for each row execute function app.bump_version();
+
+create table app.webhook_secrets (
+  id bigint generated always as identity primary key,
+  endpoint_id uuid not null references app.webhook_endpoints (id) on delete cascade,
+  secret text not null,
+  expires_at timestamptz
+);
+comment on table app.webhook_secrets is 'Secrets that sign: the current one, and during a rotation the one before. See docs/decisions.';
+comment on column app.webhook_secrets.expires_at is 'Until when the previous secret still signs; null = the current one.';
+create unique index webhook_secrets_one_current on app.webhook_secrets (endpoint_id) where expires_at is null;
+create index webhook_secrets_by_endpoint on app.webhook_secrets (endpoint_id);
+
+alter table app.webhook_secrets enable row level security;
+
+-- Apart from the endpoint: what a dispatcher locks and writes must neither wait for managers nor change the ETag.
+create table app.webhook_health (
+  endpoint_id uuid primary key references app.webhook_endpoints (id) on delete cascade,
+  failing_since timestamptz,
+  failed_at timestamptz,
+  paused_until timestamptz
+);
+comment on table app.webhook_health is 'How an endpoint is doing, written by dispatchers.';
+comment on column app.webhook_health.failing_since is 'First failure after the last success; null = it works.';
+comment on column app.webhook_health.failed_at is 'Last failure since then.';
+comment on column app.webhook_health.paused_until is 'It asked for a pause, by 429, 502, 504 or Retry-After.';
+
+alter table app.webhook_health enable row level security;
+
+create table app.webhook_deliveries (
+  id uuid primary key default gen_random_uuid(),
+  endpoint_id uuid not null references app.webhook_endpoints (id) on delete cascade,
+  event_id uuid references public.operation_events (id),
+  type text not null,
+  status text not null default 'pending',
+  attempt_count integer not null default 0,
+  retry_no integer not null default 0,
+  next_attempt_at timestamptz not null default clock_timestamp(),
+  lease_token uuid,
+  response_status integer,
+  error_message text,
+  created_at timestamptz not null default clock_timestamp(),
+  settled_at timestamptz,
+  constraint webhook_deliveries_once unique (event_id, endpoint_id),
+  constraint webhook_deliveries_status_known check (status in ('pending', 'delivering', 'delivered', 'dead', 'cancelled')),
+  constraint webhook_deliveries_leased_when_delivering check ((status = 'delivering') = (lease_token is not null))
+)
+-- every delivery changes status twice at least
+with (fillfactor = 80);
+comment on table app.webhook_deliveries is 'The queue: one row per event and endpoint, made from the outbox.';
+comment on column app.webhook_deliveries.id is 'webhook-id is msg_ and this: the same in every attempt and replay.';
+comment on column app.webhook_deliveries.event_id is 'Event to tell of; null = a test ping.';
+comment on column app.webhook_deliveries.type is 'Type of the message, e.g. operation.start.';
+comment on column app.webhook_deliveries.attempt_count is 'Attempts in all; each is in webhook_attempts.';
+comment on column app.webhook_deliveries.retry_no is 'Failures since it was queued or replayed: where it is in the schedule.';
+comment on column app.webhook_deliveries.next_attempt_at is 'When it is due; while delivering, when the lease ends and it is due again.';
+comment on column app.webhook_deliveries.lease_token is 'Names the dispatcher that has it: only that one may settle it.';
+
+-- What is due is a small part of a table that only grows: claiming looks at this alone, endpoint by endpoint.
+create index webhook_deliveries_due on app.webhook_deliveries (endpoint_id, next_attempt_at) where status in ('pending', 'delivering');
+create index webhook_deliveries_leased on app.webhook_deliveries (endpoint_id) where status = 'delivering';
+create index webhook_deliveries_newest on app.webhook_deliveries (created_at desc, id desc);
+create index webhook_deliveries_by_endpoint on app.webhook_deliveries (endpoint_id, created_at desc, id desc);
+create index webhook_deliveries_open on app.webhook_deliveries (status, created_at desc, id desc) where status <> 'delivered';
+create index webhook_deliveries_given_up on app.webhook_deliveries (endpoint_id, created_at desc, id desc) where status = 'dead';
+
+alter table app.webhook_deliveries enable row level security;
+
+create table app.webhook_attempts (
+  delivery_id uuid not null references app.webhook_deliveries (id) on delete cascade,
+  attempt_no integer not null,
+  status integer,
+  duration_ms integer not null,
+  error_message text,
+  response text,
+  attempted_at timestamptz not null default clock_timestamp(),
+  primary key (delivery_id, attempt_no),
+  constraint webhook_attempts_response_short check (char_length(response) <= 500)
+);
+comment on table app.webhook_attempts is 'What came of each attempt.';
+comment on column app.webhook_attempts.status is 'HTTP status of the answer; null = there was none.';
+comment on column app.webhook_attempts.response is 'First 500 characters of the answer.';
+
+alter table app.webhook_attempts enable row level security;
+
+-- A report writes one row here, however many endpoints want its event: dispatchers make the deliveries.
+create table app.webhook_outbox (
+  id bigint generated always as identity primary key,
+  -- No foreign key: the trigger of the event itself makes the row, and events are never deleted.
+  event_id uuid not null,
+  type text not null,
+  endpoint_ids uuid[] not null,
+  queued_at timestamptz not null default clock_timestamp()
+);
+comment on table app.webhook_outbox is 'The outbox: events whose deliveries are still to be made, written in the event''s transaction.';
+comment on column app.webhook_outbox.endpoint_ids is 'Endpoints that wanted the event when it was recorded.';
+
+alter table app.webhook_outbox enable row level security;
+
+create table app.webhook_outcomes (
+  -- No foreign key, likewise.
+  event_id uuid primary key,
+  is_delivered boolean not null default false,
+  response text,
+  error_message text
+);
+comment on table app.webhook_outcomes is 'What came of an event''s deliveries, once one was tried or cancelled. A separate table, because events are never changed.';
+comment on column app.webhook_outcomes.is_delivered is 'True once all deliveries that are not cancelled are delivered.';
+comment on column app.webhook_outcomes.response is 'Last answer: its status and first 500 characters.';
+comment on column app.webhook_outcomes.error_message is 'Last error of a delivery that is not delivered.';
+
+alter table app.webhook_outcomes enable row level security;
+
+create function app.wants_event(endpoint app.webhook_endpoints, event public.operation_events) returns boolean
+language sql immutable
+return (endpoint).enabled
+  and ((endpoint).action_types is null or (event).action_type = any((endpoint).action_types))
+  and ((endpoint).workplace_names is null or (event).workplace_name = any((endpoint).workplace_names))
+  and ((endpoint).order_prefix is null or starts_with((event).order_no, (endpoint).order_prefix));
+comment on function app.wants_event(app.webhook_endpoints, public.operation_events) is 'True when the event is to be sent to the endpoint.';
+
+create function app.webhook_type(action_type text) returns text
+language sql immutable parallel safe
+return 'operation.' || lower(action_type);
+comment on function app.webhook_type(text) is 'Type of the message about an event, e.g. operation.report_quantity.';
+
+create function app.tell_event(event_id uuid, response text default null) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if event_id is null then
+    return;
+  end if;
+  insert into app.webhook_outcomes (event_id) values (tell_event.event_id) on conflict do nothing;
+  -- one after the other: the last one sees what all others have done
+  perform from app.webhook_outcomes o where o.event_id = tell_event.event_id for no key update;
+  update app.webhook_outcomes o
+  set is_delivered = now.is_delivered,
+    response = coalesce(tell_event.response, o.response),
+    error_message = case when not now.is_delivered then now.error_message end
+  from (
+    select
+      coalesce(bool_and(d.status = 'delivered') filter (where d.status <> 'cancelled'), false) as is_delivered,
+      (array_agg(d.error_message order by d.next_attempt_at desc)
+        filter (where d.error_message is not null and d.status not in ('delivered', 'cancelled')))[1] as error_message
+    from app.webhook_deliveries d
+    where d.event_id = tell_event.event_id
+  ) now
+  where o.event_id = tell_event.event_id;
+end
+$$;
+comment on function app.tell_event(uuid, text) is
+  'Brings what an event says of its webhooks up to date: success once all that are not cancelled are delivered, else the error of one that is not; and the last response, when there is a new one.';
+
+create function app.queue_event() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  insert into app.webhook_outbox (event_id, type, endpoint_ids)
+  select new.id, app.webhook_type(new.action_type), array_agg(e.id) from app.webhook_endpoints e
+  where e.enabled and app.wants_event(e, new) is true
+  having count(*) > 0;
+  return null;
+end
+$$;
+comment on function app.queue_event() is 'Trigger: puts an event into the outbox when an endpoint wants it, in the event''s transaction.';
+
+create trigger operation_events_queue after insert on public.operation_events
+  for each row execute function app.queue_event();
+
+-- supabase/schemas/80_webhooks/02_endpoints.sql
+-- What: the functions behind the endpoints of webhook endpoints.
+-- Why: managers decide who is told of events.
+
+create function app.webhook_endpoint_json(e app.webhook_endpoints) returns json
+language sql stable
+begin atomic
+  select json_build_object(
+    'id', (e).id,
+    'url', (e).url,
+    'description', (e).description,
+    'action_types', (e).action_types,
+    'workplace_names', (e).workplace_names,
+    'order_prefix', (e).order_prefix,
+    'enabled', (e).enabled,
+    'disabled_reason', (e).disabled_reason,
+    'disabled_at', app.iso((e).disabled_at),
+    'failing_since', (select app.iso(h.failing_since) from app.webhook_health h where h.endpoint_id = (e).id),
+    'paused_until', (select app.iso(h.paused_until) from app.webhook_health h where h.endpoint_id = (e).id and h.paused_until > clock_timestamp()),
+    'previous_secret_until', (select app.iso(max(s.expires_at)) from app.webhook_secrets s where s.endpoint_id = (e).id and s.expires_at > clock_timestamp()),
+    'version', (e).version,
+    'created_at', app.iso((e).created_at),
+    'updated_at', app.iso((e).updated_at)
+  );
+end;
+comment on function app.webhook_endpoint_json(app.webhook_endpoints) is 'The endpoint as the API writes it, without its secrets.';
+
+create function app.require_webhook_manager(caller app.caller) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform app.require_role(caller, 'manager', 'Only managers may see and change webhooks');
+end
+$$;
+comment on function app.require_webhook_manager(app.caller) is 'Raises 403 forbidden below manager, whatever was asked for.';
+
+create function app.lock_webhook_endpoint(endpoint_id uuid) returns app.webhook_endpoints
+language plpgsql
+set search_path = ''
+as $$
+declare
+  endpoint app.webhook_endpoints;
+begin
+  select * into endpoint from app.webhook_endpoints e where e.id = endpoint_id and e.deleted_at is null for no key update;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return endpoint;
+end
+$$;
+comment on function app.lock_webhook_endpoint(uuid) is 'The endpoint, locked against other changes. Raises 404 not_found.';
+
+create function app.require_enabled(endpoint app.webhook_endpoints) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if (endpoint).enabled is not true then
+    perform app.refuse(409, 'endpoint_disabled', format('Endpoint "%s" is disabled: nothing is sent to it. Enable it first', (endpoint).id));
+  end if;
+end
+$$;
+comment on function app.require_enabled(app.webhook_endpoints) is 'Raises 409 endpoint_disabled.';
+
+create function app.require_room_for_endpoint() returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  most constant integer := 100;
+begin
+  -- until commit nobody else enables one: each counts what the one before has done
+  perform pg_advisory_xact_lock(7209::bigint << 44);
+  if (select count(*) from app.webhook_endpoints e where e.enabled) >= most then
+    perform app.refuse(
+      409, 'limit_reached', format('There are %s enabled webhook endpoints already: disable or delete one first', most),
+      jsonb_build_object('limit', most)
+    );
+  end if;
+end
+$$;
+comment on function app.require_room_for_endpoint() is 'Raises 409 limit_reached when 100 endpoints are enabled. Call it before one is enabled.';
+
+create function public.list_webhook_endpoints(
+  enabled boolean default null,
+  after_created_at timestamptz default null,
+  after_id uuid default null,
+  skip integer default 0,
+  take integer default 100,
+  count text default null
+) returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('skip', skip) and app.require_bounded('count', count);
+  rows app.webhook_endpoints[];
+begin
+  perform app.require_webhook_manager(app.current_caller());
+  -- straight calls ask for what they like
+  take := least(take, 500);
+  rows := array(
+    select e from app.webhook_endpoints e
+    where e.deleted_at is null
+      and (list_webhook_endpoints.enabled is null or e.enabled = list_webhook_endpoints.enabled)
+      and (after_created_at is null or (e.created_at, e.id) > (after_created_at, after_id))
+    order by e.created_at, e.id
+    limit take + 1 offset skip
+  );
+  return json_build_object(
+    'items', (select coalesce(json_agg(app.webhook_endpoint_json(e)), '[]') from unnest(rows[1:take]) e),
+    'next', case when cardinality(rows) > take then json_build_array(rows[take].created_at, rows[take].id) end,
+    'total', case when count is not null then (
+      select count(*) from app.webhook_endpoints e
+      where e.deleted_at is null and (list_webhook_endpoints.enabled is null or e.enabled = list_webhook_endpoints.enabled)
+    ) end
+  );
+end
+$$;
+comment on function public.list_webhook_endpoints(boolean, timestamptz, uuid, integer, integer, text) is
+  'A page of the webhook endpoints, oldest first: {"items": [...], "next", "total"}. Raises 403 forbidden.';
+grant execute on function public.list_webhook_endpoints to authenticated, service_role;
+
+create function public.get_webhook_endpoint(endpoint_id uuid) returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  endpoint app.webhook_endpoints;
+begin
+  perform app.require_webhook_manager(app.current_caller());
+  select * into endpoint from app.webhook_endpoints e where e.id = endpoint_id and e.deleted_at is null;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return app.webhook_endpoint_json(endpoint);
+end
+$$;
+comment on function public.get_webhook_endpoint(uuid) is 'One webhook endpoint, without its secrets. Raises 403 forbidden, 404 not_found.';
+grant execute on function public.get_webhook_endpoint to authenticated, service_role;
+
+create function public.create_webhook_endpoint(endpoint jsonb, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('endpoint', endpoint);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  wanted constant app.webhook_endpoints := jsonb_populate_record(null::app.webhook_endpoints, endpoint);
+  stored app.webhook_endpoints;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return app.with_secret(answer);
+  end if;
+  perform app.require_webhook_manager(caller);
+  if wanted.enabled is not false then
+    perform app.require_room_for_endpoint();
+  end if;
+  insert into app.webhook_endpoints (url, description, action_types, workplace_names, order_prefix, enabled, disabled_reason, disabled_at, created_by)
+  values (
+    wanted.url, wanted.description, wanted.action_types, wanted.workplace_names, wanted.order_prefix, coalesce(wanted.enabled, true),
+    case when not wanted.enabled then 'manual' end, case when not wanted.enabled then clock_timestamp() end, caller.user_id
+  )
+  returning * into stored;
+  insert into app.webhook_health (endpoint_id) values (stored.id);
+  return app.with_secret(app.remember(caller, request, null, json_build_object(
+    'status', 201, 'endpoint', app.webhook_endpoint_json(stored), 'secret_id', app.new_webhook_secret(stored.id)
+  )));
+end
+$$;
+comment on function public.create_webhook_endpoint(jsonb, jsonb) is
+  'Creates a webhook endpoint and its secret, which is shown here only. Answers {"status", "body"}. Raises 403 forbidden, 409 limit_reached, 410 secret_gone.';
+grant execute on function public.create_webhook_endpoint to authenticated, service_role;
+
+create function public.update_webhook_endpoint(
+  endpoint_id uuid, patch jsonb, if_match integer[] default null, idempotency jsonb default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('patch', patch) and app.require_bounded('if_match', if_match);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  endpoint app.webhook_endpoints;
+  wanted app.webhook_endpoints;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_webhook_manager(caller);
+  endpoint := app.lock_webhook_endpoint(endpoint_id);
+  perform app.require_version(endpoint.version, if_match);
+  wanted := jsonb_populate_record(endpoint, patch);
+  wanted.enabled := coalesce(wanted.enabled, endpoint.enabled);
+  if wanted.enabled and not endpoint.enabled then
+    perform app.require_room_for_endpoint();
+  end if;
+  if wanted.enabled <> endpoint.enabled then
+    wanted.disabled_reason := case when not wanted.enabled then 'manual' end;
+    wanted.disabled_at := case when not wanted.enabled then clock_timestamp() end;
+  else
+    wanted.disabled_reason := endpoint.disabled_reason;
+    wanted.disabled_at := endpoint.disabled_at;
+  end if;
+  if wanted.url <> endpoint.url or wanted.enabled and not endpoint.enabled then
+    -- another address or another chance: what was before does not count
+    update app.webhook_health h set failing_since = null, failed_at = null, paused_until = null where h.endpoint_id = endpoint.id;
+  end if;
+  if wanted is distinct from endpoint then
+    update app.webhook_endpoints e
+    set (url, description, action_types, workplace_names, order_prefix, enabled, disabled_reason, disabled_at) = row (
+      coalesce(wanted.url, endpoint.url), wanted.description, wanted.action_types, wanted.workplace_names, wanted.order_prefix,
+      wanted.enabled, wanted.disabled_reason, wanted.disabled_at
+    )
+    where e.id = endpoint.id
+    returning * into endpoint;
+  end if;
+  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.webhook_endpoint_json(endpoint)));
+end
+$$;
+comment on function public.update_webhook_endpoint(uuid, jsonb, integer[], jsonb) is
+  'Changes a webhook endpoint; what is queued goes to the new address. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 409 limit_reached, 412 stale_version.';
+grant execute on function public.update_webhook_endpoint to authenticated, service_role;
+
+create function public.delete_webhook_endpoint(endpoint_id uuid, if_match integer[] default null) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('if_match', if_match);
+  endpoint app.webhook_endpoints;
+begin
+  perform app.require_webhook_manager(app.current_caller());
+  endpoint := app.lock_webhook_endpoint(endpoint_id);
+  perform app.require_version(endpoint.version, if_match);
+  delete from app.webhook_secrets s where s.endpoint_id = endpoint.id;
+  update app.webhook_endpoints e
+  set enabled = false, disabled_reason = 'manual', disabled_at = clock_timestamp(), deleted_at = clock_timestamp()
+  where e.id = endpoint.id;
+end
+$$;
+comment on function public.delete_webhook_endpoint(uuid, integer[]) is
+  'Deletes a webhook endpoint and its secrets; what is queued is cancelled by the next dispatcher, its deliveries can still be read. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+grant execute on function public.delete_webhook_endpoint to authenticated, service_role;
+
+-- supabase/schemas/80_webhooks/03_secrets.sql
+-- What: secrets that sign messages.
+-- Why: an answer is stored without its secret, so that a deleted secret is nowhere.
+
+create function app.new_webhook_secret(endpoint_id uuid) returns bigint
+language plpgsql
+set search_path = ''
+as $$
+declare
+  secret_id bigint;
+begin
+  insert into app.webhook_secrets (endpoint_id, secret)
+  values (new_webhook_secret.endpoint_id, 'whsec_' || encode(extensions.gen_random_bytes(32), 'base64'))
+  returning id into secret_id;
+  return secret_id;
+end
+$$;
+comment on function app.new_webhook_secret(uuid) is 'Makes the current secret of an endpoint: whsec_ and 32 random bytes in base64. Answers its number.';
+
+-- Stored answers hold the number of a secret: one that was deleted or has ended is gone from them, too.
+create function app.with_secret(answer json) returns json
+language plpgsql
+set search_path = ''
+as $$
+declare
+  secret constant text := (
+    select s.secret from app.webhook_secrets s
+    where s.id = (answer ->> 'secret_id')::bigint and (s.expires_at is null or s.expires_at > clock_timestamp())
+  );
+begin
+  if secret is null then
+    perform app.refuse(410, 'secret_gone', 'The secret that this request made signs no more: the endpoint was deleted, or its secret rotated');
+  end if;
+  return json_build_object(
+    'status', answer -> 'status',
+    'body', app.json_with(answer -> 'endpoint', 'secret', to_json(secret)),
+    'request_id', answer -> 'request_id',
+    'replayed', coalesce((answer ->> 'replayed')::boolean, false)
+  );
+end
+$$;
+comment on function app.with_secret(json) is
+  'Turns {"status", "endpoint", "secret_id"}, as it is stored, into {"status", "body"}: the endpoint with the secret. Raises 410 secret_gone when that signs no more.';
+
+create function public.rotate_webhook_secret(endpoint_id uuid, overlap_h integer default 24, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  endpoint app.webhook_endpoints;
+  secret_id bigint;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return app.with_secret(answer);
+  end if;
+  perform app.require_webhook_manager(caller);
+  endpoint := app.lock_webhook_endpoint(endpoint_id);
+  -- two at most: the one before the previous ends now
+  delete from app.webhook_secrets s where s.endpoint_id = endpoint.id and s.expires_at is not null;
+  update app.webhook_secrets s set expires_at = clock_timestamp() + least(greatest(overlap_h, 0), 168) * interval '1 hour'
+  where s.endpoint_id = endpoint.id;
+  secret_id := app.new_webhook_secret(endpoint.id);
+  return app.with_secret(app.remember(caller, request, null, json_build_object(
+    'status', 200, 'endpoint', app.webhook_endpoint_json(endpoint), 'secret_id', secret_id
+  )));
+end
+$$;
+comment on function public.rotate_webhook_secret(uuid, integer, jsonb) is
+  'Makes a new secret, shown here only; the one before signs too for overlap_h hours (0..168). Answers {"status", "body"}. Raises 403 forbidden, 404 not_found.';
+grant execute on function public.rotate_webhook_secret to authenticated, service_role;
+
+-- supabase/schemas/80_webhooks/04_deliveries.sql
+-- What: the functions behind the endpoints of deliveries.
+-- Why: what was sent can be read, and sent again.
+
+create function app.webhook_delivery_json(d app.webhook_deliveries) returns json
+language sql stable
+begin atomic
+  select json_build_object(
+    'id', (d).id,
+    'webhook_id', 'msg_' || (d).id,
+    'endpoint_id', (d).endpoint_id,
+    'event_id', (d).event_id,
+    'type', (d).type,
+    'status', (d).status,
+    'attempt_count', (d).attempt_count,
+    'next_attempt_at', case when (d).status in ('pending', 'delivering') then app.iso((d).next_attempt_at) end,
+    'response_status', (d).response_status,
+    'error_message', (d).error_message,
+    'created_at', app.iso((d).created_at),
+    'settled_at', app.iso((d).settled_at)
+  );
+end;
+comment on function app.webhook_delivery_json(app.webhook_deliveries) is 'The delivery as the API writes it, without its attempts.';
+
+create function public.test_webhook_endpoint(endpoint_id uuid, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  endpoint app.webhook_endpoints;
+  delivery app.webhook_deliveries;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_webhook_manager(caller);
+  endpoint := app.lock_webhook_endpoint(endpoint_id);
+  perform app.require_enabled(endpoint);
+  insert into app.webhook_deliveries (endpoint_id, type) values (endpoint.id, 'webhook.ping') returning * into delivery;
+  return app.remember(caller, request, null, json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
+end
+$$;
+comment on function public.test_webhook_endpoint(uuid, jsonb) is
+  'Queues a ping. Answers {"status", "body": the delivery}. Raises 403 forbidden, 404 not_found, 409 endpoint_disabled.';
+grant execute on function public.test_webhook_endpoint to authenticated, service_role;
+
+create function public.list_webhook_deliveries(
+  endpoint_id uuid default null,
+  event_id uuid default null,
+  status text default null,
+  before_created_at timestamptz default null,
+  before_id uuid default null,
+  skip integer default 0,
+  take integer default 100,
+  count text default null
+) returns json
+-- volatile: it makes deliveries of what is in the outbox
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('status', status) and app.require_bounded('skip', skip)
+    and app.require_bounded('count', count);
+  -- the status is written out, so that the planner sees which partial index serves it
+  filter constant text := concat_ws(' and ', 'true',
+    case when endpoint_id is not null then 'd.endpoint_id = $1' end,
+    case when event_id is not null then 'd.event_id = $2' end,
+    case when status is not null then format('d.status = %L', status) end
+  );
+  page constant text := filter || case when before_created_at is not null then ' and (d.created_at, d.id) < ($3, $4)' else '' end;
+  rows app.webhook_deliveries[];
+  total bigint;
+begin
+  perform app.require_webhook_manager(app.current_caller());
+  take := least(take, 500);
+  perform app.expand_outbox(case when endpoint_id is not null then array[endpoint_id] end, event_id);
+  execute format('select array(select d from app.webhook_deliveries d where %s order by d.created_at desc, d.id desc limit $5 offset $6)', page)
+  into rows
+  using endpoint_id, event_id, before_created_at, before_id, take + 1, skip;
+  if count is not null then
+    execute format('select count(*) from app.webhook_deliveries d where %s', filter) into total using endpoint_id, event_id;
+  end if;
+  return json_build_object(
+    'items', (select coalesce(json_agg(app.webhook_delivery_json(d)), '[]') from unnest(rows[1:take]) d),
+    'next', case when cardinality(rows) > take then json_build_array(rows[take].created_at, rows[take].id) end,
+    'total', total
+  );
+end
+$$;
+comment on function public.list_webhook_deliveries(uuid, uuid, text, timestamptz, uuid, integer, integer, text) is
+  'A page of the deliveries, newest first: {"items": [...], "next", "total"}. Raises 403 forbidden.';
+grant execute on function public.list_webhook_deliveries to authenticated, service_role;
+
+create function public.get_webhook_delivery(delivery_id uuid) returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  delivery app.webhook_deliveries;
+begin
+  perform app.require_webhook_manager(app.current_caller());
+  select * into delivery from app.webhook_deliveries d where d.id = delivery_id;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return app.json_with(app.webhook_delivery_json(delivery), 'attempts', (
+    select coalesce(json_agg(json_build_object(
+      'attempt_no', a.attempt_no,
+      'status', a.status,
+      'duration_ms', a.duration_ms,
+      'error_message', a.error_message,
+      'response', a.response,
+      'attempted_at', app.iso(a.attempted_at)
+    ) order by a.attempt_no), '[]')
+    from app.webhook_attempts a where a.delivery_id = delivery.id
+  ));
+end
+$$;
+comment on function public.get_webhook_delivery(uuid) is 'One delivery with its attempts. Raises 403 forbidden, 404 not_found.';
+grant execute on function public.get_webhook_delivery to authenticated, service_role;
+
+create function public.replay_webhook_delivery(delivery_id uuid, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  delivery app.webhook_deliveries;
+  endpoint app.webhook_endpoints;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_webhook_manager(caller);
+  select * into delivery from app.webhook_deliveries d where d.id = delivery_id for no key update;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  select * into endpoint from app.webhook_endpoints e where e.id = delivery.endpoint_id;
+  if endpoint.deleted_at is not null then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_enabled(endpoint);
+  -- one that is under way is not sent a second time beside itself
+  if delivery.status <> 'delivering' then
+    update app.webhook_deliveries d
+    set status = 'pending', retry_no = 0, next_attempt_at = clock_timestamp(), settled_at = null
+    where d.id = delivery.id
+    returning * into delivery;
+    perform app.tell_event(delivery.event_id);
+  end if;
+  return app.remember(caller, request, null, json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
+end
+$$;
+comment on function public.replay_webhook_delivery(uuid, jsonb) is
+  'Makes a delivery due now, whatever became of it, with its whole schedule before it. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 409 endpoint_disabled.';
+grant execute on function public.replay_webhook_delivery to authenticated, service_role;
+
+create function public.replay_webhook_events(
+  endpoint_id uuid,
+  after_pos bigint default null,
+  after_mark text default null,
+  until_pos bigint default null,
+  until_mark text default null,
+  generation text default null,
+  since timestamptz default null,
+  take integer default 1000,
+  idempotency jsonb default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('after_mark', after_mark)
+    and app.require_bounded('until_mark', until_mark) and app.require_bounded('generation', generation);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  floor_pos constant bigint := (select s.floor_pos from app.feed_state s);
+  from_pos bigint := coalesce(after_pos, floor_pos);
+  head_pos bigint;
+  endpoint app.webhook_endpoints;
+  positions bigint[];
+  has_more boolean;
+  event_ids uuid[];
+  replayed integer;
+  reached bigint;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_webhook_manager(caller);
+  endpoint := app.lock_webhook_endpoint(endpoint_id);
+  perform app.require_enabled(endpoint);
+  -- waits for the dispatcher that makes deliveries of the same events
+  perform pg_advisory_xact_lock(app.expanding_lock());
+  -- no further than where all commits have finished, as readers of the feed
+  head_pos := app.settled_position();
+  perform app.require_position(after_pos, generation, after_mark);
+  perform app.require_position(until_pos, generation, until_mark);
+  if after_pos is null and since is not null then
+    from_pos := app.position_before(since);
+    if from_pos = floor_pos and floor_pos > 0
+      and (since >= clock_timestamp() - (select s.retention from app.feed_state s)) is not true
+    then
+      perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back: leave out since to replay all that is kept');
+    end if;
+  end if;
+  take := least(take, 1000);
+  positions := array(
+    select f.pos from app.feed f
+    where f.pos > from_pos and f.pos <= least(until_pos, head_pos)
+    order by f.pos
+    limit take + 1
+  );
+  has_more := cardinality(positions) > take;
+  positions := positions[1:take];
+  reached := positions[cardinality(positions)];
+  with queued as (
+    insert into app.webhook_deliveries as d (endpoint_id, event_id, type)
+    select endpoint.id, e.id, app.webhook_type(e.action_type)
+    from app.feed f join public.operation_events e on e.id = f.event_id
+    where f.pos = any(positions) and app.wants_event(endpoint, e) is true
+    order by f.pos
+    on conflict on constraint webhook_deliveries_once do update
+      set status = 'pending', retry_no = 0, next_attempt_at = clock_timestamp(), settled_at = null
+      where d.status <> 'delivering'
+    returning d.event_id
+  )
+  select array_agg(q.event_id order by q.event_id) into event_ids from queued q;
+  replayed := coalesce(cardinality(event_ids), 0);
+  perform app.tell_event(id) from unnest(event_ids) id;
+  -- Where nothing was gone through, it is where it began; a time begins behind the last event of before.
+  reached := coalesce(reached, after_pos, (select max(f.pos) from app.feed f where f.pos <= from_pos), floor_pos);
+  return app.remember(caller, request, null, json_build_object('status', 202, 'body', json_build_object(
+    'replayed', replayed,
+    'generation', app.feed_generation(),
+    'pos', reached,
+    'mark', (select app.feed_mark(f) from app.feed f where f.pos = reached),
+    'has_more', has_more
+  )));
+end
+$$;
+comment on function public.replay_webhook_events(uuid, bigint, text, bigint, text, text, timestamptz, integer, jsonb) is
+  'Queues the events of a stretch of the feed that the endpoint wants, sent before or not: after a position or a time, up to a position, at most 1,000 positions a call. Answers {"status", "body": {"replayed", "generation", "pos", "mark", "has_more"}}. Raises 403 forbidden, 404 not_found, 409 endpoint_disabled, 410 feed_reset.';
+grant execute on function public.replay_webhook_events to authenticated, service_role;
+
+-- supabase/schemas/80_webhooks/05_claiming.sql
+-- What: what a dispatcher takes.
+-- Why: endpoints take turns, so that a slow one holds up no other.
+
+-- At once to one endpoint; one that fails gets a single one, so that its timeouts cannot use up a dispatcher.
+create function app.claim_limit(failing_since timestamptz) returns integer
+language sql immutable parallel safe
+return case when failing_since is null then 16 else 1 end;
+comment on function app.claim_limit(timestamptz) is 'Deliveries that may be under way to one endpoint.';
+
+create function app.fair_share() returns integer
+language sql immutable parallel safe
+return 4;
+comment on function app.fair_share() is
+  'Deliveries under way to one endpoint that it may always have; beyond that it takes what a dispatcher has left over.';
+
+-- Longer than a send can take (15 s and its name look-up), short enough that a crashed dispatcher is soon made up for.
+create function app.delivery_lease() returns interval
+language sql immutable parallel safe
+return interval '60 seconds';
+comment on function app.delivery_lease() is 'How long a dispatcher has a delivery before it is due again.';
+
+create function app.has_due(health app.webhook_health, endpoint app.webhook_endpoints, at timestamptz) returns boolean
+language sql stable
+return (endpoint).enabled
+  and ((health).paused_until is null or (health).paused_until <= at)
+  and exists (
+    select from app.webhook_deliveries d
+    where d.endpoint_id = (endpoint).id and d.status in ('pending', 'delivering') and d.next_attempt_at <= at
+  );
+comment on function app.has_due(app.webhook_health, app.webhook_endpoints, timestamptz) is 'True when something is to be sent to the endpoint now.';
+
+-- Deleting an endpoint only marks it, however much is queued: what is left goes here, a piece at a time. So does what a
+-- report that was under way meanwhile has queued.
+create function app.clear_deleted_endpoints() returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  event_ids uuid[];
+begin
+  with cancelled as (
+    update app.webhook_deliveries d set status = 'cancelled', lease_token = null, settled_at = clock_timestamp()
+    where d.id = any(array(
+      select open.id from app.webhook_endpoints e
+      cross join lateral (
+        select o.id from app.webhook_deliveries o
+        where o.endpoint_id = e.id and o.status in ('pending', 'delivering')
+        limit 200
+        for no key update skip locked
+      ) open
+      where e.deleted_at is not null
+      limit 200
+    ))
+    returning d.event_id
+  )
+  select array_agg(distinct c.event_id order by c.event_id) into event_ids from cancelled c where c.event_id is not null;
+  perform app.tell_event(id) from unnest(event_ids) id;
+
+  delete from app.webhook_endpoints e where e.id = any(array(
+    select gone.id from app.webhook_endpoints gone
+    where gone.deleted_at is not null and not exists (select from app.webhook_deliveries d where d.endpoint_id = gone.id)
+      and not app.is_queued(array[gone.id], null)
+    limit 10
+    for update skip locked
+  ));
+end
+$$;
+comment on function app.clear_deleted_endpoints() is
+  'Cancels up to 200 deliveries of deleted endpoints, and removes those endpoints that have no delivery left.';
+
+create function app.expanding_lock() returns bigint
+language sql immutable parallel safe
+return 7208::bigint << 44;
+comment on function app.expanding_lock() is 'Key of the advisory lock of the transaction that makes deliveries from the outbox.';
+
+create function app.is_queued(to_endpoints uuid[], of_event uuid) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+begin
+  return exists (
+    select from app.webhook_outbox q
+    where (to_endpoints is null or q.endpoint_ids && to_endpoints) and (of_event is null or q.event_id = of_event)
+  );
+end
+$$;
+comment on function app.is_queued(uuid[], uuid) is 'True when the outbox has an event for one of these endpoints, or this event; null = any.';
+
+-- One transaction at a time makes deliveries. The next one waits for its commit and then finds them made.
+create function app.expand_outbox(to_endpoints uuid[] default null, of_event uuid default null) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+declare
+  most constant integer := 1000;
+begin
+  if not app.is_queued(to_endpoints, of_event) then
+    return false;
+  end if;
+  perform pg_advisory_xact_lock(app.expanding_lock());
+  with oldest as (
+    select o.id, sum(cardinality(o.endpoint_ids)) over (order by o.id) - cardinality(o.endpoint_ids) as deliveries_before
+    from (
+      select q.id, q.endpoint_ids from app.webhook_outbox q
+      where (to_endpoints is null or q.endpoint_ids && to_endpoints) and (of_event is null or q.event_id = of_event)
+      order by q.id
+      limit most
+    ) o
+  ),
+  taken as (
+    delete from app.webhook_outbox q using oldest o where q.id = o.id and o.deliveries_before < most
+    returning q.id, q.event_id, q.type, q.endpoint_ids, q.queued_at
+  )
+  insert into app.webhook_deliveries (endpoint_id, event_id, type, next_attempt_at, created_at)
+  select e.id, t.event_id, t.type, t.queued_at, t.queued_at
+  from taken t join app.webhook_endpoints e on e.id = any(t.endpoint_ids)
+  order by t.id
+  -- a replay of the feed may have made it
+  on conflict on constraint webhook_deliveries_once do nothing;
+  return app.is_queued(to_endpoints, of_event);
+end
+$$;
+comment on function app.expand_outbox(uuid[], uuid) is
+  'Makes about 1,000 deliveries from the outbox, the oldest events first, or from those for these endpoints or of this event alone; true when more are left.';
+
+create function app.lease_due(take integer, beyond_share integer, to_endpoints uuid[], started_at timestamptz) returns uuid[]
+language plpgsql
+set search_path = ''
+as $$
+declare
+  endpoint_ids uuid[];
+  ids uuid[];
+begin
+  -- The health row is the turnstile: who has it counts places of a moment in which nobody else takes any. What others
+  -- have is left to them.
+  endpoint_ids := array(
+    select h.endpoint_id from app.webhook_health h
+    join app.webhook_endpoints e on e.id = h.endpoint_id
+    where app.has_due(h, e, started_at) and (to_endpoints is null or h.endpoint_id = any(to_endpoints))
+    for no key update of h skip locked
+  );
+  -- a statement of its own, which sees what the one before in the turnstile has taken
+  with endpoints as (
+    select h.endpoint_id, app.claim_limit(h.failing_since) as places, (
+      select count(*) from app.webhook_deliveries d
+      where d.endpoint_id = h.endpoint_id and d.status = 'delivering' and d.next_attempt_at > started_at
+    ) as leased
+    from app.webhook_health h where h.endpoint_id = any(endpoint_ids)
+  ),
+  due as (
+    -- one to each endpoint, then a second to each, those under way counted: nobody's backlog comes before another's first
+    select d.id, d.next_attempt_at, e.leased + row_number() over (partition by d.endpoint_id order by d.next_attempt_at) as turn
+    from endpoints e
+    cross join lateral (
+      select d.id, d.endpoint_id, d.next_attempt_at from app.webhook_deliveries d
+      where d.endpoint_id = e.endpoint_id and d.status in ('pending', 'delivering') and d.next_attempt_at <= started_at
+      order by d.next_attempt_at
+      limit least(greatest(e.places - e.leased, 0), lease_due.take)
+      for no key update skip locked
+    ) d
+  ),
+  placed as (
+    select d.*, row_number() over (partition by d.turn > app.fair_share() order by d.turn, d.next_attempt_at) as place
+    from due d
+  )
+  select array(
+    select p.id from placed p
+    where p.turn <= app.fair_share() or p.place <= beyond_share
+    order by p.turn, p.next_attempt_at
+    limit least(lease_due.take, 100)
+  ) into ids;
+
+  update app.webhook_deliveries d
+  set status = 'delivering', lease_token = gen_random_uuid(), next_attempt_at = clock_timestamp() + app.delivery_lease()
+  where d.id = any(ids);
+  return ids;
+end
+$$;
+comment on function app.lease_due(integer, integer, uuid[], timestamptz) is
+  'Leases deliveries that are due, as claim_deliveries says, and answers their ids in turn.';
+
+create function public.claim_deliveries(take integer default 32, beyond_share integer default 100, to_endpoints uuid[] default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  started_at constant timestamptz := clock_timestamp();
+  has_more boolean;
+  ids uuid[];
+begin
+  if caller.is_server is not true then
+    perform app.refuse(403, 'forbidden', 'Only servers with the secret key may dispatch webhooks');
+  end if;
+
+  -- Each claim sweeps a few old deliveries out: no scheduler, no long delete. One that is replayed is not old.
+  delete from app.webhook_deliveries d where d.id = any(array(
+    select old.id from app.webhook_deliveries old
+    where old.created_at < started_at - interval '90 days' and old.settled_at < started_at - interval '90 days'
+    order by old.created_at
+    limit 50
+    for update skip locked
+  ));
+  -- Until something is due: the oldest events of the outbox may be for endpoints that are paused.
+  for round in 1..10 loop
+    has_more := app.expand_outbox(to_endpoints);
+    ids := app.lease_due(take, beyond_share, to_endpoints, clock_timestamp());
+    exit when cardinality(ids) > 0 or not has_more;
+  end loop;
+  -- last, since it waits for others who report back to the same events
+  perform app.clear_deleted_endpoints();
+
+  return (
+    select coalesce(json_agg(json_build_object(
+      'id', d.id,
+      'webhook_id', 'msg_' || d.id,
+      'lease_token', d.lease_token,
+      'url', e.url,
+      'secrets', (
+        select json_agg(s.secret order by s.id desc) from app.webhook_secrets s
+        where s.endpoint_id = e.id and (s.expires_at is null or s.expires_at > started_at)
+      ),
+      -- text, since what is signed is these very bytes
+      'body', case when d.event_id is null then
+        json_build_object('type', d.type, 'timestamp', app.iso(d.created_at), 'data', json_build_object('endpoint_id', e.id))
+      else
+        json_build_object('type', d.type, 'timestamp', app.iso(v.occurred_at), 'data', json_build_object(
+          -- what other receivers have answered is not for this one
+          'event', app.event_json(v)::jsonb - array['webhook_success', 'webhook_response', 'error_message'],
+          'operation', (select app.operation_json(o) from public.mes_operations o where o.id = v.operation_id)
+        ))
+      end::text
+    ) order by t.turn), '[]')
+    from unnest(ids) with ordinality t (id, turn)
+    join app.webhook_deliveries d on d.id = t.id
+    join app.webhook_endpoints e on e.id = d.endpoint_id
+    left join public.operation_events v on v.id = d.event_id
+  );
+end
+$$;
+comment on function public.claim_deliveries(integer, integer, uuid[]) is
+  'For dispatchers: takes up to take (100 at most) due deliveries, to these endpoints or to all, under a lease of 60 s, endpoints in turn; at most beyond_share of them to endpoints that have their fair share under way: [{"id", "webhook_id", "lease_token", "url", "secrets", "body"}]. Raises 403 forbidden.';
+grant execute on function public.claim_deliveries to service_role;
+
+-- supabase/schemas/80_webhooks/06_settling.sql
+-- What: what came of an attempt.
+-- Why: failures are tried again by a schedule that ends.
+
+create function app.retry_delay(retry_no integer) returns interval
+language sql immutable parallel safe
+return (array['5 seconds', '5 minutes', '30 minutes', '2 hours', '5 hours', '10 hours', '14 hours', '20 hours', '24 hours']::interval[])[retry_no];
+comment on function app.retry_delay(integer) is 'Time before the retry after so many failures; null = no further one.';
+
+create function public.settle_delivery(
+  delivery_id uuid,
+  lease_token uuid,
+  duration_ms integer,
+  url text,
+  status integer default null,
+  error_message text default null,
+  response text default null,
+  retry_after_s integer default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  is_delivered constant boolean := coalesce(settle_delivery.status between 200 and 299, false);
+  -- slow down when asked to, by a time or without one
+  pause constant interval := case
+    when is_delivered then null
+    when retry_after_s is not null then least(greatest(retry_after_s, 1), 86400) * interval '1 second'
+    when settle_delivery.status in (429, 502, 504) then interval '30 seconds'
+  end;
+  heard_at timestamptz;
+  endpoint app.webhook_endpoints;
+  delivery app.webhook_deliveries;
+  health app.webhook_health;
+  delay interval;
+  is_moved boolean;
+  is_given_up boolean;
+begin
+  if caller.is_server is not true then
+    perform app.refuse(403, 'forbidden', 'Only servers with the secret key may dispatch webhooks');
+  end if;
+  -- Who disables an endpoint locks it first, as those who change it do, before what is queued for it.
+  select d.endpoint_id into delivery.endpoint_id from app.webhook_deliveries d where d.id = delivery_id;
+  select * into health from app.webhook_health h where h.endpoint_id = delivery.endpoint_id;
+  if settle_delivery.status = 410 or not is_delivered and health.failing_since < clock_timestamp() - interval '5 days' then
+    perform from app.webhook_endpoints e where e.id = delivery.endpoint_id for no key update;
+  end if;
+  select * into delivery from app.webhook_deliveries d
+  where d.id = delivery_id and d.status = 'delivering' and d.lease_token = settle_delivery.lease_token
+  for no key update;
+  if not found then
+    -- the lease ended, and somebody else has it or had it: the result of the other one stands
+    return json_build_object('settled', false, 'status', (select d.status from app.webhook_deliveries d where d.id = delivery_id));
+  end if;
+  heard_at := clock_timestamp();
+  delivery.attempt_count := delivery.attempt_count + 1;
+  insert into app.webhook_attempts (delivery_id, attempt_no, status, duration_ms, error_message, response)
+  values (
+    delivery.id, delivery.attempt_count, settle_delivery.status, settle_delivery.duration_ms,
+    left(settle_delivery.error_message, 500), left(settle_delivery.response, 500)
+  );
+  select * into endpoint from app.webhook_endpoints e where e.id = delivery.endpoint_id;
+  -- a failure at the address of before says nothing of the one it has now
+  is_moved := not is_delivered and endpoint.url <> settle_delivery.url;
+  if is_moved then
+    delivery.retry_no := 0;
+  else
+    delivery.retry_no := delivery.retry_no + 1;
+    delay := app.retry_delay(delivery.retry_no) * (1 + 0.2 * random());
+  end if;
+  is_given_up := not is_delivered and not is_moved and (settle_delivery.status = 410 or delay is null);
+  update app.webhook_deliveries d
+  set status = case when is_delivered then 'delivered' when is_given_up then 'dead' else 'pending' end,
+    lease_token = null,
+    attempt_count = delivery.attempt_count,
+    retry_no = delivery.retry_no,
+    next_attempt_at = case when is_moved then heard_at else heard_at + coalesce(greatest(delay, pause), interval '0') end,
+    response_status = settle_delivery.status,
+    error_message = left(settle_delivery.error_message, 500),
+    settled_at = case when is_delivered or is_given_up then heard_at end
+  where d.id = delivery.id
+  returning * into delivery;
+  perform app.tell_event(
+    delivery.event_id, settle_delivery.status || rtrim(' ' || left(coalesce(settle_delivery.response, ''), 500)));
+
+  if is_delivered then
+    -- a pause that was asked for ends by its time: others were sent before it
+    update app.webhook_health h set failing_since = null, failed_at = null
+    where h.endpoint_id = endpoint.id and h.failing_since is not null;
+  elsif not is_moved then
+    -- two days without a failure are no failures of all that time: nothing was sent
+    update app.webhook_health h
+    set failing_since = case when h.failed_at > heard_at - interval '2 days' then h.failing_since else heard_at end,
+      failed_at = heard_at,
+      paused_until = greatest(h.paused_until, heard_at + pause)
+    where h.endpoint_id = endpoint.id
+    returning * into health;
+    if settle_delivery.status = 410 or health.failing_since < heard_at - interval '5 days' then
+      update app.webhook_endpoints e
+      set enabled = false,
+        disabled_reason = case when settle_delivery.status = 410 then 'gone' else 'failing' end,
+        disabled_at = heard_at
+      where e.id = endpoint.id and e.enabled;
+    end if;
+  end if;
+  return json_build_object('settled', true, 'status', delivery.status);
+end
+$$;
+comment on function public.settle_delivery(uuid, uuid, integer, text, integer, text, text, integer) is
+  'For dispatchers: what came of an attempt under this lease, at the URL that was claimed: delivered, tried again by the schedule, or dead. Answers {"settled": false} when another dispatcher has the lease. Raises 403 forbidden.';
+grant execute on function public.settle_delivery to service_role;
+
+-- supabase/schemas/80_webhooks/07_scheduling.sql
+-- What: who calls the dispatcher.
+-- Why: where pg_cron and pg_net are, the database does; elsewhere any scheduler.
+
+-- Where pg_cron and pg_net are, the database itself calls the dispatcher; elsewhere any scheduler does.
+create function app.is_dispatch_due() returns boolean
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return app.is_queued(null, null) or exists (
+    select from app.webhook_endpoints e
+    join app.webhook_health h on h.endpoint_id = e.id
+    where app.has_due(h, e, clock_timestamp())
+      or e.deleted_at is not null and exists (
+        select from app.webhook_deliveries d where d.endpoint_id = e.id and d.status in ('pending', 'delivering')
+      )
+  );
+end
+$$;
+comment on function app.is_dispatch_due() is 'True when a dispatcher would find something to send or to clear.';
+
+create function app.request_dispatch() returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  functions_url text;
+  secret_key text;
+begin
+  if not app.is_dispatch_due() then
+    return;
+  end if;
+  execute 'select max(decrypted_secret) filter (where name = ''mes_functions_url''), max(decrypted_secret) filter (where name = ''mes_secret_key'')
+    from vault.decrypted_secrets' into functions_url, secret_key;
+  if functions_url is not null and secret_key is not null then
+    execute 'select net.http_post(url := $1, headers := $2, body := ''{}''::jsonb, timeout_milliseconds := 60000)'
+    using functions_url || '/webhooks/v1/dispatch', jsonb_build_object('apikey', secret_key, 'Content-Type', 'application/json');
+  end if;
+end
+$$;
+comment on function app.request_dispatch() is
+  'Calls the dispatcher by pg_net when something is due; URL and key are the Vault''s mes_functions_url and mes_secret_key.';
+
+create function app.schedule_dispatch() returns boolean
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- not to_regproc: it knows no function of several forms
+  if to_regclass('vault.decrypted_secrets') is null or (
+    select count(distinct p.proname) from pg_proc p
+    where p.pronamespace = to_regnamespace('cron') and p.proname = 'schedule'
+      or p.pronamespace = to_regnamespace('net') and p.proname = 'http_post'
+  ) < 2 then
+    return false;
+  end if;
+  execute 'select cron.schedule(''mes-dispatch-webhooks'', ''2 seconds'', ''select app.request_dispatch()'')';
+  return true;
+end
+$$;
+comment on function app.schedule_dispatch() is
+  'Has pg_cron look every 2 s whether something is due; false where pg_cron, pg_net or Vault is not installed. Call it again once they are.';
+
+do $$
+begin
+  perform app.schedule_dispatch();
+exception when others then
+  raise notice 'Webhooks are not scheduled: %. See docs/webhooks.md', sqlerrm;
+end
+$$;
+
+-- supabase/schemas/85_privacy/01_forgetting.sql
+-- What: forgetting a person.
+-- Why: name and address vanish, the log and its sums stay.
+
+create table app.forgotten_users (
+  user_id uuid primary key,
+  forgotten_at timestamptz not null default clock_timestamp(),
+  forgotten_by text not null,
+  events integer not null,
+  runs integer not null,
+  addresses integer not null,
+  profiles integer not null,
+  stored_answers integer not null
+);
+comment on table app.forgotten_users is 'The record of people who were forgotten, append-only. It holds no name and no address.';
+comment on column app.forgotten_users.user_id is 'The id that their events and runs keep. It leads to nobody any more.';
+comment on column app.forgotten_users.forgotten_by is 'Id of the admin, "server" for the secret key, "database" for a deletion in Supabase Auth or by SQL.';
+comment on column app.forgotten_users.events is 'Events that had an address and have none any more.';
+comment on column app.forgotten_users.runs is 'Runs, likewise.';
+comment on column app.forgotten_users.addresses is 'Rows of app.reporters that were emptied.';
+comment on column app.forgotten_users.profiles is 'Profiles that were deleted: 1, or 0 when there was none.';
+comment on column app.forgotten_users.stored_answers is 'Stored answers that were deleted, or changed where they are another caller''s.';
+
+alter table app.forgotten_users enable row level security;
+
+create function app.keep_record() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform app.refuse(403, 'forbidden', 'The record of forgotten people is append-only');
+end
+$$;
+comment on function app.keep_record() is 'Trigger: refuses updates and deletes, the owner''s included.';
+
+create trigger forgotten_users_keep_as_written before update or delete or truncate on app.forgotten_users
+  for each statement execute function app.keep_record();
+
+create function app.forgotten_json(f app.forgotten_users) returns json
+language sql stable
+begin atomic
+  select json_build_object(
+    'id', (f).user_id,
+    'forgotten_at', app.iso((f).forgotten_at),
+    'events', (f).events,
+    'runs', (f).runs,
+    'stored_answers', (f).stored_answers
+  );
+end;
+comment on function app.forgotten_json(app.forgotten_users) is 'The record as the API writes it.';
+
+create function app.redacted_answer(answer json, user_id uuid, addresses text[]) returns json
+language plpgsql
+set search_path = ''
+as $$
+declare
+  redacted text := answer::text;
+  address text;
+begin
+  -- as json and as jsonb write it; quotes within texts are escaped, so this is found as a member only
+  foreach address in array addresses loop
+    redacted := replace(redacted, 'email" : ' || to_json(address), 'email" : null');
+    redacted := replace(redacted, 'email": ' || to_json(address), 'email": null');
+  end loop;
+  -- the answer to a change of the profile
+  if answer #>> '{body,id}' = user_id::text then
+    redacted := regexp_replace(redacted, '"full_name" : "(?:[^"\\]|\\.)*"', '"full_name" : null');
+  end if;
+  return redacted;
+end
+$$;
+comment on function app.redacted_answer(json, uuid, text[]) is
+  'A stored answer without these addresses and, where it is the profile of this user, without the name.';
+
+-- Runs before the row of auth.users goes, in the transaction that deletes it. The row is locked already, so that no
+-- report can name the user anew: it would wait here, and then meet the foreign key of app.reporters.
+create function app.erase_person(user_id uuid, auth_email text) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  record app.forgotten_users;
+  addresses text[];
+  own_reporters bigint[];
+begin
+  if exists (select from app.forgotten_users f where f.user_id = erase_person.user_id) then
+    return;
+  end if;
+  record.user_id := user_id;
+  record.forgotten_by := coalesce(app.key_owner(caller), 'database');
+  -- waits for reports under way, which hold these rows: their answers are found below
+  perform from app.reporters r where r.user_id = erase_person.user_id order by r.id for update;
+  addresses := array(
+    select r.email from app.reporters r where r.user_id = erase_person.user_id and r.email is not null
+    union
+    select p.email from public.profiles p where p.id = erase_person.user_id and p.email is not null
+    union
+    select auth_email where auth_email is not null
+  );
+  -- a server may have named the address alone
+  own_reporters := array(
+    select r.id from app.reporters r where r.user_id = erase_person.user_id
+    union
+    select r.id from app.reporters r where r.user_id is null and lower(r.email) = any(array(select lower(a) from unnest(addresses) a))
+    order by 1
+  );
+  perform from app.reporters r where r.id = any(own_reporters) order by r.id for update;
+  addresses := array(
+    select unnest(addresses) union select r.email from app.reporters r where r.id = any(own_reporters) and r.email is not null
+  );
+
+  update app.reporters r set email = null, forgotten_at = clock_timestamp() where r.id = any(own_reporters);
+  get diagnostics record.addresses = row_count;
+  record.events := (select count(*) from public.operation_events e where e.user_id = erase_person.user_id);
+  record.runs := (select count(*) from public.operation_runs r where r.user_id = erase_person.user_id);
+  -- likewise waits for changes of the profile
+  delete from public.profiles p where p.id = erase_person.user_id;
+  get diagnostics record.profiles = row_count;
+  record.stored_answers := app.erase_answers(user_id, addresses);
+
+  record.forgotten_at := clock_timestamp();
+  insert into app.forgotten_users select record.*;
+end
+$$;
+comment on function app.erase_person(uuid, text) is
+  'Removes name and addresses of a user from reports, runs, profiles and stored answers, and records that. Does nothing when it was done before.';
+
+-- What others may still repeat stays, without the person: executed a second time it would be recorded twice.
+create function app.erase_answers(user_id uuid, addresses text[]) returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  own integer;
+  others integer;
+begin
+  delete from app.idempotency_keys k where k.caller = user_id::text;
+  get diagnostics own = row_count;
+  update app.idempotency_keys k
+  set answer = app.redacted_answer(k.answer, user_id, addresses), mentions = null
+  where k.mentions && (user_id::text || array(select app.json_text(a) from unnest(addresses) a));
+  get diagnostics others = row_count;
+  return own + others;
+end
+$$;
+comment on function app.erase_answers(uuid, text[]) is
+  'Deletes the stored answers of a user, and takes the addresses out of those of others. The number of both.';
+
+create function app.forget_deleted_user() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  perform app.erase_person(old.id, old.email);
+  return old;
+end
+$$;
+comment on function app.forget_deleted_user() is 'Trigger on auth.users: a user who is deleted there is forgotten here.';
+
+create trigger mes_forget_user before delete on auth.users
+  for each row execute function app.forget_deleted_user();
+
+create function app.forget_user(user_id uuid) returns app.forgotten_users
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  record app.forgotten_users;
+begin
+  delete from auth.users u where u.id = forget_user.user_id;
+  select * into record from app.forgotten_users f where f.user_id = forget_user.user_id;
+  return record;
+end
+$$;
+comment on function app.forget_user(uuid) is
+  'Deletes a user from Supabase Auth and forgets the person: the trigger on auth.users does the rest. Answers the record, that of the first time when they were forgotten before; null for an unknown id.';
+
+create function public.forget_profile(id uuid) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  profile public.profiles;
+  record app.forgotten_users;
+begin
+  select * into profile from public.profiles p where p.id = forget_profile.id;
+  if app.role_rank(caller.role) < app.role_rank('admin') and (profile.id is null or not app.sees_profile(caller, profile)) then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'admin', 'Only an admin may forget people');
+  record := app.forget_user(id);
+  if record.user_id is null then
+    perform app.refuse_missing();
+  end if;
+  return app.forgotten_json(record);
+end
+$$;
+comment on function public.forget_profile(uuid) is
+  'Forgets a person for good, with or without a profile: {"id", "forgotten_at", "events", "runs", "stored_answers"}. Raises 403 forbidden, 404 not_found.';
+grant execute on function public.forget_profile to authenticated, service_role;

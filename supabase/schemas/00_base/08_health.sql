@@ -1,0 +1,52 @@
+-- What: whether the database answers and can write.
+-- Why: a full disk lets reads through and refuses writes.
+
+-- One row, written at most every 5 s whoever asks, so that the health check makes no load.
+create table app.write_probe (
+  is_only boolean primary key default true check (is_only),
+  probed_at timestamptz not null
+);
+comment on table app.write_probe is 'When the health check last wrote.';
+
+alter table app.write_probe enable row level security;
+
+insert into app.write_probe (probed_at) values ('-infinity');
+
+create function app.can_write() returns boolean
+language plpgsql
+set search_path = ''
+set work_mem = '64kB'
+as $$
+begin
+  update app.write_probe p set probed_at = clock_timestamp()
+  where p.is_only = (
+    select w.is_only from app.write_probe w
+    where w.probed_at not between clock_timestamp() - interval '5 seconds' and clock_timestamp()
+    for update skip locked
+  );
+  if found then
+    -- A row that is overwritten needs no new space on the disk. 20,000 numbers exceed work_mem and go to a temporary file.
+    perform count(*) from generate_series(1, 20000);
+  end if;
+  return true;
+exception when others then
+  raise log 'The health check cannot write: %', sqlerrm;
+  return false;
+end
+$$;
+comment on function app.can_write() is
+  'True when the database can write: it is not read-only, its disk has space. Asks the disk at most every 5 s.';
+
+create function public.health(probe_writes boolean default false) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  return json_build_object(
+    'database', 'up',
+    'writes', case when not health.probe_writes then 'unknown' when app.can_write() then 'ok' else 'failing' end
+  );
+end
+$$;
+comment on function public.health(boolean) is 'Answers when the database does, and says whether it can write if that is asked.';
+grant execute on function public.health to service_role;

@@ -1,0 +1,176 @@
+-- What: who is calling, and what the caller may see.
+-- Why: access is looked up in the table at each request, so that a revoked role or workplace is gone at the next one.
+
+create type app.caller as (
+  user_id uuid,
+  email text,
+  role text,
+  workplaces text[],
+  sees_all boolean,
+  is_server boolean
+);
+
+comment on type app.caller is 'The user who calls, with role and workplaces, or a server with the secret key (role admin, no user).';
+
+create function app.role_rank(role text) returns integer
+language sql immutable parallel safe
+return case role
+  when 'readonly' then 0
+  when 'machine' then 1
+  when 'operator' then 1
+  when 'supervisor' then 2
+  when 'manager' then 3
+  when 'admin' then 4
+  else -1
+end;
+comment on function app.role_rank(text) is 'Order of the roles, so that "supervisor or above" is one comparison; -1 = no role.';
+grant execute on function app.role_rank to authenticated, service_role;
+
+-- `role` is what the Data API set for this transaction from the verified credential; unlike current_user it is
+-- the same inside security definer functions, and no claim can change it.
+create function app.current_caller() returns app.caller
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  caller app.caller;
+begin
+  if current_setting('role') = 'service_role' then
+    return row(null, null, 'admin', '{}'::text[], true, true)::app.caller;
+  end if;
+  select p.id, p.email, p.role, p.workplace_access, p.role in ('manager', 'admin') or '*' = any(p.workplace_access), false into caller
+  from public.profiles p
+  where p.id = auth.uid() and current_setting('role') = 'authenticated'
+    and coalesce(auth.jwt() ->> 'is_anonymous', 'false') <> 'true';
+  if caller.role in ('manager', 'admin') and coalesce(auth.jwt() ->> 'aal', '') <> 'aal2'
+    and (select s.require_aal2 from app.settings s) then
+    perform app.refuse(
+      403, 'forbidden',
+      format('Role %s needs a session with a second factor (aal2), not "%s": verify a factor and use the new token', caller.role, auth.jwt() ->> 'aal'),
+      jsonb_build_object('required_aal', 'aal2')
+    );
+  end if;
+  return caller;
+end
+$$;
+comment on function app.current_caller() is
+  'The caller of this transaction, or null for a signed-in user without a profile, for an anonymous user and for anon. Raises 403 forbidden without a demanded second factor.';
+grant execute on function app.current_caller to authenticated, service_role;
+
+create function public.require_second_factor(is_required boolean) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  if current_setting('role') <> 'service_role' then
+    perform app.refuse(403, 'forbidden', 'Only the secret key may say who needs a second factor');
+  end if;
+  update app.settings s set require_aal2 = is_required where s.require_aal2 is distinct from is_required;
+  return json_build_object('is_required', is_required);
+end
+$$;
+comment on function public.require_second_factor(boolean) is
+  'Demands a second factor (claim aal = aal2) of managers and admins from now on, or no longer. For the secret key only.';
+grant execute on function public.require_second_factor to service_role;
+
+-- Anybody can sign up. Until a manager gives them a workplace, the plant does not exist for them.
+create function app.has_workplace(caller app.caller) returns boolean
+language sql immutable parallel safe
+return coalesce((caller).sees_all or cardinality((caller).workplaces) > 0, false);
+comment on function app.has_workplace(app.caller) is
+  'True for managers and above, servers, and users with at least one workplace. Everybody else sees their own profile only and stores nothing else.';
+grant execute on function app.has_workplace to authenticated, service_role;
+
+create function app.require_role(caller app.caller, least_role text, sentence text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if app.role_rank((caller).role) < app.role_rank(least_role) then
+    perform app.refuse(403, 'forbidden', sentence, jsonb_build_object('required_role', least_role));
+  end if;
+end
+$$;
+comment on function app.require_role(app.caller, text, text) is 'Raises 403 forbidden unless the caller has at least this role.';
+
+create function app.require_workplace(caller app.caller) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if not app.has_workplace(caller) then
+    perform app.refuse(403, 'forbidden', 'You have no workplace yet: ask a manager for access to one');
+  end if;
+end
+$$;
+comment on function app.require_workplace(app.caller) is 'Raises 403 forbidden for a caller without a workplace, below manager.';
+
+create function app.require_plant(caller app.caller) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if not app.has_workplace(caller) then
+    perform app.refuse_missing();
+  end if;
+end
+$$;
+comment on function app.require_plant(app.caller) is
+  'Raises 404 not_found for a caller without a workplace, below manager: operations, workplaces and reason codes do not exist for them.';
+
+create function app.sees_workplace(caller app.caller, workplace_name text) returns boolean
+language sql immutable parallel safe
+return coalesce((caller).sees_all or workplace_name = any((caller).workplaces), false);
+comment on function app.sees_workplace(app.caller, text) is 'True when what happens at this workplace exists for the caller.';
+grant execute on function app.sees_workplace to authenticated, service_role;
+
+create function app.require_seen(caller app.caller, workplace_names text[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if exists (select from unnest(workplace_names) w where not app.sees_workplace(caller, w)) then
+    perform app.refuse_missing();
+  end if;
+end
+$$;
+comment on function app.require_seen(app.caller, text[]) is 'Raises 404 not_found unless the caller sees all of the workplaces.';
+
+create function app.sees_all_workplaces() returns boolean
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return coalesce((app.current_caller()).sees_all, false);
+end
+$$;
+comment on function app.sees_all_workplaces() is 'True when the caller sees operations and events of every workplace (domain: access table).';
+grant execute on function app.sees_all_workplaces to authenticated, service_role;
+
+create function app.own_workplaces() returns setof text
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return query select unnest((app.current_caller()).workplaces);
+end
+$$;
+comment on function app.own_workplaces() is 'Names of the workplaces the caller works at.';
+grant execute on function app.own_workplaces to authenticated, service_role;
+
+create function app.places_to_list(wanted text[]) returns text[]
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+begin
+  if (caller).sees_all then
+    return wanted;
+  end if;
+  return array(select w from unnest(app.distinct_values((caller).workplaces)) w where wanted is null or w = any(wanted));
+end
+$$;
+comment on function app.places_to_list(text[]) is
+  'Workplaces that a list can show: of the wanted ones (null = all) those that the caller sees; null when these are all.';
+grant execute on function app.places_to_list to authenticated, service_role;

@@ -1,0 +1,211 @@
+-- What: workplaces and the functions behind their endpoints.
+-- Why: operations are made at workplaces, whose capacity limits what runs at once.
+
+create table public.workplaces (
+  name text collate "C" primary key,
+  workplace_group text collate "C",
+  capacity integer,
+  active boolean not null default true,
+  version integer not null default 1,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint workplaces_name_is_key check (app.is_key(name)),
+  constraint workplaces_group_is_key check (app.is_key(workplace_group)),
+  constraint workplaces_capacity_positive check (capacity > 0)
+);
+comment on table public.workplaces is 'Where operations are made: a machine, a cell, a bench. An operation that names an unknown workplace adds it.';
+comment on column public.workplaces.name is 'Name on the shop floor, e.g. TruLaser 5060 (L76).';
+comment on column public.workplaces.workplace_group is 'Group of interchangeable workplaces, e.g. Laser.';
+comment on column public.workplaces.capacity is 'Operations that may run here at once; null = no limit.';
+comment on column public.workplaces.active is 'False once the workplace is no longer used.';
+comment on column public.workplaces.version is 'Number of the last change, the ETag.';
+create index workplaces_by_group on public.workplaces (workplace_group, name) where workplace_group is not null;
+grant select on public.workplaces to authenticated, service_role;
+
+create trigger workplaces_bump_version before update on public.workplaces
+  for each row execute function app.bump_version();
+
+create trigger workplaces_refuse_direct_write before insert or update or delete or truncate on public.workplaces
+  for each statement execute function app.refuse_direct_write();
+
+alter table public.workplaces enable row level security;
+
+create policy "Users with a workplace read all workplaces"
+  on public.workplaces for select to authenticated
+  using ((select app.has_workplace(app.current_caller())));
+
+create function app.workplace_json(w public.workplaces) returns json
+language sql stable
+begin atomic
+  select json_build_object(
+    'name', (w).name,
+    'workplace_group', (w).workplace_group,
+    'capacity', (w).capacity,
+    'active', (w).active,
+    'version', (w).version,
+    'created_at', app.iso((w).created_at),
+    'updated_at', app.iso((w).updated_at)
+  );
+end;
+comment on function app.workplace_json(public.workplaces) is 'The workplace as lists and commands answer it.';
+grant execute on function app.workplace_json to authenticated, service_role;
+
+create function public.get_workplace(name text) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('name', name);
+  workplace public.workplaces;
+begin
+  select * into workplace from public.workplaces w where w.name = get_workplace.name;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return app.json_with(app.workplace_json(workplace), 'running_operations', (
+    select coalesce(json_agg(app.operation_json(o) order by o.running_since), '[]')
+    from public.mes_operations o
+    where o.workplace_name = workplace.name and o.status = 'IN_PROGRESS'
+  ));
+end
+$$;
+comment on function public.get_workplace(text) is
+  'One workplace with the operations that run there now, as far as the caller sees them. Raises 404 not_found.';
+grant execute on function public.get_workplace to authenticated, service_role;
+
+create function public.list_workplaces(
+  workplace_group text default null,
+  active boolean default null,
+  after_name text default null,
+  skip integer default 0,
+  take integer default 100,
+  count text default null
+) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('workplace_group', workplace_group)
+    and app.require_bounded('after_name', after_name) and app.require_bounded('skip', skip)
+    and app.require_bounded('count', count);
+  rows public.workplaces[];
+begin
+  -- straight calls ask for what they like
+  take := least(take, 500);
+  rows := array(
+    select w from public.workplaces w
+    where (list_workplaces.workplace_group is null or w.workplace_group = list_workplaces.workplace_group)
+      and (list_workplaces.active is null or w.active = list_workplaces.active)
+      and (after_name is null or w.name > after_name)
+    order by w.name
+    limit take + 1 offset skip
+  );
+  return json_build_object(
+    'items', (select coalesce(json_agg(app.workplace_json(w)), '[]') from unnest(rows[1:take]) w),
+    'next', case when cardinality(rows) > take then json_build_array(rows[take].name) end,
+    -- few rows: the exact count is as cheap as an estimate
+    'total', case when count is not null then (
+      select count(*) from public.workplaces w
+      where (list_workplaces.workplace_group is null or w.workplace_group = list_workplaces.workplace_group)
+        and (list_workplaces.active is null or w.active = list_workplaces.active)
+    ) end
+  );
+end
+$$;
+comment on function public.list_workplaces(text, boolean, text, integer, integer, text) is
+  'A page of the workplaces, ordered by name: {"items": [...], "next": key of the last item or null, "total": number when asked}.';
+grant execute on function public.list_workplaces to authenticated, service_role;
+
+create function public.create_workplace(workplace jsonb, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('workplace', workplace);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  wanted constant public.workplaces := jsonb_populate_record(null::public.workplaces, workplace);
+  stored public.workplaces;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_role(caller, 'manager', 'Only managers may create workplaces');
+  insert into public.workplaces (name, workplace_group, capacity, active)
+  values (wanted.name, wanted.workplace_group, wanted.capacity, coalesce(wanted.active, true))
+  on conflict do nothing
+  returning * into stored;
+  if not found then
+    perform app.refuse(409, 'duplicate_workplace', format('Workplace "%s" exists already', wanted.name));
+  end if;
+  return app.remember(caller, request, null, json_build_object('status', 201, 'body', app.workplace_json(stored)));
+end
+$$;
+comment on function public.create_workplace(jsonb, jsonb) is
+  'Creates a workplace. Answers {"status", "body"}. Raises 403 forbidden, 409 duplicate_workplace.';
+grant execute on function public.create_workplace to authenticated, service_role;
+
+create function public.update_workplace(name text, patch jsonb, if_match integer[] default null, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('name', name) and app.require_bounded('patch', patch)
+    and app.require_bounded('if_match', if_match);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  workplace public.workplaces;
+  wanted public.workplaces;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_plant(caller);
+  select * into workplace from public.workplaces w where w.name = update_workplace.name for update;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'manager', 'Only managers may change workplaces');
+  perform app.require_version(workplace.version, if_match);
+  wanted := jsonb_populate_record(workplace, patch);
+  if wanted is distinct from workplace then
+    update public.workplaces w
+    set (workplace_group, capacity, active) = row (wanted.workplace_group, wanted.capacity, coalesce(wanted.active, workplace.active))
+    where w.name = workplace.name
+    returning * into workplace;
+  end if;
+  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.workplace_json(workplace)));
+end
+$$;
+comment on function public.update_workplace(text, jsonb, integer[], jsonb) is
+  'Changes group, capacity or active of a workplace; what runs there goes on. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+grant execute on function public.update_workplace to authenticated, service_role;
+
+create function public.delete_workplace(name text, if_match integer[] default null) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('name', name) and app.require_bounded('if_match', if_match);
+  caller constant app.caller := app.current_caller();
+  workplace public.workplaces;
+begin
+  perform app.require_plant(caller);
+  select * into workplace from public.workplaces w where w.name = delete_workplace.name for update;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'manager', 'Only managers may delete workplaces');
+  perform app.require_version(workplace.version, if_match);
+  delete from public.workplaces w where w.name = workplace.name;
+exception when foreign_key_violation then
+  perform app.refuse(409, 'in_use', format('Workplace "%s" has operations: set it inactive instead', workplace.name));
+end
+$$;
+comment on function public.delete_workplace(text, integer[]) is
+  'Deletes a workplace without operations. Raises 403 forbidden, 404 not_found, 409 in_use, 412 stale_version.';
+grant execute on function public.delete_workplace to authenticated, service_role;

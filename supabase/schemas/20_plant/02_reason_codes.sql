@@ -1,0 +1,217 @@
+-- What: reason codes and the functions behind their endpoints.
+-- Why: stops, scrap, holds, cancellations and shortfalls are explained by codes that can be counted.
+
+create table public.reason_codes (
+  kind text not null,
+  code text collate "C" not null,
+  description text,
+  active boolean not null default true,
+  version integer not null default 1,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (kind, code),
+  constraint reason_codes_kind_known check (kind in ('STOP', 'SCRAP', 'HOLD', 'CANCEL', 'SHORTFALL')),
+  constraint reason_codes_code_is_key check (app.is_key(code)),
+  constraint reason_codes_description_short check (char_length(description) <= 500)
+);
+comment on table public.reason_codes is 'Why something stopped, was scrapped, held, cancelled or closed short.';
+comment on column public.reason_codes.kind is 'What the reason explains: STOP, SCRAP, HOLD, CANCEL or SHORTFALL.';
+comment on column public.reason_codes.code is 'Short code, unique within its kind, e.g. MATERIAL.';
+comment on column public.reason_codes.active is 'False once the code is no longer offered; events keep it.';
+grant select on public.reason_codes to authenticated, service_role;
+
+-- The API itself writes these for clients of the first service, which send a new status without a reason.
+insert into public.reason_codes (kind, code, description) values
+  ('SHORTFALL', 'UNSPECIFIED', 'Closed short without a stated reason'),
+  ('HOLD', 'UNSPECIFIED', 'Held without a stated reason'),
+  ('CANCEL', 'UNSPECIFIED', 'Cancelled without a stated reason');
+
+create trigger reason_codes_bump_version before update on public.reason_codes
+  for each row execute function app.bump_version();
+
+create trigger reason_codes_refuse_direct_write before insert or update or delete or truncate on public.reason_codes
+  for each statement execute function app.refuse_direct_write();
+
+alter table public.reason_codes enable row level security;
+
+create policy "Users with a workplace read all reason codes"
+  on public.reason_codes for select to authenticated
+  using ((select app.has_workplace(app.current_caller())));
+
+create function app.reason_code_json(r public.reason_codes) returns json
+language sql stable
+begin atomic
+  select json_build_object(
+    'kind', (r).kind,
+    'code', (r).code,
+    'description', (r).description,
+    'active', (r).active,
+    'version', (r).version,
+    'created_at', app.iso((r).created_at),
+    'updated_at', app.iso((r).updated_at)
+  );
+end;
+comment on function app.reason_code_json(public.reason_codes) is 'The reason code as the API writes it.';
+grant execute on function app.reason_code_json to authenticated, service_role;
+
+create function public.get_reason_code(kind text, code text) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('code', code);
+  reason public.reason_codes;
+begin
+  select * into reason from public.reason_codes r where r.kind = get_reason_code.kind and r.code = get_reason_code.code;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return app.reason_code_json(reason);
+end
+$$;
+comment on function public.get_reason_code(text, text) is 'One reason code. Raises 404 not_found.';
+grant execute on function public.get_reason_code to authenticated, service_role;
+
+create function public.list_reason_codes(
+  kind text default null,
+  active boolean default null,
+  after_kind text default null,
+  after_code text default null,
+  skip integer default 0,
+  take integer default 100,
+  count text default null
+) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('after_kind', after_kind)
+    and app.require_bounded('after_code', after_code) and app.require_bounded('skip', skip)
+    and app.require_bounded('count', count);
+  rows public.reason_codes[];
+begin
+  -- straight calls ask for what they like
+  take := least(take, 500);
+  rows := array(
+    select r from public.reason_codes r
+    where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind)
+      and (list_reason_codes.active is null or r.active = list_reason_codes.active)
+      and (after_kind is null or (r.kind, r.code) > (after_kind, after_code))
+    order by r.kind, r.code
+    limit take + 1 offset skip
+  );
+  return json_build_object(
+    'items', (select coalesce(json_agg(app.reason_code_json(r)), '[]') from unnest(rows[1:take]) r),
+    'next', case when cardinality(rows) > take then json_build_array(rows[take].kind, rows[take].code) end,
+    -- few rows: the exact count is as cheap as an estimate
+    'total', case when count is not null then (
+      select count(*) from public.reason_codes r
+      where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind)
+        and (list_reason_codes.active is null or r.active = list_reason_codes.active)
+    ) end
+  );
+end
+$$;
+comment on function public.list_reason_codes(text, boolean, text, text, integer, integer, text) is
+  'A page of the reason codes, ordered by kind and code: {"items": [...], "next": key of the last item or null, "total": number when asked}.';
+grant execute on function public.list_reason_codes to authenticated, service_role;
+
+create function public.create_reason_code(reason_code jsonb, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('reason_code', reason_code);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  wanted constant public.reason_codes := jsonb_populate_record(null::public.reason_codes, reason_code);
+  stored public.reason_codes;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_role(caller, 'manager', 'Only managers may create reason codes');
+  insert into public.reason_codes (kind, code, description, active)
+  values (wanted.kind, wanted.code, wanted.description, coalesce(wanted.active, true))
+  on conflict do nothing
+  returning * into stored;
+  if not found then
+    perform app.refuse(409, 'duplicate_reason_code', format('Reason code %s/%s exists already', wanted.kind, wanted.code));
+  end if;
+  return app.remember(caller, request, null, json_build_object('status', 201, 'body', app.reason_code_json(stored)));
+end
+$$;
+comment on function public.create_reason_code(jsonb, jsonb) is
+  'Creates a reason code. Answers {"status", "body"}. Raises 403 forbidden, 409 duplicate_reason_code.';
+grant execute on function public.create_reason_code to authenticated, service_role;
+
+create function public.update_reason_code(
+  kind text, code text, patch jsonb, if_match integer[] default null, idempotency jsonb default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('code', code)
+    and app.require_bounded('patch', patch) and app.require_bounded('if_match', if_match);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  reason public.reason_codes;
+  wanted public.reason_codes;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_plant(caller);
+  select * into reason from public.reason_codes r where r.kind = update_reason_code.kind and r.code = update_reason_code.code for update;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'manager', 'Only managers may change reason codes');
+  perform app.require_version(reason.version, if_match);
+  wanted := jsonb_populate_record(reason, patch);
+  if wanted is distinct from reason then
+    update public.reason_codes r
+    set (description, active) = row (wanted.description, coalesce(wanted.active, reason.active))
+    where r.kind = reason.kind and r.code = reason.code
+    returning * into reason;
+  end if;
+  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.reason_code_json(reason)));
+end
+$$;
+comment on function public.update_reason_code(text, text, jsonb, integer[], jsonb) is
+  'Changes description or active of a reason code. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+grant execute on function public.update_reason_code to authenticated, service_role;
+
+create function public.delete_reason_code(kind text, code text, if_match integer[] default null) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('code', code)
+    and app.require_bounded('if_match', if_match);
+  caller constant app.caller := app.current_caller();
+  reason public.reason_codes;
+begin
+  perform app.require_plant(caller);
+  select * into reason from public.reason_codes r where r.kind = delete_reason_code.kind and r.code = delete_reason_code.code for update;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'manager', 'Only managers may delete reason codes');
+  perform app.require_version(reason.version, if_match);
+  if reason.code = 'UNSPECIFIED' then
+    perform app.refuse(409, 'in_use', 'UNSPECIFIED is what the API itself writes: set it inactive instead');
+  end if;
+  delete from public.reason_codes r where r.kind = reason.kind and r.code = reason.code;
+exception when foreign_key_violation then
+  perform app.refuse(409, 'in_use', format('Reason code %s/%s stands in events: set it inactive instead', reason.kind, reason.code));
+end
+$$;
+comment on function public.delete_reason_code(text, text, integer[]) is
+  'Deletes a reason code that no event has. Raises 403 forbidden, 404 not_found, 409 in_use, 412 stale_version.';
+grant execute on function public.delete_reason_code to authenticated, service_role;

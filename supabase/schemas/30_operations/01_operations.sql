@@ -1,0 +1,240 @@
+-- What: operations: the plan of the ERP and the projection of what the floor reported.
+-- Why: key and fields are those of the first service, so that its clients and its rows move over unchanged.
+
+create table public.mes_operations (
+  -- The key: orders and operations as the ERP numbers them, the machine as the plant numbers it.
+  order_no text collate "C" not null,
+  operation_no text collate "C" not null,
+  asset_id integer not null,
+  id bigint generated always as identity unique,
+
+  -- The plan, owned by the ERP and by planners.
+  reference_url text,
+  activity_code text collate "C",
+  activity_description text,
+  activity_description_folded text collate "C" generated always as (lower(activity_description)) stored,
+  workplace_name text collate "C" references public.workplaces (name),
+  workplace_group text collate "C",
+  qty_desired integer,
+  overrun_tolerance_pct numeric(5, 2) not null default 0,
+  planned_start_at timestamptz,
+  planned_end_at timestamptz,
+  t_target_processing_min numeric(12, 3),
+  t_target_setup_min numeric(12, 3),
+  t_target_lead_min numeric(12, 3),
+
+  -- What happened, owned by the floor: written by app.record_event alone.
+  status text not null default 'PLANNED',
+  hold_kind text,
+  hold_reason_code text collate "C",
+  qty_processed integer not null default 0,
+  qty_scrap integer not null default 0,
+  qty_good integer not null generated always as (qty_processed - qty_scrap) stored,
+  actual_start_at timestamptz,
+  actual_end_at timestamptz,
+  t_actual_processing_min numeric(12, 3),
+  t_actual_setup_min numeric(12, 3),
+  t_actual_lead_min numeric(12, 3),
+  unlogged_processing_min numeric(12, 3) not null default 0,
+  unlogged_setup_min numeric(12, 3) not null default 0,
+  running_since timestamptz,
+  running_phase text,
+  run_count integer not null default 0,
+  worked_until timestamptz,
+  logged_processing_min numeric(12, 3) not null default 0,
+  logged_setup_min numeric(12, 3) not null default 0,
+  counted_since timestamptz,
+  last_op_seq integer not null default 0,
+
+  -- Where the row comes from.
+  timestamp_ms timestamptz,
+  change_type text,
+  source_conflict boolean not null default false,
+  version integer not null default 1,
+  -- No foreign key: the id stays when the user is deleted, and the row does not change.
+  created_by uuid,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+
+  -- In the order of every list, so that the key's index is also the list's.
+  primary key (order_no, operation_no, asset_id),
+
+  constraint mes_operations_order_no_is_key check (app.is_key(order_no)),
+  constraint mes_operations_operation_no_is_key check (app.is_key(operation_no)),
+  constraint mes_operations_asset_id_positive check (asset_id > 0),
+  constraint mes_operations_activity_code_is_key check (app.is_key(activity_code)),
+  constraint mes_operations_workplace_group_is_key check (app.is_key(workplace_group)),
+  constraint mes_operations_activity_description_short check (char_length(activity_description) <= 500),
+  constraint mes_operations_reference_url_short check (char_length(reference_url) <= 2048),
+  constraint mes_operations_status_known check (status in ('PLANNED', 'RELEASED', 'IN_PROGRESS', 'ON_HOLD', 'FINISHED', 'CANCELLED')),
+  constraint mes_operations_hold_kind_when_on_hold check ((status = 'ON_HOLD') = (hold_kind is not null) and hold_kind in ('PAUSED', 'BLOCKED')),
+  constraint mes_operations_running_when_in_progress check (
+    (status = 'IN_PROGRESS') = (running_since is not null) and (running_since is null) = (running_phase is null)
+  ),
+  constraint mes_operations_running_phase_known check (running_phase in ('SETUP', 'PROCESSING')),
+  constraint mes_operations_change_type_known check (change_type in ('INSERT', 'UPDATE', 'DELETE')),
+  constraint mes_operations_qty_desired_not_negative check (qty_desired >= 0),
+  constraint mes_operations_qty_scrap_within_processed check (qty_scrap between 0 and qty_processed),
+  constraint mes_operations_qty_good_within_tolerance check (
+    qty_processed - qty_scrap <= floor(qty_desired * (1 + overrun_tolerance_pct / 100))
+  ),
+  constraint mes_operations_tolerance_is_percentage check (overrun_tolerance_pct between 0 and 100),
+  constraint mes_operations_planned_in_order check (planned_start_at < planned_end_at),
+  constraint mes_operations_actual_in_order check (actual_start_at <= actual_end_at),
+  constraint mes_operations_times_are_real check (
+    -- infinity, and years that clients cannot read, are not times of a shop floor
+    coalesce(least(planned_start_at, planned_end_at, actual_start_at, actual_end_at, timestamp_ms), '1970-01-01Z') >= '1970-01-01Z'
+    and coalesce(greatest(planned_start_at, planned_end_at, actual_start_at, actual_end_at, timestamp_ms), '1970-01-01Z') < '10000-01-01Z'
+  ),
+  constraint mes_operations_minutes_are_real check (
+    -- numeric has a NaN, which is greater than everything
+    coalesce(least(t_target_processing_min, t_target_setup_min, t_target_lead_min, t_actual_lead_min), 0) >= 0
+    -- a correction may state fewer minutes than the open run will add
+    and (coalesce(t_actual_processing_min, 0) >= 0 or running_phase = 'PROCESSING')
+    and (coalesce(t_actual_setup_min, 0) >= 0 or running_phase = 'SETUP')
+    and coalesce(greatest(t_target_processing_min, t_target_setup_min, t_target_lead_min, t_actual_processing_min, t_actual_setup_min, t_actual_lead_min), 0) < 1e9
+  )
+)
+-- Counters change far more often than anything indexed: room on the page keeps those updates off the indexes.
+with (fillfactor = 85);
+comment on table public.mes_operations is 'One step of an order on a machine at a workplace: its plan, and the projection of its events.';
+comment on column public.mes_operations.id is 'Internal number that events and runs refer to; a deleted and re-created key is another operation.';
+comment on column public.mes_operations.order_no is 'Order number of the ERP, e.g. 403860-001.';
+comment on column public.mes_operations.operation_no is 'Number of the operation within its order, e.g. 0010.';
+comment on column public.mes_operations.asset_id is 'Number of the machine, > 0.';
+comment on column public.mes_operations.reference_url is 'Link to drawings or work instructions.';
+comment on column public.mes_operations.activity_code is 'What is done, e.g. LASER, TROMMELEN.';
+comment on column public.mes_operations.activity_description is 'What is done, in words.';
+comment on column public.mes_operations.activity_description_folded is 'The description in lower case, for prefix search.';
+comment on column public.mes_operations.workplace_name is 'Workplace the operation is planned at; decides who sees it.';
+comment on column public.mes_operations.workplace_group is 'Group of workplaces, e.g. Laser.';
+comment on column public.mes_operations.qty_desired is 'Good pieces wanted; null = no limit.';
+comment on column public.mes_operations.overrun_tolerance_pct is 'Good pieces allowed beyond the desired ones, in percent of these.';
+comment on column public.mes_operations.planned_start_at is 'Planned start.';
+comment on column public.mes_operations.planned_end_at is 'Planned end.';
+comment on column public.mes_operations.t_target_processing_min is 'Planned processing time in minutes.';
+comment on column public.mes_operations.t_target_setup_min is 'Planned setup time in minutes.';
+comment on column public.mes_operations.t_target_lead_min is 'Planned lead time in minutes.';
+comment on column public.mes_operations.status is 'PLANNED, RELEASED, IN_PROGRESS, ON_HOLD, FINISHED or CANCELLED.';
+comment on column public.mes_operations.hold_kind is 'Why it is ON_HOLD: PAUSED by an operator, or BLOCKED until a supervisor releases it.';
+comment on column public.mes_operations.hold_reason_code is 'Reason of the pause or the block.';
+comment on column public.mes_operations.qty_processed is 'All pieces run, scrap included: the sum over its events.';
+comment on column public.mes_operations.qty_scrap is 'Scrap among the pieces run: the sum over its events.';
+comment on column public.mes_operations.qty_good is 'Good pieces: processed less scrap.';
+comment on column public.mes_operations.actual_start_at is 'Start of the first run.';
+comment on column public.mes_operations.actual_end_at is 'When it was finished or cancelled after having run.';
+comment on column public.mes_operations.t_actual_processing_min is 'Minutes of closed PROCESSING runs and unlogged ones; the open run is added when read.';
+comment on column public.mes_operations.t_actual_setup_min is 'Minutes of closed SETUP runs and unlogged ones; the open run is added when read.';
+comment on column public.mes_operations.t_actual_lead_min is 'Minutes from actual start to actual end.';
+comment on column public.mes_operations.unlogged_processing_min is 'Processing minutes stated by a client that did not report the runs.';
+comment on column public.mes_operations.unlogged_setup_min is 'Setup minutes stated by a client that did not report the runs.';
+comment on column public.mes_operations.running_since is 'Start of the open run; null when nothing runs.';
+comment on column public.mes_operations.running_phase is 'Phase of the open run: SETUP or PROCESSING.';
+comment on column public.mes_operations.run_count is 'Number of its last run; 0 = none.';
+comment on column public.mes_operations.worked_until is 'End of its last run, or its start while it is open: the end of all runs.';
+comment on column public.mes_operations.logged_processing_min is 'Minutes of its closed PROCESSING runs, each to a thousandth: kept as runs close and move.';
+comment on column public.mes_operations.logged_setup_min is 'Minutes of its closed SETUP runs, each to a thousandth: kept as runs close and move.';
+comment on column public.mes_operations.counted_since is 'Earliest occurred_at of its REPORT_QUANTITY events.';
+comment on column public.mes_operations.last_op_seq is 'op_seq of its newest event; 0 = none.';
+comment on column public.mes_operations.timestamp_ms is 'When the source system made this change.';
+comment on column public.mes_operations.change_type is 'Kind of the source system''s last change: INSERT, UPDATE or DELETE.';
+comment on column public.mes_operations.source_conflict is 'True when the source deleted or cancelled it although work had begun.';
+comment on column public.mes_operations.version is 'Number of the last change, the ETag.';
+comment on column public.mes_operations.created_by is 'User who created it; null for servers.';
+
+-- One index per filter, each continued by the list's order, so that a filtered page is one ordered range.
+create index mes_operations_by_workplace on public.mes_operations (workplace_name, order_no, operation_no, asset_id);
+create index mes_operations_by_workplace_and_status on public.mes_operations (workplace_name, status, order_no, operation_no, asset_id);
+create index mes_operations_by_group on public.mes_operations (workplace_group, order_no, operation_no, asset_id);
+create index mes_operations_by_activity on public.mes_operations (activity_code, order_no, operation_no, asset_id);
+create index mes_operations_by_status on public.mes_operations (status, order_no, operation_no, asset_id);
+create index mes_operations_by_planned_start on public.mes_operations (planned_start_at);
+create index mes_operations_by_description on public.mes_operations (activity_description_folded);
+
+-- What is still to be made is a small, steady part of a table that only grows.
+create index mes_operations_open on public.mes_operations (order_no, operation_no, asset_id)
+  where status not in ('FINISHED', 'CANCELLED');
+create index mes_operations_open_by_planned_end on public.mes_operations (planned_end_at)
+  where status not in ('FINISHED', 'CANCELLED');
+create index mes_operations_running on public.mes_operations (workplace_name) where status = 'IN_PROGRESS';
+create index mes_operations_running_since on public.mes_operations (running_since) where status = 'IN_PROGRESS';
+create index mes_operations_queue on public.mes_operations (workplace_name, running_since, planned_start_at, order_no, operation_no, asset_id)
+  where status not in ('FINISHED', 'CANCELLED');
+grant select on public.mes_operations to authenticated, service_role;
+
+-- Events that are stored together are as many changes as when each is stored alone.
+create function app.bump_version_of_operation() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  new.version := old.version + greatest(new.last_op_seq - old.last_op_seq, 1);
+  new.created_at := old.created_at;
+  new.updated_at := greatest(clock_timestamp(), old.updated_at);
+  return new;
+end
+$$;
+comment on function app.bump_version_of_operation() is
+  'Trigger: like app.bump_version, with version + the number of events that the update stores, at least 1.';
+
+create trigger mes_operations_bump_version before update on public.mes_operations
+  for each row execute function app.bump_version_of_operation();
+
+create trigger mes_operations_refuse_direct_write before insert or update or delete or truncate on public.mes_operations
+  for each statement execute function app.refuse_direct_write();
+
+alter table public.mes_operations enable row level security;
+
+create policy "Users read the operations of their own workplaces"
+  on public.mes_operations for select to authenticated
+  using ((select app.sees_all_workplaces()) or workplace_name = any(array(select app.own_workplaces())));
+
+create function app.operation_label(operation public.mes_operations) returns text
+language sql immutable parallel safe
+return (operation).order_no || '/' || (operation).asset_id::text || '/' || (operation).operation_no;
+comment on function app.operation_label(public.mes_operations) is 'The operation as people quote it: order/asset/operation.';
+
+create function app.operation_json(o public.mes_operations) returns json
+language sql stable
+begin atomic
+  -- Without a SET clause and bound at creation: the planner inlines it into lists.
+  select json_build_object(
+    'order_no', (o).order_no,
+    'asset_id', (o).asset_id,
+    'operation_no', (o).operation_no,
+    'reference_url', (o).reference_url,
+    'status', (o).status,
+    'hold_kind', (o).hold_kind,
+    'hold_reason_code', (o).hold_reason_code,
+    'activity_code', (o).activity_code,
+    'activity_description', (o).activity_description,
+    'workplace_name', (o).workplace_name,
+    'workplace_group', (o).workplace_group,
+    'qty_desired', (o).qty_desired,
+    'qty_processed', (o).qty_processed,
+    'qty_good', (o).qty_good,
+    'qty_scrap', (o).qty_scrap,
+    'overrun_tolerance_pct', (o).overrun_tolerance_pct,
+    'planned_start_at', app.iso((o).planned_start_at),
+    'planned_end_at', app.iso((o).planned_end_at),
+    'actual_start_at', app.iso((o).actual_start_at),
+    'actual_end_at', app.iso((o).actual_end_at),
+    't_target_processing_min', (o).t_target_processing_min,
+    't_target_setup_min', (o).t_target_setup_min,
+    't_target_lead_min', (o).t_target_lead_min,
+    -- the open run counts as far as it has come
+    't_actual_processing_min', case when (o).running_phase = 'PROCESSING'
+      then greatest((o).t_actual_processing_min + greatest(app.minutes_between((o).running_since, now()), 0), 0) else (o).t_actual_processing_min end,
+    't_actual_setup_min', case when (o).running_phase = 'SETUP'
+      then greatest((o).t_actual_setup_min + greatest(app.minutes_between((o).running_since, now()), 0), 0) else (o).t_actual_setup_min end,
+    't_actual_lead_min', (o).t_actual_lead_min,
+    'timestamp_ms', app.iso((o).timestamp_ms),
+    'change_type', (o).change_type,
+    'source_conflict', (o).source_conflict,
+    'version', (o).version,
+    'created_at', app.iso((o).created_at),
+    'updated_at', app.iso((o).updated_at)
+  );
+end;
+comment on function app.operation_json(public.mes_operations) is 'The operation as the API writes it.';
+grant execute on function app.operation_json to authenticated, service_role;

@@ -1,0 +1,102 @@
+-- What: one event, and lists by filter.
+-- Why: lists are read newest first, whatever the filter.
+
+create function public.get_event(id uuid) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  event public.operation_events;
+begin
+  select * into event from public.operation_events e where e.id = get_event.id;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return app.event_json(event);
+end
+$$;
+comment on function public.get_event(uuid) is 'One event. Raises 404 not_found.';
+grant execute on function public.get_event to authenticated, service_role;
+
+create function public.list_events(
+  order_no text default null,
+  operation_no text default null,
+  asset_id integer default null,
+  action_types text[] default null,
+  workplace_name text default null,
+  user_id uuid default null,
+  occurred_after timestamptz default null,
+  occurred_before timestamptz default null,
+  before_created_at timestamptz default null,
+  before_id uuid default null,
+  skip integer default 0,
+  take integer default 100,
+  count text default null
+) returns json
+-- volatile, because an estimate is an EXPLAIN, which Postgres keeps out of stable functions
+language plpgsql volatile
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no) and app.require_bounded('action_types', action_types)
+    and app.require_bounded('workplace_name', workplace_name) and app.require_bounded('skip', skip)
+    and app.require_bounded('count', count);
+  filter constant text := concat_ws(' and ', 'true',
+    case when order_no is not null then 'e.order_no = $1' end,
+    case when operation_no is not null then 'e.operation_no = $2' end,
+    case when asset_id is not null then 'e.asset_id = $3' end,
+    case when action_types is not null then 'e.action_type = any($4)' end,
+    case when workplace_name is not null then 'e.workplace_name = $5' end,
+    case when user_id is not null then 'e.user_id = $6' end,
+    -- nothing is heard before it happens, but for the clocks of devices
+    case when occurred_after is not null then 'e.occurred_at >= $7 and e.created_at >= $7 - interval ''2 minutes''' end,
+    case when occurred_before is not null then 'e.occurred_at < $8' end
+  );
+  -- The planner takes the two times of an event for independent and would sort everything that happened in the span;
+  -- `is true` keeps it on the order of the list, where the page begins within an hour of the span's end.
+  page constant text := regexp_replace(filter, 'e.occurred_at \S+ \$\d', '(\&) is true', 'g')
+    || case when before_created_at is not null then ' and (e.created_at, e.id) < ($9, $10)' else '' end;
+  actions constant text[] := app.distinct_values(action_types);
+  places constant text[] := app.places_to_list(case when workplace_name is not null then array[workplace_name] end);
+  alternatives text[] := app.all_pairs(
+    app.alternatives('e.workplace_name', '$13', cardinality(places)),
+    app.alternatives('e.action_type', '$4', cardinality(actions))
+  );
+  rows public.operation_events[];
+  total bigint;
+  plan json;
+begin
+  -- straight calls ask for what they like
+  take := least(take, 500);
+  if occurred_before is not null then
+    -- what was heard within an hour lies in one range of the list's own order; what came later has a small index of its own
+    alternatives := array(select a || ' and e.created_at < $8 + interval ''1 hour''' from unnest(alternatives) a)
+      || 'e.created_at - e.occurred_at > interval ''1 hour'' and e.created_at >= $8 + interval ''1 hour'' and e.occurred_at < $8'::text;
+  end if;
+  execute app.page_query('public.operation_events', 'e', page, alternatives,
+    'created_at, id', 'created_at desc, id desc', '$11', '$12')
+  into rows
+  using order_no, operation_no, asset_id, actions, workplace_name, user_id, occurred_after, occurred_before,
+    before_created_at, before_id, take + 1, skip, places;
+
+  -- the planner estimates from statistics of all rows, also of those that the caller must not know about
+  if count = 'exact' or count = 'estimated' and not app.sees_all_workplaces() then
+    execute format('select count(*) from public.operation_events e where %s', filter) into total
+    using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before;
+  elsif count = 'estimated' then
+    execute format('explain (format json) select from public.operation_events e where %s', filter) into plan
+    using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before;
+    total := plan #>> '{0,Plan,Plan Rows}';
+  end if;
+
+  return json_build_object(
+    'items', (select coalesce(json_agg(app.event_json(e)), '[]') from unnest(rows[1:take]) e),
+    'next', case when cardinality(rows) > take then json_build_array(rows[take].created_at, rows[take].id) end,
+    'total', total
+  );
+end
+$$;
+comment on function public.list_events is
+  'A page of the events the caller sees, newest first: {"items": [...], "next": key of the last item or null, "total": number when asked}. The page begins after the given key; count is null, exact or estimated.';
+grant execute on function public.list_events to authenticated, service_role;

@@ -1,0 +1,270 @@
+-- What: reports of terminals and planners.
+-- Why: a report finds its operation, and the same report again is no second event.
+
+-- What became of a report: the event and the operation after it, and whether this is news.
+create type app.outcome as (
+  status integer,
+  event public.operation_events,
+  operation public.mes_operations
+);
+
+comment on type app.outcome is 'status is 201 for a new event, 200 for one that is known already or for a dry run.';
+
+-- Who a report is attributed to: the caller; a server may name the user for whom it reports.
+create function app.attribute_report(inout report app.report, caller app.caller)
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if caller.is_server then
+    report.user_email := coalesce(report.user_email, (select p.email from public.profiles p where p.id = report.user_id));
+  elsif report.user_id <> caller.user_id or lower(report.user_email) <> lower(caller.email) then
+    perform app.refuse(403, 'forbidden', 'You may report as yourself only: leave out user_id and user_email, or send your own');
+  else
+    report.user_id := caller.user_id;
+    report.user_email := caller.email;
+  end if;
+end
+$$;
+comment on function app.attribute_report(app.report, app.caller) is
+  'Fills in the user of a report. Raises 403 forbidden when a user names somebody else.';
+
+create function app.require_one_asset(
+  order_no text, operation_no text, workplace_name text, asset_ids integer[]
+) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if cardinality(asset_ids) > 1 then
+    perform app.refuse(
+      409, 'ambiguous_operation',
+      format('Operation %s/%s exists on %s assets at workplace "%s": send asset_id',
+        order_no, operation_no, cardinality(asset_ids), workplace_name),
+      jsonb_build_object('asset_ids', asset_ids)
+    );
+  end if;
+end
+$$;
+comment on function app.require_one_asset(text, text, text, integer[]) is 'Raises 409 ambiguous_operation with the asset ids when there are several.';
+
+-- The first service's events carry no asset: order, operation and workplace must then mean one operation.
+create function app.lock_reported_operation(order_no text, operation_no text, workplace_name text, asset_id integer) returns public.mes_operations
+language plpgsql
+set search_path = ''
+as $$
+declare
+  asset_ids integer[];
+  operation public.mes_operations;
+begin
+  select array_agg(o.asset_id order by o.asset_id) into asset_ids
+  from public.mes_operations o
+  where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
+    and o.workplace_name = lock_reported_operation.workplace_name
+    and (lock_reported_operation.asset_id is null or o.asset_id = lock_reported_operation.asset_id);
+  perform app.require_one_asset(order_no, operation_no, workplace_name, asset_ids);
+  select * into operation from public.mes_operations o
+  where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
+    and o.asset_id = asset_ids[1] and o.workplace_name = lock_reported_operation.workplace_name
+  for update;
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return operation;
+end
+$$;
+comment on function app.lock_reported_operation(text, text, text, integer) is
+  'The operation that a report means, locked until commit. Raises 404 not_found, 409 ambiguous_operation with the asset ids.';
+
+create function app.report_answer(status integer, event public.operation_events, operation public.mes_operations, caller app.caller) returns json
+language sql stable
+return json_build_object('status', status, 'body',
+  app.json_with(app.event_json(event), 'operation',
+    case when (operation).id is null then 'null' else app.operation_answer(operation, caller) end));
+comment on function app.report_answer(integer, public.operation_events, public.mes_operations, app.caller) is
+  'The answer to a report: the event, and in it the operation after the event.';
+
+-- A terminal that made the event's id itself may send it again: the same content is the same event.
+create function app.known_event(report app.report, caller app.caller) returns app.outcome
+language plpgsql
+set search_path = ''
+as $$
+declare
+  known app.outcome;
+  event public.operation_events;
+  operation public.mes_operations;
+begin
+  if (report).id is null then
+    return null;
+  end if;
+  select * into event from public.operation_events e where e.id = (report).id;
+  if not found then
+    return null;
+  end if;
+  if event.report_digest is distinct from (report).digest or event.user_id is distinct from (report).user_id then
+    perform app.refuse(409, 'idempotency_conflict', format('Event id "%s" belongs to another event', (report).id));
+  end if;
+  -- it may be planned elsewhere by now, where it is not the caller's to see
+  select * into operation from public.mes_operations o
+  where o.id = event.operation_id and app.sees_workplace(caller, o.workplace_name);
+  known.status := 200;
+  known.event := event;
+  known.operation := operation;
+  return known;
+end
+$$;
+comment on function app.known_event(app.report, app.caller) is
+  'The event that is known under the report''s id already, else null. Raises 409 idempotency_conflict when it is another one.';
+
+create function app.carry_out(operation public.mes_operations, caller app.caller, report app.report, dry_run boolean) returns app.outcome
+language plpgsql
+set search_path = ''
+as $$
+declare
+  done app.outcome;
+  recorded record;
+begin
+  if not coalesce(dry_run, false) then
+    recorded := app.record_event(operation, caller, report);
+    done.status := 201;
+    done.event := recorded.event;
+    done.operation := recorded.operation;
+    return done;
+  end if;
+  -- not undone: the answer tells the address of the reporter, which is a row of its own
+  perform app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
+  begin
+    recorded := app.record_event(operation, caller, report);
+    raise sqlstate 'DRYRN';
+  exception when sqlstate 'DRYRN' then
+    -- everything since `begin` is undone; the variables tell what would have happened
+    done.status := 200;
+    done.event := recorded.event;
+    done.operation := recorded.operation;
+    return done;
+  end;
+end
+$$;
+comment on function app.carry_out(public.mes_operations, app.caller, app.report, boolean) is
+  'Records a report on a locked operation, or tells what it would do. Raises what record_event raises.';
+
+create function app.read_report(caller app.caller, report jsonb) returns app.report
+language plpgsql
+set search_path = ''
+as $$
+declare
+  corrections constant text[] := array['actual_start_at', 'actual_end_at', 't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min'];
+  made app.report := jsonb_populate_record(null::app.report, report
+    - case when report ->> 'action_type' = 'CORRECT' then array['digest'] else corrections || array['digest'] end);
+begin
+  if not app.sees_workplace(caller, report ->> 'workplace_name') then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_role(caller, 'operator', 'Your role may not report events');
+  -- 1e300 is written out here
+  if octet_length((report -> 'operation_data')::text) > 32768 then
+    perform app.refuse_field('/operation_data', 'too_big', 'must be at most 32 KiB with its numbers written out');
+  end if;
+  made := app.attribute_report(made, caller);
+  if made.id is not null then
+    made.digest := sha256(convert_to((report - 'dry_run')::text, 'UTF8'));
+  end if;
+  return made;
+end
+$$;
+comment on function app.read_report(app.caller, jsonb) is
+  'A report in the JSON of the API, attributed to its user. Raises 403 forbidden, 404 not_found for a hidden workplace, 422 validation_failed.';
+
+create function app.take_report(caller app.caller, report jsonb) returns app.outcome
+language plpgsql
+set search_path = ''
+as $$
+declare
+  made constant app.report := app.read_report(caller, report);
+  operation public.mes_operations;
+  known app.outcome;
+begin
+  known := app.known_event(made, caller);
+  if known.status is not null then
+    return known;
+  end if;
+  operation := app.lock_reported_operation(
+    report ->> 'order_no', report ->> 'operation_no', report ->> 'workplace_name', (report ->> 'asset_id')::integer);
+  -- a twin of this report may have been recorded while this one waited for the row
+  known := app.known_event(made, caller);
+  if known.status is not null then
+    return known;
+  end if;
+  return app.carry_out(operation, caller, made, (report ->> 'dry_run')::boolean);
+end
+$$;
+comment on function app.take_report(app.caller, jsonb) is
+  'Takes one report in the JSON of the API. Raises 403 forbidden, 404 not_found, 409 ambiguous_operation or idempotency_conflict, and what record_event raises.';
+
+create function public.report_event(report jsonb, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('report', report);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  outcome app.outcome;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  outcome := app.take_report(caller, report);
+  answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
+  return case outcome.status when 201 then app.remember(caller, request, array[report ->> 'workplace_name'], answer) else answer end;
+end
+$$;
+comment on function public.report_event(jsonb, jsonb) is
+  'Records what happened to an operation. Answers {"status", "body"}: 201, or 200 for an event known by its id and for a dry run. Raises what app.take_report raises.';
+grant execute on function public.report_event to authenticated, service_role;
+
+create function public.transition_operation(
+  order_no text, asset_id integer, operation_no text, step jsonb, idempotency jsonb default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no) and app.require_bounded('step', step);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  operation public.mes_operations;
+  made app.report;
+  outcome app.outcome;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_plant(caller);
+  select * into operation from public.mes_operations o
+  where o.order_no = transition_operation.order_no and o.operation_no = transition_operation.operation_no
+    and o.asset_id = transition_operation.asset_id
+  for update;
+  if not found or not app.sees_workplace(caller, operation.workplace_name) then
+    perform app.refuse_missing();
+  end if;
+  made.action_type := step ->> 'action';
+  made.reason_code := step ->> 'reason_code';
+  made.note := step ->> 'note';
+  made.occurred_at := (step ->> 'occurred_at')::timestamptz;
+  outcome := app.carry_out(operation, caller, app.attribute_report(made, caller), (step ->> 'dry_run')::boolean);
+  answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
+  return case outcome.status
+    when 201 then app.remember(caller, request, array[coalesce(operation.workplace_name, '*')], answer)
+    else answer
+  end;
+end
+$$;
+comment on function public.transition_operation(text, integer, text, jsonb, jsonb) is
+  'Takes one step {"action", "reason_code", "note", "occurred_at", "dry_run"} on the operation. Answers {"status", "body"} as report_event does. Raises 404 not_found and what record_event raises.';
+grant execute on function public.transition_operation to authenticated, service_role;

@@ -1,0 +1,114 @@
+-- What: creating, changing and deleting one operation.
+-- Why: planners own the plan; what changes execution goes through app.record_event.
+
+create function app.ensure_workplace(name text, workplace_group text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if name is not null and not exists (select from public.workplaces w where w.name = ensure_workplace.name) then
+    insert into public.workplaces (name, workplace_group) values (ensure_workplace.name, ensure_workplace.workplace_group)
+    on conflict do nothing;
+  end if;
+end
+$$;
+comment on function app.ensure_workplace(text, text) is 'Adds the workplace when the plant does not know it yet: the first service knew none.';
+
+create function app.require_own_workplace(caller app.caller, workplace_name text) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if not app.sees_workplace(caller, workplace_name) then
+    perform app.refuse(403, 'forbidden', coalesce(
+      format('You have no access to workplace "%s"', workplace_name), 'Only someone with access to all workplaces may plan without a workplace'));
+  end if;
+end
+$$;
+comment on function app.require_own_workplace(app.caller, text) is 'Raises 403 forbidden when the caller would put an operation where he does not work.';
+
+create function app.require_plan(operation public.mes_operations) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if (operation).planned_start_at >= (operation).planned_end_at then
+    perform app.refuse_field('/planned_end_at', 'not_after_start', format('planned_end_at "%s" must be later than planned_start_at "%s"',
+      app.iso((operation).planned_end_at), app.iso((operation).planned_start_at)));
+  elsif (operation).actual_start_at > (operation).actual_end_at then
+    perform app.refuse_field('/actual_end_at', 'before_start', format('actual_end_at "%s" must not be earlier than actual_start_at "%s"',
+      app.iso((operation).actual_end_at), app.iso((operation).actual_start_at)));
+  end if;
+  perform app.require_past('/actual_start_at', (operation).actual_start_at);
+  perform app.require_past('/actual_end_at', (operation).actual_end_at);
+  perform app.require_quantities(operation);
+end
+$$;
+comment on function app.require_plan(public.mes_operations) is
+  'Raises 422 validation_failed when times are out of order, 422 invalid_quantity when quantities are.';
+
+create function app.brings_execution(operation public.mes_operations) returns boolean
+language sql immutable parallel safe
+return coalesce((operation).status, 'PLANNED') not in ('PLANNED', 'RELEASED') or coalesce((operation).qty_processed, 0) > 0
+  or (operation).actual_start_at is not null or (operation).actual_end_at is not null or (operation).t_actual_setup_min is not null
+  or (operation).t_actual_processing_min is not null or (operation).t_actual_lead_min is not null;
+comment on function app.brings_execution(public.mes_operations) is
+  'True for a new operation with a status, quantities, times or minutes of work done elsewhere, which an opening event explains.';
+
+create function public.create_operation(operation jsonb, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('operation', operation);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  wanted public.mes_operations := jsonb_populate_record(null::public.mes_operations, operation);
+  stored public.mes_operations;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_role(caller, 'supervisor', 'Your role may not create operations');
+  perform app.require_own_workplace(caller, wanted.workplace_name);
+
+  wanted.status := coalesce(wanted.status, 'PLANNED');
+  wanted.qty_processed := coalesce(wanted.qty_processed, 0);
+  wanted.qty_scrap := coalesce(wanted.qty_scrap, 0);
+  wanted.overrun_tolerance_pct := coalesce(wanted.overrun_tolerance_pct, 0);
+  perform app.require_plan(wanted);
+  if wanted.actual_end_at is not null and wanted.status not in ('FINISHED', 'CANCELLED') then
+    perform app.refuse_field('/actual_end_at', 'not_finished', format('operation %s has not ended: its status is "%s"',
+      app.operation_label(wanted), wanted.status));
+  end if;
+  perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);
+
+  insert into public.mes_operations (
+    order_no, asset_id, operation_no, status, reference_url, activity_code, activity_description, workplace_name, workplace_group,
+    qty_desired, overrun_tolerance_pct, planned_start_at, planned_end_at,
+    t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type, created_by
+  )
+  values (
+    wanted.order_no, wanted.asset_id, wanted.operation_no, case wanted.status when 'RELEASED' then 'RELEASED' else 'PLANNED' end,
+    wanted.reference_url, wanted.activity_code, wanted.activity_description, wanted.workplace_name, wanted.workplace_group,
+    wanted.qty_desired, wanted.overrun_tolerance_pct, wanted.planned_start_at, wanted.planned_end_at,
+    wanted.t_target_processing_min, wanted.t_target_setup_min, wanted.t_target_lead_min, wanted.timestamp_ms, wanted.change_type, caller.user_id
+  )
+  on conflict do nothing
+  returning * into stored;
+  if not found then
+    perform app.refuse(409, 'duplicate_operation', format('Operation %s exists already', app.operation_label(wanted)));
+  end if;
+
+  if app.brings_execution(wanted) then
+    stored := (app.record_opening(stored, caller, wanted)).operation;
+  end if;
+  return app.remember(caller, request, array[coalesce(stored.workplace_name, '*')],
+    json_build_object('status', 201, 'body', app.operation_answer(stored, caller)));
+end
+$$;
+comment on function public.create_operation(jsonb, jsonb) is
+  'Creates an operation from the JSON of the API; one that brings execution begins with an opening event. Answers {"status", "body"}. Raises 403 forbidden, 409 duplicate_operation, 422 invalid_quantity or validation_failed.';
+grant execute on function public.create_operation to authenticated, service_role;

@@ -1,0 +1,288 @@
+-- What: PATCH of one operation and of many.
+-- Why: an absolute status, quantity or time becomes the actions that lead to it.
+
+-- The status changes of the first service, and the actions they become.
+create function app.actions_to_status(operation public.mes_operations, wanted text) returns text[]
+language sql immutable
+return case
+  when wanted = (operation).status then '{}'::text[]
+  when (operation).status = 'PLANNED' and wanted = 'RELEASED' then '{RELEASE}'
+  when (operation).status = 'RELEASED' and wanted = 'IN_PROGRESS' then '{START}'
+  when (operation).status = 'RELEASED' and wanted = 'ON_HOLD' then '{HOLD}'
+  when (operation).status = 'IN_PROGRESS' and wanted = 'ON_HOLD' then '{STOP}'
+  when (operation).status = 'IN_PROGRESS' and wanted = 'FINISHED' then '{FINISH}'
+  when (operation).status = 'ON_HOLD' and wanted = 'IN_PROGRESS' and (operation).hold_kind = 'BLOCKED' then '{RELEASE,START}'
+  when (operation).status = 'ON_HOLD' and wanted = 'IN_PROGRESS' then '{START}'
+  when (operation).status not in ('FINISHED', 'CANCELLED') and wanted = 'CANCELLED' then '{CANCEL}'
+end;
+comment on function app.actions_to_status(public.mes_operations, text) is
+  'Actions that a PATCH of the status stands for, in order; null when the first service did not allow the change.';
+
+create function app.plan_fields() returns text[]
+language sql immutable parallel safe
+return array['reference_url', 'activity_code', 'activity_description', 'workplace_name', 'workplace_group',
+  'qty_desired', 'overrun_tolerance_pct', 'planned_start_at', 'planned_end_at',
+  't_target_processing_min', 't_target_setup_min', 't_target_lead_min'];
+comment on function app.plan_fields() is 'The fields of the plan, which the ERP and planners own.';
+
+create function app.role_to_change(patch jsonb) returns text
+language sql immutable parallel safe
+return case when patch ?| app.plan_fields() then 'supervisor' else 'operator' end;
+comment on function app.role_to_change(jsonb) is 'Role that a PATCH needs at least; the actions that it becomes may need more.';
+
+create function app.change_operation(before public.mes_operations, caller app.caller, patch jsonb) returns public.mes_operations
+language plpgsql
+set search_path = ''
+as $$
+declare
+  execution_fields constant text[] := array['status', 'qty_processed', 'qty_scrap', 'actual_start_at', 'actual_end_at',
+    't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min', 'reason_code', 'note', 'timestamp_ms', 'change_type'];
+  operation public.mes_operations;
+  wanted public.mes_operations;
+  actions text[];
+  action text;
+  report app.report;
+  correction app.report;
+  ended_at timestamptz;
+begin
+  perform app.require_role(caller, app.role_to_change(patch), format('Your role may not change operation %s', app.operation_label(before)));
+
+  select coalesce(jsonb_object_agg(p.key, p.value), '{}') into patch from jsonb_each(patch) p where p.key = any(app.plan_fields() || execution_fields);
+  wanted := jsonb_populate_record(before, patch - array['reason_code', 'note']);
+  wanted.status := coalesce(wanted.status, before.status);
+  wanted.qty_processed := coalesce(wanted.qty_processed, before.qty_processed);
+  wanted.qty_scrap := coalesce(wanted.qty_scrap, before.qty_scrap);
+  wanted.overrun_tolerance_pct := coalesce(wanted.overrun_tolerance_pct, before.overrun_tolerance_pct);
+
+  actions := app.actions_to_status(before, wanted.status);
+  if actions is null then
+    perform app.refuse_transition(before, caller, format('set status "%s" of', wanted.status));
+  end if;
+  perform app.require_plan(wanted);
+  if wanted.workplace_name is distinct from before.workplace_name then
+    perform app.require_own_workplace(caller, wanted.workplace_name);
+    perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);
+  end if;
+
+  -- the plan as wanted, the execution as it is: that comes from the actions alone
+  operation := jsonb_populate_record(before, (select jsonb_object_agg(p.key, p.value) from jsonb_each(to_jsonb(wanted)) p
+    where p.key = any(app.plan_fields() || array['timestamp_ms', 'change_type'])));
+
+  -- 1. what makes it run
+  report.reason_code := patch ->> 'reason_code';
+  report.note := patch ->> 'note';
+  foreach action in array actions loop
+    if action in ('RELEASE', 'START') then
+      report.action_type := action;
+      report.occurred_at := case when action = 'START' and before.actual_start_at is null then wanted.actual_start_at end;
+      operation := (app.record_event(operation, caller, report)).operation;
+    end if;
+  end loop;
+
+  -- 2. what was reported wrongly before
+  correction.action_type := 'CORRECT';
+  correction.note := patch ->> 'note';
+  correction.actual_start_at := case when wanted.actual_start_at is distinct from operation.actual_start_at then wanted.actual_start_at end;
+  correction.actual_end_at := case
+    when not (actions && '{FINISH,CANCEL}') and wanted.actual_end_at is distinct from before.actual_end_at then wanted.actual_end_at end;
+  -- of what runs, the stored minutes are not those that are read
+  correction.t_actual_setup_min := case
+    when wanted.t_actual_setup_min is distinct from before.t_actual_setup_min or operation.running_phase = 'SETUP'
+    then (patch ->> 't_actual_setup_min')::numeric end;
+  correction.t_actual_processing_min := case
+    when wanted.t_actual_processing_min is distinct from before.t_actual_processing_min or operation.running_phase = 'PROCESSING'
+    then (patch ->> 't_actual_processing_min')::numeric end;
+  -- between a start and an end it is what it is
+  correction.t_actual_lead_min := case
+    when wanted.t_actual_lead_min is distinct from before.t_actual_lead_min and not coalesce(
+      coalesce(wanted.actual_start_at, operation.actual_start_at) is not null
+        and (actions && '{FINISH,CANCEL}' or coalesce(wanted.actual_end_at, operation.actual_end_at) is not null), false)
+    then wanted.t_actual_lead_min end;
+  ended_at := case when actions && '{FINISH,CANCEL}' then wanted.actual_end_at end;
+  if actions && '{STOP,FINISH,CANCEL}' and (correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null) then
+    -- minutes are stated as of the moment at which the run ends
+    ended_at := coalesce(ended_at, greatest(date_trunc('milliseconds', clock_timestamp()), app.timeline_end(operation)));
+    correction.occurred_at := ended_at;
+  end if;
+
+  report.action_type := 'REPORT_QUANTITY';
+  report.occurred_at := case when 'FINISH' = any(actions) then wanted.actual_end_at end;
+  report.qty_scrap := wanted.qty_scrap - before.qty_scrap;
+  report.qty_good := wanted.qty_processed - wanted.qty_scrap - before.qty_good;
+  if report.qty_good < 0 or report.qty_scrap < 0 or before.status = 'FINISHED' or wanted.qty_processed = before.qty_processed then
+    correction.qty_good := report.qty_good;
+    correction.qty_scrap := report.qty_scrap;
+    report.qty_good := 0;
+    report.qty_scrap := 0;
+  end if;
+  if correction.qty_good <> 0 or correction.qty_scrap <> 0 or correction.actual_start_at is not null or correction.actual_end_at is not null
+    or correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null or correction.t_actual_lead_min is not null
+  then
+    operation := (app.record_event(operation, caller, correction)).operation;
+  end if;
+
+  -- 3. what was made since
+  if report.qty_good > 0 or report.qty_scrap > 0 then
+    report.reason_code := null;
+    operation := (app.record_event(operation, caller, report)).operation;
+  end if;
+
+  -- 4. what ends it; clients of the first service send no reason
+  report.qty_good := null;
+  report.qty_scrap := null;
+  foreach action in array actions loop
+    if action not in ('RELEASE', 'START') then
+      report.action_type := action;
+      report.occurred_at := ended_at;
+      report.reason_code := coalesce(patch ->> 'reason_code', case
+        when action in ('HOLD', 'CANCEL') or action = 'FINISH' and operation.qty_good < operation.qty_desired then 'UNSPECIFIED' end);
+      operation := (app.record_event(operation, caller, report)).operation;
+    end if;
+  end loop;
+
+  if operation.version = before.version and operation is distinct from before then
+    operation := app.store_operation(operation);
+  end if;
+  return operation;
+end
+$$;
+comment on function app.change_operation(public.mes_operations, app.caller, jsonb) is
+  'Changes the plan of a locked operation and records the difference to the stated status, quantities and times as events. Raises 403 forbidden, 422 invalid_state_transition, invalid_quantity or validation_failed, and what record_event raises.';
+
+create function public.update_operation(
+  order_no text, asset_id integer, operation_no text, patch jsonb, if_match integer[] default null, idempotency jsonb default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no) and app.require_bounded('patch', patch)
+    and app.require_bounded('if_match', if_match);
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  operation public.mes_operations;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_plant(caller);
+  select * into operation from public.mes_operations o
+  where o.order_no = update_operation.order_no and o.operation_no = update_operation.operation_no and o.asset_id = update_operation.asset_id
+  for update;
+  if not found or not app.sees_workplace(caller, operation.workplace_name) then
+    perform app.refuse_missing();
+  end if;
+  perform app.require_version(operation.version, if_match);
+  operation := app.change_operation(operation, caller, patch);
+  return app.remember(caller, request, array[coalesce(operation.workplace_name, '*')],
+    json_build_object('status', 200, 'body', app.operation_answer(operation, caller)));
+end
+$$;
+comment on function public.update_operation(text, integer, text, jsonb, integer[], jsonb) is
+  'Changes an operation. Answers {"status", "body"}. Raises 404 not_found, 412 stale_version, and what app.change_operation raises.';
+grant execute on function public.update_operation to authenticated, service_role;
+
+create function app.apply_bulk(operations public.mes_operations[], caller app.caller, patch jsonb) returns json
+language plpgsql
+set search_path = ''
+as $$
+declare
+  operation public.mes_operations;
+  results json[] := '{}';
+  problem json;
+  state text;
+  message text;
+  detail text;
+begin
+  foreach operation in array operations loop
+    begin
+      operation := app.change_operation(operation, caller, patch);
+      problem := null;
+    exception when others then
+      get stacked diagnostics state = returned_sqlstate, message = message_text, detail = pg_exception_detail;
+      problem := app.item_problem(state, message, detail);
+      if problem is null then
+        raise;
+      end if;
+    end;
+    results := results || json_build_object(
+      'index', cardinality(results),
+      'status', coalesce((problem ->> 'status')::integer, 200),
+      'id', app.operation_label(operation),
+      'version', operation.version,
+      'problem', problem
+    );
+  end loop;
+  return array_to_json(results);
+end
+$$;
+comment on function app.apply_bulk(public.mes_operations[], app.caller, jsonb) is
+  'Changes locked operations one by one; one that refuses does not stop the rest. Answers one result per operation.';
+
+create function public.update_operations(filter jsonb, patch jsonb, is_dry_run boolean default true, idempotency jsonb default null) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('filter', filter, 65536) and app.require_bounded('patch', patch);
+  most constant integer := 500;
+  caller constant app.caller := app.current_caller();
+  request constant app.idempotency := app.idempotency(idempotency);
+  wanted constant app.operation_filter := jsonb_populate_record(null::app.operation_filter, filter);
+  are_bounded constant boolean := app.require_bounded('statuses', (wanted).statuses)
+    and app.require_bounded('workplace_names', (wanted).workplace_names);
+  operations public.mes_operations[];
+  results json;
+  answer json;
+begin
+  answer := app.replay(caller, request);
+  if answer is not null then
+    return answer;
+  end if;
+  perform app.require_role(caller, 'supervisor', 'Your role may not change operations in bulk');
+  perform app.require_workplace(caller);
+  -- row security does not hold for the owner: what the caller sees is said here
+  -- locked in the order in which batches and imports lock, so that they wait for each other but never in a circle
+  execute format(
+    'with matching as materialized (
+      select o.id from public.mes_operations o
+      where %1$s and ($2 or o.workplace_name = any($3))
+      limit $4
+    ), locked as materialized (
+      select o from public.mes_operations o
+      where o.id in (select m.id from matching m) and %1$s and ($2 or o.workplace_name = any($3))
+      order by o.id
+      for update
+    )
+    select array(select l.o from locked l order by (l.o).order_no, (l.o).operation_no, (l.o).asset_id)', app.conditions(wanted))
+  into operations
+  using wanted, caller.sees_all, caller.workplaces, most + 1;
+  if patch ->> 'status' = 'IN_PROGRESS' then
+    perform from public.workplaces w
+    where w.capacity is not null
+      and w.name = any(array(select coalesce(patch ->> 'workplace_name', o.workplace_name) from unnest(operations) o))
+    order by w.name
+    for update;
+  end if;
+  if cardinality(operations) > most then
+    perform app.refuse(422, 'validation_failed', format('The filter matches more than %s operations: narrow it', most), jsonb_build_object('limit', most));
+  end if;
+  if not is_dry_run then
+    return app.remember(caller, request, array(select distinct coalesce(o.workplace_name, '*') from unnest(operations) o),
+      json_build_object('status', 207, 'body', app.apply_bulk(operations, caller, patch)));
+  end if;
+  begin
+    results := app.apply_bulk(operations, caller, patch);
+    raise sqlstate 'DRYRN';
+  exception when sqlstate 'DRYRN' then
+    -- everything since `begin` is undone; the results tell what would have happened
+    return json_build_object('status', 207, 'body', results);
+  end;
+end
+$$;
+comment on function public.update_operations(jsonb, jsonb, boolean, jsonb) is
+  'Changes up to 500 operations that match the filter, as PATCH changes one; is_dry_run tells what would happen. Answers {"status", "body": [{"index", "status", "id", "version", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many matches.';
+grant execute on function public.update_operations to authenticated, service_role;

@@ -1,0 +1,145 @@
+-- What: the feed: every event at a position, in an order that never changes behind a reader.
+-- Why: positions drawn at insert lose events: a later one may commit first, and a reader passes the earlier one.
+
+create table app.feed (
+  pos bigint generated always as identity (cache 1) primary key,
+  -- No foreign key: the trigger of the event itself makes the row, and events are never deleted.
+  event_id uuid not null,
+  workplace_name text collate "C",
+  action_type text not null,
+  order_no text collate "C" not null,
+  recorded_at timestamptz not null default clock_timestamp()
+);
+comment on table app.feed is 'Positions of events. A separate table, because events are never changed.';
+comment on column app.feed.pos is 'Position: gaps are possible (a commit that failed); those of one operation rise with its op_seq.';
+comment on column app.feed.workplace_name is 'The event''s workplace, so that one index serves a reader of few workplaces.';
+comment on column app.feed.action_type is 'The event''s action, likewise order_no: filters pass over events without a look at each.';
+comment on column app.feed.recorded_at is 'When the position was drawn; for retention. It rises with pos, so it needs no index.';
+create unique index feed_by_event on app.feed (event_id);
+create index feed_by_workplace on app.feed (workplace_name, pos);
+
+alter table app.feed enable row level security;
+
+-- How far the feed was cut off, and the name of its present life.
+create table app.feed_state (
+  only_row boolean primary key default true check (only_row),
+  generation uuid not null default gen_random_uuid(),
+  floor_pos bigint not null default 0,
+  retention interval
+);
+comment on table app.feed_state is 'One row: what the feed is and how much of it is kept.';
+comment on column app.feed_state.generation is 'Name of the feed''s life; a new one makes all cursors invalid.';
+comment on column app.feed_state.floor_pos is 'Positions up to here are no longer kept.';
+comment on column app.feed_state.retention is 'How long positions are kept; null = for ever.';
+
+alter table app.feed_state enable row level security;
+
+insert into app.feed_state default values;
+
+-- Advisory locks of this class are notes that anybody can read: "I draw positions beyond this one". They are shared, so
+-- that they block nobody, and vanish when the commit is visible, or when it failed, however it failed.
+create function app.drawing_class() returns bigint
+language sql immutable parallel safe
+return 7206::bigint << 44;
+comment on function app.drawing_class() is 'First key of the advisory locks of commits that draw positions; the position is added to it.';
+
+create function app.settled_position() returns bigint
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  -- by anybody, whether it is committed or not
+  drawn constant bigint := (select s.last_value - case when s.is_called then 0 else 1 end from app.feed_pos_seq s);
+begin
+  if pg_is_in_recovery() then
+    perform app.refuse(503, 'unavailable', 'A standby does not know what its primary is committing: read the feed there');
+  end if;
+  -- In this order nobody is overlooked: whoever leaves his note after this look draws beyond `drawn`.
+  return least(drawn, (
+    select min((l.classid::bigint << 32) + l.objid::bigint) - app.drawing_class()
+    from pg_locks l
+    where l.locktype = 'advisory' and l.objsubid = 1
+      and l.database = (select d.oid from pg_database d where d.datname = current_database())
+      and l.classid::bigint between app.drawing_class() >> 32 and ((app.drawing_class() + (1::bigint << 44)) >> 32) - 1
+  ));
+end
+$$;
+comment on function app.settled_position() is
+  'Up to here every position is committed and visible to the next statement, or never will be. It may be lower than a moment ago, never wrong. Raises 503 unavailable on a standby.';
+
+create function app.draw_position() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  drawn_pos bigint;
+begin
+  -- Runs at commit, so that a transaction that idles holds nobody up. One note serves all events of the transaction.
+  if current_setting('app.drawing_in', true) is distinct from pg_current_xact_id()::text then
+    perform pg_advisory_xact_lock_shared(app.drawing_class() + s.last_value - case when s.is_called then 0 else 1 end)
+    from app.feed_pos_seq s;
+    perform set_config('app.drawing_in', pg_current_xact_id()::text, true);
+    -- looked at once: the server's clock may step back, the times of the feed never do
+    perform set_config('app.recorded_until', coalesce(
+      (select f.recorded_at from app.feed f order by f.pos desc limit 1), '-infinity')::text, true);
+  end if;
+  insert into app.feed (event_id, workplace_name, action_type, order_no, recorded_at)
+  values (new.id, new.workplace_name, new.action_type, new.order_no,
+    greatest(clock_timestamp(), current_setting('app.recorded_until')::timestamptz))
+  returning pos into drawn_pos;
+  -- twice as many go as come, however they come
+  if drawn_pos % 16 = 0 then
+    perform app.prune_feed(32) from app.feed_state s where s.retention is not null;
+  end if;
+  return null;
+end
+$$;
+comment on function app.draw_position() is 'Deferred trigger: gives an event its position in the feed, at commit.';
+
+create constraint trigger operation_events_draw_position after insert on public.operation_events
+  deferrable initially deferred
+  for each row execute function app.draw_position();
+
+create function app.pruning_lock() returns bigint
+language sql immutable parallel safe
+return 7207::bigint << 44;
+comment on function app.pruning_lock() is 'Key of the advisory lock of whoever removes old positions.';
+
+-- Old positions go as new ones come: no scheduler, no long delete. One at a time prunes, from the oldest on, so that
+-- what is left is always a whole end of the feed; whoever comes second leaves it to the first and waits for nobody.
+create function app.prune_feed(most integer) returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  kept_since constant timestamptz := (select clock_timestamp() - s.retention from app.feed_state s);
+  cut_pos bigint;
+begin
+  if kept_since is null or not pg_try_advisory_xact_lock(app.pruning_lock()) then
+    return null;
+  end if;
+  select max(f.pos) into cut_pos
+  from (select o.pos, o.recorded_at from app.feed o order by o.pos limit most) f
+  where f.recorded_at < kept_since;
+  if cut_pos is not null then
+    update app.feed_state set floor_pos = cut_pos;
+    delete from app.feed f where f.pos <= cut_pos;
+  end if;
+  return cut_pos;
+end
+$$;
+comment on function app.prune_feed(integer) is
+  'Removes the oldest positions that are older than the retention, at most so many; the last one removed, or null.';
+
+create function public.prune_feed() returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  perform app.require_role(app.current_caller(), 'admin', 'Only an admin may prune the feed');
+  return app.prune_feed(app.feed_window());
+end
+$$;
+comment on function public.prune_feed() is
+  'Removes at once what is older than the configured retention, up to 10,000 positions a call; answers the last one removed, null when there is none. Raises 403 forbidden.';
+grant execute on function public.prune_feed to authenticated, service_role;

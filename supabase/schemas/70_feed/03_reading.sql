@@ -1,0 +1,164 @@
+-- What: reading the feed.
+-- Why: a read looks at a bounded number of positions, whatever it filters.
+
+create function app.followed_event_json(event public.operation_events, caller app.caller) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  operation json;
+begin
+  select app.operation_json(o) into operation from public.mes_operations o
+  where o.id = (event).operation_id and app.sees_workplace(caller, o.workplace_name);
+  return app.json_with(
+    app.json_with(app.event_json(event), 'operation', coalesce(operation, 'null')),
+    'mark', (select to_json(app.feed_mark(f)) from app.feed f where f.event_id = (event).id)
+  );
+end
+$$;
+comment on function app.followed_event_json(public.operation_events, app.caller) is
+  'The event for whoever passes it on: with its operation as it is now, null when it is gone or not the caller''s to see, and its mark.';
+
+-- One call looks at no more positions than this: a rare filter costs a few calls, not one endless one.
+create function app.feed_window() returns integer
+language sql immutable parallel safe
+return 10000;
+comment on function app.feed_window() is 'Most positions that one read of the feed looks at.';
+
+create function public.read_feed(
+  after_pos bigint default null,
+  generation text default null,
+  mark text default null,
+  workplace_names text[] default null,
+  action_types text[] default null,
+  order_no text default null,
+  take integer default 100,
+  with_operations boolean default false
+) returns json
+-- volatile: what was settled before a statement began is what that statement sees
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('generation', generation) and app.require_bounded('mark', mark)
+    and app.require_bounded('workplace_names', workplace_names) and app.require_bounded('action_types', action_types)
+    and app.require_bounded('order_no', order_no);
+  caller constant app.caller := app.current_caller();
+  from_pos constant bigint := coalesce(after_pos, (select s.floor_pos from app.feed_state s));
+  settled_pos constant bigint := app.settled_position();
+  -- Cursors stand at events, not in the gaps that failed commits leave: a crash forgets what no commit has written
+  -- down, and draws the positions of such gaps again.
+  head_pos constant bigint := (select max(f.pos) from app.feed f where f.pos <= settled_pos);
+  last_pos constant bigint := (
+    select max(f.pos) from app.feed f
+    where f.pos > from_pos
+      and f.pos <= least(head_pos, (select min(n.pos) from app.feed n where n.pos > from_pos and n.pos <= head_pos) + app.feed_window())
+  );
+  visible text[];
+  events json := '[]';
+  found integer := 0;
+  reached bigint;
+begin
+  -- straight calls ask for what they like
+  take := greatest(1, least(take, 500));
+  if not app.has_workplace(caller) then
+    -- The answer tells nothing of the feed, not even its length. The caller goes on from here after a manager has
+    -- given them a workplace.
+    return json_build_object(
+      'events', '[]'::json,
+      'generation', coalesce(generation, app.feed_generation()),
+      'pos', coalesce(after_pos, 0),
+      'mark', mark,
+      'has_more', false,
+      'has_workplace', false
+    );
+  end if;
+  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+    perform app.refuse(400, 'malformed_request', 'The feed is read in transactions that are READ COMMITTED');
+  end if;
+
+  -- null = no condition, which only those who see everything may have
+  visible := case
+    when caller.sees_all then workplace_names
+    when workplace_names is null then coalesce(caller.workplaces, '{}')
+    else array(select w from unnest(workplace_names) w where w = any(caller.workplaces))
+  end;
+  -- named twice, a workplace is followed once
+  visible := case when visible is not null then array(select distinct w from unnest(visible) w) end;
+
+  -- the end of the feed is where it is asked for most
+  if last_pos is not null then
+    with positions as (
+      (
+        select f.pos, f.event_id from app.feed f
+        where visible is null and f.pos > from_pos and f.pos <= last_pos
+          and (action_types is null or f.action_type = any(action_types)) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+        order by f.pos
+        limit take
+      )
+      union all
+      select f.pos, f.event_id from unnest(visible) w cross join lateral (
+        select f.pos, f.event_id from app.feed f
+        where f.workplace_name = w and f.pos > from_pos and f.pos <= last_pos
+          and (action_types is null or f.action_type = any(action_types)) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+        order by f.pos
+        limit take
+      ) f
+    ),
+    page as (
+      select p.pos, e as event
+      from (select * from positions order by pos limit take) p join public.operation_events e on e.id = p.event_id
+    )
+    select
+      coalesce(json_agg(
+        case when with_operations then app.followed_event_json(p.event, caller) else app.event_json(p.event) end
+        order by p.pos
+      ), '[]'),
+      count(*),
+      max(p.pos)
+    into events, found, reached
+    from page p;
+  end if;
+
+  reached := case when found = take then reached else coalesce(last_pos, from_pos) end;
+  -- judged last, since something may have been cut off meanwhile; whoever begins then begins behind that
+  if after_pos is not null then
+    perform app.require_position(after_pos, generation, mark);
+  elsif reached < (select s.floor_pos from app.feed_state s) then
+    return public.read_feed(null, null, null, workplace_names, action_types, read_feed.order_no, take, with_operations);
+  end if;
+  return json_build_object(
+    'events', events,
+    'generation', app.feed_generation(),
+    'pos', reached,
+    'mark', case when reached = after_pos then mark else (select app.feed_mark(f) from app.feed f where f.pos = reached) end,
+    'has_more', coalesce(reached < head_pos, false),
+    'has_workplace', true
+  );
+end
+$$;
+comment on function public.read_feed is
+  'Events the caller sees, in the order of the feed, after a position: {"events": [...], "generation", "pos", "mark": where to go on, "has_more", "has_workplace": false when waiting is in vain}. Without after_pos from the oldest kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to see, and its mark. Raises 410 feed_reset when that position is unknown here.';
+grant execute on function public.read_feed to authenticated, service_role;
+
+-- The cheap question of whoever waits. Only servers ask it, on behalf of all who wait there.
+create function public.feed_head() returns json
+language plpgsql volatile security definer
+set search_path = ''
+as $$
+declare
+  settled_pos constant bigint := app.settled_position();
+  head app.feed;
+begin
+  select * into head from app.feed f where f.pos <= settled_pos order by f.pos desc limit 1;
+  return json_build_object(
+    'generation', app.feed_generation(),
+    'pos', coalesce(head.pos, (select s.floor_pos from app.feed_state s)),
+    'mark', app.feed_mark(head),
+    'is_announced', exists (select from pg_trigger t where t.tgrelid = 'app.feed'::regclass and t.tgname = 'feed_announce')
+  );
+end
+$$;
+comment on function public.feed_head() is
+  'Where the feed ends: {"generation", "pos", "mark", "is_announced": whether Supabase Realtime tells when it moves}. For the secret key only.';
+grant execute on function public.feed_head to service_role;
