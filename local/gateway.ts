@@ -7,7 +7,12 @@ import { BodyTooLarge, callFunction, ClientGone } from "./function_call.ts";
 import type { FunctionHost } from "./functions.ts";
 import { holdsWithin } from "./poll.ts";
 import { discardBody, maxDataBytes, maxRowsBytes, maxUploadBytes, withBoundedBody } from "./request_body.ts";
+import { Turns } from "./turns.ts";
 import { proxyWebSocket } from "./websocket_proxy.ts";
+
+/** Requests of one caller that are in progress at once; those that wait for the feed are counted apart. */
+const turnsOfCaller = 4;
+const feedsOfCaller = 10;
 
 /** What stands behind the one address. */
 export interface GatewayParts {
@@ -15,6 +20,7 @@ export interface GatewayParts {
   functions: FunctionHost;
   signer: TokenSigner;
   authLimiter: AuthLimiter;
+  secretKey: string;
 }
 
 /** Headers that belong to one connection, not to the request. */
@@ -50,6 +56,10 @@ function hasMalformedToken(request: Request): boolean {
 /** Answers every request by its path, as Supabase's API gateway does. */
 export class Gateway {
   #parts: GatewayParts | undefined;
+  // apart, since a function that is called calls the Data API in turn
+  readonly #calls = new Turns(turnsOfCaller);
+  readonly #queries = new Turns(turnsOfCaller);
+  readonly #feeds = new Turns(feedsOfCaller);
   #isFinishing = false;
   #inFlight = 0;
   #callsInFlight = 0;
@@ -89,11 +99,15 @@ export class Gateway {
     if (this.#isFinishing && !this.#isNeeded(path)) return notReady("The stack is stopping");
     if (path === "/local/reset" && request.method === "POST") return await this.#resetData(request);
     if (!parts) return notReady("The stack is starting or stopping, or its last reset failed");
-    if (path.startsWith("/functions/v1/")) return await this.#countCall(parts, request, path.slice(13), client);
+    if (path.startsWith("/functions/v1/")) {
+      const call = () => this.#countCall(parts, request, path.slice(13), client);
+      return await this.#inTurn(/[?&]wait=/.test(path) ? this.#feeds : this.#calls, parts, request, client, call);
+    }
     if (path.startsWith("/rest/v1")) {
       if (isPreflight(request)) return preflightAnswer(request);
       if (hasMalformedToken(request)) return problem(401, "PGRST301", "Expected 3 parts in JWT");
-      return withCors(await this.#callDataApi(parts, request));
+      const query = async () => withCors(await this.#callDataApi(parts, request));
+      return await this.#inTurn(this.#queries, parts, request, client, query);
     }
     if (path.startsWith("/auth/v1")) {
       if (isPreflight(request)) return preflightAnswer(request);
@@ -102,6 +116,20 @@ export class Gateway {
       return withCors(await parts.signer.resignAnswer(await this.#callDataApi(parts, request)));
     }
     return problem(404, "NOT_FOUND", "no Route matched with those values");
+  }
+
+  /** A token counts once its signature is good, so that nobody is many callers. The secret key belongs to servers. */
+  async #inTurn(
+    turns: Turns,
+    { signer, secretKey }: GatewayParts,
+    request: Request,
+    client: Deno.NetAddr,
+    answer: () => Promise<Response>,
+  ): Promise<Response> {
+    if (request.headers.get("apikey") === secretKey) return await answer();
+    const token = request.headers.get("authorization")?.match(/^Bearer\s+(.+)$/i)?.[1];
+    const claims = token === undefined ? undefined : await signer.verify(token);
+    return await turns.run(typeof claims?.sub === "string" ? claims.sub : client.hostname, answer);
   }
 
   /** Functions that have a request in flight still ask the Data API. */

@@ -176,7 +176,7 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
     }
     step("Functions");
     await functionsReady;
-    gateway.open({ dataApi, functions, signer, authLimiter });
+    gateway.open({ dataApi, functions, signer, authLimiter, secretKey: keys.secretKey });
   };
   const makeAnew = async () => {
     gateway.open(undefined);

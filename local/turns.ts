@@ -1,0 +1,26 @@
+/** Lets no caller have more than a few requests in progress: the others wait for their turn. */
+export class Turns {
+  readonly #atOnce: number;
+  readonly #callers = new Map<string, { inProgress: number; waiting: (() => void)[] }>();
+
+  /** @param atOnce Requests that one caller may have in progress. */
+  constructor(atOnce: number) {
+    this.#atOnce = atOnce;
+  }
+
+  /** Runs `answer` when it is the caller's turn. */
+  async run<T>(caller: string, answer: () => Promise<T>): Promise<T> {
+    const turns = this.#callers.get(caller) ?? { inProgress: 0, waiting: [] };
+    this.#callers.set(caller, turns);
+    if (turns.inProgress < this.#atOnce) turns.inProgress++;
+    else await new Promise<void>((begin) => turns.waiting.push(begin));
+    try {
+      return await answer();
+    } finally {
+      // the turn goes to the one that has waited longest
+      const next = turns.waiting.shift();
+      if (next) next();
+      else if (--turns.inProgress === 0) this.#callers.delete(caller);
+    }
+  }
+}
