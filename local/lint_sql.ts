@@ -15,7 +15,8 @@ const findings = `
   select distinct p.pronamespace::regnamespace || '.' || p.proname as name, c.lineno, c.level, c.message, c.detail, c.hint
   from pg_proc p
   left join pg_trigger t on t.tgfoid = p.oid and not t.tgisinternal
-  cross join lateral lint.plpgsql_check_function_tb(p.oid, coalesce(t.tgrelid, 0), performance_warnings => false) c
+  cross join lateral lint.plpgsql_check_function_tb(
+    p.oid, coalesce(t.tgrelid, 0), performance_warnings => false, extra_warnings => false) c
   where p.pronamespace in ('app'::regnamespace, 'public'::regnamespace)
     and p.prolang = (select l.oid from pg_language l where l.lanname = 'plpgsql')
   order by name, c.lineno`;

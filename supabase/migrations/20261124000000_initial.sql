@@ -1923,7 +1923,7 @@ begin
     execute format('select count(*) from public.mes_operations o where %s', conditions) into total using filter;
   elsif count = 'estimated' then
     execute format('explain (format json) select from public.mes_operations o where %s', conditions) into plan using filter;
-    total := plan #>> '{0,Plan,Plan Rows}';
+    total := (plan #>> '{0,Plan,Plan Rows}')::bigint;
   end if;
 
   return json_build_object(
@@ -3326,7 +3326,7 @@ begin
   elsif count = 'estimated' then
     execute format('explain (format json) select from public.operation_events e where %s', filter) into plan
     using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before;
-    total := plan #>> '{0,Plan,Plan Rows}';
+    total := (plan #>> '{0,Plan,Plan Rows}')::bigint;
   end if;
 
   return json_build_object(
@@ -3678,7 +3678,7 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
-  denied jsonb := '{}';
+  denied jsonb := '{}'::jsonb;
   place public.workplaces;
   running jsonb;
   missing jsonb;
@@ -3730,7 +3730,7 @@ declare
   operations public.mes_operations[] := locked;
   unstored_runs public.operation_runs[] := array_fill(null::public.operation_runs, array[cardinality(locked)]);
   started_by integer[] := array_fill(null::integer, array[cardinality(locked)]);
-  results json[] := '{}';
+  results json[] := '{}'::json[];
   item record;
   position integer;
   made app.report;
@@ -3854,7 +3854,7 @@ declare
   operations public.mes_operations[];
   places public.workplaces[];
   batch app.batch;
-  denied jsonb := '{}';
+  denied jsonb := '{}'::jsonb;
   newly_denied jsonb;
   first_denied record;
   answer json;
@@ -3939,7 +3939,7 @@ as $$
 declare
   rebuilt public.mes_operations := operation;
   event public.operation_events;
-  runs public.operation_runs[] := '{}';
+  runs public.operation_runs[] := '{}'::public.operation_runs[];
   last integer := 0;
   opening boolean;
   ended_by_end boolean := false;
@@ -4411,7 +4411,7 @@ set search_path = ''
 as $$
 declare
   operation public.mes_operations;
-  results json[] := '{}';
+  results json[] := '{}'::json[];
   problem json;
   state text;
   message text;
@@ -4610,9 +4610,9 @@ declare
 begin
   made.order_no := (decision).body ->> 'order_no';
   made.operation_no := (decision).body ->> 'operation_no';
-  made.asset_id := (decision).body ->> 'asset_id';
+  made.asset_id := ((decision).body ->> 'asset_id')::integer;
   if (decision).outcome = 'deleted' then
-    made.deleted_at := (decision).body ->> 'timestamp_ms';
+    made.deleted_at := ((decision).body ->> 'timestamp_ms')::timestamptz;
     return made;
   end if;
   operation.source_conflict := (decision).outcome = 'flagged';
@@ -4868,9 +4868,9 @@ set search_path = ''
 as $$
 declare
   turn jsonb;
-  results json[] := '{}';
+  results json[] := '{}'::json[];
   decisions app.import_decision[];
-  imagined app.imagined_operation[] := '{}';
+  imagined app.imagined_operation[] := '{}'::app.imagined_operation[];
 begin
   if not is_dry_run then
     -- Imports run one after the other: two that bring the same new operation would else collide.
@@ -5263,7 +5263,7 @@ declare
       and f.pos <= least(head_pos, (select min(n.pos) from app.feed n where n.pos > from_pos and n.pos <= head_pos) + app.feed_window())
   );
   visible text[];
-  events json := '[]';
+  events json := '[]'::json;
   found integer := 0;
   reached bigint;
 begin
@@ -6869,6 +6869,7 @@ set search_path = ''
 as $$
 begin
   perform app.refuse(403, 'forbidden', 'The record of forgotten people is append-only');
+  return null;
 end
 $$;
 comment on function app.keep_record() is 'Trigger: refuses updates and deletes, the owner''s included.';
@@ -6906,7 +6907,7 @@ begin
   if answer #>> '{body,id}' = user_id::text then
     redacted := regexp_replace(redacted, '"full_name" : "(?:[^"\\]|\\.)*"', '"full_name" : null');
   end if;
-  return redacted;
+  return redacted::json;
 end
 $$;
 comment on function app.redacted_answer(json, uuid, text[]) is

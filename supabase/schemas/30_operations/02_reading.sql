@@ -136,7 +136,7 @@ begin
     execute format('select count(*) from public.mes_operations o where %s', conditions) into total using filter;
   elsif count = 'estimated' then
     execute format('explain (format json) select from public.mes_operations o where %s', conditions) into plan using filter;
-    total := plan #>> '{0,Plan,Plan Rows}';
+    total := (plan #>> '{0,Plan,Plan Rows}')::bigint;
   end if;
 
   return json_build_object(

@@ -87,7 +87,7 @@ begin
   elsif count = 'estimated' then
     execute format('explain (format json) select from public.operation_events e where %s', filter) into plan
     using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before;
-    total := plan #>> '{0,Plan,Plan Rows}';
+    total := (plan #>> '{0,Plan,Plan Rows}')::bigint;
   end if;
 
   return json_build_object(

@@ -63,7 +63,7 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
-  denied jsonb := '{}';
+  denied jsonb := '{}'::jsonb;
   place public.workplaces;
   running jsonb;
   missing jsonb;

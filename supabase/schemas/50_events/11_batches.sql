@@ -13,7 +13,7 @@ declare
   operations public.mes_operations[] := locked;
   unstored_runs public.operation_runs[] := array_fill(null::public.operation_runs, array[cardinality(locked)]);
   started_by integer[] := array_fill(null::integer, array[cardinality(locked)]);
-  results json[] := '{}';
+  results json[] := '{}'::json[];
   item record;
   position integer;
   made app.report;
@@ -137,7 +137,7 @@ declare
   operations public.mes_operations[];
   places public.workplaces[];
   batch app.batch;
-  denied jsonb := '{}';
+  denied jsonb := '{}'::jsonb;
   newly_denied jsonb;
   first_denied record;
   answer json;

@@ -9,7 +9,7 @@ as $$
 declare
   rebuilt public.mes_operations := operation;
   event public.operation_events;
-  runs public.operation_runs[] := '{}';
+  runs public.operation_runs[] := '{}'::public.operation_runs[];
   last integer := 0;
   opening boolean;
   ended_by_end boolean := false;

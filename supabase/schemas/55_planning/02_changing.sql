@@ -191,7 +191,7 @@ set search_path = ''
 as $$
 declare
   operation public.mes_operations;
-  results json[] := '{}';
+  results json[] := '{}'::json[];
   problem json;
   state text;
   message text;

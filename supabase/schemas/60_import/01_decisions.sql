@@ -36,9 +36,9 @@ declare
 begin
   made.order_no := (decision).body ->> 'order_no';
   made.operation_no := (decision).body ->> 'operation_no';
-  made.asset_id := (decision).body ->> 'asset_id';
+  made.asset_id := ((decision).body ->> 'asset_id')::integer;
   if (decision).outcome = 'deleted' then
-    made.deleted_at := (decision).body ->> 'timestamp_ms';
+    made.deleted_at := ((decision).body ->> 'timestamp_ms')::timestamptz;
     return made;
   end if;
   operation.source_conflict := (decision).outcome = 'flagged';

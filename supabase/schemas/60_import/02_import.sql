@@ -116,9 +116,9 @@ set search_path = ''
 as $$
 declare
   turn jsonb;
-  results json[] := '{}';
+  results json[] := '{}'::json[];
   decisions app.import_decision[];
-  imagined app.imagined_operation[] := '{}';
+  imagined app.imagined_operation[] := '{}'::app.imagined_operation[];
 begin
   if not is_dry_run then
     -- Imports run one after the other: two that bring the same new operation would else collide.

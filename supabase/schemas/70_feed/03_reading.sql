@@ -55,7 +55,7 @@ declare
       and f.pos <= least(head_pos, (select min(n.pos) from app.feed n where n.pos > from_pos and n.pos <= head_pos) + app.feed_window())
   );
   visible text[];
-  events json := '[]';
+  events json := '[]'::json;
   found integer := 0;
   reached bigint;
 begin

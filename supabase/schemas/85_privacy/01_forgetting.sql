@@ -28,6 +28,7 @@ set search_path = ''
 as $$
 begin
   perform app.refuse(403, 'forbidden', 'The record of forgotten people is append-only');
+  return null;
 end
 $$;
 comment on function app.keep_record() is 'Trigger: refuses updates and deletes, the owner''s included.';
@@ -65,7 +66,7 @@ begin
   if answer #>> '{body,id}' = user_id::text then
     redacted := regexp_replace(redacted, '"full_name" : "(?:[^"\\]|\\.)*"', '"full_name" : null');
   end if;
-  return redacted;
+  return redacted::json;
 end
 $$;
 comment on function app.redacted_answer(json, uuid, text[]) is
