@@ -200,7 +200,8 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
   }
   if (options.watch) {
     await functions.watch([join(supabaseDir, "functions"), inProject("import_map.json"), inProject("docs")]);
-    cleanup.add(watchMigrations(migrationsFolder, migrate, step));
+    const hasMigrations = await Deno.stat(migrationsFolder).then(() => true, () => false);
+    if (hasMigrations) cleanup.add(watchMigrations(migrationsFolder, migrate, step));
   }
 
   return {
