@@ -23,28 +23,28 @@ interface ProblemKind {
 export const problemTable = {
   malformed_json: {
     status: 400,
-    title: "The body is not JSON",
+    title: "Malformed JSON",
     explanation:
       "The body is missing or could not be parsed: a syntax error, bytes that are not UTF-8, or two members of one name. Send one JSON value in UTF-8.",
     example: { detail: "The body is not JSON: Unexpected end of JSON input" },
   },
   malformed_request: {
     status: 400,
-    title: "The request cannot be understood",
+    title: "Malformed request",
     explanation:
       "A header, the URL or the form of the body is wrong: an Idempotency-Key or If-Match that is not one, percent-encoding that is not UTF-8, or JSON nested more than 32 levels deep. `detail` says which.",
     example: { detail: `If-Match "abc" is not a list of ETags such as "3"` },
   },
   integrity_error: {
     status: 400,
-    title: "A rule of the database forbids this",
+    title: "Database constraint broken",
     explanation:
       "The values refer to something that does not exist (an unknown user, say) or break a constraint. Nothing was changed.",
     example: { detail: "A value refers to something that does not exist, or breaks a rule of the database" },
   },
   unauthenticated: {
     status: 401,
-    title: "Who are you?",
+    title: "Authentication required",
     explanation:
       "There is no credential, or it is not valid: expired, of another project, of an anonymous user, or not a user's access token; `detail` says which. Send `Authorization: Bearer <access token>` of a signed-in user, or `apikey: sb_secret_...` from a server. Refresh the session and try again.",
     example: {
@@ -53,40 +53,40 @@ export const problemTable = {
   },
   forbidden: {
     status: 403,
-    title: "Your role may not do this",
+    title: "Insufficient rights",
     explanation:
       "You can see the resource, but your role or your workplaces do not allow this. `required_role` or `changeable_fields` may say what would. With `required_aal`, your role needs a session with a second factor: verify one, then use the new access token.",
     example: { detail: "Your role may not CANCEL operation 403860-001/1/0010", required_role: "supervisor" },
   },
   not_found: {
     status: 404,
-    title: "There is no such resource",
+    title: "Resource not found",
     explanation: "It does not exist, or you may not see it: the answer is the same for both.",
     example: { detail: "There is no such resource, or it is not yours to see" },
   },
   unknown_route: {
     status: 404,
-    title: "There is no such URL",
+    title: "Unknown URL",
     explanation: "The path is not one of the API's. The OpenAPI document lists them all.",
     example: { detail: "There is no /operations/v1/403860-001" },
   },
   method_not_allowed: {
     status: 405,
-    title: "This URL has no such method",
+    title: "Method not allowed",
     explanation: "The `Allow` header lists the methods of this URL.",
     example: { detail: "PUT is not a method of /operations/v1" },
   },
   not_acceptable: {
     status: 406,
-    title: "The API speaks JSON only",
+    title: "Unsupported response type",
     explanation: "The `Accept` header rules application/json out. Leave it away or include application/json.",
     example: { detail: `The API answers application/json, which "text/csv" does not accept` },
   },
   already_running: {
     status: 409,
-    title: "The operation is running already",
+    title: "Operation already running",
     explanation:
-      "Somebody has started it before: `running_since`, `phase`, `user_id` and `user_email` say when and who. There is nothing to do.",
+      "Another report has started it: `running_since`, `phase`, `user_id` and `user_email` say when and who. You need not do anything.",
     example: {
       detail: "Cannot START operation 403860-001/1/0010: it has been running since 2026-11-23T08:15:00.000Z",
       running_since: "2026-11-23T08:15:00.000Z",
@@ -97,8 +97,8 @@ export const problemTable = {
   },
   operation_blocked: {
     status: 409,
-    title: "The operation is blocked",
-    explanation: "A supervisor holds it (`hold_reason_code`). It can be started after he has released it.",
+    title: "Operation blocked",
+    explanation: "A supervisor holds it (`hold_reason_code`). You can start it after a supervisor has released it.",
     example: {
       detail:
         'Cannot START operation 403860-001/1/0010: it is blocked with reason "QUALITY" until a supervisor releases it',
@@ -109,7 +109,7 @@ export const problemTable = {
   },
   workplace_busy: {
     status: 409,
-    title: "The workplace has no room",
+    title: "Workplace at capacity",
     explanation:
       "As many operations run there as it has capacity for: `capacity` and `running_operations` name them. Stop or finish one first.",
     example: {
@@ -123,7 +123,7 @@ export const problemTable = {
   },
   ambiguous_operation: {
     status: 409,
-    title: "Several operations are meant",
+    title: "Ambiguous operation",
     explanation:
       "The order has this operation on several assets at this workplace: send the report again with one of `asset_ids` as asset_id.",
     example: {
@@ -133,7 +133,7 @@ export const problemTable = {
   },
   out_of_order: {
     status: 409,
-    title: "It cannot have happened then",
+    title: "Event out of order",
     explanation:
       "The time lies before something that was reported already (`last_occurred_at`). Correct the time, or report the events in the order in which they happened.",
     example: {
@@ -144,31 +144,31 @@ export const problemTable = {
   },
   duplicate_operation: {
     status: 409,
-    title: "The operation exists already",
+    title: "Duplicate operation",
     explanation: "An operation with this order_no, asset_id and operation_no exists. Change it with PATCH.",
     example: { detail: "Operation 403860-001/1/0010 exists already" },
   },
   duplicate_profile: {
     status: 409,
-    title: "The profile exists already",
+    title: "Duplicate profile",
     explanation: "This user has a profile: sign-up makes one. Change it with PATCH.",
     example: { detail: 'Profile "5d1f8a2e-7c44-4f0b-8b1e-2f9d3a6c7e01" exists already' },
   },
   duplicate_workplace: {
     status: 409,
-    title: "The workplace exists already",
+    title: "Duplicate workplace",
     explanation: "A workplace with this name exists. Change it with PATCH.",
     example: { detail: 'Workplace "Trommelen-1" exists already' },
   },
   duplicate_reason_code: {
     status: 409,
-    title: "The reason code exists already",
+    title: "Duplicate reason code",
     explanation: "A reason code of this kind and code exists. Change it with PATCH.",
     example: { detail: "Reason code STOP/BREAK exists already" },
   },
   idempotency_conflict: {
     status: 409,
-    title: "The key or id is taken",
+    title: "Key or id conflict",
     explanation:
       "A request with this Idempotency-Key is still being processed (try again shortly), or an event with this id but another content exists (use a new id).",
     example: {
@@ -178,7 +178,7 @@ export const problemTable = {
   },
   in_use: {
     status: 409,
-    title: "It is in use",
+    title: "Resource in use",
     explanation: "Other resources refer to it. Deactivate it instead of deleting it.",
     example: { detail: 'Workplace "TruLaser 5060 (L76)" has operations' },
   },
@@ -190,7 +190,7 @@ export const problemTable = {
   },
   endpoint_disabled: {
     status: 409,
-    title: "The webhook endpoint is disabled",
+    title: "Webhook endpoint disabled",
     explanation:
       "Nothing is sent to it: it was switched off, answered 410, or failed for 5 days (`disabled_reason` of the endpoint). Set `enabled` to true first.",
     example: {
@@ -199,14 +199,14 @@ export const problemTable = {
   },
   feed_reset: {
     status: 410,
-    title: "The feed begins anew",
+    title: "Feed reset",
     explanation:
       "The database was restored since this cursor was made, or the feed is no longer kept that far back. What you have read may differ from what the database holds: read the operations again, then the feed without a cursor.",
     example: { detail: "The feed is no longer kept that far back. Begin again without a cursor" },
   },
   secret_gone: {
     status: 410,
-    title: "Secret no longer valid",
+    title: "Secret no longer available",
     explanation:
       "The first request with this Idempotency-Key made a webhook secret that signs no more: the endpoint was deleted, or its secret rotated. The answer is not repeated. Rotate the secret under a new key.",
     example: {
@@ -215,26 +215,26 @@ export const problemTable = {
   },
   stale_version: {
     status: 412,
-    title: "It has changed meanwhile",
+    title: "Version conflict",
     explanation:
       "The version in If-Match is not the current one (`current_version`). Read the resource again, decide again, send again.",
     example: { detail: "The resource has changed: its version is 4 now", current_version: 4 },
   },
   body_too_large: {
     status: 413,
-    title: "The body is too large",
+    title: "Body too large",
     explanation: "Bodies are limited to 1 MiB (`limit`, in bytes). Send less at once.",
     example: { detail: "The body is larger than 1048576 bytes", limit: 1_048_576 },
   },
   unsupported_media_type: {
     status: 415,
-    title: "The body must be JSON",
+    title: "Unsupported media type",
     explanation: "Send `Content-Type: application/json`.",
     example: { detail: "Send the body with Content-Type: application/json" },
   },
   validation_failed: {
     status: 422,
-    title: "Some values are not valid",
+    title: "Invalid values",
     explanation:
       "`errors` names each value by a JSON Pointer (and by `in`: body, query, path or header), with a message and a code; at most 100 of them. An array or object of a body has at most 10,000 elements. Nothing was changed.",
     example: {
@@ -249,7 +249,7 @@ export const problemTable = {
   },
   invalid_quantity: {
     status: 422,
-    title: "These quantities cannot be",
+    title: "Invalid quantity",
     explanation:
       "Scrap is more than processed, or good pieces are more than desired within the tolerance (`limit`). Check the count, or correct the plan first.",
     example: {
@@ -261,7 +261,7 @@ export const problemTable = {
   },
   invalid_state_transition: {
     status: 422,
-    title: "The lifecycle has no such step",
+    title: "Invalid state transition",
     explanation:
       "`current_status` is the status now, `allowed_actions` what you may do instead. Read the operation again: somebody else may have moved it.",
     example: {
@@ -275,7 +275,7 @@ export const problemTable = {
   },
   reason_required: {
     status: 422,
-    title: "Say why",
+    title: "Reason required",
     explanation: "This step needs a reason_code of the given `kind`.",
     example: {
       detail: "Cannot FINISH operation 403860-001/1/0010: a reason code of kind SHORTFALL is required",
@@ -297,7 +297,7 @@ export const problemTable = {
   },
   idempotency_key_reused: {
     status: 422,
-    title: "The key belongs to another request",
+    title: "Idempotency key reused",
     explanation:
       "This Idempotency-Key was used with another path or body. Make a new key for each new request; repeat a key only with the same request.",
     example: {
@@ -306,7 +306,7 @@ export const problemTable = {
   },
   upgrade_required: {
     status: 426,
-    title: "This URL speaks WebSocket only",
+    title: "WebSocket upgrade required",
     explanation:
       "The request is not the opening of a WebSocket. Connect with a WebSocket client, or follow `GET /stream/v1/events` over plain HTTP.",
     example: { detail: "GET /stream/v1/ws opens a WebSocket: send Upgrade: websocket" },
@@ -320,14 +320,14 @@ export const problemTable = {
   },
   internal_error: {
     status: 500,
-    title: "Something went wrong on our side",
+    title: "Internal error",
     explanation:
       "The log has the rest under the request id in `instance`. Whether the change was made is not known: repeat it with the same Idempotency-Key.",
     example: { detail: "The request could not be carried out" },
   },
   unavailable: {
     status: 503,
-    title: "The database cannot answer now",
+    title: "Service unavailable",
     explanation:
       "It is away, overloaded, was waiting for a lock, or carries out as many large batches as it takes at once; or the server's clock is behind the time at which the access token was issued. Safe to repeat with the same Idempotency-Key after `Retry-After` seconds.",
     example: { detail: "The database cannot answer now: try again with the same Idempotency-Key" },
