@@ -64,7 +64,7 @@ async function json(url: string, headers: Record<string, string>, method: string
   return JSON.parse(text);
 }
 
-/** A supervisor of the benchmark's workplaces, so that access is checked as for most people; the headers of his calls. */
+/** A supervisor of the benchmark's workplaces, so that access is checked as for most people; the headers of their calls. */
 export async function signUpSupervisor(stack: DurableStack): Promise<Record<string, string>> {
   const credentials = { email: "bench@example.com", password: crypto.randomUUID() };
   const signedUp = await json(

@@ -18,7 +18,7 @@ const description = `The execution layer of a factory. The ERP says what is to b
 workplaces. Operators and machines say what happens: events. This API keeps the two together, for every client at once.
 
 **Credentials.** \`Authorization: Bearer <access token>\` of a user who signed in at Supabase Auth (\`/auth/v1\`), or \
-\`apikey: sb_secret_...\` for servers. What a caller may not see does not exist for him: 404.
+\`apikey: sb_secret_...\` for servers. A resource that the caller may not see is answered 404, as a missing one is.
 
 **Errors** are problems (RFC 9457) with a machine \`code\`; [each is explained](/functions/v1/docs/errors).
 

@@ -14,7 +14,7 @@ const folder = inProject("node_modules", `.edge-deno-${version}`);
 
 /**
  * Functions see the import map and the installed packages, and nothing of deno.json, as on Supabase. Nothing is asked
- * of a registry: their environment is not the user's, so that his proxy and certificates would be missing.
+ * of a registry: their environment is not the user's, so that the user's proxy and certificates would be missing.
  */
 export const edgeFlags: readonly string[] = [
   "run",

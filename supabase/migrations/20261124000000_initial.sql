@@ -1021,7 +1021,7 @@ begin
 end
 $$;
 comment on function public.update_profile(uuid, jsonb, integer[], jsonb) is
-  'Changes a profile: admins everything, managers the workplaces, everybody his own full_name. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+  'Changes a profile: admins everything, managers the workplaces, everybody their own full_name. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
 grant execute on function public.update_profile to authenticated, service_role;
 
 create function public.delete_profile(id uuid, if_match integer[] default null) returns void
@@ -4129,7 +4129,7 @@ begin
   end if;
 end
 $$;
-comment on function app.require_own_workplace(app.caller, text) is 'Raises 403 forbidden when the caller would put an operation where he does not work.';
+comment on function app.require_own_workplace(app.caller, text) is 'Raises 403 forbidden when the caller would put an operation where they do not work.';
 
 create function app.require_plan(operation public.mes_operations) returns void
 language plpgsql
@@ -5033,7 +5033,7 @@ begin
   if pg_is_in_recovery() then
     perform app.refuse(503, 'unavailable', 'A standby does not know what its primary is committing: read the feed there');
   end if;
-  -- In this order nobody is overlooked: whoever leaves his note after this look draws beyond `drawn`.
+  -- In this order no commit is overlooked: one that leaves its note after this look draws beyond `drawn`.
   return least(drawn, (
     select min((l.classid::bigint << 32) + l.objid::bigint) - app.drawing_class()
     from pg_locks l

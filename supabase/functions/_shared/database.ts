@@ -52,9 +52,9 @@ let asServer: SupabaseClient | undefined;
 
 /**
  * The database for a signed-in user. The client is shared, because making one costs more than the request itself;
- * his token goes with the single call and is kept nowhere.
+ * the token goes with the single call and is kept nowhere.
  *
- * @param token His verified access token.
+ * @param token The user's verified access token.
  */
 export function databaseOfUser(token: string): CallDatabase {
   asUser ??= createContextClient({ supabaseOptions: { global: { fetch: boundedFetch } } });

@@ -156,7 +156,7 @@ export class Hub {
     for (const item of items) {
       for (const subscription of this.#live) {
         subscription.take(item);
-        // more comes than he takes at once: from here on he sets the pace
+        // more comes than the reader takes at once: from here on the reader sets the pace
         if (!subscription.isCurrent) this.#catchUp(subscription);
       }
       this.#recent.push(item);
@@ -211,7 +211,7 @@ export class Hub {
         subscription.take(item);
         if (!subscription.isCurrent) break;
       }
-      // he has it all, and nothing came meanwhile: from here on he gets what all get
+      // the reader has it all, and nothing came meanwhile: from here on it gets what all get
       if (subscription.position.pos >= (rest.at(-1)?.position.pos ?? 0)) {
         this.#live.add(subscription);
         return true;
@@ -243,7 +243,7 @@ export class Hub {
   }
 
   /**
-   * The service role reads, once for many readers; what each of them may see is decided by his access, which is asked
+   * The service role reads, once for many readers; what each of them may see is decided by its access, which is asked
    * for every few seconds.
    */
   #readPage({ generation, pos, mark }: FeedPosition, take: number, filter = {}): Promise<FeedPage> {

@@ -26,7 +26,7 @@ export const settings = {
   maxOfSecretKey: 50,
   /** Streams at once in one isolate. */
   maxStreams: setting("STREAM_MAX", 1_000),
-  /** So much is sent ahead of a reader; more of it when he has taken that. */
+  /** So much is sent ahead of a reader; more of it when the reader has taken that. */
   maxBacklog_bytes: setting("STREAM_MAX_BACKLOG_KIB", 128) * 1_024,
   /** A reader who has something to take, and takes nothing for so long, is dropped. */
   stall_ms: setting("STREAM_STALL_S", 30) * 1_000,

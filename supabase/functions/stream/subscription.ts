@@ -1,5 +1,5 @@
 /**
- * One reader of the stream: what he follows, what he may see, how far he is.
+ * One reader of the stream: what it follows, what it may see, how far it is.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export interface Sink {
   send(message: Message): void;
   /** Gives a sign of life. */
   beat(cursor: string): void;
-  /** Bytes that he has not taken yet. */
+  /** Bytes that the reader has not taken yet. */
   backlog(): number;
   /** Sends the last message, then ends. */
   close(message: Message, reason: CloseReason): void;
@@ -45,7 +45,7 @@ export class Subscription {
     readonly session: Session,
     readonly filter: StreamFilter,
     access: Access,
-    /** What he has passed. */
+    /** What the reader has passed. */
     public position: FeedPosition,
     public cursor: string,
   ) {
@@ -59,12 +59,12 @@ export class Subscription {
     return this.#end !== undefined;
   }
 
-  /** Whether he may be sent more at once. */
+  /** Whether the reader may be sent more at once. */
   get isCurrent(): boolean {
     return this.#sink.backlog() <= settings.maxBacklog_bytes;
   }
 
-  /** Waits until he may be sent more; false when his stream is over by then. */
+  /** Waits until the reader may be sent more; false when the stream is over by then. */
   async hasRoom(): Promise<boolean> {
     for (let wait_ms = 5; !this.isOver && !this.isCurrent; wait_ms = Math.min(2 * wait_ms, 100)) {
       this.#judgePace(performance.now());
@@ -80,7 +80,7 @@ export class Subscription {
     else if (now - this.#tookLast >= settings.stall_ms) this.close("slow_reader");
   }
 
-  /** Workplaces to read when he reads for himself; undefined = all. */
+  /** Workplaces to read when the reader reads alone; undefined = all. */
   get visibleWorkplaces(): string[] | undefined {
     const { sees_all, workplaces } = this.access;
     if (sees_all) return this.filter.workplace_name;
@@ -96,7 +96,7 @@ export class Subscription {
     this.#send(new Message({ type: "ready", cursor: this.cursor }));
   }
 
-  /** Takes the next event, or passes over it; what he has passed already is not told again. */
+  /** Takes the next event, or passes over it; what the reader has passed already is not sent again. */
   take(item: Item): void {
     if (this.isOver || item.position.pos <= this.position.pos) return;
     this.passTo(item.position, item.cursor);
@@ -104,7 +104,7 @@ export class Subscription {
     this.#send(item.message(this.#sees(item.operation?.workplace_name)));
   }
 
-  /** There is nothing for him up to here. */
+  /** There is nothing for the reader up to here. */
   passTo(position: FeedPosition, cursor: string): void {
     if (position.pos <= this.position.pos) return;
     this.position = position;
@@ -136,7 +136,7 @@ export class Subscription {
     this.leave(reason);
   }
 
-  /** He is gone. */
+  /** The reader is gone. */
   leave(reason: CloseReason | "left" = "left"): void {
     if (this.isOver) return;
     this.#end = reason;

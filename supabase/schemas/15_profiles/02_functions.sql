@@ -152,7 +152,7 @@ begin
 end
 $$;
 comment on function public.update_profile(uuid, jsonb, integer[], jsonb) is
-  'Changes a profile: admins everything, managers the workplaces, everybody his own full_name. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+  'Changes a profile: admins everything, managers the workplaces, everybody their own full_name. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
 grant execute on function public.update_profile to authenticated, service_role;
 
 create function public.delete_profile(id uuid, if_match integer[] default null) returns void

@@ -25,7 +25,7 @@ begin
   end if;
 end
 $$;
-comment on function app.require_own_workplace(app.caller, text) is 'Raises 403 forbidden when the caller would put an operation where he does not work.';
+comment on function app.require_own_workplace(app.caller, text) is 'Raises 403 forbidden when the caller would put an operation where they do not work.';
 
 create function app.require_plan(operation public.mes_operations) returns void
 language plpgsql

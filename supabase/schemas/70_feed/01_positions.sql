@@ -54,7 +54,7 @@ begin
   if pg_is_in_recovery() then
     perform app.refuse(503, 'unavailable', 'A standby does not know what its primary is committing: read the feed there');
   end if;
-  -- In this order nobody is overlooked: whoever leaves his note after this look draws beyond `drawn`.
+  -- In this order no commit is overlooked: one that leaves its note after this look draws beyond `drawn`.
   return least(drawn, (
     select min((l.classid::bigint << 32) + l.objid::bigint) - app.drawing_class()
     from pg_locks l
