@@ -10,9 +10,11 @@ import { discardBody, maxDataBytes, maxRowsBytes, maxUploadBytes, withBoundedBod
 import { Turns } from "./turns.ts";
 import { proxyWebSocket } from "./websocket_proxy.ts";
 
-/** Requests of one caller that are in progress at once; those that wait for the feed are counted apart. */
+/** Requests of one caller that are in progress at once. */
 const turnsOfCaller = 4;
-const feedsOfCaller = 10;
+
+/** Requests that wait for the feed. */
+const isWaiting = /^\/functions\/v1\/events\/v1\/feed\?(.*&)?wait=/;
 
 /** What stands behind the one address. */
 export interface GatewayParts {
@@ -59,7 +61,6 @@ export class Gateway {
   // apart, since a function that is called calls the Data API in turn
   readonly #calls = new Turns(turnsOfCaller);
   readonly #queries = new Turns(turnsOfCaller);
-  readonly #feeds = new Turns(feedsOfCaller);
   #isFinishing = false;
   #inFlight = 0;
   #callsInFlight = 0;
@@ -101,7 +102,8 @@ export class Gateway {
     if (!parts) return notReady("The stack is starting or stopping, or its last reset failed");
     if (path.startsWith("/functions/v1/")) {
       const call = () => this.#countCall(parts, request, path.slice(13), client);
-      return await this.#inTurn(/[?&]wait=/.test(path) ? this.#feeds : this.#calls, parts, request, client, call);
+      // one that waits for the feed takes no turn: the function itself bounds how many of a caller wait
+      return isWaiting.test(path) ? await call() : await this.#inTurn(this.#calls, parts, request, client, call);
     }
     if (path.startsWith("/rest/v1")) {
       if (isPreflight(request)) return preflightAnswer(request);
