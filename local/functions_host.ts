@@ -13,6 +13,9 @@ const streamEndMs = 500;
 /** An unwanted body is read to its end up to this size and time: the client does not see an answer that comes before. */
 const maxUnreadBytes = 20 * 1024 * 1024;
 const maxUnreadMs = 5000;
+/** So much of it is read at once. The rest is read at about 16 MB/s, so that nobody else waits for it. */
+const unpacedBytes = 1024 * 1024;
+const paceMs = 4;
 
 type Handler = (request: Request) => Response | Promise<Response>;
 
@@ -49,6 +52,7 @@ async function discardRest(request: Request): Promise<void> {
       const { done, value } = await reader.read();
       if (done) break;
       left -= value.length;
+      if (maxUnreadBytes - left > unpacedBytes) await delay(paceMs);
     }
   } catch {
     // The client left.

@@ -61,6 +61,7 @@ export class Gateway {
   // apart, since a function that is called calls the Data API in turn
   readonly #calls = new Turns(turnsOfCaller);
   readonly #queries = new Turns(turnsOfCaller);
+  readonly #signIns = new Turns(turnsOfCaller);
   #isFinishing = false;
   #inFlight = 0;
   #callsInFlight = 0;
@@ -115,7 +116,8 @@ export class Gateway {
       if (isPreflight(request)) return preflightAnswer(request);
       const seconds = await parts.authLimiter.secondsToWait(request, client.hostname);
       if (seconds !== undefined) return overRateLimit(seconds);
-      return withCors(await parts.signer.resignAnswer(await this.#callDataApi(parts, request)));
+      const signIn = async () => withCors(await parts.signer.resignAnswer(await this.#callDataApi(parts, request)));
+      return await this.#inTurn(this.#signIns, parts, request, client, signIn);
     }
     return problem(404, "NOT_FOUND", "no Route matched with those values");
   }

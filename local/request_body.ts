@@ -1,4 +1,5 @@
 /** Bodies of requests, read within bounds. */
+import { delay } from "./poll.ts";
 
 /** Largest body that reaches a function; Supabase's gateway has the same limit. */
 export const maxUploadBytes = 20 * 1024 * 1024;
@@ -9,6 +10,9 @@ export const maxRowsBytes = 64 * 1024;
 /** An unwanted body is read as far as this and thrown away: a client that is cut off does not see its answer. */
 const maxDiscardedBytes = 64 * 1024 * 1024;
 const maxDiscardingMs = 10_000;
+/** So much of it is read at once. The rest is read at about 16 MB/s, so that nobody else waits for it. */
+const unpacedBytes = 1024 * 1024;
+const paceMs = 4;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Reader = ReadableStreamDefaultReader<Bytes>;
@@ -32,6 +36,7 @@ async function discard(reader: Reader): Promise<void> {
       const { done, value } = await reader.read();
       if (done) return;
       left -= value.length;
+      if (maxDiscardedBytes - left > unpacedBytes) await delay(paceMs);
     }
     await reader.cancel();
   } catch {

@@ -19,6 +19,9 @@ const maxPieces = 16_384;
 const maxDrained_bytes = 64 * maxBody_bytes;
 const maxDrained_ms = 5_000;
 
+/** Beyond a body that an endpoint takes, a piece is drained in this time, so that other requests do not wait for it. */
+const pace_ms = 4;
+
 /** The client went away before its request was complete; there is nobody to answer. */
 export class ClientGone extends Error {
   constructor(cause: unknown) {
@@ -127,6 +130,7 @@ async function drain({ body, headers }: Request): Promise<boolean> {
       const { done, value } = await reader.read();
       hasEnded = done;
       drained_bytes += value?.length ?? 0;
+      if (drained_bytes > maxBody_bytes) await new Promise<void>((resume) => setTimeout(resume, pace_ms));
     }
   } catch {
     // the time is up, or the client has gone
