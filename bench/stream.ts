@@ -12,6 +12,9 @@ import { startStack } from "../local/stack.ts";
 const [count = 500, seconds = 20] = Deno.args.filter((arg) => /^\d+$/.test(arg)).map(Number);
 const eventsPerSecond = 20;
 
+/** Streams that one user may have. */
+const streamsOfUser = 10;
+
 await bench();
 
 async function bench(): Promise<void> {
@@ -48,6 +51,25 @@ async function bench(): Promise<void> {
   await post("/operations/v1", { ...operation, asset_id: 1, status: "RELEASED" });
   await post("/events/v1", { ...operation, action_type: "START" });
 
+  const signUp = async (): Promise<Record<string, string>> => {
+    const response = await fetch(`${stack.url}/auth/v1/signup`, {
+      method: "POST",
+      headers: { apikey: stack.keys.publishableKey, "content-type": "application/json" },
+      body: JSON.stringify({ email: `${crypto.randomUUID()}@example.com`, password: crypto.randomUUID() }),
+    });
+    const { user, access_token } = await response.json();
+    const granted = await fetch(`${stack.url}/functions/v1/profiles/v1/${user.id}`, {
+      method: "PATCH",
+      headers: { ...headers, "content-type": "application/json" },
+      body: JSON.stringify({ workplace_access: [operation.workplace_name] }),
+    });
+    if (!granted.ok) throw new Error(await granted.text());
+    await granted.body?.cancel();
+    return { authorization: `Bearer ${access_token}` };
+  };
+  const readers: Record<string, string>[] = [];
+  while (readers.length < count / streamsOfUser) readers.push(await signUp());
+
   const lags: Record<string, number[]> = { sse: [], websocket: [] };
   // what the client sent it at is in the event itself, so that all is counted from the request on
   // (parsing 500 copies would be the bench's own lag)
@@ -55,7 +77,7 @@ async function bench(): Promise<void> {
     const [, at] = /"sent":([\d.]+)/.exec(text) ?? [];
     if (at !== undefined) lags[transport]?.push(performance.timeOrigin + performance.now() - Number(at));
   };
-  const follow = async () => {
+  const follow = async (headers: Record<string, string>) => {
     const response = await fetch(`${base}/stream/v1/events`, { headers });
     let rest = "";
     const ready = Promise.withResolvers<void>();
@@ -69,7 +91,7 @@ async function bench(): Promise<void> {
     })().catch(() => {});
     await ready.promise;
   };
-  const connect = async () => {
+  const connect = async (headers: Record<string, string>) => {
     const socket = new WebSocket(`${base.replace("http", "ws")}/stream/v1/ws`, { headers });
     const ready = Promise.withResolvers<void>();
     socket.onmessage = ({ data }) => {
@@ -82,8 +104,10 @@ async function bench(): Promise<void> {
 
   console.log("no streams:", await memory());
   const began = performance.now();
-  for (let opened = 0; opened < count; opened += 20) {
-    await Promise.all(Array.from({ length: 20 }, (_, index) => index % 2 ? connect() : follow()));
+  for (const reader of readers) {
+    await Promise.all(
+      Array.from({ length: streamsOfUser }, (_, index) => index % 2 ? connect(reader) : follow(reader)),
+    );
   }
   console.log(`${count} streams, opened in ${Math.round(performance.now() - began)} ms:`, await memory());
   const end = performance.now() + seconds * 1_000;
