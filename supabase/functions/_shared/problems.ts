@@ -37,7 +37,7 @@ export const problemTable = {
   },
   integrity_error: {
     status: 400,
-    title: "Database constraint broken",
+    title: "Data rule broken",
     explanation:
       "The values refer to something that does not exist (an unknown user, say) or break a constraint. Nothing was changed.",
     example: { detail: "A value refers to something that does not exist, or breaks a rule of the database" },
