@@ -7,12 +7,13 @@ import { join } from "@std/path/mod.js";
 import { type DurableStack, startDurableStack } from "../bench/durable_stack.ts";
 import { connect } from "../local/bootstrap.ts";
 import { inProject } from "../local/paths.ts";
+import { residentBytes } from "../local/testing.ts";
 import { type Account, signUp } from "./accounts.ts";
 import { type Figure, tally } from "./figures.ts";
 import { hireOperators, type Operator, type Shift, workShift } from "./operators.ts";
 import type { RaidResult } from "./outsider.ts";
 import { type Item, items, type Raid } from "./raids.ts";
-import { bytesOf, residentBytes, type StackProcesses, stackProcesses } from "./resources.ts";
+import { bytesOf, type StackProcesses, stackProcesses } from "./resources.ts";
 
 const outsiderConnections = 50;
 const operatorCount = 10;
@@ -46,8 +47,18 @@ class Outsider {
   readonly #results: AsyncIterator<unknown>;
 
   constructor(readonly stack: DurableStack, readonly account: Account) {
-    this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-net", "--allow-env", "--no-check", inProject("assurance", "outsider.ts")],
+    // at the least priority: an outsider's own work happens on a machine of their own
+    this.#process = new Deno.Command("nice", {
+      args: [
+        "-n",
+        "19",
+        Deno.execPath(),
+        "run",
+        "--allow-net",
+        "--allow-env",
+        "--no-check",
+        inProject("assurance", "outsider.ts"),
+      ],
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",

@@ -23,11 +23,6 @@ export async function stackProcesses(pid: number): Promise<StackProcesses> {
   return { gateway: pid, functions };
 }
 
-/** The memory that a process holds now, in bytes; 0 when it has ended. */
-export async function residentBytes(pid: number): Promise<number> {
-  return Number(await ps("-o", "rss=", "-p", String(pid))) * 1024;
-}
-
 /** What a file or a folder takes on the disk, without folders of these names. */
 export async function bytesOf(path: string, without: string[] = []): Promise<number> {
   try {

@@ -31,8 +31,7 @@ type Target = () => Promise<string | undefined> | string | undefined;
  */
 export async function callFunction(request: Request, target: Target, headers: Headers): Promise<Response> {
   const options = { method: request.method, headers, redirect: "manual", signal: request.signal } as const;
-  const { body } = request;
-  if (body === null) return await callTwice(request, target, options);
+  if (request.body === null) return await callTwice(request, target, options);
   const declared = declaredBytes(request);
   if (declared !== undefined && declared > maxUploadBytes) throw new BodyTooLarge();
   if (declared !== undefined && declared <= maxPooledBytes) {
@@ -41,7 +40,7 @@ export async function callFunction(request: Request, target: Target, headers: He
     });
     return await fetch(await addressOf(target), { ...options, body: bytes });
   }
-  const upload = new Upload(body, maxUploadBytes);
+  const upload = new Upload(request, maxUploadBytes);
   try {
     return await fetch(await addressOf(target), { ...options, body: upload.stream, client: single });
   } catch (error) {

@@ -89,8 +89,8 @@ export class Gateway {
       return await this.#route(request, client);
     } finally {
       this.#inFlight--;
-      // Not awaited: the client reads the answer while it still sends.
-      if (request.method !== "GET" && request.method !== "HEAD") discardBody(request);
+      // not awaited: the client reads the answer while it still sends
+      discardBody(request);
     }
   }
 
@@ -133,7 +133,13 @@ export class Gateway {
     if (request.headers.get("apikey") === secretKey) return await answer();
     const token = request.headers.get("authorization")?.match(/^Bearer\s+(.+)$/i)?.[1];
     const claims = token === undefined ? undefined : await signer.verify(token);
-    return await turns.run(typeof claims?.sub === "string" ? claims.sub : client.hostname, answer);
+    const endTurn = await turns.take(typeof claims?.sub === "string" ? claims.sub : client.hostname);
+    try {
+      return await answer();
+    } finally {
+      // The client reads the answer while it still sends. Its next request waits until it has sent this one.
+      discardBody(request).finally(endTurn);
+    }
   }
 
   /** Functions that have a request in flight still ask the Data API. */

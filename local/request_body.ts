@@ -1,5 +1,6 @@
 /** Bodies of requests, read within bounds. */
-import { delay } from "./poll.ts";
+import { Pace } from "./pace.ts";
+import { Turns } from "./turns.ts";
 
 /** Largest body that reaches a function; Supabase's gateway has the same limit. */
 export const maxUploadBytes = 20 * 1024 * 1024;
@@ -10,12 +11,86 @@ export const maxRowsBytes = 64 * 1024;
 /** An unwanted body is read as far as this and thrown away: a client that is cut off does not see its answer. */
 const maxDiscardedBytes = 64 * 1024 * 1024;
 const maxDiscardingMs = 10_000;
-/** So much of it is read at once. The rest is read at about 16 MB/s, so that nobody else waits for it. */
-const unpacedBytes = 1024 * 1024;
-const paceMs = 4;
+/** Each body is read this far as fast as it comes: a batch of 1,000 reports is smaller. */
+const unpacedBytes = 256 * 1024;
+/** What follows is read at this rate, of all bodies together: faster reading keeps the requests of others waiting. */
+const pace = new Pace(16 * 1024 * 1024);
+/** Bodies that are read further at once: until its end, a body holds about half of what Deno read of it in memory. */
+const largeBodies = new Turns(2);
+/** A client that pauses for longer loses its turn, and its connection. */
+const maxPauseMs = 5000;
 
 type Bytes = Uint8Array<ArrayBuffer>;
-type Reader = ReadableStreamDefaultReader<Bytes>;
+
+/** Bodies that are read here, so that their rest can be discarded. */
+const received = new WeakMap<Request, ReceivedBody>();
+
+/** A body on its way from the client. */
+class ReceivedBody {
+  #reader: ReadableStreamDefaultReader<Bytes>;
+  #bytes = 0;
+  #endTurn: (() => void) | undefined;
+  #isOver = false;
+  #rest: Promise<void> | undefined;
+
+  private constructor(body: ReadableStream<Bytes>) {
+    this.#reader = body.getReader();
+    this.#reader.closed.catch(() => {}).finally(() => {
+      this.#isOver = true;
+      this.#endTurn?.();
+    });
+  }
+
+  /** Returns the body of a request that nobody else has begun to read. */
+  static of(request: Request): ReceivedBody | undefined {
+    const known = received.get(request);
+    if (known || request.body === null || request.bodyUsed || request.body.locked) return known;
+    const body = new ReceivedBody(request.body);
+    received.set(request, body);
+    return body;
+  }
+
+  /** Reads the next piece; undefined at the end. */
+  async read(): Promise<Bytes | undefined> {
+    const pause = this.#endTurn && setTimeout(() => this.#cutOff(), maxPauseMs);
+    const { done, value } = await this.#reader.read().finally(() => clearTimeout(pause));
+    if (done) return undefined;
+    this.#bytes += value.length;
+    if (this.#bytes > unpacedBytes) await this.#waitForTurn(value.length);
+    return value;
+  }
+
+  async #waitForTurn(bytes: number): Promise<void> {
+    if (this.#endTurn === undefined) {
+      this.#endTurn = await largeBodies.take("all");
+      // cut off while it waited
+      if (this.#isOver) this.#endTurn();
+    }
+    await pace.wait(bytes);
+  }
+
+  /** Reads the rest and throws it away. A client that sends for too long is cut off. */
+  discard(): Promise<void> {
+    return this.#rest ??= this.#readRest();
+  }
+
+  async #readRest(): Promise<void> {
+    const timer = setTimeout(() => this.#cutOff(), maxDiscardingMs);
+    try {
+      while (await this.read() !== undefined) {
+        if (this.#bytes > maxDiscardedBytes) await this.#cutOff();
+      }
+    } catch {
+      // The client left.
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #cutOff(): Promise<void> {
+    await this.#reader.cancel().catch(() => {});
+  }
+}
 
 /** Returns the size that the request declares; undefined when it declares none, as a chunked body does. */
 export function declaredBytes({ headers }: Request): number | undefined {
@@ -23,35 +98,18 @@ export function declaredBytes({ headers }: Request): number | undefined {
   return length === null || headers.has("transfer-encoding") ? undefined : Number(length);
 }
 
-/** Reads a body that nobody wants to its end, so that the client sees the answer; a very long one is cut off. */
+/** Reads what is left of a request's body, so that the client sees the answer. */
 export async function discardBody(request: Request): Promise<void> {
-  if (request.body !== null && !request.bodyUsed && !request.body.locked) await discard(request.body.getReader());
-}
-
-async function discard(reader: Reader): Promise<void> {
-  let left = maxDiscardedBytes;
-  const timer = setTimeout(() => reader.cancel().catch(() => {}), maxDiscardingMs);
-  try {
-    while (left > 0) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      left -= value.length;
-      if (maxDiscardedBytes - left > unpacedBytes) await delay(paceMs);
-    }
-    await reader.cancel();
-  } catch {
-    // The client left.
-  } finally {
-    clearTimeout(timer);
-  }
+  // a GET has none, and asking for that of a WebSocket throws
+  if (request.method !== "GET") await ReceivedBody.of(request)?.discard();
 }
 
 /** Returns the request with a body of at most `maxBytes`; undefined when it is larger. */
 export async function withBoundedBody(request: Request, maxBytes: number): Promise<Request | undefined> {
   const declared = declaredBytes(request);
-  if (declared !== undefined) return declared > maxBytes ? undefined : request;
-  if (request.body === null) return request;
-  const upload = new Upload(request.body, maxBytes);
+  if (declared !== undefined && declared > maxBytes) return undefined;
+  if (request.body === null || (declared !== undefined && declared <= unpacedBytes)) return request;
+  const upload = new Upload(request, maxBytes);
   try {
     const body = await new Response(upload.stream).arrayBuffer();
     return new Request(request.url, { method: request.method, headers: request.headers, body, signal: request.signal });
@@ -61,7 +119,7 @@ export async function withBoundedBody(request: Request, maxBytes: number): Promi
   }
 }
 
-/** A body on its way to a function. The client's side is read to its end even when the function's side is closed. */
+/** A body on its way to a function. */
 export class Upload {
   readonly stream: ReadableStream<Bytes>;
   /** Whether the client sent more than the limit. */
@@ -69,24 +127,20 @@ export class Upload {
   /** Whether the client left before its end. */
   isBroken = false;
 
-  constructor(body: ReadableStream<Bytes>, maxBytes: number) {
-    const reader = body.getReader();
+  constructor(request: Request, maxBytes: number) {
+    const body = ReceivedBody.of(request);
     let left = maxBytes;
     this.stream = new ReadableStream({
       pull: async (controller) => {
-        const { done, value } = await reader.read().catch((error) => {
+        const value = await body?.read().catch((error) => {
           this.isBroken = true;
           throw error;
         });
-        if (done) return controller.close();
+        if (value === undefined) return controller.close();
         left -= value.length;
         if (left >= 0) return controller.enqueue(value);
         this.isTooLarge = true;
-        controller.error(new RangeError(`The body is larger than ${maxBytes} bytes`));
-        discard(reader);
-      },
-      cancel() {
-        discard(reader);
+        throw new RangeError(`The body is larger than ${maxBytes} bytes`);
       },
     });
   }

@@ -139,6 +139,12 @@ export async function descendants(pid: number): Promise<number[]> {
   return found;
 }
 
+/** Returns the memory that a process holds now, in bytes; 0 when it has ended. */
+export async function residentBytes(pid: number): Promise<number> {
+  const { stdout } = await new Deno.Command("ps", { args: ["-o", "rss=", "-p", String(pid)], stderr: "null" }).output();
+  return Number(new TextDecoder().decode(stdout)) * 1024;
+}
+
 /** Whether all of these processes have ended, or end within a second. */
 export async function haveEnded(pids: number[]): Promise<boolean> {
   return await holdsWithin(1000, async () => {

@@ -8,19 +8,17 @@ export class Turns {
     this.#atOnce = atOnce;
   }
 
-  /** Runs `answer` when it is the caller's turn. */
-  async run<T>(caller: string, answer: () => Promise<T>): Promise<T> {
+  /** Waits for the caller's turn, and returns what ends it. */
+  async take(caller: string): Promise<() => void> {
     const turns = this.#callers.get(caller) ?? { inProgress: 0, waiting: [] };
     this.#callers.set(caller, turns);
     if (turns.inProgress < this.#atOnce) turns.inProgress++;
     else await new Promise<void>((begin) => turns.waiting.push(begin));
-    try {
-      return await answer();
-    } finally {
+    return () => {
       // the turn goes to the one that has waited longest
       const next = turns.waiting.shift();
       if (next) next();
       else if (--turns.inProgress === 0) this.#callers.delete(caller);
-    }
+    };
   }
 }

@@ -17,7 +17,7 @@ const maxPieces = 16_384;
 
 /** How much is read of a body that nobody wants, and for how long, before its connection is closed instead. */
 const maxDrained_bytes = 64 * maxBody_bytes;
-const maxDrained_ms = 5_000;
+const maxDrained_ms = 30_000;
 
 /** Beyond a body that an endpoint takes, a piece is drained in this time, so that other requests do not wait for it. */
 const pace_ms = 4;
