@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { exampleRequestId } from "../supabase/functions/docs/errors.ts";
+import { exampleRequestId } from "../supabase/functions/_shared/problems.ts";
 import { isObject, type Json, type JsonObject } from "./json.ts";
 
 /** Headers that the frame sets, whatever the endpoint. */

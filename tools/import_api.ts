@@ -1,5 +1,6 @@
 import { delay } from "@std/async/delay.js";
 import type { ItemResult } from "../supabase/functions/_shared/batch.ts";
+import { readRetryAfterMs } from "../supabase/functions/_shared/retry_after.ts";
 import { ImportFailure, messageOf } from "./failure.ts";
 import type { ImportOptions } from "./import_options.ts";
 
@@ -61,7 +62,7 @@ export function importApi(
       status: response.status,
       code: typeof answer.code === "string" ? answer.code : "",
       detail: typeof answer.detail === "string" ? answer.detail : text.slice(0, 200) || response.statusText,
-      retryAfter_ms: retryAfter(response.headers.get("retry-after")),
+      retryAfter_ms: readRetryAfterMs(response.headers.get("retry-after")),
     };
   }
 
@@ -123,11 +124,4 @@ function parsed(text: string): Record<string, unknown> {
   } catch {
     return {};
   }
-}
-
-/** Retry-After in milliseconds: seconds, or a date. */
-function retryAfter(header: string | null): number | undefined {
-  if (header === null) return undefined;
-  const wait_ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
-  return wait_ms >= 0 ? wait_ms : undefined;
 }

@@ -6,15 +6,15 @@
 import type { Credentials } from "@supabase/server";
 import { extractCredentials, resolveEnv, verifyCredentials } from "@supabase/server/core";
 import { createMiddleware } from "hono/factory";
-import { type CallDatabase, databaseOfServer, databaseOfUser } from "./database.ts";
+import { type Rpc, rpcAsServer, rpcAsUser } from "./database.ts";
 import { Problem } from "./problems.ts";
-import { secondFactorRule } from "./second_factor.ts";
+import { sendSecondFactorRule } from "./second_factor.ts";
 import { isLegacyToken, verifyByPublishedKeys, verifyLegacyToken } from "./signing_keys.ts";
 
 /** What the middleware leaves for the handlers. */
 export interface Authenticated {
   /** The database, acting as the caller. */
-  callDatabase: CallDatabase;
+  rpc: Rpc;
   /** Role of the caller towards the database, for the log. */
   role: "authenticated" | "service_role";
   /** Whom the credential stands for, and how long. */
@@ -55,7 +55,7 @@ export const authenticate = createMiddleware<{ Variables: Authenticated }>(async
   const { token, claims, keyName } = await verified(credentials);
   if (token === null) {
     // the caller holds the secret key, so that the service role is the caller's own
-    c.set("callDatabase", databaseOfServer());
+    c.set("rpc", rpcAsServer());
     c.set("role", "service_role");
     c.set("session", { user_id: null, secret_key: keyName });
     return await next();
@@ -67,8 +67,8 @@ export const authenticate = createMiddleware<{ Variables: Authenticated }>(async
   if (is_anonymous === true) {
     throw new Problem("unauthenticated", "The token is of an anonymous user: sign in as a user with an e-mail address");
   }
-  await secondFactorRule();
-  c.set("callDatabase", databaseOfUser(token));
+  await sendSecondFactorRule();
+  c.set("rpc", rpcAsUser(token));
   c.set("role", "authenticated");
   c.set("session", { user_id: sub, ends_at: exp * 1_000, aal: typeof aal === "string" ? aal : undefined });
   await next();

@@ -1,12 +1,12 @@
 /**
- * Work that goes on after its answer.
+ * Work that continues after its answer.
  *
  * @module
  */
 
 /**
- * Keeps the isolate until the work is done. Supabase ends one after its answers, open WebSockets or not, unless it is
- * told what still runs; elsewhere it runs anyway.
+ * Keeps the isolate alive until the work is done. Supabase ends an isolate after its last answer, with or without open
+ * WebSockets, unless `waitUntil` names what still runs. Other runtimes do not need this.
  *
  * @param work Must not reject.
  */

@@ -1,15 +1,15 @@
 /**
- * Many items in one request: each has its own result, as if it had been sent alone.
+ * Requests with many items: each item has its own result, as if the client had sent it alone.
  *
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import type { ApiContext } from "./app.ts";
 import { ProblemSchema } from "./contract.ts";
+import type { ApiContext } from "./endpoint.ts";
 import { isProblemCode, Problem, problemBody } from "./problems.ts";
 import { invalidInput } from "./validation.ts";
 
-/** What the database answers for one item; `more` holds the members of the problem. */
+/** The database's answer for one item. `more` holds the further members of the problem. */
 export interface ItemAnswer {
   index: number;
   status: number;
@@ -19,92 +19,92 @@ export interface ItemAnswer {
   problem: { status: number; code: string; more: { detail: string } & Record<string, unknown> } | null;
 }
 
-/** The result of one item in the contract. */
 export const ItemResult = z.object({
   index: z.int().min(0).openapi({ description: "Position of the item in the request, from 0.", example: 0 }),
-  status: z.int().openapi({ description: "HTTP status that the item alone would have had.", example: 201 }),
+  status: z.int().openapi({ description: "HTTP status of the item, as if it had been sent alone.", example: 201 }),
   id: z.string().nullable().openapi({
-    description: "What it became or concerns: an event's id, an operation as order/asset/operation.",
+    description: "Id of the event, or the operation as order/asset/operation.",
     example: "0f4b7e7a-5d0c-4a3f-9a67-1c5a4b8e2d10",
   }),
   outcome: z.enum(["created", "updated", "deleted", "flagged", "skipped_stale", "rejected"]).optional().openapi({
-    description: "For imports, what became of the row; flagged: kept although the source deleted or cancelled it.",
+    description:
+      "Outcome of an imported row. `flagged`: the operation stays, although the source deleted or cancelled it.",
     example: "created",
   }),
   version: z.int().optional().openapi({
-    description: "For changes, the version of the operation afterwards.",
+    description: "For changes, the new version of the operation.",
     example: 4,
   }),
-  problem: z.union([ProblemSchema, z.null()]).openapi({ description: "Why it was refused; null when it was not." }),
-}).openapi("ItemResult", { description: "What became of one item." });
+  problem: z.union([ProblemSchema, z.null()]).openapi({
+    description: "Problem of a rejected item; null for all others.",
+  }),
+}).openapi("ItemResult", { description: "Result of one item." });
 
 export type ItemResult = z.infer<typeof ItemResult>;
 
-/** All results of a request in the contract. */
 export const ItemResults = z.object({
-  results: z.array(ItemResult).openapi({ description: "One per item, in their order." }),
+  results: z.array(ItemResult).openapi({ description: "One result for each item, in the order of the items." }),
   summary: z.record(z.string(), z.int()).openapi({
-    description: "How many items had which result.",
+    description: "Number of items by result.",
     example: { total: 3, created: 2, rejected: 1 },
   }),
-}).openapi("ItemResults", { description: "What became of each item." });
+}).openapi("ItemResults", { description: "Results of all items." });
 
-/** Items that passed validation, each with its index, and the results of those that did not. */
+/** Valid items, each with its index, and the results of the others. */
 export interface Validated<Item> {
   valid: (Item & { index: number })[];
-  refused: ItemResult[];
+  rejected: ItemResult[];
 }
 
-/** Validates items one by one: one that is wrong must not keep the others from the database. */
+/** Validates items one by one: an invalid item does not keep the others from the database. */
 export function validateItems<Item>(
   c: ApiContext,
   schema: z.ZodType<Item>,
   items: readonly unknown[],
 ): Validated<Item> {
-  const validated: Validated<Item> = { valid: [], refused: [] };
+  const validated: Validated<Item> = { valid: [], rejected: [] };
   items.forEach((item, index) => {
     const parsed = item instanceof Problem ? { success: false as const, problem: item } : schema.safeParse(item);
     if (parsed.success) {
       validated.valid.push({ ...parsed.data, index });
     } else {
       const problem = "problem" in parsed ? parsed.problem : invalidInput(parsed.error.issues, "body");
-      validated.refused.push(refusal(c, index, null, problem));
+      validated.rejected.push(rejection(c, index, problem));
     }
   });
   return validated;
 }
 
-/** The result of an item that was refused. */
-export function refusal(c: ApiContext, index: number, id: string | null, problem: Problem): ItemResult {
+function rejection(c: ApiContext, index: number, problem: Problem): ItemResult {
   const body = problemBody(problem, c.get("requestId"));
-  return { index, status: body.status, id, problem: body };
+  return { index, status: body.status, id: null, problem: body };
 }
 
-/** The database's answer for one item as the client gets it. */
-export function itemResult(c: ApiContext, { problem, ...item }: ItemAnswer): ItemResult {
+/** Turns the database's answer for one item into the item's result. */
+export function toItemResult(c: ApiContext, { problem, ...item }: ItemAnswer): ItemResult {
   if (problem === null) return ItemResult.parse({ ...item, problem });
   const { detail, ...more } = problem.more;
-  const told = isProblemCode(problem.code)
+  const known = isProblemCode(problem.code)
     ? new Problem(problem.code, detail, more)
     : new Problem("internal_error", detail);
-  return ItemResult.parse({ ...item, problem: problemBody(told, c.get("requestId")) });
+  return ItemResult.parse({ ...item, problem: problemBody(known, c.get("requestId")) });
 }
 
 /**
- * All results in the order of the items, with how many there are of each kind.
+ * Returns all results in the order of the items, with the number of each kind.
  *
- * @param firstRequest The request that was answered so first: a replay names it in its problems, as the first answer did.
+ * @param firstRequestId Request id of the first answer: problems in a stored answer name it, as the first answer did.
  */
-export function itemResults(
+export function summarize(
   results: ItemResult[],
   kindOf: (result: ItemResult) => string,
-  firstRequest?: string | null,
+  firstRequestId?: string | null,
 ) {
   const summary: Record<string, number> = { total: results.length };
   for (const result of results) {
     const kind = kindOf(result);
     summary[kind] = (summary[kind] ?? 0) + 1;
-    if (result.problem && firstRequest) result.problem.instance = firstRequest;
+    if (result.problem && firstRequestId) result.problem.instance = firstRequestId;
   }
   return { results: results.toSorted((a, b) => a.index - b.index), summary };
 }

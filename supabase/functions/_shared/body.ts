@@ -1,6 +1,6 @@
 /**
- * Bodies: read for an endpoint that takes one, within bounds, once everything before them is in order; what nobody
- * reads is drained, so that the connection stays usable.
+ * Request bodies. An endpoint with a body reads it within bounds, after all other checks. A body that no endpoint reads
+ * is drained, so that the connection stays usable.
  *
  * @module
  */
@@ -10,19 +10,19 @@ import { decodeUtf8, readJson } from "./json.ts";
 import { Problem } from "./problems.ts";
 
 /** Largest body in bytes. */
-export const maxBody_bytes = 1024 * 1024;
+export const maxBodyBytes = 1024 * 1024;
 
-/** Most pieces that a body arrives in: each costs, however small it is. */
+/** Most pieces in which a body may arrive: each piece costs time, whatever its size. */
 const maxPieces = 16_384;
 
-/** How much is read of a body that nobody wants, and for how long, before its connection is closed instead. */
-const maxDrained_bytes = 64 * maxBody_bytes;
-const maxDrained_ms = 30_000;
+/** Bounds of draining: beyond them, the server closes the connection instead. */
+const maxDrainedBytes = 64 * maxBodyBytes;
+const maxDrainedMs = 30_000;
 
-/** Beyond a body that an endpoint takes, a piece is drained in this time, so that other requests do not wait for it. */
-const pace_ms = 4;
+/** Pause between pieces once more than {@link maxBodyBytes} are drained, so that other requests do not wait. */
+const paceMs = 4;
 
-/** The client went away before its request was complete; there is nobody to answer. */
+/** Raised when the client disconnects before its request is complete: nobody gets the answer. */
 export class ClientGone extends Error {
   constructor(cause: unknown) {
     super("The client left before its request was complete", { cause });
@@ -31,32 +31,32 @@ export class ClientGone extends Error {
 }
 
 /**
- * Reads the body of an endpoint: size by its length, Content-Type, the bytes, then the JSON in them.
+ * Creates the middleware that reads the body of an endpoint: Content-Length, Content-Type, the bytes, then the JSON.
  *
- * @param mediaTypes Media types that the endpoint takes; any but JSON are left to it as text.
+ * @param mediaTypes Media types that the endpoint accepts. It gets all but JSON as text.
  * @throws {Problem} `body_too_large`, `unsupported_media_type`, `malformed_json`, `malformed_request`, `validation_failed`
  */
-export const bodyOf = (mediaTypes: readonly string[]): MiddlewareHandler =>
+export const bodyReader = (mediaTypes: readonly string[]): MiddlewareHandler =>
   createMiddleware(async ({ req }, next) => {
-    // a length that is not a number is the HTTP server's to refuse
-    if (Number(req.header("Content-Length")) > maxBody_bytes) throw tooLarge();
+    // the HTTP server rejects a length that is not a number
+    if (Number(req.header("Content-Length")) > maxBodyBytes) throw tooLarge();
     const mediaType = mediaTypeOf(req.header("Content-Type") ?? "");
-    const isTaken = mediaTypes.includes(mediaType);
-    const bytes = await readBytes(req.raw, maxBody_bytes);
+    const isAccepted = mediaTypes.includes(mediaType);
+    const bytes = await readBytes(req.raw, maxBodyBytes);
     if (bytes?.length === 0) {
-      const isTable = isTaken && mediaType !== "application/json";
+      const isTable = isAccepted && mediaType !== "application/json";
       throw new Problem(
         isTable ? "malformed_request" : "malformed_json",
         `The request has no body: ${req.method} ${req.path} takes ${mediaTypes[0]}`,
       );
     }
     if (bytes === undefined) throw tooLarge();
-    if (!isTaken) {
+    if (!isAccepted) {
       throw new Problem("unsupported_media_type", `Send the body with Content-Type: ${mediaTypes.join(" or ")}`);
     }
     if (mediaType === "application/json") {
       const value = readJson(bytes);
-      // the validators and handlers get what was parsed here
+      // validators and handlers get the value parsed here
       Object.assign(req, { json: () => Promise.resolve(value) });
     } else {
       const text = decodeUtf8(bytes);
@@ -70,23 +70,23 @@ function mediaTypeOf(contentType: string): string {
 }
 
 const tooLarge = () =>
-  new Problem("body_too_large", `The body is larger than ${maxBody_bytes} bytes`, { limit: maxBody_bytes });
+  new Problem("body_too_large", `The body is larger than ${maxBodyBytes} bytes`, { limit: maxBodyBytes });
 
-/** The whole body; undefined as soon as it is larger than `limit_bytes`. */
-async function readBytes({ body }: Request, limit_bytes: number): Promise<Uint8Array | undefined> {
+/** Reads the whole body; undefined as soon as it is larger than `limitBytes`. */
+async function readBytes({ body }: Request, limitBytes: number): Promise<Uint8Array | undefined> {
   if (body === null) return new Uint8Array();
   const reader = body.getReader();
   const pieces: Uint8Array[] = [];
-  let size_bytes = 0;
+  let sizeBytes = 0;
   try {
-    while (size_bytes <= limit_bytes) {
+    while (sizeBytes <= limitBytes) {
       const { done, value } = await reader.read();
-      if (done) return joined(pieces, size_bytes);
+      if (done) return join(pieces, sizeBytes);
       if (pieces.length === maxPieces) {
         throw new Problem("malformed_request", `The body arrives in more than ${maxPieces} pieces`);
       }
       pieces.push(value);
-      size_bytes += value.length;
+      sizeBytes += value.length;
     }
   } catch (error) {
     throw error instanceof Problem ? error : new ClientGone(error);
@@ -95,10 +95,10 @@ async function readBytes({ body }: Request, limit_bytes: number): Promise<Uint8A
   }
 }
 
-function joined(pieces: Uint8Array[], size_bytes: number): Uint8Array {
+function join(pieces: Uint8Array[], sizeBytes: number): Uint8Array {
   const [only] = pieces;
   if (only !== undefined && pieces.length === 1) return only;
-  const whole = new Uint8Array(size_bytes);
+  const whole = new Uint8Array(sizeBytes);
   let at = 0;
   for (const piece of pieces) {
     whole.set(piece, at);
@@ -108,32 +108,32 @@ function joined(pieces: Uint8Array[], size_bytes: number): Uint8Array {
 }
 
 /**
- * Drains what was not read of a body before the answer is sent: a client that is still sending would not hear it, and
- * the next request on its connection would fail. A body that does not end within the bounds loses its connection.
+ * Drains the rest of the body before the answer is sent: a client that is still sending would not receive the answer, and
+ * the next request on its connection would fail. The server closes the connection when the body exceeds the bounds.
  */
-export const drained: MiddlewareHandler = async (c, next) => {
+export const draining: MiddlewareHandler = async (c, next) => {
   await next();
   if (!await drain(c.req.raw)) c.header("Connection", "close");
 };
 
-/** True when the body is read to its end. */
+/** Returns whether the body was read to its end. */
 async function drain({ body, headers }: Request): Promise<boolean> {
   if (body === null) return true;
-  // a client that asks first does not send what is refused
+  // a client that asks first does not send a rejected body
   if (headers.get("Expect")?.toLowerCase() === "100-continue") return false;
   const reader = body.getReader();
   let hasEnded = false;
-  const timer = setTimeout(() => reader.releaseLock(), maxDrained_ms);
+  const timer = setTimeout(() => reader.releaseLock(), maxDrainedMs);
   try {
-    let drained_bytes = 0;
-    for (let pieces = 0; pieces < maxPieces && drained_bytes <= maxDrained_bytes && !hasEnded; pieces++) {
+    let drainedBytes = 0;
+    for (let pieces = 0; pieces < maxPieces && drainedBytes <= maxDrainedBytes && !hasEnded; pieces++) {
       const { done, value } = await reader.read();
       hasEnded = done;
-      drained_bytes += value?.length ?? 0;
-      if (drained_bytes > maxBody_bytes) await new Promise<void>((resume) => setTimeout(resume, pace_ms));
+      drainedBytes += value?.length ?? 0;
+      if (drainedBytes > maxBodyBytes) await new Promise<void>((resume) => setTimeout(resume, paceMs));
     }
   } catch {
-    // the time is up, or the client has gone
+    // the time is up, or the client has disconnected
   } finally {
     clearTimeout(timer);
     reader.releaseLock();

@@ -1,53 +1,77 @@
 /**
- * What POST and PATCH have in common: Idempotency-Key, replays and Location. The database keeps the keys.
+ * What all commands (POST and PATCH) share: the Idempotency-Key, and the headers of their answers. The database stores
+ * the answers.
  *
  * @module
  */
 import { createHash } from "node:crypto";
 import { z } from "@hono/zod-openapi";
 import { routePath } from "hono/route";
-import type { ApiContext } from "./app.ts";
+import { etagHeader, ifMatchHeader, setEtag } from "./conditional.ts";
+import { json } from "./contract.ts";
 import type { Answer } from "./database.ts";
-import { Problem } from "./problems.ts";
+import type { ApiContext } from "./endpoint.ts";
+import { exampleRequestId, Problem } from "./problems.ts";
 
-/** Request header of POST and PATCH. */
+/** Request header of commands. */
 export const idempotencyHeader = z.object({
   "idempotency-key": z.string().optional().openapi({
     description:
-      "1 to 255 visible characters, new for each new request: repeating the request with the same key within 24 hours repeats the answer, not the effect.",
+      "1 to 255 visible characters, new for each new request. The server keeps the answer for at least 24 hours: the " +
+      "same request with the same key gets the stored answer and has no second effect.",
     minLength: 1,
     maxLength: 255,
     pattern: "^[!-~]+$",
-    example: "0b7e1c9a-2f64-4f0e-9a53-6a8f0a4a3f11",
+    example: exampleRequestId,
   }),
 });
 
-/** Response header of replays, for the contract. */
-export const replayedHeader = z.object({
+/** Request headers of a change of one resource. */
+export const changeHeaders = ifMatchHeader.extend(idempotencyHeader.shape);
+
+const storedAnswerHeader = z.object({
   "Idempotency-Replayed": z.literal("true").optional().openapi({
     description: "Present when this is the stored answer of an earlier request.",
     example: "true",
   }),
 });
 
-/** `Location` of an answer, for the contract. */
-export const locationHeader = z.object({
+const locationHeader = z.object({
   Location: z.string().openapi({
-    description: "URL of what was made, relative to the API's origin.",
+    description: "URL of the new resource, relative to the API's origin.",
     example: "/functions/v1/operations/v1/403860-001/1/0010",
   }),
 });
+
+/** Describes the answer of a command. */
+export const commandJson = <Schema extends z.ZodType>(schema: Schema, description: string) =>
+  json(schema, description, storedAnswerHeader);
+
+/** Describes the answer of a command that records an event. */
+export const recordedJson = <Schema extends z.ZodType>(schema: Schema, description: string) =>
+  json(schema, description, locationHeader.extend(storedAnswerHeader.shape));
+
+/** Describes the answer of a command that changes a resource. */
+export const changedJson = <Schema extends z.ZodType>(schema: Schema, description: string) =>
+  json(schema, description, etagHeader.extend(storedAnswerHeader.shape));
+
+/** Describes the answer of a command that creates a resource. */
+export const createdJson = <Schema extends z.ZodType>(schema: Schema, description: string) =>
+  json(schema, description, locationHeader.extend(etagHeader.shape).extend(storedAnswerHeader.shape));
+
+/** Describes the answer of a command that deletes a resource. */
+export const deleted = { description: "The resource is deleted." };
 
 /** What the SQL functions need to know of a request with a key. */
 export type Idempotency = { key: string; method: string; route: string; fingerprint: string; request_id: string };
 
 /**
- * The key of a request, with what it belongs to; undefined without a key.
+ * Reads the key of a request, with what it belongs to; undefined without a key.
  *
- * @param body The validated body: equal values are the same request, however they were written.
+ * @param body The validated body: equal values are the same request, in whatever form they were written.
  * @throws {Problem} `malformed_request` when the header is not 1 to 255 visible characters.
  */
-export function idempotency(c: ApiContext, body: unknown): Idempotency | undefined {
+export function readIdempotency(c: ApiContext, body: unknown): Idempotency | undefined {
   const key = c.req.header("Idempotency-Key");
   if (key === undefined) return undefined;
   if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
@@ -63,8 +87,33 @@ export function idempotency(c: ApiContext, body: unknown): Idempotency | undefin
   };
 }
 
-/** Sets the header of a replay and returns the body to answer with. */
-export function answerBody<Body>(c: ApiContext, answer: Answer<Body>): Body {
+/** Sets the header of a stored answer and returns the body to answer with. */
+export function answerCommand<Body>(c: ApiContext, answer: Answer<Body>): Body {
   if (answer.replayed) c.header("Idempotency-Replayed", "true");
   return answer.body;
+}
+
+/** Sets the headers of a changed resource and returns it. */
+export function answerChange<Resource extends { version: number }>(c: ApiContext, answer: Answer<Resource>): Resource {
+  setEtag(c, answer.body.version);
+  return answerCommand(c, answer);
+}
+
+/**
+ * Sets the headers of a new resource and returns it.
+ *
+ * @param pathOf Returns the segments of the resource's path.
+ */
+export function answerCreation<Resource extends { version: number }>(
+  c: ApiContext,
+  answer: Answer<Resource>,
+  pathOf: (resource: Resource) => (string | number)[],
+): Resource {
+  setLocation(c, pathOf(answer.body));
+  return answerChange(c, answer);
+}
+
+/** Sets the Location of a new resource by the segments of its path. */
+export function setLocation(c: ApiContext, path: (string | number)[]): void {
+  c.header("Location", `/functions/v1/${path.map(encodeURIComponent).join("/")}`);
 }

@@ -4,10 +4,11 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import type { ApiContext } from "./app.ts";
+import { json } from "./contract.ts";
+import type { ApiContext } from "./endpoint.ts";
 import { Problem } from "./problems.ts";
 
-/** `ETag` of an answer, for the contract. */
+/** Header of answers that hold one resource. */
 export const etagHeader = z.object({
   ETag: z.string().openapi({ description: "Version of the resource, for If-Match and If-None-Match.", example: '"3"' }),
 });
@@ -15,7 +16,7 @@ export const etagHeader = z.object({
 /** Request header of reads. */
 export const ifNoneMatchHeader = z.object({
   "if-none-match": z.string().optional().openapi({
-    description: "ETags you have: when the resource has one of them, the answer is 304.",
+    description: "ETags that you have. The answer is 304 when the resource has one of them.",
     example: '"3"',
   }),
 });
@@ -23,28 +24,39 @@ export const ifNoneMatchHeader = z.object({
 /** Request header of changes. */
 export const ifMatchHeader = z.object({
   "if-match": z.string().optional().openapi({
-    description: "ETag you have read: when the resource has changed since, the answer is 412.",
+    description: "ETag that you have read. The answer is 412 when the resource has changed since.",
     example: '"3"',
   }),
 });
 
-/** Sets the ETag and tells whether the client has this version already, so that the answer is 304. */
+/** Describes an answer that holds one resource with its ETag. */
+export const versionedJson = <Schema extends z.ZodType>(schema: Schema, description: string) =>
+  json(schema, description, etagHeader);
+
+/** Describes the answer to a client that has the current version. */
+export const notModified = { description: "The client has the current version.", headers: etagHeader };
+
+/** Sets the ETag of a version. */
+export function setEtag(c: ApiContext, version: number): void {
+  c.header("ETag", `"${version}"`);
+}
+
+/** Sets the ETag and returns whether the client has this version, so that the answer is 304. */
 export function isNotModified(c: ApiContext, version: number): boolean {
-  const etag = `"${version}"`;
-  c.header("ETag", etag);
+  setEtag(c, version);
   const known = c.req.header("If-None-Match");
-  return known !== undefined && known.split(",").some((tag) => ["*", etag].includes(tag.trim().replace(/^W\//, "")));
+  return known?.split(",").some((tag) => ["*", `"${version}"`].includes(tag.trim().replace(/^W\//, ""))) ?? false;
 }
 
 /** Most ETags of an If-Match. */
 const maxTags = 100;
 
 /**
- * Versions of If-Match, of which the resource must have one; undefined = no condition.
+ * Reads the versions of If-Match, of which the resource must have one; undefined = no condition.
  *
  * @throws {Problem} `malformed_request` when the header is not a list of ETags, or of more than 100.
  */
-export function ifMatch(c: ApiContext): number[] | undefined {
+export function readIfMatch(c: ApiContext): number[] | undefined {
   const header = c.req.header("If-Match");
   if (header === undefined || header.trim() === "*") return undefined;
   if (!/^\s*(W\/)?"[^"]*"\s*(,\s*(W\/)?"[^"]*"\s*)*$/.test(header)) {
@@ -54,6 +66,6 @@ export function ifMatch(c: ApiContext): number[] | undefined {
   if (tags.length > maxTags) {
     throw new Problem("malformed_request", `If-Match has ${tags.length} ETags: at most ${maxTags} are taken`);
   }
-  // Weak and foreign tags never match. No version is in an empty list.
+  // Weak and foreign tags never match. An empty list matches no version.
   return tags.flatMap((tag) => /^"([1-9]\d{0,8})"$/.exec(tag.trim())?.[1] ?? []).map(Number);
 }

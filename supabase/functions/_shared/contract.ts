@@ -1,76 +1,103 @@
 /**
- * Pieces of route contracts that all endpoints share.
+ * Parts of contracts that all endpoints share.
  *
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import { type ProblemCode, problemTable } from "./problems.ts";
+import { exampleRequestId, type ProblemCode, problemTable } from "./problems.ts";
+
+/** Describes an answer of JSON. */
+export const json = <Schema extends z.ZodType, Headers extends z.ZodObject>(
+  schema: Schema,
+  description: string,
+  headers?: Headers,
+) => ({ description, headers, content: { "application/json": { schema } } });
+
+/** Describes a JSON body, which the endpoint requires. */
+export const jsonBody = <Schema extends z.ZodType>(schema: Schema) => ({
+  required: true,
+  content: { "application/json": { schema } },
+});
 
 const ProblemCodeSchema = z.enum(Object.keys(problemTable) as [ProblemCode, ...ProblemCode[]]).openapi("ProblemCode", {
-  description: "Machine code of a problem; docs/errors.md explains each.",
+  description: "Machine code of a problem. docs/errors.md explains each one.",
   example: "not_found",
 });
 
 const FieldErrorSchema = z.object({
   in: z.enum(["body", "query", "path", "header"]).optional().openapi({
-    description: "Part of the request.",
+    description: "Part of the request that holds the value.",
     example: "body",
   }),
   pointer: z.string().openapi({ description: "JSON Pointer to the value.", example: "/qty_desired" }),
-  message: z.string().openapi({ description: "What is wrong with it.", example: "must not be negative" }),
+  message: z.string().openapi({ description: "Rule that the value breaks.", example: "must not be negative" }),
   code: z.string().openapi({ description: "Machine code of the rule.", example: "too_small" }),
-}).openapi("FieldError", { description: "One wrong value of a request." });
+}).openapi("FieldError", { description: "One invalid value of a request." });
 
-/** A problem (RFC 9457) in the contract. */
+/** Schema of a problem (RFC 9457). */
 export const ProblemSchema = z.looseObject({
   type: z.string().openapi({
-    description: "Page that explains the code.",
+    description: "URL of the page that explains the code.",
     example: "/functions/v1/docs/errors/not_found",
   }),
   title: z.string().openapi({
-    description: "The code in words, always the same.",
-    example: "There is no such resource",
+    description: "Title of the code. It is the same in each occurrence.",
+    example: "Resource not found",
   }),
   status: z.int().openapi({ description: "HTTP status.", example: 404 }),
   detail: z.string().openapi({
-    description: "What was wrong this time.",
-    example: "There is no such resource, or it is not yours to see",
+    description: "Explanation of this occurrence.",
+    example: problemTable.not_found.example.detail,
   }),
   instance: z.string().openapi({
     description: "Request id, as in X-Request-Id and in the log.",
-    example: "0b7e1c9a-2f64-4f0e-9a53-6a8f0a4a3f11",
+    example: exampleRequestId,
   }),
   code: ProblemCodeSchema,
-  errors: z.array(FieldErrorSchema).optional().openapi({ description: "Each wrong value, for validation_failed." }),
-}).openapi("Problem", { description: "What went wrong (RFC 9457). Further members depend on the code." });
+  errors: z.array(FieldErrorSchema).optional().openapi({ description: "All invalid values, for validation_failed." }),
+}).openapi("Problem", { description: "A problem (RFC 9457). Further members depend on the code." });
 
 /** Codes that any endpoint can answer. */
-const always: ProblemCode[] = ["not_acceptable", "internal_error"];
+const commonCodes: ProblemCode[] = ["not_acceptable", "internal_error"];
 
 /** Codes that any endpoint with a credential can answer. */
-const withCredential: ProblemCode[] = ["malformed_request", "unauthenticated", "validation_failed", "unavailable"];
+const credentialCodes: ProblemCode[] = ["malformed_request", "unauthenticated", "validation_failed", "unavailable"];
 
 /** Codes that any endpoint with a body can answer. */
-const withBody: ProblemCode[] = [
+const bodyCodes: ProblemCode[] = [
   "malformed_json",
   "integrity_error",
   "body_too_large",
   "unsupported_media_type",
 ];
 
-/** Codes of endpoints that take an Idempotency-Key. */
-const withKey: ProblemCode[] = ["idempotency_conflict", "idempotency_key_reused"];
+/** Codes that any endpoint with an Idempotency-Key can answer. */
+const keyCodes: ProblemCode[] = ["idempotency_conflict", "idempotency_key_reused"];
 
-/** Which groups of codes apply beside the endpoint's own. */
+/** Codes of the rules of the lifecycle: for reports, transitions and changes of operations. */
+export const lifecycleCodes: ProblemCode[] = [
+  "forbidden",
+  "not_found",
+  "already_running",
+  "operation_blocked",
+  "workplace_busy",
+  "out_of_order",
+  "too_old",
+  "invalid_quantity",
+  "invalid_state_transition",
+  "reason_required",
+];
+
+/** Groups of codes that apply beside the endpoint's own. */
 interface Groups {
-  /** True unless everybody may call it. */
+  /** False when the endpoint needs no credential. */
   credential?: boolean;
   body?: boolean;
   idempotent?: boolean;
 }
 
 /**
- * The error responses of an endpoint: one per status, its codes in the description.
+ * Describes the error responses of an endpoint: one per status, its codes in the description.
  *
  * @param codes The endpoint's own codes.
  */
@@ -80,10 +107,10 @@ export function problems(
 ): Record<never, never> {
   const all = [
     ...new Set([
-      ...always,
-      ...(credential ? withCredential : []),
-      ...(body ? withBody : []),
-      ...(idempotent ? withKey : []),
+      ...commonCodes,
+      ...(credential ? credentialCodes : []),
+      ...(body ? bodyCodes : []),
+      ...(idempotent ? keyCodes : []),
       ...codes,
     ]),
   ];
@@ -100,6 +127,9 @@ export function problems(
     }]),
   );
 }
+
+/** Describes the error responses of a command: an endpoint with a body and an Idempotency-Key. */
+export const commandProblems = (codes: ProblemCode[]) => problems(codes, { body: true, idempotent: true });
 
 /** Security of every endpoint: a user's token or the secret key. */
 export const security: Record<string, string[]>[] = [{ userToken: [] }, { secretKey: [] }];

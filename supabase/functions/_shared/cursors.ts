@@ -1,25 +1,31 @@
 /**
- * Cursors are signed, so that one can only be what this API handed out. Any secret of the project serves; one that is
- * rotated out takes its cursors along.
+ * Cursors are signed, so that the API accepts only cursors that it issued. Every secret key of the project verifies
+ * them; after a key is removed, its cursors are invalid.
  *
  * @module
  */
 import { resolveEnv } from "@supabase/server/core";
 import { sign, verify } from "hono/jwt";
 
-function secrets(): string[] {
+/** Longest cursor that a request may carry, in characters. */
+export const maxCursorLength = 2_000;
+
+/** Cursor of the examples. */
+export const exampleCursor = "eyJhbGciOiJIUzI1NiJ9.eyJwb3MiOjQ3MTF9.c2lnbmF0dXJl";
+
+function readSecrets(): string[] {
   const { data: env } = resolveEnv();
   return Object.values(env?.secretKeys ?? {}).map((key) => `cursor:${key}`);
 }
 
-/** The payload as a cursor: opaque to clients, though not secret. */
+/** Writes the payload as a cursor: opaque to clients, but not secret. */
 export function writeCursor(payload: Record<string, unknown>): Promise<string> {
-  return sign(payload, secrets()[0] ?? "cursor:", "HS256");
+  return sign(payload, readSecrets()[0] ?? "cursor:", "HS256");
 }
 
-/** What a cursor says; undefined when it is none of ours. */
+/** Reads a cursor; undefined when this API did not issue it. */
 export async function readCursor(cursor: string): Promise<Record<string, unknown> | undefined> {
-  for (const secret of secrets()) {
+  for (const secret of readSecrets()) {
     const payload = await verify(cursor, secret, "HS256").catch(() => undefined);
     if (payload !== undefined) return payload;
   }

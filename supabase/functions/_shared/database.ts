@@ -1,5 +1,5 @@
 /**
- * The one call of the database that a request makes.
+ * The database: a request calls one SQL function, in one round trip and one transaction.
  *
  * @module
  */
@@ -10,24 +10,25 @@ import type { HealthAnswer } from "./health.ts";
 import { isProblemCode, Problem } from "./problems.ts";
 
 /**
- * What the SQL functions answer: the generator knows `Json` only, each resource's schemas.ts adds its own
- * (`declare module`), inferred from the zod schemas that the contract is made of.
+ * Answers of the SQL functions. The generator of types knows only `Json`: each resource's schemas.ts adds its answers by
+ * `declare module`, inferred from the zod schemas of the contract.
  */
 export interface Answers {
   health: HealthAnswer;
   require_second_factor: { is_required: boolean };
 }
 
-/** The answer of a command: status and body are stored for replays exactly as they are sent. */
+/** Answer of a command. The database stores status and body exactly as they are sent. */
 export interface Answer<Body> {
   status: number;
   body: Body;
+  /** Whether this is the stored answer of an earlier request. */
   replayed?: boolean;
-  /** The request that was answered so first, when it brought a key. */
+  /** Id of the request that got this answer first, when it had a key. */
   request_id?: string | null;
 }
 
-/** A page of a list: `next` is the key of its last item when there are more. */
+/** A page of a list. `next` is the key of its last item when more items follow. */
 export interface Page<Item> {
   items: Item[];
   next: (string | number)[] | null;
@@ -36,39 +37,39 @@ export interface Page<Item> {
 
 type Functions = Database["public"]["Functions"];
 
-/** Calls one SQL function as the caller: one round trip, one transaction. */
-export type CallDatabase = <Name extends keyof Functions & keyof Answers>(
+/** Calls one SQL function as the caller. */
+export type Rpc = <Name extends keyof Functions & keyof Answers>(
   name: Name,
   args: Functions[Name]["Args"],
 ) => Promise<Answers[Name]>;
 
-// A database that hangs must become a 503 well before a terminal gives up.
-const timeout_ms = 9_000;
+// A database that hangs must become a 503 well before a terminal times out.
+const timeoutMs = 9_000;
 
-const boundedFetch: typeof fetch = (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(timeout_ms) });
+const boundedFetch: typeof fetch = (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(timeoutMs) });
 
-let asUser: SupabaseClient | undefined;
-let asServer: SupabaseClient | undefined;
+let userClient: SupabaseClient | undefined;
+let serverClient: SupabaseClient | undefined;
 
 /**
- * The database for a signed-in user. The client is shared, because making one costs more than the request itself;
- * the token goes with the single call and is kept nowhere.
+ * Returns the database as a signed-in user sees it. All users share one client, because creating one costs more than the
+ * request: each call carries its own token, which is stored nowhere.
  *
  * @param token The user's verified access token.
  */
-export function databaseOfUser(token: string): CallDatabase {
-  asUser ??= createContextClient({ supabaseOptions: { global: { fetch: boundedFetch } } });
-  return caller(asUser, `Bearer ${token}`);
+export function rpcAsUser(token: string): Rpc {
+  userClient ??= createContextClient({ supabaseOptions: { global: { fetch: boundedFetch } } });
+  return rpcWith(userClient, `Bearer ${token}`);
 }
 
-/** The database for a server that holds the secret key itself, and for the health check. */
-export function databaseOfServer(): CallDatabase {
-  asServer ??= createAdminClient({ supabaseOptions: { global: { fetch: boundedFetch } } });
-  return caller(asServer);
+/** Returns the database as the service role sees it. */
+export function rpcAsServer(): Rpc {
+  serverClient ??= createAdminClient({ supabaseOptions: { global: { fetch: boundedFetch } } });
+  return rpcWith(serverClient);
 }
 
-// The types are those of CallDatabase: supabase-js cannot derive them for a name that is itself a type parameter.
-function caller(client: SupabaseClient, authorization?: string): CallDatabase {
+// supabase-js cannot derive the types for a name that is itself a type parameter: Rpc states them
+function rpcWith(client: SupabaseClient, authorization?: string): Rpc {
   return async (name, args) => {
     const call = client.rpc(name, args);
     if (authorization !== undefined) call.setHeader("Authorization", authorization);
@@ -78,13 +79,13 @@ function caller(client: SupabaseClient, authorization?: string): CallDatabase {
   };
 }
 
-/** The token was signed by the project; it is the server's clock that stepped back. */
-const tokenOfTheFuture = "The access token was issued later than the server's clock says it is: try again shortly";
+/** The project signed the token, so the server's clock stepped back. */
+const tokenFromFuture = "The access token was issued later than the server's clock shows: try again shortly";
 
-/** The problem that an error of the Data API is. */
+/** Turns an error of the Data API into a problem. */
 export function problemOf(error: PostgrestError): Problem | Error {
   if (error.code === "PGRST303" && /future|not yet valid/i.test(error.message)) {
-    return new Problem("unavailable", tokenOfTheFuture);
+    return new Problem("unavailable", tokenFromFuture);
   }
   if (/^PT\d{3}$/.test(error.code) && isProblemCode(error.message)) {
     const { detail, ...more } = JSON.parse(error.details) as { detail: string } & Record<string, unknown>;
@@ -92,21 +93,21 @@ export function problemOf(error: PostgrestError): Problem | Error {
   }
   const known = sqlstates.find(({ pattern }) => pattern.test(error.code ?? ""));
   if (known !== undefined) return new Problem(known.code, known.detail);
-  // fetch failed or was given up: there is no SQLSTATE
+  // fetch failed or timed out: there is no SQLSTATE
   if (!error.code) return new Problem("unavailable", "The database did not answer");
   return new Error(`Data API answered ${error.code}: ${error.message}`);
 }
 
-/** SQLSTATEs and PostgREST codes that are not a fault of ours, and what they mean to a client. */
+/** SQLSTATEs and PostgREST codes that are no internal errors, with the problems that they are. */
 const sqlstates: { pattern: RegExp; code: Problem["code"]; detail: string }[] = [
-  // Connection lost, shutting down, starting up, too many connections, lock and statement timeouts, deadlock.
+  // connection lost, shutting down, starting up, too many connections, lock and statement timeouts, deadlock
   {
     pattern: /^(08...|57P0[1-5]|57014|55P03|40P01|40001|53...|25006|25P0[34]|PGRST00[0-3])$/,
     code: "unavailable",
     detail: "The database cannot answer now: try again with the same Idempotency-Key",
   },
   { pattern: /^PGRST30[0-3]$/, code: "unauthenticated", detail: "The access token is not valid any more" },
-  // The id of another event; every other key of ours is checked by the functions.
+  // The id of another event: the SQL functions check every other key.
   { pattern: /^23505$/, code: "idempotency_conflict", detail: "The id belongs to another event" },
   {
     pattern: /^23...$/,

@@ -1,21 +1,21 @@
 /**
- * The event as the API answers it: alone, in lists, and as the answer to a report or a step.
+ * The event as the API answers it: alone, in lists, and in the answer to a report or a transition.
  *
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import { instantOut, key, text } from "./fields.ts";
+import { eventId, instantOut, key, text, userId } from "./fields.ts";
 import { Action, operationKey, OperationWithActions, Status } from "./operation.ts";
 
 export const Phase = z.enum(["SETUP", "PROCESSING"]).openapi("Phase", {
-  description: "Kind of work: preparing the machine, or making pieces.",
+  description: "Kind of work: SETUP prepares the machine, PROCESSING makes pieces.",
   example: "PROCESSING",
 });
 
-export const Event = z.object({
-  id: z.guid().openapi({ description: "Id of the event.", example: "0f4b7e7a-5d0c-4a3f-9a67-1c5a4b8e2d10" }),
+export const OperationEvent = z.object({
+  id: eventId("Id of the event."),
   pos: z.int().min(1).nullable().openapi({
-    description: "Position in the feed; null in the answer to its own report.",
+    description: "Position in the event feed; null in the answer to the report itself.",
     example: 4711,
   }),
   action_type: Action,
@@ -25,27 +25,27 @@ export const Event = z.object({
     example: "TruLaser 5060 (L76)",
   }),
   op_seq: z.int().min(1).openapi({
-    description: "Position among the events of its operation: 1, 2, 3, ... without gaps.",
+    description: "Number of the event within its operation: 1, 2, 3, ... without gaps.",
     example: 1,
   }),
   status_before: Status.nullable().openapi({
-    description: "Status before; null for the opening event of an operation that arrived with work done.",
+    description: "Status before the event; null for the opening event of an operation that was created with work done.",
     example: "RELEASED",
   }),
   status_after: Status,
   occurred_at: instantOut().openapi({ description: "When it happened.", example: "2026-11-23T08:15:00.000Z" }),
   phase: Phase.nullable().openapi({
-    description: "What a START begins; null for other actions.",
+    description: "Phase that a START begins; null for other actions.",
     example: "PROCESSING",
   }),
-  qty_good: z.int().openapi({ description: "Good pieces added; the signed difference for a CORRECT.", example: 0 }),
+  qty_good: z.int().openapi({ description: "Good pieces added; for a CORRECT, the signed difference.", example: 0 }),
   qty_scrap: z.int().openapi({
-    description: "Scrapped pieces added; the signed difference for a CORRECT.",
+    description: "Scrapped pieces added; for a CORRECT, the signed difference.",
     example: 0,
   }),
-  reason_code: key().nullable().openapi({ description: "Why, as a reason code.", example: null }),
-  note: text(2000).nullable().openapi({ description: "Words of the reporter.", example: null }),
-  reverses_event_id: z.guid().nullable().openapi({ description: "Event that a REVERSE takes back.", example: null }),
+  reason_code: key().nullable().openapi({ description: "Reason code.", example: null }),
+  note: text(2000).nullable().openapi({ description: "Note of the reporter.", example: null }),
+  reverses_event_id: eventId("Event that a REVERSE takes back.").nullable().openapi({ example: null }),
   changes: z.record(z.string(), z.object({ before: z.json(), after: z.json() })).nullable().openapi({
     type: ["object", "null"],
     additionalProperties: {
@@ -53,47 +53,44 @@ export const Event = z.object({
       properties: { before: { description: "Value before." }, after: { description: "Value after." } },
       required: ["before", "after"],
     },
-    description: "What a CORRECT changed, by field; null for other actions.",
+    description: "Fields that a CORRECT changed; null for other actions.",
     example: null,
   }),
   operation_data: z.record(z.string(), z.json()).nullable().openapi({
     type: ["object", "null"],
     additionalProperties: true,
-    description: "The client's own JSON object.",
+    description: "JSON object of the client, stored as sent.",
     example: { machine_program: "P-4711" },
   }),
-  user_id: z.guid().nullable().openapi({
-    description: "User who reported; null for a server that named none.",
-    example: null,
-  }),
+  user_id: userId("User who reported; null for a server that named none.").nullable().openapi({ example: null }),
   user_email: z.string().nullable().openapi({
-    description: "Address of that user at the time; null once the person is forgotten.",
+    description: "E-mail address of that user at the time; null once the person is forgotten.",
     example: null,
   }),
   webhook_success: z.boolean().openapi({
-    description: "True once all webhooks of the event are delivered.",
+    description: "True once all webhook deliveries of the event have succeeded.",
     example: false,
   }),
   webhook_response: z.string().nullable().openapi({
     description:
-      "Last answer of a webhook: its status and first 500 characters. For managers and above; null for others and in streams.",
+      "Last answer of a webhook receiver: status and first 500 characters. For managers and above; null for others and in streams.",
     example: null,
   }),
   error_message: z.string().nullable().openapi({
-    description: "Last delivery error of a webhook, likewise.",
+    description: "Last delivery error of a webhook. For managers and above; null for others and in streams.",
     example: null,
   }),
   created_at: instantOut().openapi({
-    description: "When the server heard of it.",
+    description: "When the server recorded the event.",
     example: "2026-11-23T08:15:00.120Z",
   }),
-}).openapi("Event", { description: "Something that happened to an operation. Events are never changed." });
+}).openapi("OperationEvent", { description: "Something that happened to an operation. An event never changes." });
 
-export const ReportedEvent = Event.extend({
+export const ReportedEvent = OperationEvent.extend({
   operation: z.union([OperationWithActions, z.null()]).openapi({
-    description: "The operation after the event; null when a repeated report's operation is gone.",
+    description: "The operation after the event; null when the report is repeated and its operation was deleted.",
   }),
-}).openapi("ReportedEvent", { description: "An event, and the operation after it." });
+}).openapi("ReportedEvent", { description: "An event, with the operation after it." });
 
-export type Event = z.infer<typeof Event>;
+export type OperationEvent = z.infer<typeof OperationEvent>;
 export type ReportedEvent = z.infer<typeof ReportedEvent>;

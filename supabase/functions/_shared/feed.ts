@@ -1,16 +1,17 @@
 /**
- * What readers of the feed and of the stream share: filters, and cursors. A cursor is a position, and the life of the
- * feed in which it has a meaning.
+ * Filters and cursors of the event feed, for the feed and the stream. A cursor holds a position and the generation of
+ * the feed in which the position is valid.
  *
  * @module
  */
 import { z } from "@hono/zod-openapi";
 import { readCursor, writeCursor } from "./cursors.ts";
-import type { Event } from "./event.ts";
+import type { OperationEvent } from "./event.ts";
 import { key, keySchema } from "./fields.ts";
 import { repeatable } from "./lists.ts";
 import { Action, type Operation } from "./operation.ts";
 import { type FieldError, Problem } from "./problems.ts";
+import { invalidValue } from "./validation.ts";
 
 declare module "./database.ts" {
   interface Answers {
@@ -18,42 +19,34 @@ declare module "./database.ts" {
   }
 }
 
-/** What the database answers for a read of the feed; when it was asked for, with each event's operation and mark. */
+/** A page of the feed. On request, each event has its operation and its mark. */
 export interface FeedPage extends FeedPosition {
-  events: (Event & { operation?: Operation | null; mark?: string })[];
+  events: (OperationEvent & { operation?: Operation | null; mark?: string })[];
   has_more: boolean;
-  /** False for a caller who sees no event, however long they wait. */
+  /** False for a caller who has no workplace and therefore sees no event. */
   has_workplace: boolean;
 }
 
-/** What of the feed is followed. */
+/** Filters of the feed. */
 export const feedFilter = {
-  workplace_name: repeatable(key()).optional().openapi({
-    type: "array",
-    items: keySchema,
-    minItems: 1,
-    maxItems: 100,
-    description: "Workplaces to follow; repeat the parameter for several.",
+  workplace_name: repeatable(key(), keySchema).optional().openapi({
+    description: "Workplaces to follow. Repeat the parameter for several.",
     example: ["TruLaser 5060 (L76)"],
   }),
-  action_type: repeatable(Action).optional().openapi({
-    type: "array",
-    items: { $ref: "#/components/schemas/Action" },
-    minItems: 1,
-    maxItems: 100,
-    description: "Actions to follow; repeat the parameter for several.",
+  action_type: repeatable(Action, { $ref: "#/components/schemas/Action" }).optional().openapi({
+    description: "Actions to follow. Repeat the parameter for several.",
     example: ["FINISH"],
   }),
   order_no: key().optional().openapi({ description: "Order to follow.", example: "403860-001" }),
 };
 
-/** Where a reader of the feed stands. */
+/** Position of a reader in the feed. */
 export interface FeedPosition {
-  /** Name of the feed's life: another one after a restore of the database. */
+  /** Generation of the feed: it changes when the database is restored. */
   generation: string;
-  /** Position of the last event that the reader has passed. */
+  /** Position of the last event that the reader has read. */
   pos: number;
-  /** What that event is known by, so that it is noticed when another one stands there; null where none is. */
+  /** Fingerprint of that event, which reveals another event at its position; null before the first event. */
   mark: string | null;
 }
 
@@ -64,16 +57,16 @@ const Payload = z.object({
   mark: z.string().nullable(),
 });
 
-/** The cursor that stands for a position; opaque to clients. */
+/** Writes the cursor of a position; opaque to clients. */
 export function feedCursor({ generation, pos, mark }: FeedPosition): Promise<string> {
   return writeCursor({ list: "feed", generation, pos, mark });
 }
 
 /**
- * The position that a cursor stands for.
+ * Reads the position of a cursor.
  *
- * @param pointer Name of the parameter that holds it, for the problem.
- * @param part Where in the request it stands, likewise.
+ * @param pointer Parameter that holds the cursor, for the problem.
+ * @param part Part of the request that holds the parameter, for the problem.
  * @throws {Problem} `validation_failed` for anything that is not a cursor of the feed.
  */
 export async function feedPosition(
@@ -86,13 +79,10 @@ export async function feedPosition(
     const { generation, pos, mark } = parsed.data;
     return { generation, pos, mark };
   }
-  const message = "is not a cursor of the feed";
-  throw new Problem("validation_failed", `Not valid in the ${part}: ${pointer} ${message}`, {
-    errors: [{ in: part, pointer, message, code: "invalid_cursor" }],
-  });
+  throw invalidValue(part, pointer, "is not a cursor of the feed", "invalid_cursor");
 }
 
-/** Whether the problem is that reading cannot go on from the cursor, and has to begin afresh. */
+/** Returns whether the reader cannot resume from its cursor and has to start again. */
 export function isFeedReset(error: unknown): boolean {
   if (!(error instanceof Problem)) return false;
   const { errors } = error.more;

@@ -1,10 +1,10 @@
 /**
- * Who waits for the feed to move: one question to the database for all who wait in this isolate, not one each.
+ * The watch of the feed: one query answers all readers of this isolate that wait for the next event.
  *
  * @module
  */
 import { createAdminClient } from "@supabase/server/core";
-import { databaseOfServer } from "./database.ts";
+import { rpcAsServer } from "./database.ts";
 import type { FeedPosition } from "./feed.ts";
 
 declare module "./database.ts" {
@@ -13,57 +13,57 @@ declare module "./database.ts" {
   }
 }
 
-/** Where the feed ends. */
+/** End of the feed. */
 export interface FeedHead extends FeedPosition {
-  /** Whether Supabase Realtime tells when it moves. */
+  /** Whether Supabase Realtime announces new events. */
   is_announced: boolean;
 }
 
-/** How often the database is asked while somebody waits. */
-const poll_ms = Number(Deno.env.get("FEED_POLL_MS") ?? 250);
+/** Time between two queries while a reader waits. */
+const pollMs = Number(Deno.env.get("FEED_POLL_MS") ?? 250);
 
-/** How often when Realtime tells: its messages can be lost. */
-const pollAnnounced_ms = 5_000;
+/** The same while Realtime announces events: its messages can be lost. */
+const pollAnnouncedMs = 5_000;
 
-/** How long a database that does not answer is left alone. */
-const pollFailed_ms = 1_000;
+/** Time until the next query after one failed. */
+const pollFailedMs = 1_000;
 
 interface Waiter {
   from: FeedPosition;
   resume: () => void;
 }
 
-/** How long what was heard of the end of the feed is news to who has just read it. */
-const news_ms = 1_000;
+/** How long the last answer serves readers that begin to wait. */
+const freshMs = 1_000;
 
 const waiters = new Set<Waiter>();
 let isWatching = false;
-/** What was heard last, and when. */
-let heard: FeedHead | undefined;
-let heardAt = -Infinity;
-/** Whether Realtime has told of something that was not asked for yet, and what ends the pause then. */
+/** The last answer, and when it arrived. */
+let lastHead: FeedHead | undefined;
+let lastHeadAtMs = -Infinity;
+/** Whether Realtime announced an event since the last query, and the function that ends the pause. */
 let isWoken = false;
 let endPause = () => {};
-/** Whether Realtime tells; undefined until it was tried. */
+/** Whether the channel of Realtime is open; undefined before the first try. */
 let isListening: boolean | undefined;
 
 /**
- * The end of the feed. The service role asks, since the answer is the same for everybody and tells nothing of events.
+ * Reads the end of the feed, as the service role: the answer is the same for all callers and reveals no event.
  */
 export function feedHead(): Promise<FeedHead> {
-  return databaseOfServer()("feed_head", {});
+  return rpcAsServer()("feed_head", {});
 }
 
 /**
- * Resolves when the feed goes on behind the given position, after the time at the latest.
+ * Resolves when the feed continues after the given position, at the latest after `atMostMs`.
  *
  * @param signal Ends the waiting early.
  */
-export async function feedMoves(from: FeedPosition, atMost_ms: number, signal?: AbortSignal): Promise<void> {
-  if (heard !== undefined && performance.now() - heardAt < news_ms && isBehind(from, heard)) return;
+export async function feedMoves(from: FeedPosition, atMostMs: number, signal?: AbortSignal): Promise<void> {
+  if (lastHead !== undefined && performance.now() - lastHeadAtMs < freshMs && isBehind(from, lastHead)) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const waiter = { from, resume: () => resolve() };
-  const timer = setTimeout(waiter.resume, atMost_ms);
+  const timer = setTimeout(waiter.resume, atMostMs);
   signal?.addEventListener("abort", waiter.resume);
   waiters.add(waiter);
   if (!isWatching) watch();
@@ -77,40 +77,40 @@ const isBehind = (from: FeedPosition, head: FeedHead) => head.pos > from.pos || 
 
 async function watch(): Promise<void> {
   isWatching = true;
-  // whoever has just read needs no second answer at once
-  let pause_ms = poll_ms;
+  // readers have just read: the first query can wait
+  let pauseMs = pollMs;
   while (waiters.size > 0) {
     if (!isWoken) {
       const { promise, resolve } = Promise.withResolvers<void>();
       endPause = resolve;
-      const timer = setTimeout(resolve, pause_ms);
+      const timer = setTimeout(resolve, pauseMs);
       await promise;
       clearTimeout(timer);
     }
     isWoken = false;
     try {
       const head = await feedHead();
-      [heard, heardAt] = [head, performance.now()];
+      [lastHead, lastHeadAtMs] = [head, performance.now()];
       if (head.is_announced) listen();
       for (const { from, resume } of waiters) {
         if (isBehind(from, head)) resume();
       }
-      pause_ms = isListening ? pollAnnounced_ms : poll_ms;
+      pauseMs = isListening ? pollAnnouncedMs : pollMs;
     } catch {
-      // those who wait will be told by their own read
-      pause_ms = pollFailed_ms;
+      // the readers meet the failure in their own reads
+      pauseMs = pollFailedMs;
     }
-    // those who were resumed leave before it is looked whether anybody waits
+    // resumed readers leave before the loop counts the waiters
     await Promise.resolve();
   }
   isWatching = false;
 }
 
-/** Lets Realtime wake the watch. Where that fails, asking goes on as before. */
+/** Subscribes to Realtime, which wakes the watch. Polling continues when that fails. */
 function listen(): void {
   if (isListening !== undefined) return;
   isListening = false;
-  // the service role's, because the channel is nobody else's
+  // only the service role may join the channel
   createAdminClient().channel("mes-feed", { config: { private: true } })
     .on("broadcast", { event: "moved" }, () => {
       isWoken = true;

@@ -1,5 +1,5 @@
 /**
- * The kinds of values that clients send and read: what a key, a quantity or an instant is, for all endpoints.
+ * The kinds of values that clients send and read, for all endpoints: keys, quantities, instants, ids, versions.
  *
  * @module
  */
@@ -11,21 +11,21 @@ const controlCharacter = /\p{Cc}/u;
 const length = (text: string) => [...text].length;
 
 /**
- * What a key looks like, for the contract: no white space at its ends, no control characters, neither `.` nor `..`.
- * Written without looking around, which not every reader of patterns can.
+ * Pattern of a key in the contract: no white space at its ends, no control characters, neither `.` nor `..`. It has no
+ * lookaround, because not every implementation of JSON Schema supports it.
  */
 const keyPattern = (() => {
   const controls = String.raw`\u0000-\u001f\u007f-\u009f`;
   const any = `[^${controls}]`;
   const end = String.raw`[^\s${controls}]`;
-  const endButPoint = String.raw`[^.\s${controls}]`;
-  return String.raw`^(${endButPoint}(${any}*${end})?|\.${endButPoint}|\.${any}+${end})$`;
+  const endButDot = String.raw`[^.\s${controls}]`;
+  return String.raw`^(${endButDot}(${any}*${end})?|\.${endButDot}|\.${any}+${end})$`;
 })();
 
-/** The schema of a key in the contract, where that is written by hand. */
+/** Schema of a key in the contract, for parameters whose schema is written by hand. */
 export const keySchema = { type: "string" as const, minLength: 1, maxLength: 64, pattern: keyPattern };
 
-/** A name that goes into URLs: 1..64 characters, not padded, printable, not a segment that URL parsers remove. */
+/** A name that can stand in a URL: 1..64 printable characters, not padded, not a segment that URL parsers remove. */
 export const key = () =>
   z.string()
     .refine((text) => text.length > 0 && length(text) <= 64, "must have 1 to 64 characters")
@@ -50,13 +50,13 @@ export const assetId = () => z.int().min(1).max(2_147_483_647);
 /** A duration in minutes, kept to a thousandth. */
 export const minutes = () => z.number().min(0).max(999_999_999);
 
-/** A duration that is added to others: a tenth of what their sum can be. */
+/** A duration that the database adds to others: at most a tenth of the largest sum. */
 export const addedMinutes = () => z.number().min(0).max(99_999_999);
 
 const firstInstant = Date.parse("1970-01-01T00:00:00Z");
 const lastInstant = Date.parse("9999-12-31T23:59:59.999Z");
 
-/** An instant: RFC 3339 with an offset, years 1970-9999; it reaches the database in UTC. */
+/** An instant: RFC 3339 with an offset, years 1970-9999. It reaches the database in UTC. */
 export const instant = () =>
   z.iso.datetime({
     offset: true,
@@ -70,5 +70,51 @@ export const instant = () =>
     )
     .transform((text) => new Date(text).toISOString());
 
-/** An instant as the API writes it. */
+/** An instant as the API answers it. */
 export const instantOut = () => z.iso.datetime({ precision: 3 });
+
+/** Fields that every resource has: its version, and when it was created and changed. */
+export const versionFields = {
+  version: z.int().min(1).openapi({ description: "Version of the resource, which each change increases.", example: 3 }),
+  created_at: instantOut().openapi({
+    description: "When the resource was created.",
+    example: "2026-11-22T15:00:01.000Z",
+  }),
+  updated_at: instantOut().openapi({
+    description: "When the resource last changed.",
+    example: "2026-11-23T08:15:00.000Z",
+  }),
+};
+
+/** Id of an event. */
+export const eventId = (description: string) =>
+  z.guid().openapi({ description, example: "0f4b7e7a-5d0c-4a3f-9a67-1c5a4b8e2d10" });
+
+/** Id of a user in Supabase Auth. */
+export const userId = (description: string) =>
+  z.guid().openapi({ description, example: "5d1f8a2e-7c44-4f0b-8b1e-2f9d3a6c7e01" });
+
+/** The body of a PATCH: any of the fields, and at least one. */
+export const patchOf = <Fields extends z.core.$ZodShape>(fields: Fields) =>
+  z.strictObject(fields).partial().refine((patch) => Object.keys(patch).length > 0, {
+    error: "must have at least one field",
+    when: ({ issues }) => issues.length === 0,
+  });
+
+/** Fields of a command that the reporter may add to what happened. */
+export const reportFields = {
+  occurred_at: instant().optional().openapi({
+    description:
+      "When it happened; the server's time by default. At most 60 seconds ahead of the server's clock, and " +
+      "for machines and operators at most 31 days behind it, unless the plant sets another limit.",
+    example: "2026-11-20T08:15:00Z",
+  }),
+  note: text(2000).optional().openapi({
+    description: "Note for the event log, at most 2000 characters.",
+    example: "Waiting for inspection",
+  }),
+  dry_run: z.boolean().optional().openapi({
+    description: "True: the answer shows what would happen, and nothing changes.",
+    example: false,
+  }),
+};

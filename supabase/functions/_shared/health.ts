@@ -1,12 +1,12 @@
 /**
- * Whether a function works, for anybody who asks.
+ * The health of a function.
  *
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import { databaseOfServer } from "./database.ts";
+import { rpcAsServer } from "./database.ts";
 
-/** What the SQL function answers; `unknown` when it was not to try a write. */
+/** Answer of the SQL function. `unknown`: the call did not try a write. */
 export interface HealthAnswer {
   database: "up";
   writes: "ok" | "failing" | "unknown";
@@ -14,38 +14,39 @@ export interface HealthAnswer {
 
 export const Health = z.object({
   status: z.enum(["ok", "degraded"]).openapi({
-    description: "`ok`: the function works. `degraded`: it can read and not write, because the disk is full for one.",
+    description:
+      "`ok`: the function works. `degraded`: the database can be read but not written, for example because its disk is full.",
     example: "ok",
   }),
   database: z.literal("up").openapi({ description: "The database answers.", example: "up" }),
   writes: z.enum(["ok", "failing"]).openapi({
-    description: "Whether the database can write: looked at when the last look is 5 s old.",
+    description: "Whether the database can write. The function tries a write at most every 5 s.",
     example: "ok",
   }),
-}).openapi("Health", { description: "Whether the function works, and what it needs." });
+}).openapi("Health", { description: "Health of the function and of its database." });
 
-/** Anybody may ask as often as they like: a write is tried so often only. */
-const probeInterval_ms = 5_000;
+/** Time between two probes: the number of requests does not increase the number of writes. */
+const probeIntervalMs = 5_000;
 
-let lastProbe: { started_ms: number; answer: Promise<HealthAnswer> } | undefined;
+let lastProbe: { startedMs: number; answer: Promise<HealthAnswer> } | undefined;
 
 /**
- * Asks the database, in one call. Writes are what the last probe of this isolate found.
+ * Reads the health in one call of the database. `writes` is the result of the last probe of this isolate.
  *
  * @throws {Problem} `unavailable`
  */
 export async function readHealth(): Promise<z.infer<typeof Health>> {
-  const now_ms = performance.now();
-  const isProbe = lastProbe === undefined || now_ms - lastProbe.started_ms >= probeInterval_ms;
-  const answer = databaseOfServer()("health", { probe_writes: isProbe });
-  const probe = isProbe || lastProbe === undefined ? { started_ms: now_ms, answer } : lastProbe;
+  const nowMs = performance.now();
+  const isProbe = lastProbe === undefined || nowMs - lastProbe.startedMs >= probeIntervalMs;
+  const answer = rpcAsServer()("health", { probe_writes: isProbe });
+  const probe = isProbe || lastProbe === undefined ? { startedMs: nowMs, answer } : lastProbe;
   lastProbe = probe;
   try {
     const [{ database }, { writes }] = await Promise.all([answer, probe.answer]);
     const isWorking = writes !== "failing";
     return { status: isWorking ? "ok" : "degraded", database, writes: isWorking ? "ok" : "failing" };
   } catch (error) {
-    // Nothing was found: the next request probes.
+    // the probe failed: the next request probes again
     if (lastProbe === probe) lastProbe = undefined;
     throw error;
   }

@@ -1,7 +1,7 @@
 /**
- * JSON that means what it says: text that a parser would mend, round or drop in silence is refused.
+ * Strict JSON: rejects text that a parser would silently repair, round or drop.
  *
- * The text is judged in one pass over its bytes, before anything is parsed. A JSON Pointer is built for a wrong value
+ * One pass over the bytes checks the text before the parser reads it. It builds a JSON Pointer for an invalid value
  * only, so that the check of a valid body costs less than its parsing.
  *
  * @module
@@ -11,20 +11,20 @@ import { type FieldError, Problem } from "./problems.ts";
 /** Deepest nesting of a body. */
 export const maxDepth = 32;
 
-/** Most members of one object and elements of one array: no endpoint takes more. */
+/** Most members of an object and elements of an array. */
 export const maxElements = 10_000;
 
-/** Most wrong values that an answer names. */
+/** Most invalid values that an answer names. */
 export const maxErrors = 100;
 
 /** Longest JSON Pointer in an answer, in characters. */
-const maxPointer_characters = 1_000;
+const maxPointerLength = 1_000;
 
-/** Longest number that is compared with what a double holds of it. */
-const maxNumber_characters = 1_000;
+/** Longest number that is compared with its value as a double, in characters. */
+const maxNumberLength = 1_000;
 
 /**
- * The value of a JSON text.
+ * Reads the value of a JSON text.
  *
  * @param bytes The text in UTF-8.
  * @throws {Problem} `malformed_json`, `malformed_request`, `validation_failed`
@@ -36,17 +36,17 @@ export function readJson(bytes: Uint8Array): unknown {
     if (!found.isClosed) throw new Problem("malformed_json", "The body is not JSON: an array or object has no end");
     throw new Problem("malformed_request", `The body is nested more than ${maxDepth} levels deep`);
   }
-  if (found.isTooLong) throw refusal(found.errors);
+  if (found.isTooLong) throw invalidJson(found.errors);
   const value = parse(text);
-  if (found.errors.length > 0) throw refusal(found.errors);
-  if (found.mayHaveDuplicates && membersOf(value) < found.members) {
+  if (found.errors.length > 0) throw invalidJson(found.errors);
+  if (found.mayHaveDuplicates && countMembers(value) < found.members) {
     throw new Problem("malformed_json", "The body is ambiguous JSON: an object has two members of one name");
   }
   return value;
 }
 
 /**
- * The text of a body.
+ * Decodes the text of a body.
  *
  * @throws {Problem} `malformed_json`
  */
@@ -66,27 +66,27 @@ function parse(text: string): unknown {
   }
 }
 
-function refusal(errors: FieldError[]): Problem {
+function invalidJson(errors: FieldError[]): Problem {
   return new Problem("validation_failed", `Not valid in the body: ${namesOf(errors)}`, { errors });
 }
 
-/** The wrong values in words: the first of them, since `errors` has them all. */
+/** Names the first invalid values for the detail of a problem; `errors` has all of them. */
 export function namesOf(errors: readonly FieldError[]): string {
   const named = errors.slice(0, 10).map(({ pointer }) => pointer || "the value").join(", ");
   return errors.length > 10 ? `${named} and ${errors.length - 10} more` : named;
 }
 
-/** One step of a JSON Pointer (RFC 6901). */
+/** Escapes one segment of a JSON Pointer (RFC 6901). */
 export const escapePointer = (key: PropertyKey) => String(key).replaceAll("~", "~0").replaceAll("/", "~1");
 
-/** A JSON Pointer, cut where it is longer than anybody reads. */
+/** Writes a JSON Pointer, truncated to {@link maxPointerLength}. */
 export function pointerTo(path: readonly PropertyKey[]): string {
-  const pointer = path.map((step) => `/${escapePointer(step)}`).join("");
-  return pointer.length <= maxPointer_characters ? pointer : `${pointer.slice(0, maxPointer_characters)}...`;
+  const pointer = path.map((segment) => `/${escapePointer(segment)}`).join("");
+  return pointer.length <= maxPointerLength ? pointer : `${pointer.slice(0, maxPointerLength)}...`;
 }
 
-/** How many members all objects of the value have together; two of one name are one. */
-function membersOf(root: unknown): number {
+/** Counts the members of all objects of the value; duplicate names count once. */
+function countMembers(root: unknown): number {
   let members = 0;
   const open = [root];
   for (let value = open.pop(); value !== undefined; value = open.pop()) {
@@ -118,16 +118,16 @@ const lowerCase = 0x20;
 /** The arrays and objects that are open, the outermost at 1. */
 class OpenValues {
   readonly isObject = new Uint8Array(maxDepth + 1);
-  /** How many elements or members came before the present one. */
+  /** Number of elements or members before the current one. */
   readonly index = new Int32Array(maxDepth + 1);
-  /** Where the present name stands. */
+  /** Position of the current name. */
   readonly nameStart = new Int32Array(maxDepth + 1);
   readonly nameEnd = new Int32Array(maxDepth + 1);
-  /** Hashes of the names so far, to see whether two may be equal. */
+  /** Hashes of the names so far, which show whether two may be equal. */
   readonly names = Array.from({ length: maxDepth + 1 }, () => new NameHashes());
 }
 
-/** The hashes of one object's names: few are compared with each other, which is faster than a set. */
+/** The hashes of one object's names. A few hashes are compared with each other, which is faster than a set. */
 class NameHashes {
   readonly #few = new Int32Array(16);
   #count = 0;
@@ -138,7 +138,7 @@ class NameHashes {
     this.#many = undefined;
   }
 
-  /** Adds a hash, and tells whether it was there. */
+  /** Adds a hash and returns whether it was there before. */
   addAgain(hash: number): boolean {
     if (this.#many !== undefined) return this.#many.size === this.#many.add(hash).size;
     const few = this.#few;
@@ -151,20 +151,19 @@ class NameHashes {
 
 interface Found {
   errors: FieldError[];
-  /** Members of all objects, as they are written. */
+  /** Number of members of all objects, duplicates included. */
   members: number;
-  /** Whether an object may have two members of one name: what is parsed tells. */
+  /** Whether an object may have duplicate names: the parsed value shows it. */
   mayHaveDuplicates: boolean;
   isTooDeep: boolean;
-  /** An array or object has too many elements: the rest was not looked at. */
+  /** An array or object has too many elements: the scan stopped there. */
   isTooLong: boolean;
   /** Whether each array and object that was opened was closed. */
   isClosed: boolean;
 }
 
 /**
- * Passes once over a JSON text. It understands any JSON; what it finds in other text does not matter, since the parser
- * refuses that.
+ * Scans a JSON text once. Its result for text that is not JSON does not matter, because the parser rejects that text.
  */
 function scan(bytes: Uint8Array, text: string): Found {
   const found: Found = {
@@ -286,7 +285,7 @@ function scan(bytes: Uint8Array, text: string): Found {
 const hasNul = 1;
 const hasLoneSurrogate = 2;
 
-/** What the escapes of a text put into it: NUL and halves of surrogate pairs have no other way into valid UTF-8. */
+/** Finds NUL and halves of surrogate pairs, which valid UTF-8 can hold only as escapes. */
 function wrongEscapes(bytes: Uint8Array, start: number, end: number): number {
   let wrong = 0;
   for (let at = start; at < end; at++) {
@@ -304,7 +303,7 @@ function wrongEscapes(bytes: Uint8Array, start: number, end: number): number {
   return wrong;
 }
 
-/** The UTF-16 unit that the escape `\uXXXX` stands for; -1 when there is none here. */
+/** Returns the UTF-16 unit of the escape `\uXXXX` at this position; -1 when there is none. */
 function unitAt(bytes: Uint8Array, at: number): number {
   if (bytes[at] !== backslash || bytes[at + 1] !== letterU) return -1;
   let unit = 0;
@@ -318,10 +317,10 @@ function unitAt(bytes: Uint8Array, at: number): number {
   return unit;
 }
 
-/** Assigning to this name of an object does not make a member. */
+/** Assigning to this name of an object does not create a member. */
 const unusableName = [..."__proto__"].map(byteOf);
 
-/** Whether a name is {@link unusableName}, escaped or not. */
+/** Returns whether a name is {@link unusableName}, escaped or not. */
 function isUnusableName(bytes: Uint8Array, start: number, end: number): boolean {
   if (end - start < unusableName.length) return false;
   let at = start;
@@ -343,7 +342,7 @@ function endOfNumber(bytes: Uint8Array, start: number): number {
   return at;
 }
 
-/** The exponent of the number that stands here; 0 when it has none. */
+/** Returns the exponent of the number at this position; 0 when it has none. */
 function exponentOf(bytes: Uint8Array, start: number, end: number): number {
   let at = start;
   while (at < end && ((bytes[at] ?? 0) | lowerCase) !== letterE) at++;
@@ -357,9 +356,9 @@ function exponentOf(bytes: Uint8Array, start: number, end: number): number {
   return sign * exponent;
 }
 
-/** Characters of the text, by the positions of their bytes. */
+/** Returns characters of the text by the positions of their bytes. */
 function slice(bytes: Uint8Array, text: string, start: number, end: number): string {
-  // with nothing but ASCII, bytes and characters have the same positions
+  // in ASCII, bytes and characters have the same positions
   return text.length === bytes.length ? text.slice(start, end) : new TextDecoder().decode(bytes.subarray(start, end));
 }
 
@@ -374,8 +373,8 @@ function pointerOf(bytes: Uint8Array, text: string, open: OpenValues, depth: num
 }
 
 function nameAt(bytes: Uint8Array, text: string, start: number, end: number): string {
-  // of a long name, the pointer has the beginning only
-  const raw = slice(bytes, text, start, Math.min(end, start + 6 * maxPointer_characters));
+  // the pointer holds only the beginning of a long name
+  const raw = slice(bytes, text, start, Math.min(end, start + 6 * maxPointerLength));
   try {
     return JSON.parse(`"${raw}"`);
   } catch {
@@ -383,9 +382,9 @@ function nameAt(bytes: Uint8Array, text: string, start: number, end: number): st
   }
 }
 
-/** Whether the number stays the one that is written, but for digits after the 14th of a fraction. */
+/** Returns whether a double holds the number; digits after the 14th of a fraction may differ. */
 function isHeldExactly(literal: string): boolean {
-  if (literal.length > maxNumber_characters) return false;
+  if (literal.length > maxNumberLength) return false;
   const value = Number(literal);
   if (!Number.isFinite(value)) return false;
   if (/^-?\d+$/.test(literal)) return Number.isSafeInteger(value);
@@ -396,7 +395,7 @@ function isHeldExactly(literal: string): boolean {
   return written === held || (held.length > 14 && written.startsWith(held.slice(0, 14)));
 }
 
-/** The digits of a number without sign, point, exponent, and zeros at the ends. */
+/** Returns the digits of a number without sign, point, exponent and outer zeros. */
 function significantDigits(literal: string): string {
   const [mantissa = ""] = literal.toLowerCase().split("e", 1);
   const digits = mantissa.replaceAll(/[-.]/g, "");

@@ -1,5 +1,5 @@
 /**
- * What the log tells of a request.
+ * The log of requests.
  *
  * @module
  */
@@ -7,9 +7,9 @@ import type { MiddlewareHandler } from "hono";
 import type { RequestIdVariables } from "hono/request-id";
 import { routePath } from "hono/route";
 
-/** One line per request; never a token, a key or a body. */
-export const logged: MiddlewareHandler<{ Variables: RequestIdVariables & { role?: string } }> = async (c, next) => {
-  const started = performance.now();
+/** Writes one line for each request; never a token, a key or a body. */
+export const requestLog: MiddlewareHandler<{ Variables: RequestIdVariables & { role?: string } }> = async (c, next) => {
+  const startedMs = performance.now();
   await next();
   const { requestId: id, role = "anonymous" } = c.var;
   console.log(JSON.stringify({
@@ -17,7 +17,7 @@ export const logged: MiddlewareHandler<{ Variables: RequestIdVariables & { role?
     method: c.req.method,
     route: routePath(c),
     status: c.res.status,
-    ms: Math.round((performance.now() - started) * 10) / 10,
+    ms: Math.round((performance.now() - startedMs) * 10) / 10,
     role,
   }));
 };

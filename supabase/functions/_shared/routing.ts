@@ -1,5 +1,5 @@
 /**
- * The first question of a request: is there such a URL, and does it have this method?
+ * The first check of a request: whether its URL exists, has the method, and can be decoded.
  *
  * @module
  */
@@ -9,9 +9,9 @@ import { Problem, problemResponse } from "./problems.ts";
 
 const methods = ["GET", "POST", "PATCH", "DELETE"];
 
-/** Answers 404 or 405 before anything else of the request is looked at. */
-export const routed = <E extends Env>(app: Hono<E>): MiddlewareHandler => async (c, next) => {
-  // middleware is registered for all methods, endpoints for one
+/** Creates the middleware that answers 404 or 405 before it looks at anything else of the request. */
+export const routing = <E extends Env>(app: Hono<E>): MiddlewareHandler => async (c, next) => {
+  // middlewares are registered for all methods, endpoints for one
   if (matchedRoutes(c).some(({ method }) => method !== "ALL")) return await next();
   const allowed = methods.filter((method) =>
     app.router.match(method, c.req.path)[0].some(([[, route]]) => route.method !== "ALL")
@@ -23,4 +23,15 @@ export const routed = <E extends Env>(app: Hono<E>): MiddlewareHandler => async 
   return problemResponse(c, new Problem("method_not_allowed", `${c.req.method} is not a method of ${c.req.path}`), {
     Allow: [...allow, "OPTIONS"].join(", "),
   });
+};
+
+/** Rejects percent-encoding that is not UTF-8: the router would read it as the text of its escapes, another name. */
+export const urlDecoding: MiddlewareHandler = async (c, next) => {
+  const { pathname, search } = new URL(c.req.url);
+  try {
+    decodeURIComponent(pathname + search);
+  } catch {
+    throw new Problem("malformed_request", "The URL has percent-encoding that is not UTF-8");
+  }
+  await next();
 };

@@ -1,27 +1,27 @@
 /**
- * `REQUIRE_AAL2`: whether managers and admins need a second factor. The database judges it, since it knows the role and
- * can be called past the functions; it is told once by each process.
+ * `REQUIRE_AAL2`: whether managers and admins need a second factor. The database enforces it, because it knows the role
+ * and users can call it directly. Each process sends the setting once.
  *
  * @module
  */
-import { databaseOfServer } from "./database.ts";
+import { rpcAsServer } from "./database.ts";
 
-let told: Promise<unknown> | undefined;
+let sent: Promise<unknown> | undefined;
 
 /**
- * Resolves once the database knows what the environment says. Without the variable it keeps what it knows.
+ * Sends the setting to the database. Without the variable, the database keeps its setting.
  *
- * @throws {Problem} `unavailable` while it cannot be told: nobody gets in meanwhile.
+ * @throws {Problem} `unavailable` while the database does not answer: no request passes until then.
  */
-export async function secondFactorRule(): Promise<void> {
+export async function sendSecondFactorRule(): Promise<void> {
   const setting = Deno.env.get("REQUIRE_AAL2")?.trim().toLowerCase();
   if (!setting) return;
-  // a word that nobody foresaw must not open the door
-  told ??= databaseOfServer()("require_second_factor", { is_required: setting !== "false" });
+  // an unknown value must not disable the rule
+  sent ??= rpcAsServer()("require_second_factor", { is_required: setting !== "false" });
   try {
-    await told;
+    await sent;
   } catch (error) {
-    told = undefined;
+    sent = undefined;
     throw error;
   }
 }

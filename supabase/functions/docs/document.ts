@@ -1,13 +1,13 @@
-/** The document as it is served. In a module of its own, so that only who asks for it loads it. */
+/** The OpenAPI document as it is served. Only requests for it load this module. */
 import { createHash } from "node:crypto";
 import generated from "../../../docs/openapi.json" with { type: "json" };
 
-/** Relative to where the document comes from: right behind every domain, and "Try it out" stays on its own origin. */
-const servers = [{ url: "/functions/v1", description: "Where this document comes from." }];
+/** A relative URL is right on every domain, and keeps "Try it out" on the origin of the document. */
+const servers = [{ url: "/functions/v1", description: "Origin of this document." }];
 
 export const openApiDocument = { ...generated, servers };
 
-/** The document as text. Writing half a megabyte for each request would take 20 ms each. */
+/** The document as text: writing half a megabyte takes 20 ms, too long for each request. */
 export const openApiText = JSON.stringify(openApiDocument);
 
 /** ETag of the text. */

@@ -1,28 +1,25 @@
 /**
- * The errors, explained: for people as pages, for terminals and docs/errors.md as Markdown.
+ * Explanations of the problems: pages for people, Markdown for terminals and docs/errors.md.
  *
  * @module
  */
-import { Problem, problemBody, type ProblemCode, problemTable } from "../_shared/problems.ts";
+import { exampleRequestId, Problem, problemBody, type ProblemCode, problemTable } from "../_shared/problems.ts";
 import { base, escapeHtml, htmlPage } from "./pages.ts";
-
-/** Request id of the examples. */
-export const exampleRequestId = "0b7e1c9a-2f64-4f0e-9a53-6a8f0a4a3f11";
 
 const codes = Object.keys(problemTable) as ProblemCode[];
 
-/** The problem of a code, as the examples of the documents show it. */
+/** Returns the example of a code for the documents. */
 export function exampleOf(code: ProblemCode) {
   const { detail, ...more } = problemTable[code].example;
   return problemBody(new Problem(code, detail, more), exampleRequestId);
 }
 
 const introduction =
-  "Every error is `application/problem+json` (RFC 9457). `code` is for programs and does not change; `title` and " +
-  "`detail` are for people; `instance` is the request id, as in the header `X-Request-Id` and in the log; `type` is " +
-  "the page of the code. Further members depend on the code. What was refused has changed nothing.";
+  "Every error is `application/problem+json` (RFC 9457). `code` is for programs and does not change. `title` and " +
+  "`detail` are for people. `instance` is the request id, as in the header `X-Request-Id` and in the log. `type` is " +
+  "the URL of the page about the code. Further members depend on the code. A rejected request has changed nothing.";
 
-/** One code as a section of Markdown. */
+/** Writes the section of a code in Markdown. */
 export function errorMarkdown(code: ProblemCode): string {
   const { status, title, explanation } = problemTable[code];
   return `## ${code}
@@ -35,7 +32,7 @@ ${JSON.stringify(exampleOf(code), null, 2)}
 `;
 }
 
-/** All codes as Markdown. */
+/** Writes all codes in Markdown. */
 export function errorsMarkdown(): string {
   const rows = codes.map((code) => {
     const { status, title } = problemTable[code];
@@ -51,7 +48,7 @@ ${rows.join("")}
 ${codes.map(errorMarkdown).join("\n")}`;
 }
 
-/** One code as a page. */
+/** Writes the page of a code. */
 export function errorPage(code: ProblemCode): string {
   const { status, title, explanation } = problemTable[code];
   return htmlPage({
@@ -67,7 +64,7 @@ export function errorPage(code: ProblemCode): string {
   });
 }
 
-/** All codes as a page. */
+/** Writes the page of all codes. */
 export function errorsPage(): string {
   const rows = codes.map((code) => {
     const { status, title } = problemTable[code];

@@ -1,31 +1,21 @@
-/** Docs: the OpenAPI document, Swagger UI, ReDoc, and a page for each error. Everybody may read them. */
+/** Docs: the OpenAPI document, Swagger UI, ReDoc, and a page for each problem. They need no credential. */
 import { type Context, Hono } from "hono";
 import { accepts } from "hono/accepts";
-import { cors } from "hono/cors";
 import { etag } from "hono/etag";
-import { requestId, type RequestIdVariables } from "hono/request-id";
-import { drained } from "../_shared/body.ts";
-import { logged } from "../_shared/log.ts";
-import { isProblemCode, Problem, problemResponse } from "../_shared/problems.ts";
-import { routed } from "../_shared/routing.ts";
+import type { RequestIdVariables } from "hono/request-id";
+import { useFrame } from "../_shared/frame.ts";
+import { isProblemCode, Problem } from "../_shared/problems.ts";
 import { readAsset } from "./assets.ts";
 import { errorMarkdown, errorPage, errorsMarkdown, errorsPage } from "./errors.ts";
 import { contentSecurityPolicy, redocPage, swaggerPage, withoutPages } from "./pages.ts";
 
-type Env = { Variables: RequestIdVariables };
+export const app = new Hono<{ Variables: RequestIdVariables }>({ strict: false });
 
-export const app = new Hono<Env>({ strict: false });
-
-app.use(requestId({ limitLength: 128 }));
-app.use(logged);
-app.use(cors({ origin: "*", allowMethods: ["GET", "HEAD", "OPTIONS"] }));
-app.use(async (c, next) => {
-  await next();
-  c.header("X-Content-Type-Options", "nosniff");
-  // what may change with the next deployment is asked for again, and answered by 304 when it has not changed
-  if (!c.res.headers.has("Cache-Control")) c.header("Cache-Control", "no-cache");
+useFrame(app, {
+  cors: { origin: "*", allowMethods: ["GET", "HEAD", "OPTIONS"] },
+  // the next deployment may change an answer: clients ask again, and get 304 when it has not changed
+  cacheControl: () => "no-cache",
 });
-app.use(drained, routed(app));
 app.use(etag());
 
 app.get("/docs", (c) => isShown(c) ? page(c, swaggerPage()) : c.text(withoutPages(c), 200));
@@ -43,7 +33,7 @@ app.get("/docs/errors/:code", (c) => {
   return isShown(c) && wantsHtml(c) ? page(c, errorPage(code)) : c.text(errorMarkdown(code), 200);
 });
 
-app.get("/docs/assets/:file", async (c) => {
+app.get("/docs/assets/:file{.+}", async (c) => {
   const { file } = c.req.param();
   const asset = await readAsset(file);
   if (asset === undefined) throw new Problem("not_found", `There is no asset "${file.slice(0, 64)}"`);
@@ -53,16 +43,9 @@ app.get("/docs/assets/:file", async (c) => {
 
 app.get("/docs/health", (c) => c.json({ status: "ok" }, 200));
 
-app.notFound((c) => problemResponse(c, new Problem("unknown_route", `There is no ${c.req.path}`)));
-app.onError((error, c) => {
-  if (error instanceof Problem) return problemResponse(c, error);
-  console.error(JSON.stringify({ id: c.get("requestId"), error: String(error), stack: error.stack }));
-  return problemResponse(c, new Problem("internal_error", "The request could not be carried out"));
-});
-
 export default { fetch: app.fetch };
 
-/** Whether a page arrives as a page: on its own domain Supabase turns text/html into text/plain. */
+/** Returns whether browsers show a page: on its own domain, Supabase turns text/html into text/plain. */
 function isShown(c: Context): boolean {
   const host = c.req.header("X-Forwarded-Host") ?? new URL(c.req.url).hostname;
   return !/\.supabase\.co$/.test(host);

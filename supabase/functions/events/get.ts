@@ -1,7 +1,8 @@
 import { z } from "@hono/zod-openapi";
-import { endpoint } from "../_shared/app.ts";
-import { problems, security } from "../_shared/contract.ts";
-import { Event } from "../_shared/event.ts";
+import { json, problems, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
+import { OperationEvent } from "../_shared/event.ts";
+import { eventId } from "../_shared/fields.ts";
 
 export const get = endpoint({
   method: "get",
@@ -10,16 +11,12 @@ export const get = endpoint({
   tags: ["Events"],
   summary: "Read an event",
   security,
-  request: {
-    params: z.object({
-      event_id: z.guid().openapi({ description: "Id of the event.", example: "0f4b7e7a-5d0c-4a3f-9a67-1c5a4b8e2d10" }),
-    }),
-  },
+  request: { params: z.object({ event_id: eventId("Id of the event.") }) },
   responses: {
-    200: { description: "The event.", content: { "application/json": { schema: Event } } },
+    200: json(OperationEvent, "The event."),
     ...problems(["not_found"]),
   },
 }, async (c) => {
   const { event_id } = c.req.valid("param");
-  return c.json(await c.var.callDatabase("get_event", { id: event_id }), 200);
+  return c.json(await c.var.rpc("get_event", { id: event_id }), 200);
 });

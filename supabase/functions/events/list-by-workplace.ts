@@ -1,9 +1,9 @@
 import { z } from "@hono/zod-openapi";
-import { endpoint } from "../_shared/app.ts";
 import { problems, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
+import { OperationEvent } from "../_shared/event.ts";
 import { key } from "../_shared/fields.ts";
-import { cursorKey, listHeaders, listQuery, pageHeaders } from "../_shared/lists.ts";
-import { Event } from "../_shared/event.ts";
+import { answerPage, listQuery, pageJson, readCursorKey } from "../_shared/lists.ts";
 
 export const listByWorkplace = endpoint({
   method: "get",
@@ -12,24 +12,20 @@ export const listByWorkplace = endpoint({
   tags: ["Events"],
   summary: "List the events of a workplace",
   description:
-    "As the first service has it: events of one workplace, newest first. Empty for a workplace that the caller does not see.",
+    "Returns events of one workplace, newest first, as the first service does. The list is empty for a workplace that the caller does not see.",
   security,
   request: {
     params: z.object({ workplace_name: key().openapi({ description: "Workplace.", example: "Trommelen-1" }) }),
     query: z.strictObject(listQuery),
   },
   responses: {
-    200: {
-      description: "A page of events.",
-      headers: listHeaders,
-      content: { "application/json": { schema: z.array(Event) } },
-    },
+    200: pageJson(OperationEvent, "A page of events."),
     ...problems([]),
   },
 }, async (c) => {
   const { limit, skip, count } = c.req.valid("query");
-  const [before_created_at, before_id] = await cursorKey(c, z.tuple([z.string(), z.string()])) ?? [];
-  const page = await c.var.callDatabase("list_events", {
+  const [before_created_at, before_id] = await readCursorKey(c, z.tuple([z.string(), z.string()])) ?? [];
+  const page = await c.var.rpc("list_events", {
     workplace_name: c.req.valid("param").workplace_name,
     before_created_at,
     before_id,
@@ -37,6 +33,5 @@ export const listByWorkplace = endpoint({
     take: limit,
     count,
   });
-  await pageHeaders(c, page);
-  return c.json(page.items, 200);
+  return c.json(await answerPage(c, page), 200);
 });

@@ -1,8 +1,8 @@
 import { z } from "@hono/zod-openapi";
-import { endpoint } from "../_shared/app.ts";
 import { problems, security } from "../_shared/contract.ts";
-import { cursorKey, listHeaders, pageHeaders } from "../_shared/lists.ts";
-import { Event } from "../_shared/event.ts";
+import { endpoint } from "../_shared/endpoint.ts";
+import { OperationEvent } from "../_shared/event.ts";
+import { answerPage, pageJson, readCursorKey } from "../_shared/lists.ts";
 import { EventQuery } from "./schemas.ts";
 
 export const list = endpoint({
@@ -11,21 +11,17 @@ export const list = endpoint({
   operationId: "listEvents",
   tags: ["Events"],
   summary: "List events",
-  description: "Events of the caller's workplaces, newest first. Filters combine with and.",
+  description: "Returns events of the caller's workplaces that match all filters, newest first.",
   security,
   request: { query: EventQuery },
   responses: {
-    200: {
-      description: "A page of events.",
-      headers: listHeaders,
-      content: { "application/json": { schema: z.array(Event) } },
-    },
+    200: pageJson(OperationEvent, "A page of events."),
     ...problems([]),
   },
 }, async (c) => {
   const { action_type, limit, skip, count, cursor: _, ...filters } = c.req.valid("query");
-  const [before_created_at, before_id] = await cursorKey(c, z.tuple([z.string(), z.string()])) ?? [];
-  const page = await c.var.callDatabase("list_events", {
+  const [before_created_at, before_id] = await readCursorKey(c, z.tuple([z.string(), z.string()])) ?? [];
+  const page = await c.var.rpc("list_events", {
     ...filters,
     action_types: action_type,
     before_created_at,
@@ -34,6 +30,5 @@ export const list = endpoint({
     take: limit,
     count,
   });
-  await pageHeaders(c, page);
-  return c.json(page.items, 200);
+  return c.json(await answerPage(c, page), 200);
 });

@@ -1,11 +1,9 @@
-import { endpoint } from "../_shared/app.ts";
-import { itemResult, ItemResults, itemResults, validateItems } from "../_shared/batch.ts";
-import { answerBody, idempotency, idempotencyHeader, replayedHeader } from "../_shared/commands.ts";
-import { problems, security } from "../_shared/contract.ts";
+import { ItemResults, summarize, toItemResult, validateItems } from "../_shared/batch.ts";
+import { answerCommand, commandJson, idempotencyHeader, readIdempotency } from "../_shared/commands.ts";
+import { commandProblems, jsonBody, lifecycleCodes, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { Problem } from "../_shared/problems.ts";
 import { Batch, Report } from "./schemas.ts";
-
-const json = { "application/json": { schema: ItemResults } };
 
 export const reportBatch = endpoint({
   method: "post",
@@ -14,52 +12,37 @@ export const reportBatch = endpoint({
   tags: ["Events"],
   summary: "Report a batch of events",
   description:
-    "What a terminal collected while it was offline, in the order in which it happened: one transaction, one result per " +
-    "event. Give each event an id, then the whole batch can be sent again. With `atomic` the first refused event refuses them all. " +
-    "Work that begins and ends in the batch needs no room at its workplace. Of large batches two are carried out at a time: " +
-    "the next is 503 with Retry-After.",
+    "Takes the events that a terminal buffered while it was offline, in the order in which they happened: one transaction, one " +
+    "result for each event. Give each event an id, so that the whole batch can be sent again. With `atomic`, one rejected event " +
+    "rejects all of them. Work that begins and ends within the batch needs no capacity at its workplace. The server processes two " +
+    "large batches at a time and answers 503 with Retry-After to further ones.",
   security,
-  request: {
-    headers: idempotencyHeader,
-    body: { required: true, content: { "application/json": { schema: Batch } } },
-  },
+  request: { headers: idempotencyHeader, body: jsonBody(Batch) },
   responses: {
-    200: { description: "All were known already.", headers: replayedHeader, content: json },
-    201: { description: "All are new and recorded.", headers: replayedHeader, content: json },
-    207: { description: "The results differ: see each.", headers: replayedHeader, content: json },
-    ...problems([
-      "forbidden",
-      "not_found",
-      "already_running",
-      "operation_blocked",
-      "workplace_busy",
-      "ambiguous_operation",
-      "out_of_order",
-      "too_old",
-      "invalid_quantity",
-      "invalid_state_transition",
-      "reason_required",
-    ], { body: true, idempotent: true }),
+    200: commandJson(ItemResults, "All events were recorded before."),
+    201: commandJson(ItemResults, "All events are new and recorded."),
+    207: commandJson(ItemResults, "The results differ: see each one."),
+    ...commandProblems([...lifecycleCodes, "ambiguous_operation"]),
   },
 }, async (c) => {
   const { events, atomic } = c.req.valid("json");
-  const { valid, refused } = validateItems(c, Report, events);
-  const first = refused[0];
+  const { valid, rejected } = validateItems(c, Report, events);
+  const first = rejected[0];
   if (atomic && first?.problem) {
     const { detail, errors } = first.problem;
     throw new Problem("validation_failed", detail, { errors, index: first.index });
   }
-  const answer = await c.var.callDatabase("report_events", {
+  const answer = await c.var.rpc("report_events", {
     reports: valid.map(({ index: _, ...report }) => report),
     is_atomic: atomic,
-    idempotency: idempotency(c, { events, atomic }),
+    idempotency: readIdempotency(c, { events, atomic }),
   });
-  // the database counts the valid ones only
-  const recorded = answerBody(c, answer).map((item) =>
-    itemResult(c, { ...item, index: valid[item.index]?.index ?? item.index })
+  // the database numbers the valid events only
+  const recorded = answerCommand(c, answer).map((item) =>
+    toItemResult(c, { ...item, index: valid[item.index]?.index ?? item.index })
   );
-  const body = itemResults(
-    [...recorded, ...refused],
+  const body = summarize(
+    [...recorded, ...rejected],
     ({ status }) => ({ 200: "known", 201: "recorded" })[status] ?? "refused",
     answer.request_id,
   );

@@ -1,6 +1,13 @@
-import { endpoint } from "../_shared/app.ts";
-import { answerBody, idempotency, idempotencyHeader, locationHeader, replayedHeader } from "../_shared/commands.ts";
-import { problems, security } from "../_shared/contract.ts";
+import {
+  answerCommand,
+  commandJson,
+  idempotencyHeader,
+  readIdempotency,
+  recordedJson,
+  setLocation,
+} from "../_shared/commands.ts";
+import { commandProblems, jsonBody, lifecycleCodes, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { ReportedEvent } from "../_shared/event.ts";
 import { Report } from "./schemas.ts";
 
@@ -10,48 +17,23 @@ export const report = endpoint({
   operationId: "reportEvent",
   tags: ["Events"],
   summary: "Report an event",
-  description: "For operators at their workplaces, and above: what happened to an operation. " +
-    "Event and operation change together or not at all; the answer carries both.",
+  description: "For operators at their workplaces, and above. Records what happened to an operation. " +
+    "Event and operation change together or not at all; the answer contains both.",
   security,
-  request: {
-    headers: idempotencyHeader,
-    body: { required: true, content: { "application/json": { schema: Report } } },
-  },
+  request: { headers: idempotencyHeader, body: jsonBody(Report) },
   responses: {
-    200: {
-      description:
-        "The event is known already under its id, or this was a dry run: the operation as it is, or as it would be.",
-      headers: replayedHeader,
-      content: { "application/json": { schema: ReportedEvent } },
-    },
-    201: {
-      description: "The event, and the operation after it.",
-      headers: locationHeader.extend(replayedHeader.shape),
-      content: { "application/json": { schema: ReportedEvent } },
-    },
-    ...problems([
-      "forbidden",
-      "not_found",
-      "already_running",
-      "operation_blocked",
-      "workplace_busy",
-      "ambiguous_operation",
-      "out_of_order",
-      "too_old",
-      "idempotency_conflict",
-      "invalid_quantity",
-      "invalid_state_transition",
-      "reason_required",
-    ], { body: true, idempotent: true }),
+    200: commandJson(
+      ReportedEvent,
+      "The event was recorded before under its id, with the operation as it is; or a dry run, with the operation as it would be.",
+    ),
+    201: recordedJson(ReportedEvent, "The event, with the operation after it."),
+    ...commandProblems([...lifecycleCodes, "ambiguous_operation"]),
   },
 }, async (c) => {
   const body = c.req.valid("json");
-  const answer = await c.var.callDatabase("report_event", {
-    report: body,
-    idempotency: idempotency(c, body),
-  });
-  const event = answerBody(c, answer);
+  const answer = await c.var.rpc("report_event", { report: body, idempotency: readIdempotency(c, body) });
+  const event = answerCommand(c, answer);
   if (answer.status !== 201) return c.json(event, 200);
-  c.header("Location", `/functions/v1/events/v1/${event.id}`);
+  setLocation(c, ["events", "v1", event.id]);
   return c.json(event, 201);
 });

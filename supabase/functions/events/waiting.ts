@@ -1,5 +1,5 @@
 /**
- * How many requests of one caller may wait for the feed at once: an event wakes all of them, and each then reads.
+ * Limits the requests of a caller that wait for the event feed: an event wakes all of them, and each one reads.
  *
  * @module
  */
@@ -12,17 +12,17 @@ const maxOfSecretKey = 50;
 const countOf = new Map<string | null, number>();
 
 /**
- * Counts a request that waits, in this isolate.
+ * Counts a waiting request, in this isolate.
  *
  * @returns A function that ends the counting.
- * @throws {Problem} `rate_limited` when as many requests of the caller wait already.
+ * @throws {Problem} `rate_limited` when the largest allowed number of the caller's requests wait.
  */
 export function beginWaiting({ user_id }: Session): () => void {
-  const most = user_id === null ? maxOfSecretKey : maxOfUser;
+  const limit = user_id === null ? maxOfSecretKey : maxOfUser;
   const count = countOf.get(user_id) ?? 0;
-  if (count >= most) {
-    throw new Problem("rate_limited", `Cannot wait for the feed: ${count} of at most ${most} of your requests wait`, {
-      limit: most,
+  if (count >= limit) {
+    throw new Problem("rate_limited", `Cannot wait for the feed: ${count} of at most ${limit} of your requests wait`, {
+      limit,
       retry_after_s: 5,
     });
   }

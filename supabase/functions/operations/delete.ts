@@ -1,6 +1,7 @@
-import { endpoint } from "../_shared/app.ts";
-import { ifMatch, ifMatchHeader } from "../_shared/conditional.ts";
+import { deleted } from "../_shared/commands.ts";
+import { ifMatchHeader, readIfMatch } from "../_shared/conditional.ts";
 import { problems, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { OperationKey } from "./schemas.ts";
 
 export const remove = endpoint({
@@ -10,14 +11,14 @@ export const remove = endpoint({
   tags: ["Operations"],
   summary: "Delete an operation",
   description:
-    "For supervisors and above, as long as no work was reported on it: what ran is a record of the plant. Its events stay in the log.",
+    "For supervisors and above, while no work is reported on the operation: work is a record of the plant. Events stay in the log.",
   security,
   request: { params: OperationKey, headers: ifMatchHeader },
   responses: {
-    204: { description: "It is deleted." },
+    204: deleted,
     ...problems(["forbidden", "not_found", "stale_version", "invalid_state_transition"]),
   },
 }, async (c) => {
-  await c.var.callDatabase("delete_operation", { ...c.req.valid("param"), if_match: ifMatch(c) });
+  await c.var.rpc("delete_operation", { ...c.req.valid("param"), if_match: readIfMatch(c) });
   return c.body(null, 204);
 });

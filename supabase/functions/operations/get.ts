@@ -1,6 +1,6 @@
-import { endpoint } from "../_shared/app.ts";
-import { etagHeader, ifNoneMatchHeader, isNotModified } from "../_shared/conditional.ts";
+import { ifNoneMatchHeader, isNotModified, notModified, versionedJson } from "../_shared/conditional.ts";
 import { problems, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { OperationWithActions } from "../_shared/operation.ts";
 import { OperationKey } from "./schemas.ts";
 
@@ -10,19 +10,15 @@ export const get = endpoint({
   operationId: "getOperation",
   tags: ["Operations"],
   summary: "Read an operation",
-  description: "The operation, and what the caller may do to it now.",
+  description: "Returns the operation with the actions that the caller may perform now.",
   security,
   request: { params: OperationKey, headers: ifNoneMatchHeader },
   responses: {
-    200: {
-      description: "The operation.",
-      headers: etagHeader,
-      content: { "application/json": { schema: OperationWithActions } },
-    },
-    304: { description: "The client has this version already.", headers: etagHeader },
+    200: versionedJson(OperationWithActions, "The operation."),
+    304: notModified,
     ...problems(["not_found"]),
   },
 }, async (c) => {
-  const operation = await c.var.callDatabase("get_operation", c.req.valid("param"));
+  const operation = await c.var.rpc("get_operation", c.req.valid("param"));
   return isNotModified(c, operation.version) ? c.body(null, 304) : c.json(operation, 200);
 });

@@ -1,13 +1,12 @@
 import { parse as parseCsv } from "@std/csv/parse.js";
-import { type ApiContext, endpoint } from "../_shared/app.ts";
-import { itemResult, ItemResults, itemResults, validateItems } from "../_shared/batch.ts";
-import { answerBody, idempotency, idempotencyHeader, replayedHeader } from "../_shared/commands.ts";
-import { problems, security } from "../_shared/contract.ts";
+import { ItemResults, summarize, toItemResult, validateItems } from "../_shared/batch.ts";
+import { answerCommand, commandJson, idempotencyHeader, readIdempotency } from "../_shared/commands.ts";
+import { commandProblems, security } from "../_shared/contract.ts";
+import { type ApiContext, endpoint } from "../_shared/endpoint.ts";
 import { readJson } from "../_shared/json.ts";
 import { Problem } from "../_shared/problems.ts";
 import { csvNumbers, importExample, ImportQuery, ImportRow, maxRows } from "./schemas.ts";
 
-const json = { "application/json": { schema: ItemResults } };
 const row = { $ref: "#/components/schemas/ImportRow" };
 
 export const importRows = endpoint({
@@ -17,14 +16,15 @@ export const importRows = endpoint({
   tags: ["Operations"],
   summary: "Import from the ERP",
   description:
-    "Rows of the ERP's change feed, in any order, any number of times: a row newer than what is stored is applied, others are " +
-    "skipped. The ERP owns the plan, the floor what happened. `mode=takeover` (managers) brings the rows of the first service in as they are. " +
-    "As a JSON array, as NDJSON (one object per line), or as CSV with a header line (an empty field is null).",
+    "Takes changed rows of the ERP, in any order and any number of times: the server applies a row that is newer than the stored " +
+    "one and skips the others. The ERP owns the plan, the shop floor owns the execution. `mode=takeover` (managers) imports the " +
+    "rows of the first service as they are. Send a JSON array, NDJSON (one object per line), or CSV with a header line (an empty " +
+    "field is null).",
   security,
   request: {
     query: ImportQuery,
     headers: idempotencyHeader,
-    // each row is validated by itself, so that one that is wrong does not keep out the others
+    // rows are validated one by one: an invalid row does not keep out the others
     body: {
       required: true,
       content: {
@@ -44,30 +44,30 @@ export const importRows = endpoint({
     },
   },
   responses: {
-    200: { description: "All rows were accepted, or would be.", headers: replayedHeader, content: json },
-    207: { description: "Some rows were rejected: see each.", headers: replayedHeader, content: json },
-    ...problems(["forbidden"], { body: true, idempotent: true }),
+    200: commandJson(ItemResults, "All rows were accepted, or would be."),
+    207: commandJson(ItemResults, "Some rows were rejected: see each one."),
+    ...commandProblems(["forbidden"]),
   },
 }, async (c) => {
   const { dry_run, mode } = c.req.valid("query");
   const rows = await readRows(c.req);
   if (rows.length === 0) throw wrongCount(0);
-  const { valid, refused } = validateItems(c, ImportRow, rows);
-  const answer = await c.var.callDatabase("import_operations", {
+  const { valid, rejected } = validateItems(c, ImportRow, rows);
+  const answer = await c.var.rpc("import_operations", {
     rows: valid,
     is_takeover: mode === "takeover",
     is_dry_run: dry_run,
-    idempotency: dry_run ? undefined : idempotency(c, { mode, rows: valid, refused: refused.length }),
+    idempotency: dry_run ? undefined : readIdempotency(c, { mode, rows: valid, rejected: rejected.length }),
   });
   const results = [
-    ...answerBody(c, answer).map((item) => itemResult(c, item)),
-    ...refused.map((result) => ({ ...result, outcome: "rejected" as const })),
+    ...answerCommand(c, answer).map((item) => toItemResult(c, item)),
+    ...rejected.map((result) => ({ ...result, outcome: "rejected" as const })),
   ];
-  const body = itemResults(results, ({ outcome }) => outcome ?? "rejected", answer.request_id);
+  const body = summarize(results, ({ outcome }) => outcome ?? "rejected", answer.request_id);
   return body.summary.rejected === undefined ? c.json(body, 200) : c.json(body, 207);
 });
 
-/** The rows of a body, each as an object, or as the problem that kept it from being one. */
+/** Reads the rows of a body. A row that cannot be parsed is a problem instead. */
 async function readRows(req: ApiContext["req"]): Promise<unknown[]> {
   switch (req.header("Content-Type")?.split(";")[0]?.trim().toLowerCase()) {
     case "application/x-ndjson":
@@ -100,7 +100,7 @@ function readLines(text: string): unknown[] {
   });
 }
 
-/** Most columns of a table: more than a row has fields, so that unknown ones are named. */
+/** Most columns of a table: more than a row has fields, so that validation can name unknown ones. */
 const maxColumns = 100;
 
 function readCsv(text: string): unknown[] {
@@ -120,7 +120,7 @@ function readCsv(text: string): unknown[] {
   );
 }
 
-/** Counts lines and columns before the table is read: the reader makes an object of each row. */
+/** Raises a problem for too many lines or columns, before the parser creates an object for each row. */
 function requireSmallTable(text: string): void {
   let rows = 0;
   let columns = 1;

@@ -1,4 +1,4 @@
-/** Operations: what is to be made, and how far it is. */
+/** Operations: what the plant is to make, and how far the work is. */
 import { createApp } from "../_shared/app.ts";
 import { create } from "./create.ts";
 import { remove } from "./delete.ts";
@@ -7,14 +7,14 @@ import { importRows } from "./import.ts";
 import { listRuns } from "./list-runs.ts";
 import { list } from "./list.ts";
 import { ImportRow } from "./schemas.ts";
-import { takeStep } from "./take-step.ts";
+import { transition } from "./transition.ts";
 import { updateMany } from "./update-many.ts";
 import { update } from "./update.ts";
 
 export const app = createApp("operations").openapiRoutes(
-  [list, create, importRows, updateMany, get, update, remove, listRuns, takeStep] as const,
+  [list, create, importRows, updateMany, get, update, remove, listRuns, transition] as const,
 );
-// rows are validated one by one, so no route names their schema
+// the import validates rows one by one, so no route names their schema
 app.openAPIRegistry.register("ImportRow", ImportRow);
 
 export default { fetch: app.fetch };

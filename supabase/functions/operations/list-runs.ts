@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
-import { endpoint } from "../_shared/app.ts";
-import { problems, security } from "../_shared/contract.ts";
+import { json, problems, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { OperationKey, Run } from "./schemas.ts";
 
 export const listRuns = endpoint({
@@ -9,11 +9,12 @@ export const listRuns = endpoint({
   operationId: "listRuns",
   tags: ["Operations"],
   summary: "List the runs of an operation",
-  description: "Its uninterrupted stretches of work, oldest first; derived from its events, corrections included.",
+  description:
+    "Returns the uninterrupted stretches of work, oldest first. The server derives them from the events, corrections included.",
   security,
   request: { params: OperationKey },
   responses: {
-    200: { description: "All runs.", content: { "application/json": { schema: z.array(Run) } } },
+    200: json(z.array(Run), "All runs."),
     ...problems(["not_found"]),
   },
-}, async (c) => c.json(await c.var.callDatabase("list_runs", c.req.valid("param")), 200));
+}, async (c) => c.json(await c.var.rpc("list_runs", c.req.valid("param")), 200));

@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
-import { endpoint } from "../_shared/app.ts";
 import { problems, security } from "../_shared/contract.ts";
-import { cursorKey, listHeaders, pageHeaders } from "../_shared/lists.ts";
+import { endpoint } from "../_shared/endpoint.ts";
+import { answerPage, pageJson, readCursorKey } from "../_shared/lists.ts";
 import { Operation } from "../_shared/operation.ts";
 import { OperationQuery } from "./schemas.ts";
 
@@ -12,22 +12,18 @@ export const list = endpoint({
   tags: ["Operations"],
   summary: "List operations",
   description:
-    "Operations of the caller's workplaces, ordered by order_no, operation_no, asset_id. Filters combine with and.",
+    "Returns operations of the caller's workplaces that match all filters, ordered by order_no, operation_no, asset_id.",
   security,
   request: { query: OperationQuery },
   responses: {
-    200: {
-      description: "A page of operations.",
-      headers: listHeaders,
-      content: { "application/json": { schema: z.array(Operation) } },
-    },
+    200: pageJson(Operation, "A page of operations."),
     ...problems([]),
   },
 }, async (c) => {
   const { status, workplace_name, limit, skip, count, cursor: _, ...filters } = c.req.valid("query");
   const [after_order_no, after_operation_no, after_asset_id] =
-    await cursorKey(c, z.tuple([z.string(), z.string(), z.int()])) ?? [];
-  const page = await c.var.callDatabase("list_operations", {
+    await readCursorKey(c, z.tuple([z.string(), z.string(), z.int()])) ?? [];
+  const page = await c.var.rpc("list_operations", {
     ...filters,
     statuses: status,
     workplace_names: workplace_name,
@@ -38,6 +34,5 @@ export const list = endpoint({
     take: limit,
     count,
   });
-  await pageHeaders(c, page);
-  return c.json(page.items, 200);
+  return c.json(await answerPage(c, page), 200);
 });

@@ -1,5 +1,6 @@
 /**
- * What clients send about operations. What they get is in ../_shared/operation.ts, since reports answer it too.
+ * Requests of the resource `operations`. The operation itself is in ../_shared/operation.ts, because reports answer it
+ * too.
  *
  * @module
  */
@@ -7,7 +8,7 @@ import { z } from "@hono/zod-openapi";
 import type { ItemAnswer } from "../_shared/batch.ts";
 import type { Answer, Page } from "../_shared/database.ts";
 import { Phase, type ReportedEvent } from "../_shared/event.ts";
-import { assetId, instant, instantOut, key, keySchema, text } from "../_shared/fields.ts";
+import { assetId, eventId, instant, instantOut, key, keySchema, reportFields, userId } from "../_shared/fields.ts";
 import { flag, listQuery, repeatable } from "../_shared/lists.ts";
 import {
   ChangeType,
@@ -49,25 +50,31 @@ export const OperationKey = z.object({
 const plannedTimes = {
   planned_start_at: instant().nullable().openapi({ description: "Planned start.", example: "2026-11-24T08:00:00Z" }),
   planned_end_at: instant().nullable().openapi({
-    description: "Planned end, later than the start.",
+    description: "Planned end, later than the planned start.",
     example: "2026-11-24T10:00:00Z",
   }),
 };
 
 const actualTimes = {
   actual_start_at: instant().nullable().openapi({
-    description: "Start of the first run.",
+    description: "Actual start: the start of the first run.",
     example: "2026-11-20T08:15:00Z",
   }),
-  actual_end_at: instant().nullable().openapi({ description: "End of the work.", example: "2026-11-20T10:05:00Z" }),
+  actual_end_at: instant().nullable().openapi({
+    description: "Actual end of the work.",
+    example: "2026-11-20T10:05:00Z",
+  }),
 };
 
 const source = {
   timestamp_ms: instant().nullable().openapi({
-    description: "When the source system made this change.",
+    description: "Time of the change in the source system.",
     example: "2026-11-22T15:00:00Z",
   }),
-  change_type: ChangeType.nullable().openapi({ description: "Kind of the source system's change.", example: "UPDATE" }),
+  change_type: ChangeType.nullable().openapi({
+    description: "Kind of the change in the source system.",
+    example: "UPDATE",
+  }),
 };
 
 export const OperationCreate = z.strictObject({
@@ -83,7 +90,7 @@ export const OperationCreate = z.strictObject({
   }).partial().shape,
 }).openapi("OperationCreate", {
   description:
-    "A new operation. Begins PLANNED or RELEASED; one that brings another status, quantities or actual times begins with an event that explains them.",
+    "A new operation, PLANNED or RELEASED. An operation with another status, quantities or actual times gets an opening event that explains them.",
   example: {
     order_no: "404100-001",
     asset_id: 1,
@@ -104,11 +111,11 @@ export const OperationUpdate = z.strictObject({
   status: Status,
   ...executionFields,
   actual_start_at: instant().openapi({
-    description: "Start of the first run; moves it when there was one.",
+    description: "Actual start. It moves the start of the first run, if there is one.",
     example: "2026-11-20T08:15:00Z",
   }),
   actual_end_at: instant().openapi({
-    description: "End of the work, with status FINISHED or CANCELLED or after it.",
+    description: "Actual end of the work, together with the status FINISHED or CANCELLED, or after it.",
     example: "2026-11-20T10:05:00Z",
   }),
   t_actual_processing_min: executionFields.t_actual_processing_min.unwrap().openapi({
@@ -120,18 +127,15 @@ export const OperationUpdate = z.strictObject({
     example: 12,
   }),
   t_actual_lead_min: executionFields.t_actual_lead_min.unwrap().openapi({
-    description: "Actual lead time in minutes, where start or end is not known.",
+    description: "Actual lead time in minutes, when start or end is unknown.",
     example: 110,
   }),
   ...source,
   reason_code: key().openapi({
-    description: "Why, for a new status that needs a reason; UNSPECIFIED when left out.",
+    description: "Reason code of a new status that needs one; UNSPECIFIED by default.",
     example: "MATERIAL",
   }),
-  note: text(2000).openapi({
-    description: "Words for the event log, at most 2000 characters.",
-    example: "Material ran out",
-  }),
+  note: reportFields.note,
 }).partial().refine((patch) => Object.keys(patch).some((name) => name !== "reason_code" && name !== "note"), {
   error: "must change at least one field: a reason and a note go with a change",
   when: ({ issues }) => issues.length === 0,
@@ -139,100 +143,101 @@ export const OperationUpdate = z.strictObject({
   "OperationUpdate",
   {
     description:
-      "What shall be so afterwards. Plan fields are set; status, quantities and actual times are recorded as the events that lead there.",
+      "New values of the operation. The server sets fields of the plan, and records events for status, quantities and actual times.",
     minProperties: 1,
     example: { qty_processed: 25, timestamp_ms: "2026-11-23T09:00:00Z", change_type: "UPDATE" },
   },
 );
 
-export const OperationQuery = z.strictObject({
-  status: repeatable(Status).openapi({
-    type: "array",
-    items: { $ref: "#/components/schemas/Status" },
-    minItems: 1,
-    maxItems: 100,
-    description: "Statuses to list; repeat the parameter for several.",
+/** Form of a filter: text in a query, JSON in a body. */
+interface FilterForm {
+  many: <Item extends z.ZodType>(item: Item, items: Parameters<typeof repeatable>[1]) => z.ZodType<z.output<Item>[]>;
+  flag: z.ZodType<boolean>;
+  hours: z.ZodType<number>;
+}
+
+const maxHours = 99_999;
+
+const inQuery: FilterForm = {
+  many: repeatable,
+  flag,
+  hours: z.string().regex(/^\d{1,5}(\.\d{1,3})?$/, "must be a number of hours").transform(Number)
+    .openapi({ type: "number", minimum: 0, maximum: maxHours }),
+};
+
+const inBody: FilterForm = {
+  many: (item) => z.array(item).min(1).max(100),
+  flag: z.boolean(),
+  hours: z.number().min(0).max(maxHours),
+};
+
+/** Filters of operations. An operation has to match all of them. */
+const operationFilters = ({ many, flag, hours }: FilterForm) => ({
+  status: many(Status, { $ref: "#/components/schemas/Status" }).openapi({
+    description: "Statuses. A list takes several by repeating the parameter.",
     example: ["IN_PROGRESS"],
   }),
-  workplace_name: repeatable(key()).openapi({
-    type: "array",
-    items: keySchema,
-    minItems: 1,
-    maxItems: 100,
-    description: "Workplaces to list; repeat the parameter for several.",
+  workplace_name: many(key(), keySchema).openapi({
+    description: "Workplaces. A list takes several by repeating the parameter.",
     example: ["TruLaser 5060 (L76)"],
   }),
   workplace_group: key().openapi({ description: "Group of workplaces.", example: "Laser" }),
   order_no: key().openapi({ description: "Order number.", example: "403860-001" }),
-  activity_code: key().openapi({ description: "Activity.", example: "LASER" }),
+  activity_code: key().openapi({ description: "Code of the activity.", example: "LASER" }),
   planned_start_after: instant().openapi({
-    description: "Planned to start then or later.",
+    description: "Earliest planned start.",
     example: "2026-11-23T00:00:00Z",
   }),
-  planned_start_before: instant().openapi({ description: "Planned to start before.", example: "2026-11-24T00:00:00Z" }),
+  planned_start_before: instant().openapi({
+    description: "Time before which the planned start lies.",
+    example: "2026-11-24T00:00:00Z",
+  }),
   has_remaining_qty: flag.openapi({
-    type: "boolean",
-    description: "True: not final, with fewer good pieces than desired. False: all others.",
+    description: "True: open operations with fewer good pieces than desired. False: all others.",
     example: true,
   }),
   is_overdue: flag.openapi({
-    type: "boolean",
-    description: "True: not final although the planned end has passed. False: all others.",
+    description: "True: open operations whose planned end has passed. False: all others.",
     example: true,
   }),
-  open_longer_than_h: z.string().regex(/^\d{1,5}(\.\d{1,3})?$/, "must be a number of hours").transform(Number).openapi({
-    type: "number",
-    minimum: 0,
-    maximum: 99_999,
-    description:
-      "Running without an end for longer than this many hours: runs that somebody may have forgotten to stop.",
+  open_longer_than_h: hours.openapi({
+    description: "Operations whose open run is longer than this number of hours, probably because nobody stopped it.",
     example: 12,
   }),
   q: key().openapi({
-    description: "Beginning of the order number, or of the description in any case.",
+    description: "Prefix of the order number, or of the description in any case.",
     example: "4038",
   }),
-}).partial().extend(listQuery);
+});
 
-export const Step = z.strictObject({
+export const OperationQuery = z.strictObject(operationFilters(inQuery)).partial().extend(listQuery);
+
+export const Transition = z.strictObject({
   action: z.enum(["RELEASE", "START", "STOP", "COMPLETE", "FINISH", "HOLD", "CANCEL"]).openapi({
-    description: "Step to take; quantities and corrections are reported as events.",
+    description: "Action to perform. Report quantities and corrections as events.",
     example: "RELEASE",
   }),
   reason_code: key().optional().openapi({
-    description: "Why: required for HOLD and CANCEL, and for a COMPLETE or FINISH short of the desired quantity.",
+    description:
+      "Reason code. Required for HOLD and CANCEL, and for COMPLETE or FINISH with fewer good pieces than desired.",
     example: "QUALITY",
   }),
-  note: text(2000).optional().openapi({
-    description: "Words for the event log, at most 2000 characters.",
-    example: "Waiting for inspection",
-  }),
-  occurred_at: instant().optional().openapi({
-    description: "When it happened; now when left out.",
-    example: "2026-11-20T08:15:00Z",
-  }),
-  dry_run: z.boolean().optional().openapi({
-    description: "True: answer what would happen, change nothing.",
-    example: false,
-  }),
-}).openapi("Step", { description: "A step in the lifecycle.", example: { action: "RELEASE" } });
+  ...reportFields,
+}).openapi("Transition", { description: "A transition of the lifecycle.", example: { action: "RELEASE" } });
 
 export const Run = z.object({
-  run_no: z.int().min(1).openapi({ description: "Number within the operation: 1, 2, 3, ...", example: 1 }),
+  run_no: z.int().min(1).openapi({ description: "Number of the run within the operation: 1, 2, 3, ...", example: 1 }),
   phase: Phase,
-  started_at: instantOut().openapi({ description: "When work began.", example: "2026-11-23T08:15:00.000Z" }),
-  ended_at: instantOut().nullable().openapi({ description: "When it ceased; null while it runs.", example: null }),
+  started_at: instantOut().openapi({ description: "Start of the run.", example: "2026-11-23T08:15:00.000Z" }),
+  ended_at: instantOut().nullable().openapi({ description: "End of the run; null while it is open.", example: null }),
   duration_min: z.number().min(0).openapi({
-    description: "Duration in minutes; of the open run as far as it has come.",
+    description: "Duration in minutes; for an open run, until now.",
     example: 42.5,
   }),
-  start_event_id: z.guid().openapi({
-    description: "Event that opened it.",
-    example: "0f4b7e7a-5d0c-4a3f-9a67-1c5a4b8e2d10",
-  }),
-  end_event_id: z.guid().nullable().openapi({ description: "Event that closed it.", example: null }),
-  user_id: z.guid().nullable().openapi({ description: "Who opened it; null for a server.", example: null }),
-  user_email: z.string().nullable().openapi({ description: "Address of that user at the time.", example: null }),
+  start_event_id: eventId("Event that opened the run."),
+  end_event_id: eventId("Event that closed the run; null while it is open.").nullable().openapi({ example: null }),
+  user_id: userId("User who opened the run; null for a server.").nullable().openapi({ example: null }),
+  user_email: z.string().nullable().openapi({ description: "E-mail address of that user at the time.", example: null }),
 }).openapi("Run", { description: "An uninterrupted stretch of work." });
 
 export type Run = z.infer<typeof Run>;
@@ -240,7 +245,7 @@ export type Run = z.infer<typeof Run>;
 /** Most rows of one import. */
 export const maxRows = 1_000;
 
-/** A row as the ERP sends it. */
+/** Example of a row of the ERP. */
 export const importExample = {
   order_no: "404200-001",
   asset_id: 1,
@@ -254,91 +259,51 @@ export const importExample = {
 };
 
 export const ImportRow = z.strictObject({
-  // not extended: in the contract, a closed object that is extended refuses every field
+  // spread, not extended: in the contract, a closed object that is extended rejects every field
   ...OperationCreate.shape,
   status: Status.nullable().optional(),
   qty_processed: executionFields.qty_processed.nullable().optional(),
   qty_scrap: executionFields.qty_scrap.nullable().optional(),
   overrun_tolerance_pct: overrunTolerance().nullable().optional(),
   timestamp_ms: instant().openapi({
-    description: "When the source system made this change: newer rows win.",
+    description:
+      "Time of the change in the source system. The server applies only rows that are newer than the stored one.",
     example: "2026-11-22T15:00:00Z",
   }),
 }).openapi("ImportRow", {
   description:
-    "A row of the change feed. Fields that are left out keep their value. Without mode=takeover, status counts as far as RELEASED and CANCELLED, and what happened on the floor is not touched.",
+    "A changed row of the ERP. Omitted fields keep their values. Without mode=takeover, only the statuses RELEASED and CANCELLED have an effect, and the execution stays as it is.",
   example: importExample,
 });
 
-/** Columns of a CSV that are numbers. */
-export const csvNumbers: ReadonlySet<string> = new Set([
-  "asset_id",
-  "qty_desired",
-  "qty_processed",
-  "qty_scrap",
-  "overrun_tolerance_pct",
-  "t_target_processing_min",
-  "t_target_setup_min",
-  "t_target_lead_min",
-  "t_actual_processing_min",
-  "t_actual_setup_min",
-  "t_actual_lead_min",
-]);
+/** Columns of a CSV that hold numbers: the fields that accept one. */
+export const csvNumbers: ReadonlySet<string> = new Set(
+  Object.entries(ImportRow.shape).filter(([, schema]) => schema.safeParse(1).success).map(([name]) => name),
+);
 
 export const ImportQuery = z.strictObject({
   mode: z.enum(["update", "takeover"]).default("update").openapi({
     description:
-      "`update`: the ERP's plan. `takeover` (managers): rows of the first service with status, quantities and times.",
+      "`update`: plans of the ERP. `takeover` (managers): rows of the first service with status, quantities and times.",
     example: "update",
   }),
   dry_run: flag.default(false).openapi({
-    type: "boolean",
     default: false,
-    description: "True: answer what would happen, change nothing.",
+    description: "True: the answer shows what would happen, and nothing changes.",
     example: true,
   }),
 });
 
 export const BulkUpdate = z.strictObject({
-  filter: z.strictObject({
-    status: z.array(Status).min(1).max(100).openapi({ description: "One of these statuses.", example: ["RELEASED"] }),
-    workplace_name: z.array(key()).min(1).max(100).openapi({
-      description: "One of these workplaces.",
-      example: ["TruLaser 5060 (L76)"],
-    }),
-    workplace_group: key().openapi({ description: "Group of workplaces.", example: "Laser" }),
-    order_no: key().openapi({ description: "Order number.", example: "403860-001" }),
-    activity_code: key().openapi({ description: "Activity.", example: "LASER" }),
-    planned_start_after: instant().openapi({
-      description: "Planned to start then or later.",
-      example: "2026-11-23T00:00:00Z",
-    }),
-    planned_start_before: instant().openapi({
-      description: "Planned to start before.",
-      example: "2026-11-24T00:00:00Z",
-    }),
-    has_remaining_qty: z.boolean().openapi({
-      description: "Not final, with fewer good pieces than desired; or not so.",
-      example: true,
-    }),
-    is_overdue: z.boolean().openapi({
-      description: "Not final although the planned end has passed; or not so.",
-      example: true,
-    }),
-    q: key().openapi({
-      description: "Beginning of the order number, or of the description in any case.",
-      example: "4038",
-    }),
-  }).partial().refine((filter) => Object.keys(filter).length > 0, "must have at least one condition").openapi(
-    "OperationFilter",
-    {
-      description: "Which operations: those that meet all conditions, of which there must be one.",
+  filter: z.strictObject(operationFilters(inBody)).partial()
+    .refine((filter) => Object.keys(filter).length > 0, "must have at least one condition")
+    .openapi("OperationFilter", {
+      description: "Filter of operations, with at least one condition. An operation has to match all conditions.",
       minProperties: 1,
-    },
-  ),
+    }),
   patch: OperationUpdate,
   dry_run: z.boolean().default(true).openapi({
-    description: "False: do it. Else tell what would happen.",
+    description: "False: the server changes the operations. True: the answer shows what would happen.",
     example: true,
   }),
 }).openapi("BulkUpdate", {

@@ -1,7 +1,6 @@
-import { endpoint } from "../_shared/app.ts";
-import { answerBody, idempotency, idempotencyHeader, locationHeader, replayedHeader } from "../_shared/commands.ts";
-import { etagHeader } from "../_shared/conditional.ts";
-import { problems, security } from "../_shared/contract.ts";
+import { answerCreation, createdJson, idempotencyHeader, readIdempotency } from "../_shared/commands.ts";
+import { commandProblems, jsonBody, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { Profile, ProfileCreate } from "./schemas.ts";
 
 export const create = endpoint({
@@ -10,25 +9,16 @@ export const create = endpoint({
   operationId: "createProfile",
   tags: ["Profiles"],
   summary: "Create a profile",
-  description: "For admins: gives a user without a profile theirs back. Sign-up makes profiles by itself.",
+  description:
+    "For admins. Creates the profile of a user whose profile was deleted. Sign-up creates profiles by itself.",
   security,
-  request: {
-    headers: idempotencyHeader,
-    body: { required: true, content: { "application/json": { schema: ProfileCreate } } },
-  },
+  request: { headers: idempotencyHeader, body: jsonBody(ProfileCreate) },
   responses: {
-    201: {
-      description: "The profile as created.",
-      headers: locationHeader.extend(etagHeader.shape).extend(replayedHeader.shape),
-      content: { "application/json": { schema: Profile } },
-    },
-    ...problems(["forbidden", "duplicate_profile"], { body: true, idempotent: true }),
+    201: createdJson(Profile, "The new profile."),
+    ...commandProblems(["forbidden", "duplicate_profile"]),
   },
 }, async (c) => {
   const body = c.req.valid("json");
-  const answer = await c.var.callDatabase("create_profile", { profile: body, idempotency: idempotency(c, body) });
-  const profile = answerBody(c, answer);
-  c.header("ETag", `"${profile.version}"`);
-  c.header("Location", `/functions/v1/profiles/v1/${profile.id}`);
-  return c.json(profile, 201);
+  const answer = await c.var.rpc("create_profile", { profile: body, idempotency: readIdempotency(c, body) });
+  return c.json(answerCreation(c, answer, ({ id }) => ["profiles", "v1", id]), 201);
 });

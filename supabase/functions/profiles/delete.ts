@@ -1,6 +1,7 @@
-import { endpoint } from "../_shared/app.ts";
-import { ifMatch, ifMatchHeader } from "../_shared/conditional.ts";
+import { deleted } from "../_shared/commands.ts";
+import { ifMatchHeader, readIfMatch } from "../_shared/conditional.ts";
 import { problems, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { ProfileKey } from "./schemas.ts";
 
 export const remove = endpoint({
@@ -10,14 +11,14 @@ export const remove = endpoint({
   tags: ["Profiles"],
   summary: "Delete a profile",
   description:
-    "For admins: the user can still sign in, and may do nothing. Events keep their address: to remove it, forget the person.",
+    "For admins. The user can still sign in but has no rights. Events keep the user's e-mail address: to remove it, forget the person.",
   security,
   request: { params: ProfileKey, headers: ifMatchHeader },
   responses: {
-    204: { description: "It is deleted." },
+    204: deleted,
     ...problems(["forbidden", "not_found", "stale_version"]),
   },
 }, async (c) => {
-  await c.var.callDatabase("delete_profile", { id: c.req.valid("param").profile_id, if_match: ifMatch(c) });
+  await c.var.rpc("delete_profile", { id: c.req.valid("param").profile_id, if_match: readIfMatch(c) });
   return c.body(null, 204);
 });

@@ -1,5 +1,5 @@
-import { endpoint } from "../_shared/app.ts";
-import { problems, security } from "../_shared/contract.ts";
+import { json, problems, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { ForgottenPerson, ProfileKey } from "./schemas.ts";
 
 export const forget = endpoint({
@@ -9,16 +9,13 @@ export const forget = endpoint({
   tags: ["Profiles"],
   summary: "Forget a person",
   description:
-    "For admins: deletes the user with profile and sign-in, for good, and takes name and address out of events, runs and stored " +
-    "answers. The log keeps the id, which leads to nobody any more. Works without a profile, too. Repeated, it answers the record " +
-    "of the first time.",
+    "For admins. Deletes the user, the profile and the sign-in permanently, and removes name and e-mail address from events, runs " +
+    "and stored answers. The log keeps the id, which no longer identifies a person. Also works for a user without a profile. " +
+    "A repeated request answers the record of the first one.",
   security,
   request: { params: ProfileKey },
   responses: {
-    200: {
-      description: "The person is forgotten: what was changed, and when.",
-      content: { "application/json": { schema: ForgottenPerson } },
-    },
+    200: json(ForgottenPerson, "The person is forgotten: the numbers of changed records, and when."),
     ...problems(["forbidden", "not_found"]),
   },
-}, async (c) => c.json(await c.var.callDatabase("forget_profile", { id: c.req.valid("param").profile_id }), 200));
+}, async (c) => c.json(await c.var.rpc("forget_profile", { id: c.req.valid("param").profile_id }), 200));

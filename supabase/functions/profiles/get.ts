@@ -1,6 +1,6 @@
-import { endpoint } from "../_shared/app.ts";
-import { etagHeader, ifNoneMatchHeader, isNotModified } from "../_shared/conditional.ts";
+import { ifNoneMatchHeader, isNotModified, notModified, versionedJson } from "../_shared/conditional.ts";
 import { problems, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { Profile, ProfileKey } from "./schemas.ts";
 
 export const get = endpoint({
@@ -12,12 +12,11 @@ export const get = endpoint({
   security,
   request: { params: ProfileKey, headers: ifNoneMatchHeader },
   responses: {
-    200: { description: "The profile.", headers: etagHeader, content: { "application/json": { schema: Profile } } },
-    304: { description: "The client has this version already.", headers: etagHeader },
+    200: versionedJson(Profile, "The profile."),
+    304: notModified,
     ...problems(["not_found"]),
   },
 }, async (c) => {
-  const { profile_id } = c.req.valid("param");
-  const profile = await c.var.callDatabase("get_profile", { id: profile_id });
+  const profile = await c.var.rpc("get_profile", { id: c.req.valid("param").profile_id });
   return isNotModified(c, profile.version) ? c.body(null, 304) : c.json(profile, 200);
 });

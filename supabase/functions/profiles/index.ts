@@ -1,4 +1,4 @@
-/** Profiles: who may do what, where. */
+/** Profiles: the role and the workplaces of each user. */
 import { createApp } from "../_shared/app.ts";
 import { create } from "./create.ts";
 import { remove } from "./delete.ts";

@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
-import { endpoint } from "../_shared/app.ts";
 import { problems, security } from "../_shared/contract.ts";
-import { cursorKey, listHeaders, listQuery, pageHeaders } from "../_shared/lists.ts";
+import { endpoint } from "../_shared/endpoint.ts";
+import { answerPage, listQuery, pageJson, readCursorKey } from "../_shared/lists.ts";
 import { Profile } from "./schemas.ts";
 
 export const list = endpoint({
@@ -10,21 +10,17 @@ export const list = endpoint({
   operationId: "listProfiles",
   tags: ["Profiles"],
   summary: "List profiles",
-  description: "One's own; for supervisors those who share a workplace; for managers and above all. Ordered by email.",
+  description:
+    "Returns the caller's own profile; for supervisors, also profiles that share a workplace; for managers and above, all profiles. Ordered by e-mail address.",
   security,
   request: { query: z.strictObject(listQuery) },
   responses: {
-    200: {
-      description: "A page of profiles.",
-      headers: listHeaders,
-      content: { "application/json": { schema: z.array(Profile) } },
-    },
+    200: pageJson(Profile, "A page of profiles."),
     ...problems([]),
   },
 }, async (c) => {
   const { limit, skip, count } = c.req.valid("query");
-  const [after_email, after_id] = await cursorKey(c, z.tuple([z.string(), z.string()])) ?? [];
-  const page = await c.var.callDatabase("list_profiles", { after_email, after_id, skip, take: limit, count });
-  await pageHeaders(c, page);
-  return c.json(page.items, 200);
+  const [after_email, after_id] = await readCursorKey(c, z.tuple([z.string(), z.string()])) ?? [];
+  const page = await c.var.rpc("list_profiles", { after_email, after_id, skip, take: limit, count });
+  return c.json(await answerPage(c, page), 200);
 });

@@ -1,11 +1,11 @@
 /**
- * Profiles: who may do what, where.
+ * Profiles: the role and the workplaces of each user.
  *
  * @module
  */
 import { z } from "@hono/zod-openapi";
 import type { Answer, Page } from "../_shared/database.ts";
-import { instantOut, key, text } from "../_shared/fields.ts";
+import { instantOut, key, patchOf, text, userId, versionFields } from "../_shared/fields.ts";
 
 declare module "../_shared/database.ts" {
   interface Answers {
@@ -19,13 +19,13 @@ declare module "../_shared/database.ts" {
 }
 
 const Role = z.enum(["readonly", "machine", "operator", "supervisor", "manager", "admin"]).openapi("Role", {
-  description: "What the user may do; see the table of roles in the README.",
+  description: "Role of the user, which decides the rights; see the table of roles in the README.",
   example: "operator",
 });
 
 const fields = {
   email: text(320).nullable().openapi({
-    description: "Address, at most 320 characters.",
+    description: "E-mail address, at most 320 characters.",
     example: "operator@example.com",
   }),
   full_name: z.string().min(1).pipe(text(200)).nullable().openapi({
@@ -37,56 +37,53 @@ const fields = {
   }),
   role: Role,
   workplace_access: z.array(key()).max(1000).openapi({
-    description: "Names of the workplaces they work at; `*` = all.",
+    description: "Names of the workplaces that the user has access to; `*` = all.",
     example: ["TruLaser 5060 (L76)"],
   }),
 };
 
-const id = z.guid().openapi({
-  description: "Id of the user in Supabase Auth.",
-  example: "5d1f8a2e-7c44-4f0b-8b1e-2f9d3a6c7e01",
-});
+const id = userId("Id of the user in Supabase Auth.");
 
 export const Profile = z.object({
   id,
   ...fields,
-  version: z.int().min(1).openapi({ description: "Number of the last change; the ETag.", example: 1 }),
-  created_at: instantOut().openapi({ description: "When it was made.", example: "2026-11-22T15:00:01.000Z" }),
-  updated_at: instantOut().openapi({ description: "When it last changed.", example: "2026-11-22T15:00:01.000Z" }),
+  ...versionFields,
 }).openapi("Profile", { description: "Role and workplaces of a user." });
 
 export type Profile = z.infer<typeof Profile>;
 
 export const ForgottenPerson = z.object({
-  id: id.openapi({ description: "Id that events and runs keep. It leads to nobody any more." }),
-  forgotten_at: instantOut().openapi({ description: "When it was done.", example: "2026-11-24T15:00:01.000Z" }),
+  id: id.openapi({ description: "Id that events and runs keep. It no longer identifies a person." }),
+  forgotten_at: instantOut().openapi({
+    description: "When the person was forgotten.",
+    example: "2026-11-24T15:00:01.000Z",
+  }),
   events: z.int().min(0).openapi({
-    description: "Events of this user, which have no address any more.",
+    description: "Number of events of this user, which no longer have the e-mail address.",
     example: 4711,
   }),
-  runs: z.int().min(0).openapi({ description: "Runs of this user, likewise.", example: 812 }),
+  runs: z.int().min(0).openapi({
+    description: "Number of runs of this user, which no longer have the e-mail address.",
+    example: 812,
+  }),
   stored_answers: z.int().min(0).openapi({
-    description: "Answers kept for Idempotency-Keys that were deleted or changed.",
+    description: "Number of stored answers of Idempotency-Keys that were deleted or changed.",
     example: 12,
   }),
-}).openapi("ForgottenPerson", { description: "The record of a person who was forgotten." });
+}).openapi("ForgottenPerson", { description: "Record of a forgotten person." });
 
 export type ForgottenPerson = z.infer<typeof ForgottenPerson>;
 
 export const ProfileKey = z.object({ profile_id: id });
 
 export const ProfileCreate = z.strictObject({ id, ...z.object(fields).partial().shape }).openapi("ProfileCreate", {
-  description: "The profile of a user who has none: sign-up makes one, so this is for profiles that were deleted.",
+  description: "The profile of a user who has none. Sign-up creates a profile, so this is for deleted profiles.",
   example: { id: "5d1f8a2e-7c44-4f0b-8b1e-2f9d3a6c7e01", role: "operator", workplace_access: ["Trommelen-1"] },
 });
 
-export const ProfileUpdate = z.strictObject(fields).partial()
-  .refine((patch) => Object.keys(patch).length > 0, {
-    error: "must have at least one field",
-    when: ({ issues }) => issues.length === 0,
-  })
+export const ProfileUpdate = patchOf(fields)
   .openapi("ProfileUpdate", {
-    description: "Admins change everything, managers workplace_access, everybody their own full_name.",
+    description: "New values. Admins change all fields, managers workplace_access, every user their own full_name.",
     minProperties: 1,
     example: { workplace_access: ["Trommelen-1"] },
   });

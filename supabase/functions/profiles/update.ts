@@ -1,7 +1,7 @@
-import { endpoint } from "../_shared/app.ts";
-import { answerBody, idempotency, idempotencyHeader, replayedHeader } from "../_shared/commands.ts";
-import { etagHeader, ifMatch, ifMatchHeader } from "../_shared/conditional.ts";
-import { problems, security } from "../_shared/contract.ts";
+import { answerChange, changedJson, changeHeaders, readIdempotency } from "../_shared/commands.ts";
+import { readIfMatch } from "../_shared/conditional.ts";
+import { commandProblems, jsonBody, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { Profile, ProfileKey, ProfileUpdate } from "./schemas.ts";
 
 export const update = endpoint({
@@ -11,30 +11,20 @@ export const update = endpoint({
   tags: ["Profiles"],
   summary: "Change a profile",
   description:
-    "Admins change everything, managers workplace_access, everybody their own full_name. It counts from the user's next request.",
+    "Admins change all fields, managers workplace_access, every user their own full_name. The change takes effect at the user's next request.",
   security,
-  request: {
-    params: ProfileKey,
-    headers: ifMatchHeader.extend(idempotencyHeader.shape),
-    body: { required: true, content: { "application/json": { schema: ProfileUpdate } } },
-  },
+  request: { params: ProfileKey, headers: changeHeaders, body: jsonBody(ProfileUpdate) },
   responses: {
-    200: {
-      description: "The profile as changed.",
-      headers: etagHeader.extend(replayedHeader.shape),
-      content: { "application/json": { schema: Profile } },
-    },
-    ...problems(["forbidden", "not_found", "stale_version"], { body: true, idempotent: true }),
+    200: changedJson(Profile, "The changed profile."),
+    ...commandProblems(["forbidden", "not_found", "stale_version"]),
   },
 }, async (c) => {
   const patch = c.req.valid("json");
-  const answer = await c.var.callDatabase("update_profile", {
+  const answer = await c.var.rpc("update_profile", {
     id: c.req.valid("param").profile_id,
     patch,
-    if_match: ifMatch(c),
-    idempotency: idempotency(c, patch),
+    if_match: readIfMatch(c),
+    idempotency: readIdempotency(c, patch),
   });
-  const profile = answerBody(c, answer);
-  c.header("ETag", `"${profile.version}"`);
-  return c.json(profile, 200);
+  return c.json(answerChange(c, answer), 200);
 });

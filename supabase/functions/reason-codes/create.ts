@@ -1,7 +1,6 @@
-import { endpoint } from "../_shared/app.ts";
-import { answerBody, idempotency, idempotencyHeader, locationHeader, replayedHeader } from "../_shared/commands.ts";
-import { etagHeader } from "../_shared/conditional.ts";
-import { problems, security } from "../_shared/contract.ts";
+import { answerCreation, createdJson, idempotencyHeader, readIdempotency } from "../_shared/commands.ts";
+import { commandProblems, jsonBody, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { ReasonCode, ReasonCodeCreate } from "./schemas.ts";
 
 export const create = endpoint({
@@ -12,26 +11,13 @@ export const create = endpoint({
   summary: "Create a reason code",
   description: "For managers and above.",
   security,
-  request: {
-    headers: idempotencyHeader,
-    body: { required: true, content: { "application/json": { schema: ReasonCodeCreate } } },
-  },
+  request: { headers: idempotencyHeader, body: jsonBody(ReasonCodeCreate) },
   responses: {
-    201: {
-      description: "As created.",
-      headers: locationHeader.extend(etagHeader.shape).extend(replayedHeader.shape),
-      content: { "application/json": { schema: ReasonCode } },
-    },
-    ...problems(["forbidden", "duplicate_reason_code"], { body: true, idempotent: true }),
+    201: createdJson(ReasonCode, "The new reason code."),
+    ...commandProblems(["forbidden", "duplicate_reason_code"]),
   },
 }, async (c) => {
   const body = c.req.valid("json");
-  const answer = await c.var.callDatabase("create_reason_code", {
-    reason_code: body,
-    idempotency: idempotency(c, body),
-  });
-  const created = answerBody(c, answer);
-  c.header("ETag", `"${created.version}"`);
-  c.header("Location", `/functions/v1/reason-codes/v1/${created.kind}/${encodeURIComponent(created.code)}`);
-  return c.json(created, 201);
+  const answer = await c.var.rpc("create_reason_code", { reason_code: body, idempotency: readIdempotency(c, body) });
+  return c.json(answerCreation(c, answer, ({ kind, code }) => ["reason-codes", "v1", kind, code]), 201);
 });

@@ -1,4 +1,4 @@
-/** Reason codes: why something stopped, was scrapped, held, cancelled or closed short. */
+/** Reason codes: why work was stopped, scrapped, held, cancelled or finished short. */
 import { createApp } from "../_shared/app.ts";
 import { create } from "./create.ts";
 import { remove } from "./delete.ts";

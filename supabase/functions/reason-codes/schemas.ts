@@ -1,11 +1,11 @@
 /**
- * Reason codes: why something stopped, was scrapped, held, cancelled or closed short.
+ * Reason codes: why work was stopped, scrapped, held, cancelled or finished short.
  *
  * @module
  */
 import { z } from "@hono/zod-openapi";
 import type { Answer, Page } from "../_shared/database.ts";
-import { instantOut, key, text } from "../_shared/fields.ts";
+import { key, patchOf, text, versionFields } from "../_shared/fields.ts";
 import { flag, listQuery } from "../_shared/lists.ts";
 
 declare module "../_shared/database.ts" {
@@ -19,22 +19,22 @@ declare module "../_shared/database.ts" {
 }
 
 const ReasonKind = z.enum(["STOP", "SCRAP", "HOLD", "CANCEL", "SHORTFALL"]).openapi("ReasonKind", {
-  description: "What the reason explains.",
+  description: "Kind of event that the reason explains.",
   example: "STOP",
 });
 
 const identity = {
   kind: ReasonKind,
-  code: key().openapi({ description: "Short code, unique within its kind.", example: "MATERIAL" }),
+  code: key().openapi({ description: "Code, unique within its kind.", example: "MATERIAL" }),
 };
 
 const fields = {
   description: text(500).nullable().openapi({
-    description: "The reason in words, at most 500 characters.",
+    description: "Description of the reason, at most 500 characters.",
     example: "Material missing",
   }),
   active: z.boolean().openapi({
-    description: "False once the code is no longer offered; events keep it.",
+    description: "False when the code is no longer offered. Events keep it.",
     example: true,
   }),
 };
@@ -42,9 +42,7 @@ const fields = {
 export const ReasonCode = z.object({
   ...identity,
   ...fields,
-  version: z.int().min(1).openapi({ description: "Number of the last change; the ETag.", example: 1 }),
-  created_at: instantOut().openapi({ description: "When it was made.", example: "2026-11-22T15:00:01.000Z" }),
-  updated_at: instantOut().openapi({ description: "When it last changed.", example: "2026-11-22T15:00:01.000Z" }),
+  ...versionFields,
 }).openapi("ReasonCode", { description: "A reason that reports can give." });
 
 export type ReasonCode = z.infer<typeof ReasonCode>;
@@ -54,23 +52,19 @@ export const ReasonCodeKey = z.object(identity);
 export const ReasonCodeCreate = z.strictObject({ ...identity, ...z.object(fields).partial().shape }).openapi(
   "ReasonCodeCreate",
   {
-    description: "A new reason code, active unless said otherwise.",
+    description: "A new reason code, active by default.",
     example: { kind: "STOP", code: "TOOL_CHANGE", description: "Tool change" },
   },
 );
 
-export const ReasonCodeUpdate = z.strictObject(fields).partial()
-  .refine((patch) => Object.keys(patch).length > 0, {
-    error: "must have at least one field",
-    when: ({ issues }) => issues.length === 0,
-  })
+export const ReasonCodeUpdate = patchOf(fields)
   .openapi("ReasonCodeUpdate", {
-    description: "What shall be so afterwards.",
+    description: "New values of the reason code.",
     minProperties: 1,
     example: { active: false },
   });
 
 export const ReasonCodeQuery = z.strictObject({
   kind: ReasonKind,
-  active: flag.openapi({ type: "boolean", description: "Offered, or no longer offered.", example: true }),
+  active: flag.openapi({ description: "True: active reason codes only. False: inactive ones only.", example: true }),
 }).partial().extend(listQuery);

@@ -1,7 +1,7 @@
-import { endpoint } from "../_shared/app.ts";
-import { answerBody, idempotency, idempotencyHeader, replayedHeader } from "../_shared/commands.ts";
-import { etagHeader, ifMatch, ifMatchHeader } from "../_shared/conditional.ts";
-import { problems, security } from "../_shared/contract.ts";
+import { answerChange, changedJson, changeHeaders, readIdempotency } from "../_shared/commands.ts";
+import { readIfMatch } from "../_shared/conditional.ts";
+import { commandProblems, jsonBody, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { ReasonCode, ReasonCodeKey, ReasonCodeUpdate } from "./schemas.ts";
 
 export const update = endpoint({
@@ -12,28 +12,18 @@ export const update = endpoint({
   summary: "Change a reason code",
   description: "For managers and above.",
   security,
-  request: {
-    params: ReasonCodeKey,
-    headers: ifMatchHeader.extend(idempotencyHeader.shape),
-    body: { required: true, content: { "application/json": { schema: ReasonCodeUpdate } } },
-  },
+  request: { params: ReasonCodeKey, headers: changeHeaders, body: jsonBody(ReasonCodeUpdate) },
   responses: {
-    200: {
-      description: "As changed.",
-      headers: etagHeader.extend(replayedHeader.shape),
-      content: { "application/json": { schema: ReasonCode } },
-    },
-    ...problems(["forbidden", "not_found", "stale_version"], { body: true, idempotent: true }),
+    200: changedJson(ReasonCode, "The changed reason code."),
+    ...commandProblems(["forbidden", "not_found", "stale_version"]),
   },
 }, async (c) => {
   const patch = c.req.valid("json");
-  const answer = await c.var.callDatabase("update_reason_code", {
+  const answer = await c.var.rpc("update_reason_code", {
     ...c.req.valid("param"),
     patch,
-    if_match: ifMatch(c),
-    idempotency: idempotency(c, patch),
+    if_match: readIfMatch(c),
+    idempotency: readIdempotency(c, patch),
   });
-  const changed = answerBody(c, answer);
-  c.header("ETag", `"${changed.version}"`);
-  return c.json(changed, 200);
+  return c.json(answerChange(c, answer), 200);
 });

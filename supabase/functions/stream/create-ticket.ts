@@ -1,5 +1,5 @@
-import { endpoint } from "../_shared/app.ts";
-import { problems, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
+import { json, jsonBody, problems, security } from "../_shared/contract.ts";
 import { Ticket, TicketRequest } from "./schemas.ts";
 import { digestOf, newTicket } from "./tickets.ts";
 
@@ -15,14 +15,14 @@ export const createTicket = endpoint({
     "A caller has at most 20 tickets that nobody has used yet; one without a workplace gets none. " +
     "Takes no Idempotency-Key: a ticket that was lost on its way is asked for again.",
   security,
-  request: { body: { required: true, content: { "application/json": { schema: TicketRequest } } } },
+  request: { body: jsonBody(TicketRequest) },
   responses: {
-    201: { description: "The ticket.", content: { "application/json": { schema: Ticket } } },
+    201: json(Ticket, "The ticket."),
     ...problems(["forbidden", "rate_limited"], { body: true }),
   },
 }, async (c) => {
   const ticket = newTicket();
-  const { expires_at } = await c.var.callDatabase("create_stream_ticket", {
+  const { expires_at } = await c.var.rpc("create_stream_ticket", {
     digest: digestOf(ticket),
     filter: c.req.valid("json"),
   });

@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { endpoint } from "../_shared/app.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { problems, security } from "../_shared/contract.ts";
 import { feedPosition, isFeedReset } from "../_shared/feed.ts";
 import { hub } from "./hub.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { outliveAnswer } from "../_shared/background.ts";
-import { databaseOfServer } from "../_shared/database.ts";
+import { rpcAsServer } from "../_shared/database.ts";
 import { feedCursor, type FeedPage, type FeedPosition } from "../_shared/feed.ts";
 import { feedHead, feedMoves } from "../_shared/feed_watch.ts";
 import { Problem } from "../_shared/problems.ts";
@@ -248,7 +248,7 @@ export class Hub {
    */
   #readPage({ generation, pos, mark }: FeedPosition, take: number, filter = {}): Promise<FeedPage> {
     const after = { generation, after_pos: pos, mark: mark ?? undefined };
-    return databaseOfServer()("read_feed", { ...after, take, with_operations: true, ...filter });
+    return rpcAsServer()("read_feed", { ...after, take, with_operations: true, ...filter });
   }
 
   #tick(): void {

@@ -5,7 +5,7 @@ import { events } from "./events.ts";
 import { openSocket, upgraded } from "./socket.ts";
 import { admit } from "./tickets.ts";
 
-export const app = createApp("stream", { admit, streamAt: "/stream/v1/events" }).openapiRoutes(
+export const app = createApp("stream", { authentication: admit, streamPath: "/stream/v1/events" }).openapiRoutes(
   [events, createTicket] as const,
 );
 app.get("/stream/v1/ws", openSocket);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Event } from "../_shared/event.ts";
+import type { OperationEvent } from "../_shared/event.ts";
 import { feedCursor, type FeedPage, type FeedPosition } from "../_shared/feed.ts";
 import type { Operation } from "../_shared/operation.ts";
 import type { StreamMessage } from "./schemas.ts";
@@ -41,7 +41,7 @@ export class Item {
     /** Where a reader stands who has it. */
     readonly position: FeedPosition,
     readonly cursor: string,
-    readonly event: Event,
+    readonly event: OperationEvent,
     readonly operation: Operation | null,
   ) {}
 

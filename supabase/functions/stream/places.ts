@@ -6,7 +6,7 @@
  */
 import type { Session } from "../_shared/auth.ts";
 import { outliveAnswer } from "../_shared/background.ts";
-import { databaseOfServer } from "../_shared/database.ts";
+import { rpcAsServer } from "../_shared/database.ts";
 import { Problem } from "../_shared/problems.ts";
 import type { AccessRow } from "./schemas.ts";
 import { settings } from "./settings.ts";
@@ -91,7 +91,7 @@ export class Places {
     this.#countOf.set(holder, this.#count(holder) + 1);
     try {
       // the service role counts, because a user cannot be let to name places
-      const rows = await databaseOfServer()("take_stream_place", {
+      const rows = await rpcAsServer()("take_stream_place", {
         place: place.id,
         holder,
         most,
@@ -158,7 +158,7 @@ export class Places {
 
   async #tell(places: Place[]): Promise<AccessRow[]> {
     const given_up = [...this.#givenUp];
-    const rows = await databaseOfServer()("hold_stream_places", {
+    const rows = await rpcAsServer()("hold_stream_places", {
       places: places.map(({ id }) => id),
       holders: places.map(({ holder }) => holder),
       given_up,

@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import { Event } from "../_shared/event.ts";
+import { OperationEvent } from "../_shared/event.ts";
 import { feedFilter } from "../_shared/feed.ts";
 import { instantOut } from "../_shared/fields.ts";
 import { Operation } from "../_shared/operation.ts";
@@ -46,7 +46,7 @@ export const ReadyMessage = z.object({
 export const EventMessage = z.object({
   type: message("event", "An event."),
   cursor: cursor(),
-  event: Event,
+  event: OperationEvent,
   operation: z.union([Operation, z.null()]).openapi({
     description:
       "The operation as it was when the stream read the event: with this event, and perhaps already with later ones, whose " +

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ApiContext } from "../_shared/app.ts";
+import type { ApiContext } from "../_shared/endpoint.ts";
 import { feedPosition, isFeedReset } from "../_shared/feed.ts";
 import { Problem } from "../_shared/problems.ts";
 import { invalidInput } from "../_shared/validation.ts";

@@ -6,9 +6,9 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { createMiddleware } from "hono/factory";
-import type { ApiContext } from "../_shared/app.ts";
+import type { ApiContext } from "../_shared/endpoint.ts";
 import { authenticate, type Authenticated, type Session } from "../_shared/auth.ts";
-import { databaseOfServer } from "../_shared/database.ts";
+import { rpcAsServer } from "../_shared/database.ts";
 import { Problem } from "../_shared/problems.ts";
 import { StreamFilter } from "./schemas.ts";
 
@@ -43,7 +43,7 @@ export const admit = createMiddleware<{ Variables: Authenticated }>(async (c, ne
     );
   }
   // nobody has been identified yet: only the service role may look the ticket up
-  const used = await databaseOfServer()("use_stream_ticket", { digest: digestOf(ticket) });
+  const used = await rpcAsServer()("use_stream_ticket", { digest: digestOf(ticket) });
   if (used === null) {
     throw new Problem("unauthenticated", "The ticket was used already, or has expired: ask for a new one");
   }

@@ -291,14 +291,14 @@ const table: Row[] = [
     call: ({ operation }, { client }) => client.delete(operationPath(operation)) },
   { operationId: "listRuns",            cells: "401 401 404  404  200  200  200  404  200  404  200  200  200 ", subject: anOperation({}, ["START"], ["STOP"]),
     call: ({ operation }, { client }) => client.get(`${operationPath(operation)}/runs`) },
-  { operationId: "takeStep", what: "START",
+  { operationId: "transitionOperation", what: "START",
     cells: "401 401 404 404 403 201 201 404 201 404 201 201 201", subject: anOperation(),
     call: ({ operation }, { client }) => client.post(`${operationPath(operation)}/transitions`, { action: "START" }) },
-  { operationId: "takeStep", what: "CANCEL",
+  { operationId: "transitionOperation", what: "CANCEL",
     cells: "401 401 404 404 403 403 403 404 201 404 201 201 201", subject: anOperation(),
     call: ({ operation }, { client }) =>
       client.post(`${operationPath(operation)}/transitions`, { action: "CANCEL", reason_code: "UNSPECIFIED" }) },
-  { operationId: "takeStep", what: "dry run",
+  { operationId: "transitionOperation", what: "dry run",
     cells: "401 401 404 404 403 200 200 404 200 404 200 200 200", subject: anOperation(),
     call: ({ operation }, { client }) =>
       client.post(`${operationPath(operation)}/transitions`, { action: "START", dry_run: true }) },

@@ -6,11 +6,11 @@ import {
   assertExists,
   assertProblem,
   env,
-  type Event,
   newOperation,
   newUser,
   newWorkplace,
   type Operation,
+  type OperationEvent,
   operationPath,
   report,
   type ReportedEvent,
@@ -564,7 +564,7 @@ Deno.test("A row under a strange key is found again under it: by URL, filter, ev
       activity_description: key,
     });
     const path = `/operations/v1/${encoded}/1/${encoded}`;
-    const isIt = ({ order_no, operation_no }: Operation | Event) => order_no === key && operation_no === key;
+    const isIt = ({ order_no, operation_no }: Operation | OperationEvent) => order_no === key && operation_no === key;
     const found = await server.get<Operation>(path);
     assert(found.status === 200 && isIt(found.body), `${key}: ${found.text}`);
 
@@ -588,14 +588,14 @@ Deno.test("A row under a strange key is found again under it: by URL, filter, ev
         `/events/v1?workplace_name=${encoded}`,
       ]
     ) {
-      const listed = await server.get<Event[]>(from);
+      const listed = await server.get<OperationEvent[]>(from);
       assertEquals(
         [listed.status, listed.body.length, listed.body.every(isIt)],
         [200, 2, true],
         `${from}: ${listed.text}`,
       );
     }
-    const ofWorkplace = await server.get<Event[]>(`/events/v1/workplace/${encoded}`);
+    const ofWorkplace = await server.get<OperationEvent[]>(`/events/v1/workplace/${encoded}`);
     assertEquals([ofWorkplace.status, ofWorkplace.body.length], [200, 2], ofWorkplace.text);
 
     const other = await newOperation({ order_no: key, operation_no: key, workplace_name: key, asset_id: 2 });

@@ -14,7 +14,7 @@ import {
   server,
   unique,
 } from "./harness.ts";
-import { at, eventsOf, pick, read, reported, type Results } from "./floor.ts";
+import { at, eventsOf, minutesAgo, pick, read, reported, type Results } from "./floor.ts";
 
 function change(
   filter: Record<string, unknown>,
@@ -135,6 +135,27 @@ Deno.test("PATCH /operations/v1: filters choose as lists do, all conditions toge
     [{ order_no, status: "PLANNED" }, { activity_code: "X" }],
   ];
   for (const [filter, patch] of wrong) assertProblem(await change(filter, patch), 422, "validation_failed");
+});
+
+Deno.test("PATCH /operations/v1: changes only long open runs when the filter has open_longer_than_h", async () => {
+  const operations = await ofOneOrder(3);
+  const [forgotten, recent, stopped] = operations as [Operation, Operation, Operation];
+  const hoursAgo = (hours: number) => ({ occurred_at: minutesAgo(hours * 60) });
+  await reported(forgotten, ["START", hoursAgo(13)]);
+  await reported(recent, ["START", hoursAgo(1)]);
+  await reported(stopped, ["START", hoursAgo(30)], ["STOP"]);
+  const { order_no } = forgotten;
+  const longer = async (open_longer_than_h: number) =>
+    idsOf(await change({ order_no, open_longer_than_h }, { activity_code: "X" }, { dry_run: true }));
+  assertEquals(await longer(12), [labelOf(forgotten)]);
+  assertEquals(await longer(0.5), [labelOf(forgotten), labelOf(recent)]);
+  assertEquals(await longer(14), []);
+  for (const open_longer_than_h of [-1, 100_000, "12"]) {
+    assertProblem(await change({ order_no, open_longer_than_h }, { activity_code: "X" }), 422, "validation_failed");
+  }
+  const changed = await change({ order_no, open_longer_than_h: 12 }, { activity_code: "X" });
+  assertEquals([changed.status, changed.body.summary], [200, { total: 1, changed: 1 }]);
+  assertEquals((await read(recent)).activity_code, recent.activity_code);
 });
 
 Deno.test("PATCH /operations/v1: more than 500 matches are refused with the limit, 500 are not", async () => {

@@ -3,11 +3,11 @@ import {
   assert,
   assertEquals,
   assertProblem,
-  type Event,
   newOperation,
   newUser,
   newWorkplace,
   type Operation,
+  type OperationEvent,
   operationPath,
   type OperationWithActions,
   report,
@@ -26,8 +26,8 @@ async function read(operation: Operation): Promise<OperationWithActions> {
 }
 
 /** All events of the operation, the first one first. */
-async function eventsOf({ order_no }: Operation): Promise<Event[]> {
-  const answer = await server.get<Event[]>("/events/v1", { query: { order_no, limit: 500 } });
+async function eventsOf({ order_no }: Operation): Promise<OperationEvent[]> {
+  const answer = await server.get<OperationEvent[]>("/events/v1", { query: { order_no, limit: 500 } });
   assertEquals(answer.status, 200, answer.text);
   return answer.body.toReversed();
 }

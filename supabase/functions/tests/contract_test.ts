@@ -8,12 +8,12 @@ import {
   assertMatch,
   assertNotEquals,
   assertProblem,
-  type Event,
   type JsonObject,
   newOperation,
   newUser,
   newWorkplace,
   type Operation,
+  type OperationEvent,
   operationPath,
   type OperationWithActions,
   type ReportedEvent,
@@ -129,7 +129,7 @@ Deno.test("Worked examples 1 to 5: an operation from its creation to its end", a
   assertProblem(await server.get("/operations/v1/999999/1/0010"), 404, "not_found");
 
   // nothing of this was changed without an event
-  const log = await server.get<Event[]>("/events/v1", { query: { order_no } });
+  const log = await server.get<OperationEvent[]>("/events/v1", { query: { order_no } });
   assertEquals(log.body.map(({ action_type }) => action_type), [
     "FINISH",
     "REPORT_QUANTITY",
@@ -190,15 +190,15 @@ Deno.test("Worked example 6: the lists take the first service's filters", async 
   assert(atLaser.length > 0);
   assert(atLaser.every(({ workplace_name }) => workplace_name === "TruLaser 5060 (L76)"));
   assert((await list<Operation>("/operations/v1?skip=0&limit=10")).length <= 10);
-  const starts = await list<Event>("/events/v1?action_type=START");
+  const starts = await list<OperationEvent>("/events/v1?action_type=START");
   assert(starts.length > 0 && starts.every(({ action_type }) => action_type === "START"));
-  assertEquals((await list<Event>(`/events/v1?order_no=${order_no}`)).map((one) => one.id), [id]);
-  assert((await list<Event>("/events/v1?order_no=404000-001")).every((one) => one.order_no === "404000-001"));
-  const atDrum = await list<Event>("/events/v1/workplace/Trommelen-1");
+  assertEquals((await list<OperationEvent>(`/events/v1?order_no=${order_no}`)).map((one) => one.id), [id]);
+  assert((await list<OperationEvent>("/events/v1?order_no=404000-001")).every((one) => one.order_no === "404000-001"));
+  const atDrum = await list<OperationEvent>("/events/v1/workplace/Trommelen-1");
   assert(atDrum.every((one) => one.workplace_name === "Trommelen-1"));
   const own = await newOperation();
   await server.post("/events/v1", { ...event, ...{ order_no: own.order_no, workplace_name: own.workplace_name } });
-  const there = await list<Event>(`/events/v1/workplace/${encodeURIComponent(own.workplace_name ?? "")}`);
+  const there = await list<OperationEvent>(`/events/v1/workplace/${encodeURIComponent(own.workplace_name ?? "")}`);
   assertEquals(there.map(({ order_no }) => order_no), [own.order_no]);
 });
 
@@ -409,8 +409,7 @@ for (const resource of resources) {
       const { headers } = await client.get(`/${resource}/v1`, { headers: { Origin: "https://terminal.example.com" } });
       assertEquals(headers.get("access-control-allow-origin"), "*");
       const exposed = new Set(headers.get("access-control-expose-headers")?.toLowerCase().split(/, ?/));
-      const needed =
-        "location etag link x-total-count x-request-id retry-after ratelimit ratelimit-policy idempotency-replayed";
+      const needed = "location etag link x-total-count x-request-id retry-after idempotency-replayed";
       for (const name of needed.split(" ")) assert(exposed.has(name), `${name} is not exposed`);
       assertEquals(headers.get("cache-control"), "no-store");
       assertEquals(headers.get("x-content-type-options"), "nosniff");

@@ -7,11 +7,11 @@ import {
   assertExists,
   assertProblem,
   env,
-  type Event,
   newOperation,
   newUser,
   newWorkplace,
   type Operation,
+  type OperationEvent,
   operationPath,
   type OperationWithActions,
   report,
@@ -20,7 +20,7 @@ import {
   unique,
 } from "./harness.ts";
 
-type Action = Event["action_type"];
+type Action = OperationEvent["action_type"];
 
 /** Minutes before now, as the API writes instants. */
 function minutesAgo(minutes: number): string {
@@ -48,8 +48,8 @@ async function read(operation: Operation): Promise<OperationWithActions> {
   return body;
 }
 
-async function eventsOf({ order_no }: Operation): Promise<Event[]> {
-  const { body } = await server.get<Event[]>("/events/v1", { query: { order_no } });
+async function eventsOf({ order_no }: Operation): Promise<OperationEvent[]> {
+  const { body } = await server.get<OperationEvent[]>("/events/v1", { query: { order_no } });
   return body.toReversed();
 }
 
@@ -105,7 +105,7 @@ Deno.test("POST /events/v1 START: opens a run, and answers event and operation t
   assert((after.t_actual_processing_min ?? 0) >= 10, `${after.t_actual_processing_min} min`);
   assertEquals(answer.headers.get("location"), `/functions/v1/events/v1/${event_id}`);
   const { operation: _, ...stored } = answer.body;
-  const { body: again } = await client.get<Event>(`/events/v1/${event_id}`);
+  const { body: again } = await client.get<OperationEvent>(`/events/v1/${event_id}`);
   assertEquals(again, { ...stored, pos: again.pos });
   assert((again.pos ?? 0) > 0, "an event has its position once its transaction is committed");
   assertEquals((await read(operation)).version, 2);
@@ -294,7 +294,7 @@ Deno.test("POST /events/v1 with operation_data of exactly 16 KiB: kept as sent",
   const operation = await newOperation();
   const operation_data = { text: "x".repeat(16 * 1024 - '{"text":""}'.length) };
   const { body } = await report(server, operation, "START", { operation_data });
-  assertEquals((await server.get<Event>(`/events/v1/${body.id}`)).body.operation_data, operation_data);
+  assertEquals((await server.get<OperationEvent>(`/events/v1/${body.id}`)).body.operation_data, operation_data);
 });
 
 /** Ways to every state that the lifecycle knows. */
@@ -371,7 +371,7 @@ for (const [state, way] of Object.entries(waysTo)) {
         assertEquals([rehearsed.status, answer.status], [200, 201], `${action}: ${answer.text}`);
         assertEquals([answer.body.status_before, answer.body.status_after], [
           before.status,
-          expected as Event["status_after"],
+          expected as OperationEvent["status_after"],
         ]);
         assertEquals(said, { action, allowed: true, blocked_by: null });
         assertEquals((await read(operation)).status, expected as Operation["status"]);
@@ -432,7 +432,7 @@ Deno.test("POST /events/v1 REPORT_QUANTITY by 16 clients, 10 times 1 each: 160 e
   });
   await Promise.all(clients);
   assertEquals((await read(operation)).qty_processed, 160);
-  const { body: events } = await server.get<Event[]>("/events/v1", {
+  const { body: events } = await server.get<OperationEvent[]>("/events/v1", {
     query: { order_no: operation.order_no, limit: 500 },
   });
   assertEquals(events.map(({ op_seq }) => op_seq), Array.from({ length: 161 }, (_, index) => 161 - index));

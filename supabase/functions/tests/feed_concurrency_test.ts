@@ -7,10 +7,10 @@ import {
   assert,
   assertEquals,
   env,
-  type Event,
   newOperation,
   newUser,
   type Operation,
+  type OperationEvent,
   report,
   server,
 } from "./harness.ts";
@@ -32,7 +32,7 @@ const lags = new Map<string, number[]>();
 interface Reader {
   transport: string;
   workplace: string;
-  got: Event[];
+  got: OperationEvent[];
 }
 
 /** One event in 33 is written and taken back: its position must not be missed by anybody. */
@@ -61,7 +61,7 @@ async function write(operations: Operation[], sql: postgres.Sql | undefined): Pr
   }
 }
 
-function take({ got, transport }: Reader, event: Event): void {
+function take({ got, transport }: Reader, event: OperationEvent): void {
   got.push(event);
   const at = acknowledged.get(event.id);
   // what comes before its own acknowledgement has no lag

@@ -11,11 +11,11 @@ import {
   assertProblem,
   type Client,
   env,
-  type Event,
   newOperation,
   newUser,
   newWorkplace,
   type Operation,
+  type OperationEvent,
   report,
   server,
 } from "./harness.ts";
@@ -23,7 +23,7 @@ import { edgeDeno, edgeFlags } from "../../../local/edge_deno.ts";
 import { hasDatabase, withDatabase } from "./database_connection.ts";
 
 interface Feed {
-  events: Event[];
+  events: OperationEvent[];
   next_cursor: string;
 }
 
@@ -37,7 +37,7 @@ async function read(client: Client, query: Query = {}): Promise<Feed> {
 
 /** Everything from a cursor on, page by page. */
 async function readAll(client: Client, { after, ...query }: Query = {}): Promise<Feed> {
-  const events: Event[] = [];
+  const events: OperationEvent[] = [];
   for (let cursor = after;;) {
     const page = await read(client, { ...query, after: cursor });
     events.push(...page.events);
@@ -58,13 +58,13 @@ async function floor(quantities = 0) {
   return { operation, workplace, client, events };
 }
 
-async function step(operation: Operation, action: Event["action_type"], more = {}): Promise<Event> {
+async function step(operation: Operation, action: OperationEvent["action_type"], more = {}): Promise<OperationEvent> {
   const { status, body: { operation: _, ...event }, text } = await report(server, operation, action, more);
   assertEquals(status, 201, text);
   return event;
 }
 
-const idsOf = (events: Event[]) => events.map(({ id }) => id);
+const idsOf = (events: OperationEvent[]) => events.map(({ id }) => id);
 
 /** What a cursor of ours says, changed and signed again. */
 async function forged(cursor: string, change: Record<string, unknown>): Promise<string> {
@@ -86,7 +86,7 @@ Deno.test("GET /events/v1/feed: the event is what reading it by its id answers",
   const { client, events: [started] } = await floor();
   const { events: [event] } = await read(client);
   assertExists(event);
-  assertEquals((await client.get<Event>(`/events/v1/${started?.id}`)).body, event);
+  assertEquals((await client.get<OperationEvent>(`/events/v1/${started?.id}`)).body, event);
 });
 
 Deno.test("GET /events/v1/feed: there is a cursor even when there is no event, and reading goes on from it", async () => {
@@ -267,7 +267,13 @@ Deno.test({
         await tx`update app.feed_state set floor_pos = (select min(pos) from app.feed) + 1`;
         await tx`set local role service_role`;
         const { order_no } = operation;
-        type Page = { events: Event[]; pos: number; generation: string; mark: string | null; has_more: boolean };
+        type Page = {
+          events: OperationEvent[];
+          pos: number;
+          generation: string;
+          mark: string | null;
+          has_more: boolean;
+        };
         const [first] = await tx<{ page: Page }[]>`select public.read_feed(order_no => ${order_no}) as page`;
         // a call looks at 10,000 positions, which may all be of other tests
         let page = first?.page;
@@ -327,7 +333,7 @@ Deno.test({
           [row] = await tx<{ cut: number | null }[]>`select public.prune_feed()::int as cut`;
         }
         assertEquals(cut, pos);
-        const [{ feed } = { feed: undefined }] = await tx<{ feed: { events: Event[] } }[]>`
+        const [{ feed } = { feed: undefined }] = await tx<{ feed: { events: OperationEvent[] } }[]>`
           select public.read_feed(order_no => ${operation.order_no}) as feed`;
         assertEquals(
           feed?.events.map(({ op_seq }) =>

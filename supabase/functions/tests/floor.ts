@@ -12,8 +12,8 @@ import {
   assertExists,
   type Client,
   env,
-  type Event,
   type Operation,
+  type OperationEvent,
   operationPath,
   type OperationWithActions,
   report,
@@ -22,7 +22,7 @@ import {
 } from "./harness.ts";
 
 export type { ItemResult, Run };
-export type Action = Event["action_type"];
+export type Action = OperationEvent["action_type"];
 
 /** The answer of a batch, an import or a bulk change. */
 export interface Results {
@@ -95,8 +95,10 @@ export function step<Body = ReportedEvent>(
 }
 
 /** The events of the operation, oldest first. */
-export async function eventsOf({ order_no, operation_no, asset_id }: Operation): Promise<Event[]> {
-  const { body } = await server.get<Event[]>("/events/v1", { query: { order_no, operation_no, asset_id, limit: 500 } });
+export async function eventsOf({ order_no, operation_no, asset_id }: Operation): Promise<OperationEvent[]> {
+  const { body } = await server.get<OperationEvent[]>("/events/v1", {
+    query: { order_no, operation_no, asset_id, limit: 500 },
+  });
   return body.toSorted((a, b) => a.op_seq - b.op_seq);
 }
 

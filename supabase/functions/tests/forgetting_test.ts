@@ -5,11 +5,11 @@ import {
   assertEquals,
   assertProblem,
   env,
-  type Event,
   newOperation,
   newUser,
   newWorkplace,
   type Operation,
+  type OperationEvent,
   report,
   server,
   unique,
@@ -58,7 +58,7 @@ interface Someone {
   name: string;
   operation: Operation;
   /** Requests with keys: their own, a server's in their name, one that meets their run, an admin's change of the profile. */
-  requests: (() => Promise<Answer<Event>>)[];
+  requests: (() => Promise<Answer<OperationEvent>>)[];
 }
 
 /** What a report names its operation by. */
@@ -73,10 +73,11 @@ async function someone(): Promise<Someone> {
   const start = { ...keyOf(operation), action_type: "START" };
   const quantity = { ...start, action_type: "REPORT_QUANTITY", qty_good: 3, user_id: user.id };
   const requests = [
-    () => user.client.post<Event>("/events/v1", start, { headers }),
-    () => server.post<Event>("/events/v1", quantity, { headers }),
-    () => server.post<Event>("/events/v1/batch", { events: [{ ...start, user_email: user.email }] }, { headers }),
-    () => server.patch<Event>(`/profiles/v1/${user.id}`, { full_name: `${name}!` }, { headers }),
+    () => user.client.post<OperationEvent>("/events/v1", start, { headers }),
+    () => server.post<OperationEvent>("/events/v1", quantity, { headers }),
+    () =>
+      server.post<OperationEvent>("/events/v1/batch", { events: [{ ...start, user_email: user.email }] }, { headers }),
+    () => server.patch<OperationEvent>(`/profiles/v1/${user.id}`, { full_name: `${name}!` }, { headers }),
   ];
   for (const request of requests) {
     const { status, text } = await request();
@@ -112,7 +113,7 @@ for (const way of ["POST /profiles/v1/{id}/forget", "a deletion from auth.users"
     assertEquals(await tablesWith(name), []);
     assertEquals(await tablesWith(JSON.stringify(name).slice(1, -1)), []);
 
-    const nameless = (all: Event[]) => all.map((event) => ({ ...event, user_email: null }));
+    const nameless = (all: OperationEvent[]) => all.map((event) => ({ ...event, user_email: null }));
     assertEquals(await eventsOf(operation), nameless(events));
     assertEquals(events.map(({ user_id }) => user_id), [user.id, user.id, null]);
     const nobodys = runs.map((run) => ({ ...run, user_email: null, duration_min: 0 }));

@@ -5,14 +5,14 @@
  * @module
  */
 import { assert, assertEquals } from "./assertions.ts";
-import type { Event, ReportedEvent } from "../_shared/event.ts";
+import type { OperationEvent, ReportedEvent } from "../_shared/event.ts";
 import type { Profile } from "../profiles/schemas.ts";
 import type { FieldError, ProblemCode } from "../_shared/problems.ts";
 import type { Operation, OperationWithActions } from "../_shared/operation.ts";
 import { contractViolations } from "./openapi_check.ts";
 
 export * from "./assertions.ts";
-export type { Event, Operation, OperationWithActions, Profile, ReportedEvent };
+export type { Operation, OperationEvent, OperationWithActions, Profile, ReportedEvent };
 
 /** Where the stack under test is. */
 export const env = {
@@ -263,7 +263,7 @@ export function operationPath(operation: Pick<Operation, "order_no" | "asset_id"
 export function report<Body = ReportedEvent>(
   client: Client,
   { order_no, operation_no, workplace_name, asset_id }: Operation,
-  action: Event["action_type"],
+  action: OperationEvent["action_type"],
   more: Record<string, unknown> = {},
 ): Promise<Answer<Body>> {
   return client.post<Body>("/events/v1", {

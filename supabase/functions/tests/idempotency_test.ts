@@ -5,11 +5,11 @@ import {
   assertEquals,
   assertProblem,
   type Client,
-  type Event,
   newOperation,
   newUser,
   newWorkplace,
   type Operation,
+  type OperationEvent,
   operationPath,
   type OperationWithActions,
   report,
@@ -68,7 +68,7 @@ const commands: Record<
     const body = { order_no, asset_id: 1, operation_no: "1", qty_processed: 3 };
     return await Promise.resolve({
       send: (key) => server.post("/operations/v1", body, withKey(key)),
-      effects: async () => (await server.get<Event[]>("/events/v1", { query: { order_no } })).body.length,
+      effects: async () => (await server.get<OperationEvent[]>("/events/v1", { query: { order_no } })).body.length,
     });
   },
   "PATCH /operations/{key}": async () => {
@@ -268,7 +268,7 @@ Deno.test({
       await sql`select pg_terminate_backend(${waiter})`;
       assertProblem(await first, 503, "unavailable");
       await held`rollback`;
-      const events = await server.get<Event[]>("/events/v1", { query: { order_no: operation.order_no } });
+      const events = await server.get<OperationEvent[]>("/events/v1", { query: { order_no: operation.order_no } });
       assertEquals(events.body.map(({ action_type }) => action_type), ["START"]);
       assertEquals((await read(operation)).qty_processed, 0);
       const [stored] = await sql`select count(*)::integer as keys from app.idempotency_keys where key = ${key}`;

@@ -10,10 +10,10 @@ import {
   type Answer,
   assertEquals,
   type Client,
-  type Event,
   type Json,
   type JsonObject,
   newUser,
+  type OperationEvent,
   operationPath,
   type OperationWithActions,
   type ReportedEvent,
@@ -411,7 +411,7 @@ function logOf({ log }: Operation) {
   }));
 }
 
-function logOfAnswer(events: Event[]) {
+function logOfAnswer(events: OperationEvent[]) {
   return events.map((event) => ({
     op_seq: event.op_seq,
     action_type: event.action_type,
@@ -548,15 +548,15 @@ class Run {
     return (which, seq) => which === request.which && seq === op_seq ? heard : received;
   }
 
-  clocksOf(events: Event[], received: number): Clocks {
+  clocksOf(events: OperationEvent[], received: number): Clocks {
     return (which, seq) => {
       const event = events.find((event) => event.operation_no === this.key(which).operation_no && event.op_seq === seq);
       return event ? heardAt(event) : received;
     };
   }
 
-  async events(): Promise<Event[]> {
-    const { body } = await server.get<Event[]>("/events/v1", { query: { order_no: this.order, limit: 500 } });
+  async events(): Promise<OperationEvent[]> {
+    const { body } = await server.get<OperationEvent[]>("/events/v1", { query: { order_no: this.order, limit: 500 } });
     return body;
   }
 
@@ -603,7 +603,7 @@ class Run {
     }
   }
 
-  compareLogs(events: Event[]): void {
+  compareLogs(events: OperationEvent[]): void {
     for (const [which, operation] of this.world.plant.operations.entries()) {
       const own = events.filter(({ operation_no }) => operation_no === this.key(which).operation_no);
       assertEquals(logOfAnswer(own), logOf(operation), "the log");
@@ -824,7 +824,7 @@ class Run {
 }
 
 /** When the server looked at its clock: an event that states no time has that one, a moment before it was written. */
-function heardAt({ occurred_at, created_at }: Pick<Event, "occurred_at" | "created_at">): number {
+function heardAt({ occurred_at, created_at }: Pick<OperationEvent, "occurred_at" | "created_at">): number {
   const [occurred, created] = [Date.parse(occurred_at), Date.parse(created_at)];
   return created - occurred >= 0 && created - occurred < 2000 ? occurred : created;
 }

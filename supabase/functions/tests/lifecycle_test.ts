@@ -6,11 +6,11 @@ import {
   assertExists,
   assertProblem,
   type Client,
-  type Event,
   newOperation,
   newUser,
   newWorkplace,
   type Operation,
+  type OperationEvent,
   operationPath,
   type OperationWithActions,
   report,
@@ -725,7 +725,7 @@ Deno.test("POST REVERSE: a part, then the rest, then nothing; the event itself s
     assertEquals(twice.limit, { qty_good: 0, qty_scrap: 0 });
   }
   const { operation: _, ...first } = made;
-  const { pos, ...kept } = (await server.get<Event>(`/events/v1/${made.id}`)).body;
+  const { pos, ...kept } = (await server.get<OperationEvent>(`/events/v1/${made.id}`)).body;
   // its position in the feed is drawn at commit, after the answer to the report was made
   assertEquals([first.pos, typeof pos], [null, "number"]);
   assertEquals({ ...kept, pos: null }, first);
@@ -1148,7 +1148,7 @@ Deno.test("POST /events/v1 with one id and a step in between: the first event's 
   sent.push(["REVERSE", reverse, await reportOne(operation, "REVERSE", reverse)]);
   const after = await read(operation);
   const { operation: _, ...expected } = sent[0]?.[2] ?? {};
-  const { body: { pos } } = await server.get<Event>(`/events/v1/${sent[0]?.[2].id}`);
+  const { body: { pos } } = await server.get<OperationEvent>(`/events/v1/${sent[0]?.[2].id}`);
   for (const [action, more, first] of sent.toReversed()) {
     const { status, body } = await report(server, operation, action, more);
     assertEquals([status, body.op_seq, body.created_at], [200, first.op_seq, first.created_at]);

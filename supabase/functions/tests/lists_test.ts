@@ -8,12 +8,12 @@ import {
   assertGreaterOrEqual,
   assertProblem,
   type Client,
-  type Event,
   newOperation,
   newUser,
   newWorkplace,
   nextPage,
   type Operation,
+  type OperationEvent,
   operationPath,
   type Profile,
   report,
@@ -33,7 +33,7 @@ async function orders(query: Query, client: Client = server): Promise<string[]> 
 
 /** Notes of the events that the filters give, in the list's order. */
 async function notes(query: Query): Promise<(string | null)[]> {
-  const { status, body, text } = await server.get<Event[]>("/events/v1", { query });
+  const { status, body, text } = await server.get<OperationEvent[]>("/events/v1", { query });
   assertEquals(status, 200, text);
   return body.map(({ note }) => note);
 }
@@ -177,7 +177,7 @@ Deno.test("GET /events/v1: each filter alone, repeated and combined gives exactl
     assertEquals(counted.headers.get("x-total-count"), String(expected.length), JSON.stringify(query));
   }
 
-  const byWorkplace = await server.get<Event[]>(
+  const byWorkplace = await server.get<OperationEvent[]>(
     `/events/v1/workplace/${encodeURIComponent(workplace_name ?? "")}?count=exact&limit=4`,
   );
   assertEquals(byWorkplace.body.map(({ note }) => note).join(""), "fedc");
@@ -316,7 +316,7 @@ Deno.test("GET /events/v1 by cursor: newest first, every event once while new on
   let reported = 10;
   for (const path of paths) {
     const newest = reported;
-    const pages = await walk<Event>(server, path, async () => {
+    const pages = await walk<OperationEvent>(server, path, async () => {
       await report(server, operation, "REPORT_QUANTITY", { qty_good: 1, note: note(++reported) });
     });
     const listed = pages.flat().map((event) => event.note);
@@ -576,7 +576,7 @@ Deno.test("GET /events/v1: hostile filter values give what is called so, and not
     assertEquals(await list({ order_no: named.order_no, operation_no: value }), [value]);
     assertEquals(await list({ order_no: prefix, operation_no: value }), []);
     const path = `/events/v1/workplace/${encodeURIComponent(named.workplace_name)}`;
-    assertEquals((await server.get<Event[]>(path)).body.map(({ note }) => note), [value]);
+    assertEquals((await server.get<OperationEvent[]>(path)).body.map(({ note }) => note), [value]);
   }
 });
 
@@ -655,7 +655,9 @@ Deno.test("GET /events/v1 by when it happened: also what was heard hours later",
     assertEquals((await report(server, operation, action, { occurred_at: ago(hours) })).status, 201);
   }
   const within = async (query: Record<string, string>) => {
-    const listed = await server.get<Event[]>("/events/v1", { query: { order_no: operation.order_no, ...query } });
+    const listed = await server.get<OperationEvent[]>("/events/v1", {
+      query: { order_no: operation.order_no, ...query },
+    });
     assertEquals(listed.status, 200, listed.text);
     return listed.body.map(({ op_seq }) => op_seq);
   };
@@ -663,7 +665,7 @@ Deno.test("GET /events/v1 by when it happened: also what was heard hours later",
   assertEquals(await within({ occurred_after: ago(8), occurred_before: ago(1) }), [3, 2]);
   assertEquals(await within({ occurred_after: ago(6) }), [4, 3]);
   assertEquals(await within({ occurred_before: ago(0.1) }), [4, 3, 2, 1]);
-  const counted = await server.get<Event[]>("/events/v1", {
+  const counted = await server.get<OperationEvent[]>("/events/v1", {
     query: { order_no: operation.order_no, occurred_after: ago(8), occurred_before: ago(1), count: "exact" },
   });
   assertEquals(counted.headers.get("x-total-count"), "2");

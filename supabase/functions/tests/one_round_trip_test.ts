@@ -111,7 +111,7 @@ async function steps(): Promise<Step[]> {
     ]],
     ["listOperations", "GET", `/operations/v1?order_no=${mine.order_no}&limit=1&count=exact`, 200],
     ["deleteOperation", "DELETE", operationPath({ ...operation, ...mine }), 204],
-    ["takeStep", "POST", `${path}/transitions`, 201, { action: "START" }],
+    ["transitionOperation", "POST", `${path}/transitions`, 201, { action: "START" }],
     ["reportEvent", "POST", "/events/v1", 201, { ...report, id: event_id }],
     ["reportEvents", "POST", "/events/v1/batch", 201, { events: [report, report] }],
     ["listRuns", "GET", `${path}/runs`, 200],

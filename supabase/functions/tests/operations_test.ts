@@ -7,11 +7,11 @@ import {
   assertMatch,
   assertProblem,
   dataApi,
-  type Event,
   newOperation,
   newUser,
   newWorkplace,
   type Operation,
+  type OperationEvent,
   operationPath,
   type OperationWithActions,
   report,
@@ -20,8 +20,8 @@ import {
 } from "./harness.ts";
 
 /** Events of an operation, oldest first. */
-async function eventsOf({ order_no }: Operation): Promise<Event[]> {
-  const { body } = await server.get<Event[]>("/events/v1", { query: { order_no } });
+async function eventsOf({ order_no }: Operation): Promise<OperationEvent[]> {
+  const { body } = await server.get<OperationEvent[]>("/events/v1", { query: { order_no } });
   return body.toReversed();
 }
 

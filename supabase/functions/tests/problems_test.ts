@@ -267,7 +267,7 @@ Deno.test("Log, internal errors and outages of a stack of its own", async (t) =>
         type: "/functions/v1/docs/errors/internal_error",
         title: problemTable.internal_error.title,
         status: 500,
-        detail: "The request could not be carried out",
+        detail: "The server could not process the request",
         instance: told.requestId,
         code: "internal_error",
       });

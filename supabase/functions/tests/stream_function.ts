@@ -11,9 +11,9 @@ import {
   assertExists,
   type Client,
   env,
-  type Event,
   newOperation,
   newUser,
+  type OperationEvent,
   report,
   server,
 } from "./harness.ts";
@@ -79,7 +79,7 @@ export async function floor() {
   return { operation, workplace, user };
 }
 
-export async function step(operation: Operation, action: Event["action_type"], more = {}): Promise<string> {
+export async function step(operation: Operation, action: OperationEvent["action_type"], more = {}): Promise<string> {
   const { status, body: { id }, text } = await report(server, operation, action, more);
   assertEquals(status, 201, text);
   return id;

@@ -18,9 +18,9 @@ import {
   clientOf,
   dataApi,
   env,
-  type Event,
   newOperation,
   newUser,
+  type OperationEvent,
   operationPath,
   server,
   type User,
@@ -59,7 +59,7 @@ for (const [name, open] of transports) {
       assertEquals((await user.client.get(`/events/v1/${id}`)).body, { ...message.event });
       // stream and feed have the same cursors
       const feed = async (after: string) =>
-        (await user.client.get<{ events: Event[] }>("/events/v1/feed", { query: { after } })).body;
+        (await user.client.get<{ events: OperationEvent[] }>("/events/v1/feed", { query: { after } })).body;
       assertEquals((await feed(cursor)).events.map((event) => event.id), [id]);
       assertEquals((await feed(message.cursor)).events, []);
     } finally {

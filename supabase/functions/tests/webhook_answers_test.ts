@@ -6,8 +6,8 @@ import {
   type Client,
   dataApi,
   env,
-  type Event,
   newUser,
+  type OperationEvent,
   report,
   type ReportedEvent,
 } from "./harness.ts";
@@ -41,35 +41,35 @@ async function refusedEvent(): Promise<RefusedEvent> {
 
 interface Way {
   name: string;
-  read: (client: Client, event: RefusedEvent) => Promise<{ text: string; event?: Event }>;
+  read: (client: Client, event: RefusedEvent) => Promise<{ text: string; event?: OperationEvent }>;
 }
 
 const ways: Way[] = [
   {
     name: "GET /events/v1/{event_id}",
     read: async (client, { id }) => {
-      const { body, text } = await client.get<Event>(`/events/v1/${id}`);
+      const { body, text } = await client.get<OperationEvent>(`/events/v1/${id}`);
       return { text, event: body };
     },
   },
   {
     name: "GET /events/v1",
     read: async (client, { place }) => {
-      const { body, text } = await client.get<Event[]>("/events/v1", { query: { workplace_name: place } });
+      const { body, text } = await client.get<OperationEvent[]>("/events/v1", { query: { workplace_name: place } });
       return { text, event: body[0] };
     },
   },
   {
     name: "GET /events/v1/workplace/{workplace_name}",
     read: async (client, { place }) => {
-      const { body, text } = await client.get<Event[]>(`/events/v1/workplace/${place}`);
+      const { body, text } = await client.get<OperationEvent[]>(`/events/v1/workplace/${place}`);
       return { text, event: body[0] };
     },
   },
   {
     name: "GET /events/v1/feed",
     read: async (client, { place }) => {
-      const { body, text } = await client.get<{ events: Event[] }>("/events/v1/feed", {
+      const { body, text } = await client.get<{ events: OperationEvent[] }>("/events/v1/feed", {
         query: { workplace_name: place },
       });
       return { text, event: body.events[0] };
@@ -78,7 +78,7 @@ const ways: Way[] = [
   {
     name: "rpc/read_feed of the Data API with operations",
     read: async (client, { place, end }) => {
-      const { body, text } = await dataApi(client).post<{ events: Event[] }>("/rest/v1/rpc/read_feed", {
+      const { body, text } = await dataApi(client).post<{ events: OperationEvent[] }>("/rest/v1/rpc/read_feed", {
         ...end,
         workplace_names: [place],
         with_operations: true,
@@ -89,14 +89,14 @@ const ways: Way[] = [
   {
     name: "rpc/get_event of the Data API",
     read: async (client, { id }) => {
-      const { body, text } = await dataApi(client).post<Event>("/rest/v1/rpc/get_event", { id });
+      const { body, text } = await dataApi(client).post<OperationEvent>("/rest/v1/rpc/get_event", { id });
       return { text, event: body };
     },
   },
   {
     name: "rpc/list_events of the Data API",
     read: async (client, { place }) => {
-      const { body, text } = await dataApi(client).post<{ items: Event[] }>("/rest/v1/rpc/list_events", {
+      const { body, text } = await dataApi(client).post<{ items: OperationEvent[] }>("/rest/v1/rpc/list_events", {
         workplace_name: place,
       });
       return { text, event: body.items[0] };
@@ -145,7 +145,7 @@ Deno.test(
     const again = await send();
     assertEquals([again.status, again.body.webhook_response, again.body.error_message], [200, null, null]);
     const { client: manager } = await newUser({ role: "manager" });
-    const { body: told } = await manager.get<Event>(`/events/v1/${id}`);
+    const { body: told } = await manager.get<OperationEvent>(`/events/v1/${id}`);
     assertEquals(told.webhook_response, `500 ${secretAnswer}`);
   },
 );

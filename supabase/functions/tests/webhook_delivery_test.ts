@@ -15,23 +15,18 @@ import {
   assertThrows,
   dataApi,
   env,
-  type Event,
   newOperation,
   newWorkplace,
+  type OperationEvent,
   report,
   server,
 } from "./harness.ts";
 import { isFullAssurance } from "./racing.ts";
 import { deliveriesOf, dispatch, Hook, keepDispatching, newEndpoint, Receiver, until } from "./webhook_receiver.ts";
 import { edgeDeno, edgeFlags } from "../../../local/edge_deno.ts";
-import { retryAfter_s } from "../webhooks/attempt.ts";
-import type {
-  WebhookDelivery,
-  WebhookDeliveryWithAttempts,
-  WebhookEndpoint,
-  WebhookEndpointWithSecret,
-  WebhookReplayed,
-} from "../webhooks/schemas.ts";
+import { readRetryAfterMs } from "../_shared/retry_after.ts";
+import type { WebhookDelivery, WebhookDeliveryWithAttempts } from "../webhooks/deliveries/schemas.ts";
+import type { WebhookEndpoint, WebhookEndpointWithSecret, WebhookReplayed } from "../webhooks/endpoints/schemas.ts";
 
 /** Times are moved, and leases ended, in the database itself; only where no timer dispatches beside the test. */
 const ignore = env.databaseUrl === undefined || Deno.env.get("LOCAL_JWT_SECRET") === undefined;
@@ -57,7 +52,7 @@ const endPause = (endpoint: string) =>
 const getDelivery = async (id: string) =>
   (await server.get<WebhookDeliveryWithAttempts>(`/webhooks/v1/deliveries/${id}`)).body;
 const getEndpoint = async (hook: Hook) => (await server.get<WebhookEndpoint>(hook.path)).body;
-const getEvent = async (id: string) => (await server.get<Event>(`/events/v1/${id}`)).body;
+const getEvent = async (id: string) => (await server.get<OperationEvent>(`/events/v1/${id}`)).body;
 
 Deno.test({ name: "Webhooks: a report is sent, signed, with its operation; the event says so", ignore }, async () => {
   await using hook = await Hook.open({}, () => new Response("välkommen", { status: 202 }));
@@ -288,10 +283,10 @@ Deno.test({ name: "Webhooks: 429, 502, 504 and Retry-After make the whole endpoi
 
 Deno.test("Webhooks: Retry-After as seconds and as a date", () => {
   const now = Date.parse("2026-11-23T08:00:00Z");
-  assertEquals(retryAfter_s("17", now), 17);
-  assertEquals(retryAfter_s("Mon, 23 Nov 2026 08:01:00 GMT", now), 60);
-  assertEquals(retryAfter_s("Mon, 23 Nov 2026 07:00:00 GMT", now), 0);
-  for (const other of [undefined, "soon", "later today"]) assertEquals(retryAfter_s(other, now), undefined);
+  assertEquals(readRetryAfterMs("17", now), 17_000);
+  assertEquals(readRetryAfterMs("Mon, 23 Nov 2026 08:01:00 GMT", now), 60_000);
+  assertEquals(readRetryAfterMs("Mon, 23 Nov 2026 07:00:00 GMT", now), 0);
+  for (const other of [undefined, "soon", "later today"]) assertEquals(readRetryAfterMs(other, now), undefined);
 });
 
 Deno.test(
@@ -591,7 +586,9 @@ Deno.test(
     const cursorAfter = async (event: string) => {
       const query: Record<string, string> = { limit: "1", workplace_name: hook.operation.workplace_name ?? "" };
       for (let isPast = false; !isPast;) {
-        const { body } = await server.get<{ events: Event[]; next_cursor: string }>("/events/v1/feed", { query });
+        const { body } = await server.get<{ events: OperationEvent[]; next_cursor: string }>("/events/v1/feed", {
+          query,
+        });
         query.after = body.next_cursor;
         isPast = body.events[0]?.id === event;
       }

@@ -1,5 +1,5 @@
 /** One POST in the Deno that functions run in: its arguments are URL, address and, to be trusted, a certificate. */
-import { post } from "../webhooks/post.ts";
+import { post } from "../webhooks/sending/post.ts";
 
 const [url = "", address = "", ca] = Deno.args;
 const { status, text } = await post(new URL(url), {

@@ -5,7 +5,9 @@
  */
 import { Webhook } from "standardwebhooks";
 import { assert, assertEquals, type Client, newOperation, newWorkplace, type Operation, server } from "./harness.ts";
-import type { Dispatched, WebhookDelivery, WebhookEndpointWithSecret } from "../webhooks/schemas.ts";
+import type { WebhookDelivery } from "../webhooks/deliveries/schemas.ts";
+import type { WebhookEndpointWithSecret } from "../webhooks/endpoints/schemas.ts";
+import type { Dispatched } from "../webhooks/sending/schemas.ts";
 
 /** A message as it came. */
 export interface Received {

@@ -2,7 +2,7 @@
 import { assertEquals, assertProblem, newWorkplace, server, unique } from "./harness.ts";
 import { hasDatabase } from "./database_connection.ts";
 import { withSql } from "./floor.ts";
-import type { WebhookEndpointWithSecret } from "../webhooks/schemas.ts";
+import type { WebhookEndpointWithSecret } from "../webhooks/endpoints/schemas.ts";
 
 const path = "/webhooks/v1/endpoints";
 

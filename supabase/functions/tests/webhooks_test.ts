@@ -18,8 +18,8 @@ import {
 } from "./harness.ts";
 import { edgeDeno, edgeFlags } from "../../../local/edge_deno.ts";
 import { newEndpoint, Receiver } from "./webhook_receiver.ts";
-import type { WebhookEndpoint, WebhookEndpointWithSecret } from "../webhooks/schemas.ts";
-import { addressOf, checkUrl, RefusedTarget, type TargetRules } from "../webhooks/target.ts";
+import type { WebhookEndpoint, WebhookEndpointWithSecret } from "../webhooks/endpoints/schemas.ts";
+import { addressOf, checkUrl, RefusedTarget, type TargetRules } from "../webhooks/sending/target.ts";
 
 const deployed: TargetRules = { ports: [443, 8443], allowsLoopback: false };
 

@@ -1,33 +1,9 @@
-/** Webhooks: systems that are told of events, what became of each delivery, and the dispatcher that sends. */
+/** Webhooks: endpoints that receive events, their deliveries, and the dispatcher that sends them. */
 import { createApp } from "../_shared/app.ts";
-import { createEndpoint } from "./create-endpoint.ts";
-import { deleteEndpoint } from "./delete-endpoint.ts";
-import { dispatch } from "./dispatch.ts";
-import { getDelivery } from "./get-delivery.ts";
-import { getEndpoint } from "./get-endpoint.ts";
-import { listDeliveries } from "./list-deliveries.ts";
-import { listEndpoints } from "./list-endpoints.ts";
-import { replayDelivery } from "./replay-delivery.ts";
-import { replayEvents } from "./replay-events.ts";
-import { rotateSecret } from "./rotate-secret.ts";
-import { testEndpoint } from "./test-endpoint.ts";
-import { updateEndpoint } from "./update-endpoint.ts";
+import { deliveries } from "./deliveries/index.ts";
+import { endpoints } from "./endpoints/index.ts";
+import { dispatch } from "./sending/dispatch.ts";
 
-export const app = createApp("webhooks").openapiRoutes(
-  [
-    listEndpoints,
-    createEndpoint,
-    getEndpoint,
-    updateEndpoint,
-    deleteEndpoint,
-    rotateSecret,
-    testEndpoint,
-    replayEvents,
-    listDeliveries,
-    getDelivery,
-    replayDelivery,
-    dispatch,
-  ] as const,
-);
+export const app = createApp("webhooks").openapiRoutes([...endpoints, ...deliveries, dispatch] as const);
 
 export default { fetch: app.fetch };

@@ -1,7 +1,6 @@
-import { endpoint } from "../_shared/app.ts";
-import { answerBody, idempotency, idempotencyHeader, locationHeader, replayedHeader } from "../_shared/commands.ts";
-import { etagHeader } from "../_shared/conditional.ts";
-import { problems, security } from "../_shared/contract.ts";
+import { answerCreation, createdJson, idempotencyHeader, readIdempotency } from "../_shared/commands.ts";
+import { commandProblems, jsonBody, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { Workplace, WorkplaceCreate } from "./schemas.ts";
 
 export const create = endpoint({
@@ -10,28 +9,15 @@ export const create = endpoint({
   operationId: "createWorkplace",
   tags: ["Workplaces"],
   summary: "Create a workplace",
-  description: "For managers and above. Operations that name an unknown workplace add it by themselves.",
+  description: "For managers and above. An operation that names an unknown workplace also creates it.",
   security,
-  request: {
-    headers: idempotencyHeader,
-    body: { required: true, content: { "application/json": { schema: WorkplaceCreate } } },
-  },
+  request: { headers: idempotencyHeader, body: jsonBody(WorkplaceCreate) },
   responses: {
-    201: {
-      description: "As created.",
-      headers: locationHeader.extend(etagHeader.shape).extend(replayedHeader.shape),
-      content: { "application/json": { schema: Workplace } },
-    },
-    ...problems(["forbidden", "duplicate_workplace"], { body: true, idempotent: true }),
+    201: createdJson(Workplace, "The new workplace."),
+    ...commandProblems(["forbidden", "duplicate_workplace"]),
   },
 }, async (c) => {
   const body = c.req.valid("json");
-  const answer = await c.var.callDatabase("create_workplace", {
-    workplace: body,
-    idempotency: idempotency(c, body),
-  });
-  const created = answerBody(c, answer);
-  c.header("ETag", `"${created.version}"`);
-  c.header("Location", `/functions/v1/workplaces/v1/${encodeURIComponent(created.name)}`);
-  return c.json(created, 201);
+  const answer = await c.var.rpc("create_workplace", { workplace: body, idempotency: readIdempotency(c, body) });
+  return c.json(answerCreation(c, answer, ({ name }) => ["workplaces", "v1", name]), 201);
 });

@@ -1,6 +1,6 @@
-import { endpoint } from "../_shared/app.ts";
-import { etagHeader } from "../_shared/conditional.ts";
+import { setEtag, versionedJson } from "../_shared/conditional.ts";
 import { problems, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { WorkplaceKey, WorkplaceNow } from "./schemas.ts";
 
 export const get = endpoint({
@@ -9,20 +9,16 @@ export const get = endpoint({
   operationId: "getWorkplace",
   tags: ["Workplaces"],
   summary: "Read a workplace",
-  description: "The workplace, and what runs there now.",
+  description: "Returns the workplace with the operations that run there now.",
   security,
   request: { params: WorkplaceKey },
   responses: {
-    200: {
-      description: "The workplace.",
-      headers: etagHeader,
-      content: { "application/json": { schema: WorkplaceNow } },
-    },
+    200: versionedJson(WorkplaceNow, "The workplace."),
     ...problems(["not_found"]),
   },
 }, async (c) => {
-  const workplace = await c.var.callDatabase("get_workplace", c.req.valid("param"));
-  // for If-Match only: what runs there changes without the workplace's version
-  c.header("ETag", `"${workplace.version}"`);
+  const workplace = await c.var.rpc("get_workplace", c.req.valid("param"));
+  // for If-Match only: the running operations change without the workplace's version
+  setEtag(c, workplace.version);
   return c.json(workplace, 200);
 });

@@ -1,4 +1,4 @@
-/** Workplaces: where operations are made, what runs there and what is next. */
+/** Workplaces: where operations run, which run now and which are next. */
 import { createApp } from "../_shared/app.ts";
 import { create } from "./create.ts";
 import { remove } from "./delete.ts";

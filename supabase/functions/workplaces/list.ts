@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
-import { endpoint } from "../_shared/app.ts";
 import { problems, security } from "../_shared/contract.ts";
-import { cursorKey, listHeaders, pageHeaders } from "../_shared/lists.ts";
+import { endpoint } from "../_shared/endpoint.ts";
+import { answerPage, pageJson, readCursorKey } from "../_shared/lists.ts";
 import { Workplace, WorkplaceQuery } from "./schemas.ts";
 
 export const list = endpoint({
@@ -10,21 +10,16 @@ export const list = endpoint({
   operationId: "listWorkplaces",
   tags: ["Workplaces"],
   summary: "List workplaces",
-  description: "All workplaces of the plant, ordered by name.",
+  description: "Returns all workplaces of the plant, ordered by name.",
   security,
   request: { query: WorkplaceQuery },
   responses: {
-    200: {
-      description: "A page of workplaces.",
-      headers: listHeaders,
-      content: { "application/json": { schema: z.array(Workplace) } },
-    },
+    200: pageJson(Workplace, "A page of workplaces."),
     ...problems([]),
   },
 }, async (c) => {
   const { limit, cursor: _, ...query } = c.req.valid("query");
-  const [after_name] = await cursorKey(c, z.tuple([z.string()])) ?? [];
-  const page = await c.var.callDatabase("list_workplaces", { ...query, after_name, take: limit });
-  await pageHeaders(c, page);
-  return c.json(page.items, 200);
+  const [after_name] = await readCursorKey(c, z.tuple([z.string()])) ?? [];
+  const page = await c.var.rpc("list_workplaces", { ...query, after_name, take: limit });
+  return c.json(await answerPage(c, page), 200);
 });

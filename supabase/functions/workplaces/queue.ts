@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
-import { endpoint } from "../_shared/app.ts";
-import { problems, security } from "../_shared/contract.ts";
+import { json, problems, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { QueuedOperation, QueueQuery, WorkplaceKey } from "./schemas.ts";
 
 export const queue = endpoint({
@@ -8,17 +8,17 @@ export const queue = endpoint({
   path: "/workplaces/v1/{name}/queue",
   operationId: "listQueue",
   tags: ["Workplaces"],
-  summary: "List what to do next",
+  summary: "List the next operations",
   description:
-    "The open operations of the workplace: those that run, longest first, then by planned start; each with what keeps it from being started. " +
-    "Empty for a workplace that the caller does not work at.",
+    "Returns the open operations of the workplace: running ones first, the longest first, then by planned start. Each has the problem " +
+    "that prevents its start. The list is empty for a workplace that the caller has no access to.",
   security,
   request: { params: WorkplaceKey, query: QueueQuery },
   responses: {
-    200: { description: "The queue.", content: { "application/json": { schema: z.array(QueuedOperation) } } },
+    200: json(z.array(QueuedOperation), "The queue."),
     ...problems(["not_found"]),
   },
 }, async (c) => {
   const { name } = c.req.valid("param");
-  return c.json(await c.var.callDatabase("list_queue", { name, take: c.req.valid("query").limit }), 200);
+  return c.json(await c.var.rpc("list_queue", { name, take: c.req.valid("query").limit }), 200);
 });

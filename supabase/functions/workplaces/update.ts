@@ -1,7 +1,7 @@
-import { endpoint } from "../_shared/app.ts";
-import { answerBody, idempotency, idempotencyHeader, replayedHeader } from "../_shared/commands.ts";
-import { etagHeader, ifMatch, ifMatchHeader } from "../_shared/conditional.ts";
-import { problems, security } from "../_shared/contract.ts";
+import { answerChange, changedJson, changeHeaders, readIdempotency } from "../_shared/commands.ts";
+import { readIfMatch } from "../_shared/conditional.ts";
+import { commandProblems, jsonBody, security } from "../_shared/contract.ts";
+import { endpoint } from "../_shared/endpoint.ts";
 import { Workplace, WorkplaceKey, WorkplaceUpdate } from "./schemas.ts";
 
 export const update = endpoint({
@@ -10,30 +10,20 @@ export const update = endpoint({
   operationId: "updateWorkplace",
   tags: ["Workplaces"],
   summary: "Change a workplace",
-  description: "For managers and above. A smaller capacity stops nothing that runs.",
+  description: "For managers and above. A smaller capacity does not stop running operations.",
   security,
-  request: {
-    params: WorkplaceKey,
-    headers: ifMatchHeader.extend(idempotencyHeader.shape),
-    body: { required: true, content: { "application/json": { schema: WorkplaceUpdate } } },
-  },
+  request: { params: WorkplaceKey, headers: changeHeaders, body: jsonBody(WorkplaceUpdate) },
   responses: {
-    200: {
-      description: "As changed.",
-      headers: etagHeader.extend(replayedHeader.shape),
-      content: { "application/json": { schema: Workplace } },
-    },
-    ...problems(["forbidden", "not_found", "stale_version"], { body: true, idempotent: true }),
+    200: changedJson(Workplace, "The changed workplace."),
+    ...commandProblems(["forbidden", "not_found", "stale_version"]),
   },
 }, async (c) => {
   const patch = c.req.valid("json");
-  const answer = await c.var.callDatabase("update_workplace", {
+  const answer = await c.var.rpc("update_workplace", {
     ...c.req.valid("param"),
     patch,
-    if_match: ifMatch(c),
-    idempotency: idempotency(c, patch),
+    if_match: readIfMatch(c),
+    idempotency: readIdempotency(c, patch),
   });
-  const changed = answerBody(c, answer);
-  c.header("ETag", `"${changed.version}"`);
-  return c.json(changed, 200);
+  return c.json(answerChange(c, answer), 200);
 });

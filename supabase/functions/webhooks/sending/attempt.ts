@@ -4,23 +4,24 @@
  * @module
  */
 import { Webhook } from "standardwebhooks";
+import { readRetryAfterMs } from "../../_shared/retry_after.ts";
 import { post } from "./post.ts";
 import { addressOf, checkUrl, RefusedTarget, type Resolve, type TargetRules, UnknownHost } from "./target.ts";
 
 /** A claimed delivery, as `claim_deliveries` answers it. */
 export interface Claimed {
   id: string;
-  /** The same in every attempt. */
+  /** Id of the message, the same in every attempt. */
   webhook_id: string;
   lease_token: string;
   url: string;
-  /** The current secret, and during a rotation the one before. */
+  /** The current secret, and during a rotation the previous one. */
   secrets: string[];
-  /** JSON, sent as it is. */
+  /** JSON text, sent unchanged. */
   body: string;
 }
 
-/** What came of it, as `settle_delivery` takes it. */
+/** Result of an attempt, as `settle_delivery` takes it. */
 export interface Outcome {
   duration_ms: number;
   status?: number;
@@ -29,30 +30,30 @@ export interface Outcome {
   retry_after_s?: number;
 }
 
-/** A receiver has this long for everything: name, connection, TLS, answer. */
-export const timeout_ms = 15_000;
+/** Time limit of an attempt: lookup, connection, TLS and answer together. */
+const timeoutMs = 15_000;
 
-const maxResponse = 500;
+const maxResponseLength = 500;
 
-/** The database makes less of it. */
-const mostRetryAfter_s = 999_999_999;
+/** Largest number of seconds that the database takes; it reduces them further. */
+const maxRetryAfterS = 999_999_999;
 
-/** Sends the message once. Never throws: whatever goes wrong is the outcome. */
+/** Sends the message once. Never throws: an error is an outcome. */
 export async function attempt(
   { url, webhook_id, secrets, body }: Omit<Claimed, "id" | "lease_token">,
   rules: TargetRules,
   resolve?: Resolve,
 ): Promise<Outcome> {
-  const started = performance.now();
+  const startedMs = performance.now();
   const timing = new AbortController();
-  const timer = setTimeout(() => timing.abort(new Error("timed out")), timeout_ms);
-  const duration = () => Math.round(performance.now() - started);
+  const timer = setTimeout(() => timing.abort(new Error("timed out")), timeoutMs);
+  const duration = () => Math.round(performance.now() - startedMs);
   try {
     const target = checkUrl(url, rules);
-    const address = await inTime(addressOf(target, rules, resolve), timing.signal);
+    const address = await raceWithSignal(addressOf(target, rules, resolve), timing.signal);
     const { status, retryAfter, text } = await post(target, {
       address,
-      connect_ms: timeout_ms - duration(),
+      connectMs: timeoutMs - duration(),
       headers: {
         "content-type": "application/json",
         "user-agent": "mes-operations-api-webhooks/1",
@@ -64,19 +65,19 @@ export async function attempt(
     return {
       duration_ms: duration(),
       status,
-      response: [...text.replaceAll("\0", "")].slice(0, maxResponse).join(""),
+      response: [...text.replaceAll("\0", "")].slice(0, maxResponseLength).join(""),
       error_message: status >= 200 && status < 300 ? undefined : errorOf(status),
-      retry_after_s: retryAfter_s(retryAfter),
+      retry_after_s: toRetryAfterS(retryAfter),
     };
   } catch (error) {
-    const message = timing.signal.aborted ? `No answer within ${timeout_ms / 1000} s` : messageOf(error);
+    const message = timing.signal.aborted ? `No answer within ${timeoutMs / 1000} s` : messageOf(error);
     return { duration_ms: duration(), error_message: message };
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** Headers that prove who sent the message and when: one signature for each valid secret. */
+/** Returns the headers that prove the sender and the time of the message: one signature for each valid secret. */
 export function signatureHeaders(id: string, secrets: string[], body: string, at = new Date()): Record<string, string> {
   return {
     "webhook-id": id,
@@ -91,13 +92,9 @@ function errorOf(status: number): string {
     : `Answered HTTP ${status}`;
 }
 
-/** Seconds of a Retry-After, which may also be a date. */
-export function retryAfter_s(header: string | undefined, now = Date.now()): number | undefined {
-  if (header === undefined) return undefined;
-  if (/^\d+$/.test(header)) return Math.min(Number(header), mostRetryAfter_s);
-  // a date begins with its day; other texts are dates to the parser, too
-  const until = /^[A-Z][a-z]{2}/.test(header) ? Date.parse(header) : NaN;
-  return Number.isNaN(until) ? undefined : Math.min(Math.max(0, Math.ceil((until - now) / 1000)), mostRetryAfter_s);
+function toRetryAfterS(header: string | undefined): number | undefined {
+  const retryAfterMs = readRetryAfterMs(header);
+  return retryAfterMs === undefined ? undefined : Math.min(Math.ceil(retryAfterMs / 1000), maxRetryAfterS);
 }
 
 function messageOf(error: unknown): string {
@@ -106,7 +103,7 @@ function messageOf(error: unknown): string {
   return `Not sent: ${error instanceof Error ? error.message || error.name : error}`;
 }
 
-async function inTime<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+async function raceWithSignal<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>();
   const abort = () => aborted.reject(signal.reason);
   signal.addEventListener("abort", abort);

@@ -1,23 +1,23 @@
 /**
- * Where webhooks may go: public addresses by https, so that nobody can have the server call what only it can reach.
+ * Rules for the URLs of webhooks: https to public addresses, so that no caller can reach internal services (SSRF).
  *
  * @module
  */
 import { lookup } from "node:dns/promises";
 import ipaddr from "ipaddr.js";
 
-/** What is allowed here. */
+/** Rules of a deployment. */
 export interface TargetRules {
   /** Ports that https may use. */
   ports: readonly number[];
-  /** Whether http to this machine itself is allowed: the local stack only. */
+  /** Whether http to this machine is allowed: on the local stack only. */
   allowsLoopback: boolean;
 }
 
-/** All addresses of a name. */
+/** Resolves all addresses of a name. */
 export type Resolve = (hostname: string) => Promise<string[]>;
 
-/** Why a URL is refused, in words for the person who configured it. */
+/** Raised for a URL that the rules reject. `reason` is for the person who configured it. */
 export class RefusedTarget extends Error {
   constructor(readonly reason: string) {
     super(reason);
@@ -25,24 +25,24 @@ export class RefusedTarget extends Error {
   }
 }
 
-/** A name that has no address, now. */
+/** Raised for a name that currently has no address. */
 export class UnknownHost extends Error {}
 
-/** The rules of this deployment: `WEBHOOKS_PORTS`, and `WEBHOOKS_ALLOW_LOOPBACK`, which the local stack sets. */
+/** Reads the rules from `WEBHOOKS_PORTS` and `WEBHOOKS_ALLOW_LOOPBACK`, which the local stack sets. */
 export function targetRules(): TargetRules {
   const ports = Deno.env.get("WEBHOOKS_PORTS")?.split(",").map(Number).filter((port) => port > 0 && port < 65_536);
   return { ports: ports ?? [443, 8443], allowsLoopback: Deno.env.get("WEBHOOKS_ALLOW_LOOPBACK") === "true" };
 }
 
-/** Names that only mean something inside a network (RFC 6761, 6762, 8375, and what ICANN reserves). */
+/** Domains that are only valid inside a network (RFC 6761, 6762, 8375, and reserved by ICANN). */
 const innerDomains = ["localhost", "local", "internal", "intranet", "lan", "home.arpa", "onion", "alt"];
 
-/** Addresses that only mean something inside a cloud, although the registries give them out as public. */
+/** Addresses that are internal to a cloud, although the registries list them as public. */
 const innerAddresses = ["168.63.129.16"]; // Azure's metadata and wire server
 
 /**
- * The URL, when its form is allowed. Its host must be written as it is used: other spellings (decimal, octal or
- * full-width numbers) have no honest use.
+ * Parses a URL of an allowed form. The host must be written in its normal form: other spellings (decimal, octal or
+ * full-width numbers) only serve to circumvent checks.
  *
  * @throws {RefusedTarget}
  */
@@ -73,7 +73,7 @@ export function checkUrl(text: string, rules: TargetRules): URL {
 }
 
 /**
- * The address to connect to, once all addresses of the host are found to be allowed.
+ * Resolves the address to connect to, if all addresses of the host are allowed.
  *
  * @throws {RefusedTarget} when one of them is not public
  * @throws {UnknownHost} when it has none
@@ -82,7 +82,7 @@ export async function addressOf(url: URL, rules: TargetRules, resolve: Resolve =
   const name = hostname(url);
   const addresses = ipaddr.isValid(name) ? [name] : await resolve(name);
   const mayBe = url.protocol === "http:" && rules.allowsLoopback ? isLoopback : isPublic;
-  // one bad address among good ones is how rebinding begins
+  // DNS rebinding begins with one internal address among public ones
   if (!addresses.every(mayBe)) refuse("must not point to an address inside a network");
   const [address] = addresses;
   if (address === undefined) throw new UnknownHost(`"${name}" has no address`);
@@ -90,7 +90,7 @@ export async function addressOf(url: URL, rules: TargetRules, resolve: Resolve =
 }
 
 /**
- * The addresses of a name, as the runtime finds them.
+ * Resolves the addresses of a name by the runtime.
  *
  * @throws {UnknownHost}
  */
@@ -102,7 +102,7 @@ export async function systemAddresses(hostname: string): Promise<string[]> {
   }
 }
 
-/** Public means: unicast by the registries, and for IPv6 also within the part that is given out. */
+/** Returns whether an address is public: unicast by the registries, and for IPv6 within the allocated range. */
 function isPublic(address: string): boolean {
   const parsed = ipaddr.parse(address);
   if (parsed.range() !== "unicast" || innerAddresses.includes(parsed.toString())) return false;

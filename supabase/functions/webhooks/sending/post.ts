@@ -1,17 +1,17 @@
 /**
- * One HTTP request to an address that was checked before. `fetch` resolves the name again, and could be led elsewhere
- * between check and connection (DNS rebinding): here the name is looked up as the checked address, and TLS proves it.
+ * An HTTP request to a checked address. `fetch` would resolve the name again, and the name could point elsewhere by then
+ * (DNS rebinding). This module connects to the checked address, and TLS verifies the name.
  *
  * @module
  */
 import { isIPv6, type Socket } from "node:net";
 
-/** What came back, as far as it is read. */
+/** Answer of the receiver, as far as it is read. */
 export interface PostAnswer {
   status: number;
   /** Header `Retry-After`. */
   retryAfter: string | undefined;
-  /** The beginning of the body, about {@link maxBody_bytes} bytes of it. */
+  /** The beginning of the body, about {@link maxBodyBytes} bytes of it. */
   text: string;
 }
 
@@ -20,29 +20,29 @@ export interface PostOptions {
   address: string;
   headers: Record<string, string>;
   body: string;
-  /** Gives the request up. */
+  /** Aborts the request. */
   signal: AbortSignal;
-  /** How long connecting may take, which the signal does not end. */
-  connect_ms?: number;
-  /** Certificates to trust instead of the usual ones, in PEM. */
+  /** Time limit of connecting, which the signal does not abort. */
+  connectMs?: number;
+  /** Certificates to trust instead of the default ones, in PEM. */
   ca?: string[];
 }
 
-const maxHead_bytes = 16 * 1024;
-const maxBody_bytes = 4 * 1024;
+const maxHeadBytes = 16 * 1024;
+const maxBodyBytes = 4 * 1024;
 
-/** Whatever an answer is made of: one that goes on and on without saying anything costs time to parse. */
-const maxAnswer_bytes = 256 * 1024;
+/** Largest answer, heads and padding included: parsing an endless one costs time. */
+const maxAnswerBytes = 256 * 1024;
 
-/** POSTs the body; follows nothing, reads no more than needed. */
+/** POSTs the body. Follows no redirects and reads only the beginning of the answer. */
 export async function post(url: URL, options: PostOptions): Promise<PostAnswer> {
-  const { address, headers, body, signal, connect_ms, ca } = options;
-  // loaded by who sends: no other endpoint of the function needs it
+  const { address, headers, body, signal, connectMs, ca } = options;
+  // loaded on first use, because only the dispatcher needs it
   const { Agent, buildConnector, request } = await import("undici");
   const found = { address, family: isIPv6(address) ? 6 : 4 };
   const connect = buildConnector({
     ca,
-    timeout: connect_ms,
+    timeout: connectMs,
     lookup: (_hostname, { all }, tell) => all ? tell(null, [found]) : tell(null, found.address, found.family),
   });
   const agent = new Agent({
@@ -52,7 +52,7 @@ export async function post(url: URL, options: PostOptions): Promise<PostAnswer> 
         if (error === null) limitSize(socket);
         connected(...outcome);
       }),
-    maxHeaderSize: maxHead_bytes,
+    maxHeaderSize: maxHeadBytes,
   });
   try {
     const answer = await request(url, { method: "POST", headers, body, signal, dispatcher: agent });
@@ -60,32 +60,32 @@ export async function post(url: URL, options: PostOptions): Promise<PostAnswer> 
     return {
       status: answer.statusCode,
       retryAfter: Array.isArray(retryAfter) ? retryAfter[0] : retryAfter,
-      text: await beginning(answer.body),
+      text: await readBeginning(answer.body),
     };
   } finally {
-    // the rest of an endless answer, too
+    // closes the connection, also during an endless answer
     await agent.destroy();
   }
 }
 
-/** Judged at each read, before it is parsed: a peer that sends faster than that leaves no time for timers. */
+/** Limits the size at each read, before parsing: a fast peer leaves no time for timers. */
 function limitSize(socket: Socket): void {
   socket.prependListener("readable", () => {
-    if (socket.bytesRead > maxAnswer_bytes) socket.destroy(new Error("the answer is too long"));
+    if (socket.bytesRead > maxAnswerBytes) socket.destroy(new Error("the answer is too long"));
   });
 }
 
-/** An answer that breaks off after its status is one all the same. */
-async function beginning(body: AsyncIterable<Uint8Array>): Promise<string> {
+/** Reads the beginning of an answer. An answer that breaks off after its status still counts. */
+async function readBeginning(body: AsyncIterable<Uint8Array>): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   try {
     for await (const chunk of body) {
       text += decoder.decode(chunk, { stream: true });
-      if (text.length >= maxBody_bytes) break;
+      if (text.length >= maxBodyBytes) break;
     }
   } catch {
-    // what was read is what there is
+    // the part that arrived is the answer
   }
   return text;
 }

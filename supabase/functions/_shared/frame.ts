@@ -1,0 +1,65 @@
+/**
+ * The frame of every function: what happens to a request before and after its endpoint.
+ *
+ * @module
+ */
+import type { Env, Hono, MiddlewareHandler } from "hono";
+import { cors } from "hono/cors";
+import { HTTPException } from "hono/http-exception";
+import { requestId, type RequestIdVariables } from "hono/request-id";
+import { ClientGone, draining } from "./body.ts";
+import { requestLog } from "./log.ts";
+import { Problem, problemResponse } from "./problems.ts";
+import { routing } from "./routing.ts";
+
+/** Settings in which functions differ. */
+interface FrameOptions {
+  /** Settings of CORS. */
+  cors: Parameters<typeof cors>[0];
+  /** `Cache-Control` of answers that have none of their own. */
+  cacheControl: (headers: Headers) => string;
+}
+
+/** Status in the log of a request whose client left: nobody gets the answer. */
+const clientGoneStatus = 499;
+
+/**
+ * Registers the middlewares that come before all others: request id, log, CORS, security headers, then route and
+ * method. The body is read last, by the endpoints that take one.
+ */
+export function useFrame<E extends Env & { Variables: RequestIdVariables }>(app: Hono<E>, options: FrameOptions): void {
+  app.use(requestId({ limitLength: 128 }));
+  app.use(requestLog);
+  app.use(cors(options.cors));
+  app.use(securityHeaders(options.cacheControl));
+  app.use(draining);
+  app.use(routing(app));
+
+  app.notFound((c) => problemResponse(c, new Problem("unknown_route", `There is no ${c.req.path}`)));
+  app.onError((error, c) => {
+    if (error instanceof ClientGone) return new Response(null, { status: clientGoneStatus });
+    const problem = asProblem(error);
+    if (problem.code === "internal_error") {
+      console.error(JSON.stringify({ id: c.get("requestId"), error: String(error), stack: error.stack }));
+    }
+    return problemResponse(c, problem);
+  });
+}
+
+const securityHeaders = (cacheControl: FrameOptions["cacheControl"]): MiddlewareHandler => async (c, next) => {
+  await next();
+  const { headers } = c.res;
+  if (!headers.has("Cache-Control")) c.header("Cache-Control", cacheControl(headers));
+  c.header("X-Content-Type-Options", "nosniff");
+};
+
+function asProblem(error: Error): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof HTTPException && error.status === 400) {
+    return new Problem("malformed_json", "The body is not JSON");
+  }
+  if (error instanceof HTTPException && error.status === 415) {
+    return new Problem("unsupported_media_type", "Send the body with Content-Type: application/json");
+  }
+  return new Problem("internal_error", "The server could not process the request");
+}

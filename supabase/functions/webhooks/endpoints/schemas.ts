@@ -1,0 +1,153 @@
+/**
+ * Webhook endpoints: URLs that receive events, and which events.
+ *
+ * @module
+ */
+import { z } from "@hono/zod-openapi";
+import { exampleCursor, maxCursorLength } from "../../_shared/cursors.ts";
+import type { Answer, Page } from "../../_shared/database.ts";
+import type { FeedPosition } from "../../_shared/feed.ts";
+import { instant, instantOut, key, patchOf, text, versionFields } from "../../_shared/fields.ts";
+import { flag, listQuery } from "../../_shared/lists.ts";
+import { Action } from "../../_shared/operation.ts";
+import type { WebhookDelivery } from "../deliveries/schemas.ts";
+
+declare module "../../_shared/database.ts" {
+  interface Answers {
+    list_webhook_endpoints: Page<WebhookEndpoint>;
+    get_webhook_endpoint: WebhookEndpoint;
+    create_webhook_endpoint: Answer<WebhookEndpointWithSecret>;
+    update_webhook_endpoint: Answer<WebhookEndpoint>;
+    delete_webhook_endpoint: undefined;
+    rotate_webhook_secret: Answer<WebhookEndpointWithSecret>;
+    test_webhook_endpoint: Answer<WebhookDelivery>;
+    replay_webhook_events: Answer<FeedPosition & { replayed: number; has_more: boolean }>;
+  }
+}
+
+/** Id of an endpoint. */
+export const endpointId = (description: string) =>
+  z.guid().openapi({ description, example: "7a3f0c52-9d1e-4b8f-a6c4-2e5d8b1f7c90" });
+
+const fields = {
+  url: text(2048).openapi({
+    description:
+      "URL of the receiver: https to a public host, port 443 or 8443 unless configured otherwise, without user and password.",
+    example: "https://erp.example.com/hooks/mes",
+  }),
+  description: text(500).nullable().openapi({
+    description: "Purpose of the endpoint.",
+    example: "Plan board of the ERP",
+  }),
+  action_types: z.array(Action).min(1).max(10).nullable().openapi({
+    description: "Actions of the events to send; null = all.",
+    example: ["START", "FINISH"],
+  }),
+  workplace_names: z.array(key()).min(1).max(100).nullable().openapi({
+    description: "Workplaces of the events to send; null = all.",
+    example: ["TruLaser 5060 (L76)"],
+  }),
+  order_prefix: key().nullable().openapi({
+    description: "Prefix of the order numbers of the events to send; null = all.",
+    example: "4038",
+  }),
+  enabled: z.boolean().openapi({
+    description:
+      "False: the server sends nothing and queues no events. Replay the events of this time when the endpoint is enabled again.",
+    example: true,
+  }),
+};
+
+export const WebhookEndpoint = z.object({
+  id: endpointId("Id of the endpoint."),
+  ...fields,
+  disabled_reason: z.enum(["manual", "gone", "failing"]).nullable().openapi({
+    description:
+      "Why the endpoint is disabled: a manager switched it off (manual), the receiver answered 410 (gone), or all deliveries failed for 5 days (failing).",
+    example: null,
+  }),
+  disabled_at: instantOut().nullable().openapi({ description: "Since when the endpoint is disabled.", example: null }),
+  failing_since: instantOut().nullable().openapi({
+    description: "First failure after the last success; null while deliveries succeed.",
+    example: null,
+  }),
+  paused_until: instantOut().nullable().openapi({
+    description: "End of the pause that the receiver asked for by 429, 502, 504 or Retry-After.",
+    example: null,
+  }),
+  previous_secret_until: instantOut().nullable().openapi({
+    description: "Until when the previous secret signs, too; null when there is none.",
+    example: null,
+  }),
+  ...versionFields,
+}).openapi("WebhookEndpoint", { description: "A URL that receives events, and which events." });
+
+export const WebhookEndpointWithSecret = WebhookEndpoint.extend({
+  secret: z.string().openapi({
+    description: "Secret that verifies the signatures (Standard Webhooks). Only this answer shows it: store it.",
+    example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
+  }),
+}).openapi("WebhookEndpointWithSecret", { description: "An endpoint with its new secret." });
+
+export const WebhookEndpointCreate = z.strictObject({ ...z.object(fields).partial().shape, url: fields.url })
+  .openapi("WebhookEndpointCreate", {
+    description: "A new endpoint. By default it receives all events.",
+    example: { url: "https://erp.example.com/hooks/mes", action_types: ["START", "FINISH"] },
+  });
+
+export const WebhookEndpointUpdate = patchOf(fields)
+  .openapi("WebhookEndpointUpdate", {
+    description: "New values of the endpoint.",
+    minProperties: 1,
+    example: { enabled: true },
+  });
+
+export const WebhookSecretRotation = z.strictObject({
+  overlap_h: z.int().min(0).max(168).default(24).openapi({
+    description: "Hours for which the previous secret signs, too.",
+    example: 24,
+  }),
+}).openapi("WebhookSecretRotation", { description: "Rotation of the secret.", example: { overlap_h: 24 } });
+
+export const WebhookReplay = z.strictObject({
+  after: z.string().max(maxCursorLength).optional().openapi({
+    description:
+      "Cursor of the event feed after which the range begins. Without this and `since`, the range begins with the " +
+      "oldest stored event.",
+    example: exampleCursor,
+  }),
+  since: instant().optional().openapi({
+    description: "Time at which the range begins, instead of `after`.",
+    example: "2026-11-23T08:00:00Z",
+  }),
+  until: z.string().max(maxCursorLength).optional().openapi({
+    description: "Cursor of the event feed up to which the range goes; the newest event by default.",
+    example: exampleCursor,
+  }),
+}).refine(({ after, since }) => after === undefined || since === undefined, {
+  error: "excludes after",
+  path: ["since"],
+}).openapi("WebhookReplay", {
+  description: "A range of the event feed.",
+  example: { since: "2026-11-23T08:00:00Z" },
+});
+
+export const WebhookReplayed = z.object({
+  replayed: z.int().min(0).openapi({ description: "Number of queued deliveries.", example: 12 }),
+  next_cursor: z.string().openapi({
+    description:
+      "Cursor of the event feed at which the request ended: continue with it as `after` while `has_more` is true.",
+    example: exampleCursor,
+  }),
+  has_more: z.boolean().openapi({ description: "True when the range has more events.", example: false }),
+}).openapi("WebhookReplayed", { description: "Result of a replay." });
+
+export type WebhookEndpoint = z.infer<typeof WebhookEndpoint>;
+export type WebhookEndpointWithSecret = z.infer<typeof WebhookEndpointWithSecret>;
+export type WebhookReplayed = z.infer<typeof WebhookReplayed>;
+
+export const EndpointKey = z.object({ endpoint_id: endpointId("Id of the endpoint.") });
+
+export const EndpointQuery = z.strictObject({
+  enabled: flag.openapi({ description: "True: enabled endpoints only. False: disabled ones only.", example: true }),
+}).partial().extend(listQuery);
