@@ -604,6 +604,12 @@ grant execute on function app.places_to_list to authenticated, service_role;
 -- What: the answers of finished commands, by idempotency key.
 -- Why: the record is written in the transaction of the effect, so that a retry after a crash finds both or neither.
 
+-- The API promises at least 24 hours: see decision 0029.
+create function app.answer_lifetime() returns interval
+language sql immutable parallel safe
+return interval '48 hours';
+comment on function app.answer_lifetime() is 'How long a command''s answer is stored under its Idempotency-Key.';
+
 create table app.idempotency_keys (
   caller text not null,
   method text not null,
@@ -629,7 +635,7 @@ create table app.idempotency_keys (
   -- 1,000 results, each with a problem of 4 KiB and more
   constraint idempotency_keys_answer_small check (pg_column_size(answer) <= 8388608)
 );
-comment on table app.idempotency_keys is 'Answers of commands that were sent with an Idempotency-Key, kept for 48 hours.';
+comment on table app.idempotency_keys is 'Answers of commands that were sent with an Idempotency-Key, kept for app.answer_lifetime().';
 comment on column app.idempotency_keys.caller is 'Id of the user, or "server" for the secret key: equal keys of others are independent.';
 comment on column app.idempotency_keys.fingerprint is 'Digest of path and body, to refuse the same key with another request.';
 comment on column app.idempotency_keys.least_role is 'Role that the caller had, which a replay needs.';
@@ -691,7 +697,7 @@ declare
 begin
   select * into stored from app.idempotency_keys k
   where k.caller = caller_name and k.method = (request).method and k.route = (request).route and k.key = (request).key
-    and k.created_at > clock_timestamp() - interval '48 hours';
+    and k.created_at > clock_timestamp() - app.answer_lifetime();
   return stored;
 end
 $$;
@@ -768,7 +774,7 @@ begin
   -- Each new key sweeps a few old ones out: no scheduler, no long delete.
   delete from app.idempotency_keys k where k.ctid = any(array(
     select old.ctid from app.idempotency_keys old
-    where old.created_at < clock_timestamp() - interval '48 hours'
+    where old.created_at < clock_timestamp() - app.answer_lifetime()
     order by old.created_at
     limit 5
     for update skip locked
