@@ -1,6 +1,7 @@
 /** `supabase functions deploy` sends everything that the functions need; a server of the test's own takes it. */
 import { join, toFileUrl } from "@std/path/mod.js";
 import { loadConfig } from "./config.ts";
+import { packages } from "../supabase/functions/docs/packages.ts";
 import { takeDocsAssets } from "./docs_assets.ts";
 import { inProject, projectRoot } from "./paths.ts";
 import { supabaseCli } from "./supabase_cli.ts";
@@ -74,9 +75,10 @@ Deno.test("supabase functions deploy: sends each function with all that it impor
     assert(size_bytes < maxBundle_bytes, `${name} has ${size_bytes} bytes`);
   }
 
-  const pages = ["static", "assets"].flatMap((folder) =>
-    [...Deno.readDirSync(inProject("supabase", "functions", "docs", folder))].map(({ name }) => `${folder}/${name}`)
-  );
+  const pages = [
+    ...[...Deno.readDirSync(inProject("supabase", "functions", "docs", "static"))].map(({ name }) => `static/${name}`),
+    ...packages.flatMap(({ files }) => Object.values<string>(files)).map((name) => `assets/${name}`),
+  ];
   const sent = uploads.get("docs")?.files;
   assertEquals(pages.filter((path) => !sent?.has(`supabase/functions/docs/${path}`)), [], "docs would have no pages");
 });

@@ -2,7 +2,7 @@
  * `deno task docs:assets`: takes the files that the documentation pages load out of their npm packages, for the local
  * stack and before `supabase functions deploy`. The npm client fetches them, so the user's registry and cache apply.
  */
-import { join } from "@std/path/mod.js";
+import { dirname, join } from "@std/path/mod.js";
 import { messageOf, runCommand, StackFailure } from "./failure.ts";
 import { inProject } from "./paths.ts";
 
@@ -48,10 +48,10 @@ async function takePackage({ name, version, integrity, files, replace }: Package
   if (missing.length === 0) return [];
 
   const entries = await unpack(await fetchPackage(`${name}@${version}`, integrity));
-  await Deno.mkdir(folder, { recursive: true });
   for (const [path, target] of missing) {
     const bytes = entries.get(`package/${path}`);
     if (bytes === undefined) throw new StackFailure(`${name}@${version} has no file ${path}.`);
+    await Deno.mkdir(dirname(target), { recursive: true });
     // several starts may do the same at once: each file appears whole
     const draft = `${target}.${crypto.randomUUID()}`;
     await Deno.writeTextFile(draft, replaced(new TextDecoder().decode(bytes), replace));

@@ -1,18 +1,17 @@
 /**
- * The npm packages whose files the pages are made of. They are not imported: as imports they would bring their
- * dependencies, 100 MB of them, for the few built files that a browser loads. `deno task docs:assets`, and each start
- * of the local stack, takes these files from the packages into `assets/`, which git ignores and `static_files` in
- * config.toml deploys.
+ * The npm packages whose files the pages load. The function does not import them: with their dependencies, the imports
+ * would have 100 MB for the few built files that a browser loads. `deno task docs:assets` and each start of the local
+ * stack copy these files from the packages into `assets/`, which git ignores and `static_files` in config.toml deploys.
  */
 export const packages = [
   {
     name: "swagger-ui-dist",
     version: "5.35.0",
     integrity: "sha512-U06rpMtW9V3XPGOBeamTUSr0Z09jMX4IJuANpE/EZbAhw0G8CgwrzU4YmXkn/h0wCDNsXdGarTNNHC3sU8yVUQ==",
-    /** Path within the package -> name in `assets/`, with the version, so that browsers may keep it for ever. */
+    /** Paths in the package -> paths in `assets/`, with the version, so that browsers may store the files for ever. */
     files: {
-      "swagger-ui-bundle.js": "swagger-ui-5.35.0.js",
-      "swagger-ui.css": "swagger-ui-5.35.0.css",
+      "swagger-ui-bundle.js": "swagger-ui-dist@5.35.0/swagger-ui-bundle.js",
+      "swagger-ui.css": "swagger-ui-dist@5.35.0/swagger-ui.css",
     },
     replace: {},
   },
@@ -20,8 +19,8 @@ export const packages = [
     name: "redoc",
     version: "3.0.1",
     integrity: "sha512-KDfoKaYW19LCl4YStgBnwlaNjYEFfs5zCNt1s1WZ2YM5u8d26Yuzd2l43fZO851ZsgIMe/D640fDJkD8eaRQKQ==",
-    files: { "bundles/redoc.standalone.js": "redoc-3.0.1.js" },
-    /** Its maker's logo, which it loads from a server that closed networks do not reach: no image instead. */
+    files: { "bundles/redoc.standalone.js": "redoc@3.0.1/redoc.standalone.js" },
+    /** A logo on a server that closed networks do not reach: an empty image replaces it. */
     replace: {
       "https://cdn.redoc.ly/redoc/logo-mini-full.svg": "data:,",
       "https://cdn.redoc.ly/redoc/logo-mini.svg": "data:,",

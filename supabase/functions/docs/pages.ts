@@ -3,17 +3,43 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
+import { SwaggerUI } from "@hono/swagger-ui";
 import type { Context } from "hono";
+import { packages } from "./packages.ts";
 
-/** Where this function is, on every deployment. */
+/** Path of this function, the same on every deployment. */
 export const base = "/functions/v1/docs";
 
+const [swaggerUiDist] = packages;
+
+/** Swagger UI with our copies of its files. Credentials stay in the page: a reload forgets them. */
+const swaggerUI = SwaggerUI({
+  baseUrl: `${base}/assets`,
+  version: swaggerUiDist.version,
+  url: `${base}/openapi.json`,
+  layout: "BaseLayout",
+  deepLinking: true,
+  docExpansion: "list",
+  defaultModelsExpandDepth: 0,
+  defaultModelExpandDepth: 3,
+  displayRequestDuration: true,
+  filter: true,
+  // no badge of an external validator
+  validatorUrl: "none",
+});
+
+/** Hash of the inline script that starts Swagger UI, for the Content-Security-Policy. */
+const inlineScript = /<script>(.*?)<\/script>/s.exec(swaggerUI)?.[1] ?? "";
+const inlineScriptHash = `'sha256-${createHash("sha256").update(inlineScript).digest("base64")}'`;
+
 /**
- * Only what comes from here. Both viewers write styles into the page, and have icons, ReDoc also a font, in data URLs.
+ * Permits only content of this origin. Both viewers write styles into the page and load icons, ReDoc also a font, from
+ * data URLs.
  */
 export const contentSecurityPolicy = [
   "default-src 'none'",
-  "script-src 'self'",
+  `script-src 'self' ${inlineScriptHash}`,
   "style-src 'self' 'unsafe-inline'",
   "img-src 'self' data:",
   "font-src data:",
@@ -23,11 +49,11 @@ export const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join("; ");
 
-/** Text as it stands in HTML. */
+/** Escapes a text for HTML. */
 export const escapeHtml = (text: string) => text.replace(/[&<>"']/g, (character) => `&#${character.codePointAt(0)};`);
 
-/** An HTML page. */
-export const htmlPage = ({ title, head = "", body }: { title: string; head?: string; body: string }) =>
+/** Writes an HTML page. */
+export const htmlPage = ({ title, body }: { title: string; body: string }) =>
   `<!doctype html>
 <html lang="en">
   <head>
@@ -35,7 +61,7 @@ export const htmlPage = ({ title, head = "", body }: { title: string; head?: str
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <title>${title}</title>
     <link rel="icon" type="image/svg+xml" href="${base}/assets/icon.svg">
-    ${head}<link rel="stylesheet" href="${base}/assets/pages.css">
+    <link rel="stylesheet" href="${base}/assets/pages.css">
   </head>
   <body>
     <header class="docs">
@@ -55,10 +81,7 @@ ${body}
 export const swaggerPage = () =>
   htmlPage({
     title: "MES Operations API",
-    head: `<link rel="stylesheet" href="${base}/assets/swagger-ui-5.35.0.css">\n    `,
-    body: `    <div id="swagger-ui"></div>
-    <script src="${base}/assets/swagger-ui-5.35.0.js"></script>
-    <script src="${base}/assets/swagger.js"></script>`,
+    body: swaggerUI,
   });
 
 export const redocPage = () =>
@@ -68,7 +91,7 @@ export const redocPage = () =>
     <script type="module" src="${base}/assets/redoc.js"></script>`,
   });
 
-/** What the pages' URLs answer where pages are not shown. */
+/** Writes the answer of the pages' URLs where browsers do not show pages. */
 export function withoutPages(c: Context): string {
   const origin = `https://${c.req.header("X-Forwarded-Host") ?? new URL(c.req.url).host}`;
   return `MES Operations API

@@ -137,7 +137,7 @@ Deno.test("docs: what a page loads may be kept, by its version; the rest is aske
     assertEquals([status, headers.get("cache-control")], [200, "public, max-age=31536000, immutable"], name);
     assertMatch(headers.get("content-type") ?? "", /^text\/(javascript|css); charset=utf-8$/);
   }
-  for (const path of ["/openapi.json", "/assets/swagger.js", ""]) {
+  for (const path of ["/openapi.json", "/assets/pages.css", ""]) {
     const { headers } = await get(path);
     assertEquals(headers.get("cache-control"), "no-cache", path);
     const again = await get(path, { headers: { "if-none-match": headers.get("etag") ?? "" } });

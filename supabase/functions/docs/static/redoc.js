@@ -1,6 +1,6 @@
-// ReDoc over the document of this API. It gets the document, not its address: to an address it would add buttons that
-// hand it to services elsewhere. What it would tell its maker about its use stays here.
-import { init } from "./redoc-3.0.1.js";
+// Shows the document of this API in ReDoc. ReDoc gets the document, not its URL: for a URL it would add links to external
+// services. Telemetry is off.
+import { init } from "./redoc@3.0.1/redoc.standalone.js";
 
 const url = "/functions/v1/docs/openapi.json";
 const openApiDocument = await (await fetch(url)).json();
