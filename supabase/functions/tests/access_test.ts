@@ -568,7 +568,7 @@ function comparable(answer: Answer<unknown>): { status: number; headers: string[
   };
 }
 
-Deno.test("Access: hidden and missing are answered alike, word for word", async () => {
+Deno.test("Access: answers hidden and missing resources with the same words", async () => {
   const cast = await theCast();
   const subject = await anOperation({}, ["START"], ["REPORT_QUANTITY", { qty_good: 1 }])(cast);
   const { colleague } = await aColleague()(cast);
@@ -631,7 +631,7 @@ Deno.test("Access: hidden and missing are answered alike, word for word", async 
   }
 });
 
-Deno.test("Access: 403 says nothing of whether the thing exists", async () => {
+Deno.test("Access: a 403 does not reveal whether the resource exists", async () => {
   const cast = await theCast();
   const client = cast.members.find(({ name }) => name === "operator elsewhere")?.client;
   assert(client);

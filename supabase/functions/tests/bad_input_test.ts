@@ -144,7 +144,7 @@ function assertRefused(answer: Answer<unknown>, where: "body" | "path" | "query"
 }
 
 for (const endpoint of withJson) {
-  Deno.test(`${endpoint.title}: each field refuses what it does not take, by its pointer`, async () => {
+  Deno.test(`${endpoint.title}: each field rejects invalid values by its pointer`, async () => {
     const path = pathOf(endpoint);
     for (const form of formsOf(endpoint)) {
       const base = requiredOf(form);
@@ -163,7 +163,7 @@ for (const endpoint of withJson) {
     }
   });
 
-  Deno.test(`${endpoint.title}: unknown fields are refused, by their names`, async () => {
+  Deno.test(`${endpoint.title}: rejects unknown fields by name`, async () => {
     for (const form of formsOf(endpoint)) {
       const unknown = [
         "nope",
@@ -186,7 +186,7 @@ for (const endpoint of withJson) {
     }
   });
 
-  Deno.test(`${endpoint.title}: a body that is not one plain JSON object is refused`, async () => {
+  Deno.test(`${endpoint.title}: rejects a body that is not one plain JSON object`, async () => {
     const path = pathOf(endpoint);
     const nest = (levels: number) => '{"a":'.repeat(levels) + "1" + "}".repeat(levels);
     const bytes = (...values: number[]) => new Uint8Array(values);
@@ -242,7 +242,7 @@ for (const endpoint of withJson) {
     }
   });
 
-  Deno.test(`${endpoint.title}: a body needs Content-Type application/json`, async () => {
+  Deno.test(`${endpoint.title}: requires Content-Type application/json for a body`, async () => {
     const path = pathOf(endpoint);
     const rawBody = '{"nope":1}';
     const send = (type: string | null) =>
@@ -307,7 +307,7 @@ for (const endpoint of endpoints) {
     return endpoint.body["application/json"] === undefined ? {} : { rawBody: jsonWith(requiredOf(form), []) };
   };
   if (parts.length > 0) {
-    Deno.test(`${endpoint.title}: each part of the path refuses what it does not take`, async () => {
+    Deno.test(`${endpoint.title}: each part of the path rejects invalid values`, async () => {
       for (const { name, schema } of parts) {
         for (const bad of badParts(resolve(schema))) {
           if (bad === "") continue; // another path
@@ -328,7 +328,7 @@ for (const endpoint of endpoints) {
 
   const query = endpoint.parameters.filter((parameter) => parameter.in === "query");
   if (query.length > 0) {
-    Deno.test(`${endpoint.title}: each query parameter refuses what it does not take`, async () => {
+    Deno.test(`${endpoint.title}: each query parameter rejects invalid values`, async () => {
       const send = (search: string) => server.request(endpoint.method, `${pathOf(endpoint)}?${search}`, example());
       for (const { name, schema } of query) {
         if (name === "ticket") {
@@ -359,7 +359,7 @@ for (const endpoint of endpoints) {
   }
 }
 
-Deno.test("What was refused has changed nothing", async () => {
+Deno.test("Rejected requests: change nothing", async () => {
   const operation = await newOperation();
   const path = operationPath(operation);
   const user = await newUser();
@@ -392,7 +392,7 @@ Deno.test("What was refused has changed nothing", async () => {
   assertEquals((await server.get("/events/v1", { query: { order_no: operation.order_no } })).text, "[]");
 });
 
-Deno.test("A body of 1 MiB is read, one byte more is 413, with and without Content-Length", async () => {
+Deno.test("Bodies: are accepted up to 1 MiB and rejected with 413 beyond, with and without Content-Length", async () => {
   for (
     const [method, path] of [["POST", "/operations/v1"], ["PATCH", "/operations/v1/none/1/1"], [
       "POST",
@@ -419,7 +419,7 @@ Deno.test("A body of 1 MiB is read, one byte more is 413, with and without Conte
   }
 });
 
-Deno.test("Numbers that are written otherwise are the same numbers", async () => {
+Deno.test("Numbers: have the same value in every notation", async () => {
   for (
     const [literal, value] of [["-0", 0], ["-0.0", 0], ["5.0", 5], ["5e0", 5], ["0.5e1", 5], [
       "2147483647",
@@ -432,7 +432,7 @@ Deno.test("Numbers that are written otherwise are the same numbers", async () =>
   }
 });
 
-Deno.test("Instants come back in UTC, to the millisecond, whatever offset they came with", async () => {
+Deno.test("Instants: are answered in UTC with milliseconds when they are sent with any offset", async () => {
   for (
     const [sent, told] of [
       ["1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z"],
@@ -458,7 +458,7 @@ Deno.test("Instants come back in UTC, to the millisecond, whatever offset they c
   }
 });
 
-Deno.test("Times of work that has not happened, or not ended, are refused by their field", async () => {
+Deno.test("Actual times: are rejected by their field when the work has not started or not ended", async () => {
   const later = new Date(Date.now() + 120_000).toISOString();
   const create = (more: Record<string, unknown>) =>
     server.post("/operations/v1", { order_no: unique("O"), asset_id: 1, operation_no: "1", ...more });
@@ -541,7 +541,7 @@ const strangeKeys = [
   ],
 ];
 
-Deno.test("A row under a strange key is found again under it: by URL, filter, event, PATCH and DELETE", async () => {
+Deno.test("Unusual keys: find their row by URL, filter, event, PATCH and DELETE", async () => {
   const keys = [
     // at both ends where that may be, else inside
     ...strangeKeys.map((strange) => {
@@ -605,7 +605,7 @@ Deno.test("A row under a strange key is found again under it: by URL, filter, ev
   });
 });
 
-Deno.test("A value that means something in a filter language finds no row that it does not equal", async () => {
+Deno.test("Filters: find only equal rows when the value has characters of a filter language", async () => {
   const prefix = unique("F");
   const workplace_name = newWorkplace();
   for (const suffix of ["1", "2", "3"]) {
@@ -647,7 +647,7 @@ Deno.test("A value that means something in a filter language finds no row that i
   }
 });
 
-Deno.test("operation_data is kept as sent, up to 16 KiB and 31 levels of its own", async () => {
+Deno.test("operation_data: is stored as sent up to 16 KiB and 31 levels", async () => {
   const operation = await newOperation();
   const send = (operation_data: unknown) => report(server, operation, "START", { operation_data, dry_run: true });
   const nested = (levels: number): unknown => levels === 0 ? 1 : { a: nested(levels - 1) };
@@ -671,7 +671,7 @@ Deno.test("operation_data is kept as sent, up to 16 KiB and 31 levels of its own
   assertProblem(await send(nested(32)), 400, "malformed_request");
 });
 
-Deno.test("The most minutes that can be stated leave room for the run that is closed", async () => {
+Deno.test("Actual minutes: leave room for a closing run when the largest value is set", async () => {
   const operation = await newOperation({
     status: "IN_PROGRESS",
     qty_desired: null,
@@ -686,7 +686,7 @@ Deno.test("The most minutes that can be stated leave room for the run that is cl
 const keyed = endpoints.filter(({ parameters }) => parameters.some(({ name }) => name === "idempotency-key"));
 
 for (const endpoint of keyed) {
-  Deno.test(`${endpoint.title}: an Idempotency-Key that is none is refused`, async () => {
+  Deno.test(`${endpoint.title}: rejects a malformed Idempotency-Key`, async () => {
     const form = formsOf(endpoint)[0] ?? {};
     const isObject = withJson.includes(endpoint);
     for (const key of ["", "x".repeat(256), "a b", "\xe9", "a\tb", "one, two"]) {
@@ -706,7 +706,7 @@ function exampleOf(endpoint: Endpoint, form: Schema): string {
   return whole === undefined ? jsonWith(requiredOf(form), []) : JSON.stringify(whole);
 }
 
-Deno.test("An Idempotency-Key has 1 to 255 visible characters", async () => {
+Deno.test("Idempotency-Key: is accepted when it has 1 to 255 visible characters", async () => {
   const path = operationPath(await newOperation());
   for (const key of ["!", "~", `a,"b";c=${unique("")}`, unique("").padEnd(255, "x")]) {
     const patched = await server.patch(path, { activity_code: "A" }, { headers: { "idempotency-key": key } });
@@ -714,7 +714,7 @@ Deno.test("An Idempotency-Key has 1 to 255 visible characters", async () => {
   }
 });
 
-Deno.test("If-Match that is no list of ETags is refused, one that does not match is 412, and nothing changes", async () => {
+Deno.test("If-Match: is rejected when malformed, answers 412 when no ETag matches, and nothing changes", async () => {
   const path = operationPath(await newOperation());
   const send = (method: string, etags: string) =>
     server.request(method, path, {
@@ -736,7 +736,7 @@ Deno.test("If-Match that is no list of ETags is refused, one that does not match
   assertEquals((await send("PATCH", " * ")).status, 200);
 });
 
-Deno.test("Accept: what includes JSON is answered, what rules it out is 406", async () => {
+Deno.test("Accept: is answered when it includes JSON, and with 406 when it excludes JSON", async () => {
   const path = operationPath(await newOperation());
   const send = (accept: string) => server.get(path, { headers: { accept } });
   for (
@@ -752,7 +752,7 @@ Deno.test("Accept: what includes JSON is answered, what rules it out is 406", as
   }
 });
 
-Deno.test("X-Request-Id: a sane one is kept, any other is replaced", async () => {
+Deno.test("X-Request-Id: is kept when usable, and replaced otherwise", async () => {
   const send = async (id: string) =>
     (await server.get("/operations/v1/none/1/1", { headers: { "x-request-id": id } })).headers.get("x-request-id");
   for (const sane of ["abc", "0b7e-1_A=", "x".repeat(128)]) assertEquals(await send(sane), sane);
@@ -763,7 +763,7 @@ Deno.test("X-Request-Id: a sane one is kept, any other is replaced", async () =>
   }
 });
 
-Deno.test("A body of DELETE means nothing", async () => {
+Deno.test("DELETE: ignores a body", async () => {
   for (
     const [rawBody, type] of [["{", "application/json"], ["x", "text/plain"], [
       "x".repeat(maxBody_bytes + 1),

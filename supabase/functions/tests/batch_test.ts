@@ -51,7 +51,7 @@ const codes = ({ body }: Answer<Results>) =>
 
 // ---------------------------------------------------------------- order and answers
 
-Deno.test("POST batch: events are taken in their order, one result each; all new is 201", async () => {
+Deno.test("POST batch: records events in their order with one result each, and answers 201 when all are new", async () => {
   const operation = await newOperation({ qty_desired: 20 });
   const items = withIds([
     item(operation, "START", { phase: "SETUP", occurred_at: at("08:00") }),
@@ -82,14 +82,14 @@ Deno.test("POST batch: events are taken in their order, one result each; all new
   assertEquals((await eventsOf(operation)).map(({ id }) => id), items.map(({ id }) => id));
 });
 
-Deno.test("POST batch without ids: each event gets one", async () => {
+Deno.test("POST batch: generates an id for each event when the client sends none", async () => {
   const operation = await newOperation();
   const answer = await send([item(operation, "START"), item(operation, "STOP")]);
   assertEquals(answer.status, 201);
   assertEquals((await eventsOf(operation)).map(({ id }) => id), answer.body.results.map(({ id }) => id));
 });
 
-Deno.test("POST batch: 207 when results differ; a refused event does not stop the rest; known ones are 200", async () => {
+Deno.test("POST batch: answers 207 when results differ, and records the others when one event is rejected", async () => {
   const operation = await newOperation({ qty_desired: 20 });
   const known = await reportOne(operation, "START", { id: crypto.randomUUID(), occurred_at: at("08:00") });
   const items = [
@@ -120,7 +120,7 @@ Deno.test("POST batch: 207 when results differ; a refused event does not stop th
   assertEquals(pick(await read(operation), "status", "qty_good"), { status: "FINISHED", qty_good: 20 });
 });
 
-Deno.test("POST batch: sent again it is 200 and nothing happens; the idempotency key repeats the first answer", async () => {
+Deno.test("POST batch: answers 200 without effect when it is repeated, and the first answer when it has a key", async () => {
   const operation = await newOperation();
   const items = withIds([item(operation, "START"), item(operation, "REPORT_QUANTITY", { qty_good: 7 })]);
   const headers = { "idempotency-key": crypto.randomUUID() };
@@ -142,7 +142,7 @@ Deno.test("POST batch: sent again it is 200 and nothing happens; the idempotency
   assertEquals(codes(other), ["idempotency_conflict", "idempotency_conflict"]);
 });
 
-Deno.test("POST batch: one id twice in it is one event", async () => {
+Deno.test("POST batch: records one event when two have the same id", async () => {
   const operation = await newOperation();
   const [start, pieces] = withIds([item(operation, "START"), item(operation, "REPORT_QUANTITY", { qty_good: 7 })]);
   const answer = await send([start, pieces, pieces, { ...pieces, qty_good: 1 }]);
@@ -150,7 +150,7 @@ Deno.test("POST batch: one id twice in it is one event", async () => {
   assertEquals((await read(operation)).qty_good, 7);
 });
 
-Deno.test("POST batch: each problem is the one that the same request alone gets", async () => {
+Deno.test("POST batch: answers each item with the problem that a single report gets", async () => {
   const [operation, fresh, blocked] = await Promise.all([
     newOperation({ qty_desired: 20 }),
     newOperation({ status: "PLANNED" }),
@@ -222,7 +222,7 @@ Deno.test("POST batch: each problem is the one that the same request alone gets"
   assertEquals((await eventsOf(operation)).length, 2);
 });
 
-Deno.test("POST batch atomic: all or nothing, told which and why; all good is 201", async () => {
+Deno.test("POST batch atomic: records nothing and names the event when one is rejected, and answers 201 otherwise", async () => {
   const operation = await newOperation({ qty_desired: 20 });
   const good = withIds([item(operation, "START"), item(operation, "REPORT_QUANTITY", { qty_good: 5 })]);
   const refusals: [Item, number, "invalid_quantity" | "validation_failed" | "integrity_error"][] = [
@@ -241,7 +241,7 @@ Deno.test("POST batch atomic: all or nothing, told which and why; all good is 20
   assertEquals([mixed.status, statuses(mixed)], [207, [200, 200, 201]]);
 });
 
-Deno.test("POST batch with dry_run items: they tell what would be after what went before, and leave nothing", async () => {
+Deno.test("POST batch: shows the effect of dry_run items after the previous items, and stores nothing of them", async () => {
   const operation = await newOperation();
   const answer = await send([
     item(operation, "START", { dry_run: true }),
@@ -255,7 +255,7 @@ Deno.test("POST batch with dry_run items: they tell what would be after what wen
   assertEquals((await read(operation)).status, "IN_PROGRESS");
 });
 
-Deno.test("POST batch: 1 to 1000 events; 1000 of them in one call, a third of them new, and again all are known", async () => {
+Deno.test("POST batch: takes 1 to 1000 events, and answers 200 when all are repeated", async () => {
   const operation = await newOperation({ qty_desired: 2000 });
   for (const events of [[], Array(1001).fill(item(operation, "START"))]) {
     assertProblem(await send(events), 422, "validation_failed");
@@ -288,7 +288,7 @@ async function capped(capacity: number, count: number): Promise<Operation[]> {
 const isRunning = async (operations: Operation[]) =>
   (await Promise.all(operations.map((one) => read(one)))).map(({ status }) => status === "IN_PROGRESS");
 
-Deno.test("POST batch: work that begins and ends in it needs no room at a workplace that is full now", async () => {
+Deno.test("POST batch: needs no capacity when the work begins and ends in the batch", async () => {
   const [busy, one, two, three, four] = await capped(1, 5);
   assert(busy && one && two && three && four);
   await reported(busy, ["START"]);
@@ -318,7 +318,7 @@ Deno.test("POST batch: work that begins and ends in it needs no room at a workpl
   assertEquals(await isRunning([busy, one, two, three, four]), [true, false, false, false, false]);
 });
 
-Deno.test("POST batch: a START whose end is refused is refused too when the workplace is full, as if it had come alone", async () => {
+Deno.test("POST batch: rejects a START at a full workplace when its end is rejected", async () => {
   const [busy, one, two] = await capped(1, 3);
   assert(busy && one && two);
   await reported(busy, ["START"]);
@@ -341,7 +341,7 @@ Deno.test("POST batch: a START whose end is refused is refused too when the work
   assertEquals(pick(await read(one), "status", "version"), { status: "RELEASED", version: 1 });
 });
 
-Deno.test("POST batch: room is counted after it, in the order of the STARTs; atomic, one that finds none refuses all", async () => {
+Deno.test("POST batch: counts capacity after the batch in the order of the STARTs, and rejects all when atomic", async () => {
   const [running, first, second, third] = await capped(2, 4);
   assert(running && first && second && third);
   await reported(running, ["START", { occurred_at: at("06:00") }]);
@@ -366,7 +366,7 @@ Deno.test("POST batch: room is counted after it, in the order of the STARTs; ato
   assertEquals(await isRunning([running, first, second, third]), [false, false, true, true]);
 });
 
-Deno.test("POST batch by eight terminals at a workplace of capacity 2, 5 times: never more than 2 run", async () => {
+Deno.test("POST batch: never runs more than 2 operations when eight terminals report at a workplace of capacity 2", async () => {
   const operations = await capped(2, 8);
   for (let turn = 0; turn < 5; turn++) {
     const answers = await Promise.all(
@@ -381,7 +381,7 @@ Deno.test("POST batch by eight terminals at a workplace of capacity 2, 5 times: 
   }
 });
 
-Deno.test("POST batch: a dry run of a START is told what runs at its turn", async () => {
+Deno.test("POST batch: shows the running operations at its turn when a START is a dry run", async () => {
   const [one, two] = await capped(1, 2);
   assert(one && two);
   const answer = await send([
@@ -408,7 +408,7 @@ function restless(operation: Operation): Item[] {
   );
 }
 
-Deno.test("POST batch: eight terminals with 1,000 START and STOP each at once are all answered, some of them later", async () => {
+Deno.test("POST batch: answers eight terminals, some of them after a retry, when each sends 1,000 events at once", async () => {
   const operations = await Promise.all(Array.from({ length: 8 }, () => newOperation()));
   const waits = await Promise.all(operations.map(async (operation) => {
     const items = restless(operation);
@@ -479,7 +479,7 @@ const later = (items: Item[], seconds: number) =>
   }));
 
 Deno.test({
-  name: "report_events: as many large batches as there are slots; small ones need none",
+  name: "report_events: rejects a large batch when all slots are taken, and never a small one",
   ignore: !hasDatabase,
   async fn() {
     const operation = await newOperation();
@@ -511,7 +511,7 @@ Deno.test({
 
 // ---------------------------------------------------------------- terminals
 
-Deno.test("POST batch: a day that was offline, uploaded late and twice, after the supervisor's correction elsewhere", async () => {
+Deno.test("POST batch: records an offline day once when it is uploaded late and twice, after a correction elsewhere", async () => {
   const workplace_name = newWorkplace();
   const operator = await newUser({ workplaces: [workplace_name] });
   const [one, two] = await Promise.all([
@@ -554,7 +554,7 @@ Deno.test("POST batch: a day that was offline, uploaded late and twice, after th
   assertEquals(new Set((await runsOf(one)).map(({ user_id }) => user_id)), new Set([operator.id]));
 });
 
-Deno.test("POST batch by two terminals over the same operations in opposite orders, 10 times: both are answered in full", async () => {
+Deno.test("POST batch: answers both terminals in full when they report the same operations in opposite orders", async () => {
   const workplaces = [newWorkplace(), newWorkplace(), newWorkplace()];
   const operations = await Promise.all(
     Array.from(
@@ -596,7 +596,7 @@ Deno.test("POST batch by two terminals over the same operations in opposite orde
   }
 });
 
-Deno.test("POST batch: an id that two terminals use at once for different operations goes to one of them", async () => {
+Deno.test("POST batch: gives an id to one operation when two terminals use it at once", async () => {
   const [one, two] = [await newOperation(), await newOperation()];
   const id = crypto.randomUUID();
   const answers = await Promise.all([send([item(one, "START", { id })]), send([item(two, "START", { id })])]);

@@ -29,7 +29,7 @@ const withBody = endpoints.filter(({ body }) => Object.keys(body).length > 0);
 const anybody = new Client({});
 
 for (const { title, method, template, parameters, body } of withBody) {
-  Deno.test(`${title}: 400 when there is no body`, async () => {
+  Deno.test(`${title}: answers 400 when there is no body`, async () => {
     const path = pathOf(template, parameters);
     for (const type of [null, "application/json", "text/plain"]) {
       const answer = await server.request(method, path, { headers: { "content-type": type } });
@@ -38,7 +38,7 @@ for (const { title, method, template, parameters, body } of withBody) {
     }
   });
 
-  Deno.test(`${title}: credential, Accept, size, Content-Type and JSON are judged in this order`, async () => {
+  Deno.test(`${title}: checks credential, Accept, size, Content-Type and JSON in this order`, async () => {
     const path = pathOf(template, parameters);
     const tooLarge = "[".repeat(MiB + 1);
     const headers = { accept: "text/html", "content-type": "text/plain" };
@@ -64,7 +64,7 @@ for (const { title, method, template, parameters, body } of withBody) {
   });
 }
 
-Deno.test("Unknown URL or method: 404 and 405 whatever the body and the credential are", async () => {
+Deno.test("Routing: answers 404 and 405 whatever the body and the credential are", async () => {
   const rawBody = "[".repeat(MiB + 1);
   for (const client of [anybody, server, new Client({ token: "not.a.token" })]) {
     for (const path of ["/operations", "/operations/v1", "/events/v1", "/stream/v1", "/webhooks/v1", "/docs"]) {
@@ -79,7 +79,7 @@ Deno.test("Unknown URL or method: 404 and 405 whatever the body and the credenti
   }
 });
 
-Deno.test("A JSON array or object with too many elements is refused by its pointer", async () => {
+Deno.test("JSON bodies: are rejected by pointer when an array or object has too many elements", async () => {
   const create = (value: string) => server.post("/operations/v1", undefined, { rawBody: `{"a":[{"b":${value}}]}` });
   const array = `[${Array(maxElements + 1).fill("1").join(",")}]`;
   const object = `{${Array.from({ length: maxElements + 1 }, (_, n) => `"${n}":1`).join(",")}}`;
@@ -112,7 +112,7 @@ const megabytes: Record<string, string> = {
 };
 
 // bench/bodies.ts has the times; here the machine may be busy
-Deno.test("Reading 1 MiB of JSON costs under 100 ms, or under ten times its mere parsing on a busy machine", () => {
+Deno.test("JSON bodies: are read in less than 100 ms, or ten times the time of parsing, when they have 1 MiB", () => {
   const least_ms = (work: () => void) =>
     Math.min(...Array.from({ length: 9 }, () => {
       const started = performance.now();
@@ -133,7 +133,7 @@ Deno.test("Reading 1 MiB of JSON costs under 100 ms, or under ten times its mere
   }
 });
 
-Deno.test("Functions: unread bodies and clients that leave", async (t) => {
+Deno.test("Bodies: are drained when unread, and logged when the client disconnects", async (t) => {
   const functions = await startFunctions(["operations", "docs"]);
   const operation = await newOperation();
   const path = operationPath(operation);

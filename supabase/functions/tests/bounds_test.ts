@@ -142,7 +142,7 @@ async function storedFor(sql: postgres.Sql, ...users: User[]): Promise<number> {
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 
 Deno.test({
-  name: `Data API: every granted function refuses each argument that is too large, at once${needsDatabase}`,
+  name: `Data API: every granted function rejects each oversized argument at once${needsDatabase}`,
   ignore: !hasDatabase,
   fn: () =>
     withDatabase(async (sql) => {
@@ -177,7 +177,7 @@ Deno.test({
     }),
 });
 
-Deno.test("Data API: ten calls at once with 200,000 values are refused, and an operator beside them is answered", async () => {
+Deno.test("Data API: answers an operator while ten calls with 200,000 values are rejected", async () => {
   const operation = await newOperation();
   const outsider = dataApi((await newUser()).client);
   const { client: operator } = await newUser({ role: "operator", workplaces: [operation.workplace_name ?? ""] });
@@ -197,7 +197,7 @@ Deno.test("Data API: ten calls at once with 200,000 values are refused, and an o
   assertLess(performance.now() - began, 8_000);
 });
 
-Deno.test("Data API: the filter of a bulk change takes at most 100 statuses and workplaces", async () => {
+Deno.test("Data API: rejects the filter of a bulk change when it has more than 100 statuses or workplaces", async () => {
   const { client } = await newUser({ role: "supervisor", workplaces: ["*"] });
   for (const filter of [{ statuses: Array(101).fill("PLANNED") }, { workplace_names: Array(3_000).fill("x") }]) {
     const { status, text } = await dataApi(client).post("/rest/v1/rpc/update_operations", { filter, patch: {} });
@@ -282,7 +282,7 @@ Deno.test({
 
 const makeTicket = (client: Client, filter: unknown = {}) => client.post("/stream/v1/tickets", filter);
 
-Deno.test("POST /stream/v1/tickets: of 40 at once 20 are made, and the rest is told when to try again", async () => {
+Deno.test("POST /stream/v1/tickets: creates 20 tickets and answers 429 with Retry-After when a user asks for 40 at once", async () => {
   const { workplace_name } = await newOperation();
   const workplaces = [workplace_name ?? ""];
   const [user, other] = await Promise.all([newUser({ workplaces }), newUser({ workplaces })]);
@@ -300,7 +300,7 @@ Deno.test("POST /stream/v1/tickets: of 40 at once 20 are made, and the rest is t
   assertEquals((await makeTicket(other.client)).status, 201);
 });
 
-Deno.test("POST /stream/v1/tickets: a filter of more than 4 KiB is refused", async () => {
+Deno.test("POST /stream/v1/tickets: rejects a filter of more than 4 KiB", async () => {
   const { workplace_name } = await newOperation();
   const { client } = await newUser({ workplaces: [workplace_name ?? ""] });
   const names = (count: number) => Array.from({ length: count }, (_, index) => `${index}`.padEnd(60, "x"));
@@ -309,7 +309,7 @@ Deno.test("POST /stream/v1/tickets: a filter of more than 4 KiB is refused", asy
 });
 
 Deno.test({
-  name: `POST /stream/v1/tickets: each removes the caller's expired tickets and some of others${needsDatabase}`,
+  name: `POST /stream/v1/tickets: removes expired tickets of the caller and some of others${needsDatabase}`,
   ignore: !hasDatabase,
   fn: () =>
     withDatabase(async (sql) => {
@@ -335,7 +335,7 @@ Deno.test({
     }),
 });
 
-Deno.test("If-Match: 100 ETags are taken, 101 are refused", async () => {
+Deno.test("If-Match: is accepted with 100 ETags and rejected with 101", async () => {
   const operation = await newOperation();
   const change = (count: number) =>
     server.patch(operationPath(operation), { qty_desired: 60 }, {
@@ -346,7 +346,7 @@ Deno.test("If-Match: 100 ETags are taken, 101 are refused", async () => {
 });
 
 Deno.test({
-  name: `POST /events/v1/batch: what refused reports say is bounded, so that the stored answer is${needsDatabase}`,
+  name: `POST /events/v1/batch: bounds the problems of rejected reports, and so the stored answer${needsDatabase}`,
   ignore: !hasDatabase,
   fn: () =>
     withDatabase(async (sql) => {

@@ -42,7 +42,7 @@ const ofOneOrder = (count: number, overrides: Partial<Operation> = {}): Promise<
   );
 };
 
-Deno.test("PATCH /operations/v1: only rehearses unless dry_run is false; then the same happens", async () => {
+Deno.test("PATCH /operations/v1: changes nothing until dry_run is false, and then answers the same", async () => {
   const operations = await ofOneOrder(3, { status: "PLANNED" });
   const filter = { order_no: operations[0]?.order_no };
   const patch = { status: "RELEASED", qty_desired: 60, note: "Material is here" };
@@ -73,7 +73,7 @@ Deno.test("PATCH /operations/v1: only rehearses unless dry_run is false; then th
   assertEquals(again.body.results.map(({ version }) => version), [2, 2, 2]);
 });
 
-Deno.test("PATCH /operations/v1: one that refuses does not stop the rest, and says what PATCH of it alone says", async () => {
+Deno.test("PATCH /operations/v1: changes the others when one operation is rejected with the problem of a single PATCH", async () => {
   const operations = await ofOneOrder(5, { qty_desired: 50 });
   const [running, planned, finished, blocked] = operations as [Operation, Operation, Operation, Operation];
   await reported(running, ["START"]);
@@ -96,7 +96,7 @@ Deno.test("PATCH /operations/v1: one that refuses does not stop the rest, and sa
   assertEquals((await read(operations[4] as Operation)).hold_kind, "BLOCKED");
 });
 
-Deno.test("PATCH /operations/v1: filters choose as lists do, all conditions together", async () => {
+Deno.test("PATCH /operations/v1: selects operations as lists do when several conditions are given", async () => {
   const [workplace, other] = [newWorkplace(), newWorkplace()];
   const group = unique("Group");
   const order_no = unique("B");
@@ -158,7 +158,7 @@ Deno.test("PATCH /operations/v1: changes only long open runs when the filter has
   assertEquals((await read(recent)).activity_code, recent.activity_code);
 });
 
-Deno.test("PATCH /operations/v1: more than 500 matches are refused with the limit, 500 are not", async () => {
+Deno.test("PATCH /operations/v1: rejects more than 500 matches with the limit", async () => {
   const order_no = unique("B");
   const workplace_name = newWorkplace();
   const rows = Array.from({ length: 501 }, (_, index) => ({
@@ -182,7 +182,7 @@ Deno.test("PATCH /operations/v1: more than 500 matches are refused with the limi
   assertEquals(headers.get("x-total-count"), "500");
 });
 
-Deno.test("PATCH /operations/v1 by role: supervisors and above, what they see, and to where they work", async () => {
+Deno.test("PATCH /operations/v1: changes what supervisors and above see, and only to their workplaces", async () => {
   const [own, other] = [newWorkplace(), newWorkplace()];
   const order_no = unique("B");
   const mine = await newOperation({ order_no, operation_no: "0010", workplace_name: own });
@@ -207,7 +207,7 @@ Deno.test("PATCH /operations/v1 by role: supervisors and above, what they see, a
   assertEquals(idsOf(await change({ order_no }, { qty_desired: 6 }, manager)), [mine, theirs].map(labelOf));
 });
 
-Deno.test("PATCH /operations/v1 with an Idempotency-Key: repeated, it answers the same and does nothing", async () => {
+Deno.test("PATCH /operations/v1: answers the same without effect when it is repeated with its key", async () => {
   const [operation] = await ofOneOrder(1, { status: "PLANNED" }) as [Operation];
   const headers = { "idempotency-key": crypto.randomUUID() };
   const filter = { order_no: operation.order_no, status: ["PLANNED"] };
@@ -220,7 +220,7 @@ Deno.test("PATCH /operations/v1 with an Idempotency-Key: repeated, it answers th
   assertEquals((await eventsOf(operation)).length, 1);
 });
 
-Deno.test("PATCH /operations/v1 of running work beside reports: nothing waits in a circle, everything is counted", async () => {
+Deno.test("PATCH /operations/v1: causes no deadlock and loses no report when operations run", async () => {
   const workplaces = [newWorkplace(), newWorkplace()];
   const operations = await Promise.all(
     Array.from({ length: 10 }, (_, index) => newOperation({ workplace_name: workplaces[index % 2], qty_desired: 100 })),

@@ -27,7 +27,7 @@ const day_min = 24 * 60;
 
 // ---------------------------------------------------------------- devices
 
-Deno.test("POST events: what an operator or a machine reports from 1970 is too_old; a supervisor and the secret key may", async () => {
+Deno.test("POST events: answers too_old when an operator or a machine reports from 1970, not for a supervisor or the secret key", async () => {
   const workplace_name = newWorkplace();
   const operation = await newOperation({ workplace_name });
   const occurred_at = "1970-01-01T00:00:12.000Z";
@@ -58,7 +58,7 @@ Deno.test("POST events: what an operator or a machine reports from 1970 is too_o
   assertEquals((await reportOne(other, "START", { occurred_at })).occurred_at, occurred_at);
 });
 
-Deno.test("POST events: 31 days are the limit, to the minute; an event that is known stays known", async () => {
+Deno.test("POST events: rejects reports older than 31 days to the minute, but not repeated ones", async () => {
   const workplace_name = newWorkplace();
   const operation = await newOperation({ workplace_name });
   const { client } = await newUser({ workplaces: [workplace_name] });
@@ -72,7 +72,7 @@ Deno.test("POST events: 31 days are the limit, to the minute; an event that is k
   assertEquals((await report(client, operation, "STOP")).status, 201);
 });
 
-Deno.test("POST events: in_future says in words how far the device is ahead, and the server's time", async () => {
+Deno.test("POST events: states the drift of the device and the server's time when an event is in the future", async () => {
   const operation = await newOperation();
   for (
     const [minutes, words] of [[1.25, "75 s"], [5, "5 min"], [192, "3 h 12 min"], [179.9, "3 h 0 min"], [
@@ -90,7 +90,7 @@ Deno.test("POST events: in_future says in words how far the device is ahead, and
   }
 });
 
-Deno.test("Date: every answer carries the server's time, problems and unknown URLs included", async () => {
+Deno.test("Date: stands in every answer, problems and unknown URLs included", async () => {
   const operation = await newOperation();
   const stranger = clientOf("no token");
   const answers = await Promise.all([

@@ -32,7 +32,7 @@ async function eventsOf({ order_no }: Operation): Promise<OperationEvent[]> {
   return answer.body.toReversed();
 }
 
-Deno.test("Racing REPORT_QUANTITY: 32 clients lose and repeat no piece, op_seq has no gap", async () => {
+Deno.test("POST REPORT_QUANTITY: loses and repeats no piece when 32 clients race", async () => {
   const each = isFullAssurance ? 50 : 5;
   const operation = await newOperation({ qty_desired: null });
   const users = await race(3, () => newUser({ role: "operator", workplaces: [operation.workplace_name ?? ""] }));
@@ -55,7 +55,7 @@ Deno.test("Racing REPORT_QUANTITY: 32 clients lose and repeat no piece, op_seq h
   if (total < 500) assertEquals((await eventsOf(operation)).map(({ op_seq }) => op_seq), [1, ...sequence]);
 });
 
-Deno.test("Racing STARTs, then racing FINISHes: exactly one of each pair wins, the other is told why", async () => {
+Deno.test("POST START and FINISH: one of two racing reports succeeds, and the other gets the reason", async () => {
   await rounds(pairs, 8, async () => {
     const operation = await newOperation({ qty_desired: null });
 
@@ -77,7 +77,7 @@ Deno.test("Racing STARTs, then racing FINISHes: exactly one of each pair wins, t
   });
 });
 
-Deno.test("START races CANCEL from one ETag: exactly one wins", async () => {
+Deno.test("PATCH: one of START and CANCEL succeeds when they race from one ETag", async () => {
   await rounds(pairs, 8, async () => {
     const operation = await newOperation();
     const [started, cancelled] = await Promise.all([
@@ -91,7 +91,7 @@ Deno.test("START races CANCEL from one ETag: exactly one wins", async () => {
   });
 });
 
-Deno.test("START races CANCEL without a condition: it ends cancelled, with no run left open", async () => {
+Deno.test("POST CANCEL: leaves no open run when it races START without a condition", async () => {
   await rounds(pairs, 8, async () => {
     const operation = await newOperation();
     const [started, cancelled] = await Promise.all([
@@ -112,7 +112,7 @@ Deno.test("START races CANCEL without a condition: it ends cancelled, with no ru
   });
 });
 
-Deno.test("START races DELETE: an operation that runs is not deleted, a deleted one does not run", async () => {
+Deno.test("DELETE: never deletes a running operation when it races START", async () => {
   await rounds(pairs, 8, async () => {
     const operation = await newOperation();
     const [started, deleted] = await Promise.all([
@@ -150,7 +150,7 @@ Deno.test({
     }),
 });
 
-Deno.test("Racing PATCHes from one ETag: of 20 exactly one is carried out", async () => {
+Deno.test("PATCH: exactly one of 20 succeeds when they race from one ETag", async () => {
   const operation = await newOperation();
   const user = await newUser({ role: "operator" });
   const profile = await server.get(`/profiles/v1/${user.id}`);
@@ -208,7 +208,7 @@ Deno.test({
     }),
 });
 
-Deno.test("Racing creates of one operation: one is created, the others are told that it exists", async () => {
+Deno.test("POST /operations/v1: creates one operation and answers duplicate_operation to the others when they race", async () => {
   const order_no = unique("O");
   const workplace_name = newWorkplace();
   const answers = await race(
@@ -222,7 +222,7 @@ Deno.test("Racing creates of one operation: one is created, the others are told 
   assertEquals(list.body.map(({ qty_desired }) => qty_desired), [winner?.body.qty_desired as number]);
 });
 
-Deno.test("Racing creates at a workplace that nobody knows yet: it is added once, all are created", async () => {
+Deno.test("POST /operations/v1: creates an unknown workplace once when requests race", async () => {
   const workplace_name = newWorkplace();
   const order_no = unique("O");
   const answers = await race(
@@ -232,7 +232,7 @@ Deno.test("Racing creates at a workplace that nobody knows yet: it is added once
   assertEquals(tally(answers.map(outcome)), { 201: 16 });
 });
 
-Deno.test("Plan changes race reports: neither is lost", async () => {
+Deno.test("PATCH: loses no change and no report when they race", async () => {
   const operation = await newOperation({ qty_desired: null });
   assertEquals((await report(server, operation, "START")).status, 201);
   const answers = await race(

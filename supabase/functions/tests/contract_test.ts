@@ -202,7 +202,7 @@ Deno.test("Worked example 6: the lists take the first service's filters", async 
   assertEquals(there.map(({ order_no }) => order_no), [own.order_no]);
 });
 
-Deno.test("Code table not_found: operation, event and profile, alike for every missing one", async () => {
+Deno.test("Code table not_found: is answered alike for every missing operation, event and profile", async () => {
   const missing = [
     "/operations/v1/999999/1/0010",
     `/events/v1/${crypto.randomUUID()}`,
@@ -254,7 +254,7 @@ Deno.test("Code table invalid_quantity: more processed than desired, more scrap 
   await refused(server.patch(path, { qty_desired: 49 }));
 });
 
-Deno.test("Code table integrity_error: values that refer to nothing", async () => {
+Deno.test("Code table integrity_error: is answered when values refer to nothing", async () => {
   assertProblem(await server.post("/profiles/v1", { id: crypto.randomUUID() }), 400, "integrity_error");
 });
 
@@ -340,7 +340,7 @@ for (const { name, status: from, way } of waysTo) {
   });
 }
 
-Deno.test("POST: Location is the path of what was made, and answers it", async () => {
+Deno.test("POST: answers a Location that leads to the new resource", async () => {
   const operation = await newOperation({ order_no: unique("Ä/ö %") });
   const created = await server.post<Operation>("/operations/v1", { ...key(operation), operation_no: "A/B ?#" });
   const { body: event, headers } = await server.post<ReportedEvent>("/events/v1", {
@@ -462,7 +462,7 @@ Deno.test("Accept: JSON in any form is served, anything else is 406", async () =
   }
 });
 
-Deno.test("POST with another Content-Type than JSON, or none: 415, whatever the bytes are", async () => {
+Deno.test("POST: answers 415 when the Content-Type is missing or not JSON, whatever the bytes are", async () => {
   const { order_no, asset_id, operation_no } = await newOperation();
   const rawBody = JSON.stringify({ order_no, asset_id, operation_no });
   const wrong = [
@@ -483,13 +483,13 @@ Deno.test("POST with another Content-Type than JSON, or none: 415, whatever the 
   assertProblem(answer, 415, "unsupported_media_type");
 });
 
-Deno.test("POST with Content-Type application/json; charset=utf-8: accepted", async () => {
+Deno.test("POST: accepts Content-Type application/json; charset=utf-8", async () => {
   const operation = { order_no: unique("C"), asset_id: 1, operation_no: "0010" };
   const headers = { "content-type": "application/json; charset=utf-8" };
   assertEquals((await server.post("/operations/v1", operation, { headers })).status, 201);
 });
 
-Deno.test("POST without a body: refused as not JSON", async () => {
+Deno.test("POST: answers malformed_json when there is no body", async () => {
   for (const path of ["/operations/v1", "/events/v1", "/profiles/v1"]) {
     const empty = await server.request("POST", path, { headers: { "content-type": "application/json" } });
     assertProblem(empty, 400, "malformed_json");
@@ -510,7 +510,7 @@ Deno.test("POST of 1 MiB: judged by its content; one byte more: 413 with the lim
   assertEquals(assertProblem(answer, 413, "body_too_large").limit, 1024 * 1024);
 });
 
-Deno.test("X-Request-Id: a sane one is echoed, in header and problem; any other is replaced", async () => {
+Deno.test("X-Request-Id: stands in header and problem when usable, and is replaced otherwise", async () => {
   for (const id of ["terminal-7_42", "A".repeat(128), crypto.randomUUID()]) {
     const { headers } = await server.get("/operations/v1?limit=1", { headers: { "X-Request-Id": id } });
     assertEquals(headers.get("x-request-id"), id);

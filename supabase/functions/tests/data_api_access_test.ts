@@ -241,7 +241,7 @@ async function state(subject: Subject): Promise<string> {
   return answers.map(({ text }) => text).join("\n");
 }
 
-/** One outcome for each member of the cast, each with a subject of his own. */
+/** One outcome for each member of the cast, each with its own subject. */
 async function outcomes(run: (member: Member, subject: Subject) => Promise<string>): Promise<Record<string, string>> {
   const cast = await theCast();
   const entries = await Promise.all(
@@ -329,7 +329,7 @@ for (const [name, { cells, args, shows }] of Object.entries(functions)) {
   });
 }
 
-Deno.test("Data API: no other schema can be reached", async () => {
+Deno.test("Data API: exposes no other schema", async () => {
   const { members } = await theCast();
   for (const { name, client } of members) {
     const api = dataApi(client);
@@ -362,7 +362,7 @@ Deno.test("Data API: no other schema can be reached", async () => {
   }
 });
 
-Deno.test("Data API: members of a JSON argument that are not the caller's to say are not taken", async () => {
+Deno.test("Data API: ignores members of a JSON argument that the caller may not set", async () => {
   const { here, members } = await theCast();
   const supervisor = members.find(({ name }) => name === "supervisor");
   assert(supervisor);
@@ -636,7 +636,7 @@ for (const who of ["supervisor", "secret key"] as const) {
   });
 }
 
-Deno.test("Data API: a list gives at most 500 rows at once, whatever is asked for", async () => {
+Deno.test("Data API: returns at most 500 rows of a list, whatever the caller asks for", async () => {
   for (const name of ["list_operations", "list_events", "list_profiles", "list_workplaces", "list_reason_codes"]) {
     for (const take of [1_000_000, null]) {
       const { status, body, text } = await asServer.post<{ items: unknown[] }>(`/rest/v1/rpc/${name}`, { take });
@@ -789,7 +789,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `PostgreSQL: who may execute a function by mistake still may not do what it does${needsDatabase}`,
+  name: `PostgreSQL: functions reject the caller when execution was granted by mistake${needsDatabase}`,
   ignore: !hasDatabase,
   async fn() {
     const cast = await theCast();

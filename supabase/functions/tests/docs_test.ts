@@ -118,7 +118,7 @@ browserTest("errors: from the list to the page of a code", async (page) => {
   assertStringIncludes(await page.locator("main").innerText(), "running_operations");
 });
 
-Deno.test("docs: pages load nothing from elsewhere, and may be in no frame", async () => {
+Deno.test("docs: pages load nothing from other origins and cannot be framed", async () => {
   for (const path of ["", "/redoc", "/errors", "/errors/not_found"]) {
     const { status, headers, text } = await get(path, { headers: { accept: "text/html" } });
     assertEquals([status, headers.get("content-type")], [200, "text/html; charset=UTF-8"], path);
@@ -131,7 +131,7 @@ Deno.test("docs: pages load nothing from elsewhere, and may be in no frame", asy
   }
 });
 
-Deno.test("docs: what a page loads may be kept, by its version; the rest is asked for again", async () => {
+Deno.test("docs: versioned files are immutable, and all others are revalidated", async () => {
   for (const name of packages.flatMap(({ files }) => Object.values<string>(files))) {
     const { status, headers } = await get(`/assets/${name}`);
     assertEquals([status, headers.get("cache-control")], [200, "public, max-age=31536000, immutable"], name);
@@ -154,7 +154,7 @@ Deno.test("docs/openapi.json: the committed document, its server being where it 
   assertEquals<unknown>(rest, committed);
 });
 
-Deno.test("docs/errors: every problem's type leads to its page, as text for who does not ask for HTML", async () => {
+Deno.test("docs/errors: every problem's type leads to its page, in text unless the client asks for HTML", async () => {
   for (const [code, { title }] of Object.entries(problemTable)) {
     const page = await get(`/errors/${code}`, { headers: { accept: "text/html" } });
     assertEquals(page.status, 200);
@@ -182,13 +182,13 @@ Deno.test("docs: unknown pages, assets, codes and methods are problems", async (
   }
 });
 
-Deno.test("docs: HEAD and the health check work", async () => {
+Deno.test("docs: answers HEAD and the health check", async () => {
   assertEquals((await get("", { method: "HEAD" })).status, 200);
   const { status, text } = await get("/health");
   assertEquals([status, text], [200, '{"status":"ok"}']);
 });
 
-Deno.test("docs: where Supabase would show no page, its URL says how to see it", async () => {
+Deno.test("docs: names the command that shows a page when the host is Supabase's own", async () => {
   const headers = { "x-forwarded-host": "abcdefghijklmnopqrst.supabase.co", accept: "text/html" };
   for (const path of ["/docs", "/docs/redoc"]) {
     const text = await (await docs.fetch(new Request(`http://docs${path}`, { headers }))).text();

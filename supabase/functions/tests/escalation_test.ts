@@ -1,4 +1,4 @@
-/** Nobody raises himself, reports as somebody else, keeps what was taken from him or learns what is not his to see. */
+/** Escalation: users cannot raise their rights, report as others, keep revoked rights or see hidden resources. */
 import {
   anonymous,
   type Answer,
@@ -43,7 +43,7 @@ const outcome = ({ status, body }: Answer<unknown>) =>
 
 const withKey = (key: string) => ({ headers: { "idempotency-key": key } });
 
-Deno.test("Escalation: what a user says about himself at sign-up, at sign-in and in his account gives him nothing", async () => {
+Deno.test("Escalation: gives a user no rights by what they claim at sign-up, at sign-in or in their account", async () => {
   const operation = await newOperation();
   const auth = dataApi({ apikey: env.publishableKey });
   const email = `${unique("mallory").toLowerCase()}@example.com`;
@@ -92,7 +92,7 @@ Deno.test("Escalation: what a user says about himself at sign-up, at sign-in and
   await isNobody(clientOf(signedIn.body.access_token));
 });
 
-Deno.test("Escalation: one's own profile: the name and nothing else, alone or hidden among others", async () => {
+Deno.test("Escalation: lets users change only the name of their own profile", async () => {
   for (const role of ["readonly", "machine", "operator", "supervisor", "manager"] as const) {
     const workplace = newWorkplace();
     const user = await newUser({ role, workplaces: [workplace] });
@@ -140,7 +140,7 @@ Deno.test("Escalation: one's own profile: the name and nothing else, alone or hi
   }
 });
 
-Deno.test("Escalation: a manager sets workplaces and makes nobody anything else, himself included", async () => {
+Deno.test("Escalation: lets managers change workplaces but no role, their own included", async () => {
   const manager = await newUser({ role: "manager" });
   const accomplice = await newUser({ role: "readonly" });
   const workplace = newWorkplace();
@@ -162,7 +162,7 @@ Deno.test("Escalation: a manager sets workplaces and makes nobody anything else,
   assertEquals((await profileOf(accomplice)).workplace_access, [workplace]);
 });
 
-Deno.test("Escalation: an event is the reporter's own: nobody else's user_id or user_email, whatever the casing", async () => {
+Deno.test("Escalation: rejects a report under another user's user_id or user_email, in any case", async () => {
   const operation = await newOperation();
   const place = operation.workplace_name ?? "";
   const victim = await newUser({ role: "supervisor", workplaces: [place] });
@@ -254,7 +254,7 @@ Deno.test("Escalation: an operation's id, version, authorship and bookkeeping ar
   assertEquals((await server.get<Operation>(operationPath(operation))).body.version, 1);
 });
 
-Deno.test("Revocation: a workplace, a role, a profile that was taken away is gone at the next request with the same token", async () => {
+Deno.test("Revocation: takes effect at the next request with the same token", async () => {
   const operation = await newOperation();
   const place = operation.workplace_name ?? "";
   const path = operationPath(operation);
@@ -368,7 +368,7 @@ const repeatable: Repeatable[] = [
 ];
 
 for (const { what, send } of repeatable) {
-  Deno.test(`Revocation: ${what} is not replayed by its key to one who has lost role, workplace or profile`, async () => {
+  Deno.test(`Revocation: ${what} is not repeated by its key when the caller has lost role, workplace or profile`, async () => {
     const losses: Record<string, (user: User) => Promise<void>> = {
       role: (user) => setProfile(user, { role: "readonly" }),
       workplace: (user) => setProfile(user, { workplace_access: [newWorkplace()] }),
@@ -397,7 +397,7 @@ for (const { what, send } of repeatable) {
   });
 }
 
-Deno.test("Revocation: the answer about an operation without a workplace is replayed to those only who see all", async () => {
+Deno.test("Revocation: repeats the answer about an operation without a workplace only to callers who see all", async () => {
   const operation = await newOperation({ workplace_name: null });
   const user = await newUser({ role: "supervisor", workplaces: ["*"] });
   const key = crypto.randomUUID();
@@ -407,7 +407,7 @@ Deno.test("Revocation: the answer about an operation without a workplace is repl
   assertProblem(await change(), 404, "not_found");
 });
 
-Deno.test("Idempotency keys: another caller's equal key is independent, and tells nothing", async () => {
+Deno.test("Idempotency keys: are independent when another caller uses the same key", async () => {
   const operation = await newOperation();
   const place = operation.workplace_name ?? "";
   const users = await Promise.all(
@@ -445,7 +445,7 @@ Deno.test("Idempotency keys: another caller's equal key is independent, and tell
   }
 });
 
-Deno.test("Moving out of sight: the mover needs both workplaces; who is left behind sees nothing of what comes after", async () => {
+Deno.test("Moving: needs access to both workplaces, and hides later events from the previous workplace", async () => {
   const [here, there] = [newWorkplace(), newWorkplace()];
   const operation = await newOperation({ workplace_name: here });
   await newOperation({ workplace_name: there });
@@ -461,7 +461,7 @@ Deno.test("Moving out of sight: the mover needs both workplaces; who is left beh
   assertProblem(await operator.client.get(operationPath(operation)), 404, "not_found");
   assertProblem(await operator.client.get(`${operationPath(operation)}/runs`), 404, "not_found");
   assertProblem(await report(operator.client, operation, "STOP"), 404, "not_found");
-  // his own event stays his to see, and to send again; the operation beside it is not
+  // the reporter still sees and may repeat the event, but not the operation
   assertEquals((await operator.client.get(`/events/v1/${id}`)).status, 200);
   const again = await start();
   assertEquals([again.status, again.body.id, again.body.operation], [200, id, null], again.text);
@@ -474,7 +474,7 @@ Deno.test("Moving out of sight: the mover needs both workplaces; who is left beh
   assertEquals(runs, []);
 });
 
-Deno.test("Probing: filters, counts, orders and pages give nothing of hidden rows", async () => {
+Deno.test("Probing: filters, counts, orders and pages reveal no hidden row", async () => {
   const hidden = await newOperation({
     activity_code: unique("A"),
     workplace_group: unique("G"),
@@ -534,7 +534,7 @@ Deno.test("Probing: filters, counts, orders and pages give nothing of hidden row
   }
 });
 
-Deno.test("Probing: cursors of another user show what their bearer may see, and no more", async () => {
+Deno.test("Probing: a cursor of another user shows only what the caller may see", async () => {
   const workplace_name = newWorkplace();
   const activity_code = unique("A");
   for (let made = 0; made < 3; made++) await newOperation({ workplace_name, activity_code });
@@ -548,7 +548,7 @@ Deno.test("Probing: cursors of another user show what their bearer may see, and 
   assertProblem(await anonymous.get(next), 401, "unauthenticated");
 });
 
-Deno.test("Probing: ambiguity, workplace names and event ids tell only of what the caller sees", async () => {
+Deno.test("Probing: ambiguity, workplace names and event ids reveal only what the caller sees", async () => {
   const [here, there] = [newWorkplace(), newWorkplace()];
   const seen = await newOperation({ workplace_name: here });
   const { order_no, operation_no } = seen;
@@ -584,7 +584,7 @@ Deno.test("Probing: ambiguity, workplace names and event ids tell only of what t
   );
 });
 
-Deno.test("Probing: an import tells a planner nothing of hidden operations, and cannot keep others from importing", async () => {
+Deno.test("Probing: an import reveals no hidden operation to a planner and does not block other imports", async () => {
   const hidden = await newOperation({ timestamp_ms: "2026-01-01T00:00:00.000Z" });
   const { client } = await newUser({ role: "supervisor", workplaces: [newWorkplace()] });
   const send = async (
@@ -662,7 +662,7 @@ Deno.test({
     const { order_no, asset_id, operation_no, workplace_name } = hidden;
     await withDatabase(async (sql) => {
       await sql.begin(async (transaction) => {
-        // whoever wants this row's lock would wait until this transaction ends, which is after the answers
+        // a request for this row's lock would wait until this transaction ends, which is after the answers
         await transaction`select from public.mes_operations where order_no = ${order_no} for update`;
         const answers = await Promise.all([
           operator.client.post("/events/v1/batch", {

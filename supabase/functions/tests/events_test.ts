@@ -60,7 +60,7 @@ function fields<Name extends keyof Operation>(operation: Operation, ...names: Na
 const pointersOf = (answer: Answer<unknown>) =>
   assertProblem(answer, 422, "validation_failed").errors?.map(({ pointer }) => pointer).sort();
 
-Deno.test("POST /events/v1 START: opens a run, and answers event and operation together", async () => {
+Deno.test("POST /events/v1 START: opens a run and answers event and operation", async () => {
   const operation = await newOperation();
   const { client, id, email } = await newUser({ workplaces: [operation.workplace_name ?? ""] });
   const data = { status: "RELEASED", qty_desired: 50, nested: { list: [1, "ä", null, true, 0.5] } };
@@ -111,7 +111,7 @@ Deno.test("POST /events/v1 START: opens a run, and answers event and operation t
   assertEquals((await read(operation)).version, 2);
 });
 
-Deno.test("POST /events/v1 START to FINISH: phases, pause and quantities add up by hand", async () => {
+Deno.test("POST /events/v1: phases, pauses and quantities add up from START to FINISH", async () => {
   const operation = await newOperation();
   const after = await reported(
     operation,
@@ -163,7 +163,7 @@ Deno.test("POST /events/v1 START to FINISH: phases, pause and quantities add up 
   assertEquals([sum("qty_good"), sum("qty_scrap")], [after.qty_good, after.qty_scrap]);
 });
 
-Deno.test("POST /events/v1 STOP: a pause with its reason, which any operator of the place resumes", async () => {
+Deno.test("POST /events/v1 STOP: pauses with a reason, and any operator of the workplace can resume", async () => {
   const operation = await newOperation();
   const workplaces = [operation.workplace_name ?? ""];
   const [first, second] = await Promise.all([newUser({ workplaces }), newUser({ workplaces })]);
@@ -186,7 +186,7 @@ Deno.test("POST /events/v1 STOP: a pause with its reason, which any operator of 
   assertEquals((await eventsOf(operation)).map(({ user_id }) => user_id), [first.id, first.id, second.id]);
 });
 
-Deno.test("POST /events/v1 COMPLETE: books what is missing as good, or what is given, and closes", async () => {
+Deno.test("POST /events/v1 COMPLETE: books the missing or the given pieces and finishes", async () => {
   const missing = await reported(await newOperation(), ["START"], ["REPORT_QUANTITY", { qty_good: 20, qty_scrap: 2 }], [
     "COMPLETE",
   ]);
@@ -210,7 +210,7 @@ Deno.test("POST /events/v1 COMPLETE: books what is missing as good, or what is g
   assertEquals((await reported(unlimited, ["COMPLETE", { qty_good: 7 }])).qty_good, 7);
 });
 
-Deno.test("POST /events/v1 FINISH and COMPLETE short: refused without a reason, told which kind", async () => {
+Deno.test("POST /events/v1 FINISH and COMPLETE: need a reason and name its kind when pieces are missing", async () => {
   const operation = await newOperation();
   await reported(operation, ["START"], ["REPORT_QUANTITY", { qty_good: 49 }]);
   for (const [action, more] of [["FINISH", {}], ["COMPLETE", { qty_good: 0 }]] as const) {
@@ -222,7 +222,7 @@ Deno.test("POST /events/v1 FINISH and COMPLETE short: refused without a reason, 
   assertEquals(fields(finished, "status", "qty_good"), { status: "FINISHED", qty_good: 49 });
 });
 
-Deno.test("POST /events/v1: a reason of another kind, or unknown, is refused by name", async () => {
+Deno.test("POST /events/v1: rejects an unknown reason, or one of another kind, by name", async () => {
   const operation = await newOperation();
   await reported(operation, ["START"]);
   for (const [action, reason_code] of [["STOP", "DIMENSION"], ["STOP", "WHIM"], ["FINISH", "BREAK"]] as const) {
@@ -233,7 +233,7 @@ Deno.test("POST /events/v1: a reason of another kind, or unknown, is refused by 
   assertEquals((await eventsOf(operation)).length, 1);
 });
 
-Deno.test("POST /events/v1: good pieces up to the desired ones within tolerance, scrap beyond", async () => {
+Deno.test("POST /events/v1: limits good pieces by target and tolerance, and does not limit scrap", async () => {
   const operation = await newOperation({ qty_desired: 15, overrun_tolerance_pct: 10 });
   await reported(operation, ["START"], ["REPORT_QUANTITY", { qty_good: 16, qty_scrap: 1000 }]);
   const refused = assertProblem(
@@ -254,7 +254,7 @@ Deno.test("POST /events/v1: good pieces up to the desired ones within tolerance,
   assertProblem(await report(server, unlimited, "REPORT_QUANTITY", { qty_good: 1 }), 422, "invalid_quantity");
 });
 
-Deno.test("POST /events/v1: fields that an action does not use, and values that are none, are refused with it", async () => {
+Deno.test("POST /events/v1: rejects invalid values and fields that the action does not use", async () => {
   const operation = await newOperation();
   const wrong: [Action, Record<string, unknown>, string[]][] = [
     ["START", { qty_good: 1, reason_code: "BREAK" }, ["/qty_good", "/reason_code"]],
@@ -290,7 +290,7 @@ Deno.test("POST /events/v1: fields that an action does not use, and values that 
   assertEquals(await eventsOf(operation), []);
 });
 
-Deno.test("POST /events/v1 with operation_data of exactly 16 KiB: kept as sent", async () => {
+Deno.test("POST /events/v1: stores operation_data as sent when it has exactly 16 KiB", async () => {
   const operation = await newOperation();
   const operation_data = { text: "x".repeat(16 * 1024 - '{"text":""}'.length) };
   const { body } = await report(server, operation, "START", { operation_data });
@@ -391,7 +391,7 @@ for (const [state, way] of Object.entries(waysTo)) {
   });
 }
 
-Deno.test("POST /events/v1 START of what runs: refused with already_running, who and since when", async () => {
+Deno.test("POST /events/v1 START: answers already_running with user and time when the operation runs", async () => {
   const operation = await newOperation();
   const workplaces = [operation.workplace_name ?? ""];
   const [first, second] = await Promise.all([newUser({ workplaces }), newUser({ workplaces })]);
@@ -411,7 +411,7 @@ Deno.test("POST /events/v1 START of what runs: refused with already_running, who
   });
 });
 
-Deno.test("POST /events/v1 START by two at once, 25 times: one starts, the other hears already_running", async () => {
+Deno.test("POST /events/v1 START: one of two succeeds and the other gets already_running when they race", async () => {
   for (let round = 0; round < 25; round++) {
     const operation = await newOperation();
     const answers = await Promise.all([report(server, operation, "START"), report(server, operation, "START")]);
@@ -421,7 +421,7 @@ Deno.test("POST /events/v1 START by two at once, 25 times: one starts, the other
   }
 });
 
-Deno.test("POST /events/v1 REPORT_QUANTITY by 16 clients, 10 times 1 each: 160 exactly, op_seq without gap", async () => {
+Deno.test("POST /events/v1 REPORT_QUANTITY: counts exactly 160 without a gap in op_seq when 16 clients race", async () => {
   const operation = await newOperation({ qty_desired: 1000 });
   await reported(operation, ["START"]);
   const clients = Array.from({ length: 16 }, async () => {
@@ -438,7 +438,7 @@ Deno.test("POST /events/v1 REPORT_QUANTITY by 16 clients, 10 times 1 each: 160 e
   assertEquals(events.map(({ op_seq }) => op_seq), Array.from({ length: 161 }, (_, index) => 161 - index));
 });
 
-Deno.test("POST /events/v1 occurred_at: beyond the server's clock is refused, a minute's drift is not", async () => {
+Deno.test("POST /events/v1: rejects occurred_at more than a minute ahead of the server's clock", async () => {
   const operation = await newOperation();
   assertEquals(pointersOf(await report(server, operation, "START", { occurred_at: minutesAgo(-10) })), [
     "/occurred_at",
@@ -447,7 +447,7 @@ Deno.test("POST /events/v1 occurred_at: beyond the server's clock is refused, a 
   assertEquals((await report(server, operation, "START", { occurred_at: soon })).body.occurred_at, soon);
 });
 
-Deno.test("POST /events/v1 occurred_at: a step before the last one is out_of_order, quantities only before the start", async () => {
+Deno.test("POST /events/v1: answers out_of_order when a transition precedes the last one, or a quantity the start", async () => {
   const operation = await newOperation();
   const start = minutesAgo(60);
   const stop = minutesAgo(30);
@@ -465,7 +465,7 @@ Deno.test("POST /events/v1 occurred_at: a step before the last one is out_of_ord
   assertEquals(fields(after, "status", "qty_good"), { status: "IN_PROGRESS", qty_good: 1 });
 });
 
-Deno.test("POST /events/v1 with the terminal's own id: the same report again is the same event, 200", async () => {
+Deno.test("POST /events/v1: answers 200 with the first event when a report is repeated under its id", async () => {
   const operation = await newOperation();
   const id = crypto.randomUUID();
   const start = { id, occurred_at: minutesAgo(5), operation_data: { a: 1, b: 2 } };
@@ -485,7 +485,7 @@ Deno.test("POST /events/v1 with the terminal's own id: the same report again is 
   assertEquals((await eventsOf(operation)).map(({ action_type }) => action_type), ["START", "STOP"]);
 });
 
-Deno.test("POST /events/v1 with an id that is another event's: 409, and nothing happens", async () => {
+Deno.test("POST /events/v1: answers 409 without effect when the id belongs to another event", async () => {
   const operation = await newOperation();
   const id = crypto.randomUUID();
   const start = { id, occurred_at: minutesAgo(5) };
@@ -506,7 +506,7 @@ Deno.test("POST /events/v1 with an id that is another event's: 409, and nothing 
   assertEquals(await eventsOf(other), []);
 });
 
-Deno.test("POST /events/v1 with one id by 20 at once: one event, the same for all", async () => {
+Deno.test("POST /events/v1: records one event when 20 requests race with one id", async () => {
   const operation = await newOperation();
   await reported(operation, ["START"]);
   const more = { id: crypto.randomUUID(), qty_good: 1 };
@@ -518,7 +518,7 @@ Deno.test("POST /events/v1 with one id by 20 at once: one event, the same for al
   assertEquals((await read(operation)).qty_good, 1);
 });
 
-Deno.test("POST /events/v1 without asset_id: several assets are ambiguous_operation and named, one is meant", async () => {
+Deno.test("POST /events/v1: answers ambiguous_operation with the assets when asset_id is missing and several match", async () => {
   const { order_no, workplace_name, operation_no } = await newOperation({ asset_id: 7 });
   const body = { action_type: "START", order_no, operation_no, workplace_name };
   await newOperation({ order_no, workplace_name, operation_no, asset_id: 3 });
@@ -535,7 +535,7 @@ Deno.test("POST /events/v1 without asset_id: several assets are ambiguous_operat
   }
 });
 
-Deno.test("POST /events/v1 dry_run: says what would happen, and nothing happens", async () => {
+Deno.test("POST /events/v1: shows the effect without effect when dry_run is true", async () => {
   const operation = await newOperation();
   const id = crypto.randomUUID();
   const rehearsed = await report(server, operation, "START", { id, dry_run: true });
@@ -554,7 +554,7 @@ Deno.test("POST /events/v1 dry_run: says what would happen, and nothing happens"
   assertProblem(await report(server, operation, "START", { dry_run: true }), 409, "already_running");
 });
 
-Deno.test("POST /events/v1 by a user: as himself only; by the secret key: for anybody", async () => {
+Deno.test("POST /events/v1: takes reports of users for themselves only, and of the secret key for any user", async () => {
   const operation = await newOperation();
   const [user, other] = await Promise.all([newUser({ workplaces: [operation.workplace_name ?? ""] }), newUser()]);
   for (
@@ -574,7 +574,7 @@ Deno.test("POST /events/v1 by a user: as himself only; by the secret key: for an
   assertEquals([nobody.body.user_id, nobody.body.user_email], [null, null]);
 });
 
-Deno.test("POST /events/v1 by readonly, and at a place that is not the caller's: 403, and 404 as if it were not there", async () => {
+Deno.test("POST /events/v1: answers 403 to readonly, and 404 when the caller does not see the workplace", async () => {
   const operation = await newOperation();
   const [reader, stranger] = await Promise.all([
     newUser({ role: "readonly", workplaces: [operation.workplace_name ?? ""] }),

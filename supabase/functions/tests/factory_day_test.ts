@@ -282,7 +282,7 @@ Deno.test("A day in the factory: every number at the end is what the day's notes
     assertEquals((await supervisor.client.get(`/workplaces/v1/${name}/queue`)).text, "[]");
   }
 
-  // everybody sees his part of the day
+  // each caller sees their part of the day
   const seen = async ({ client }: { client: Client }) => {
     const lists = await Promise.all(
       [a, b, c].map((order_no) => client.get<OperationWithActions[]>("/operations/v1", { query: { order_no } })),

@@ -72,7 +72,7 @@ async function forged(cursor: string, change: Record<string, unknown>): Promise<
   return await sign({ ...await verify(cursor, secret, "HS256"), ...change }, secret, "HS256");
 }
 
-Deno.test("GET /events/v1/feed: gives each event once, in the order of the feed, across pages", async () => {
+Deno.test("GET /events/v1/feed: returns each event once, in order, across pages", async () => {
   const { client, events } = await floor(6);
   const all = await readAll(client, { limit: 2 });
   assertEquals(idsOf(all.events), idsOf(events));
@@ -82,14 +82,14 @@ Deno.test("GET /events/v1/feed: gives each event once, in the order of the feed,
   assertEquals(new Set(positions).size, 7);
 });
 
-Deno.test("GET /events/v1/feed: the event is what reading it by its id answers", async () => {
+Deno.test("GET /events/v1/feed: returns the same event as a read by its id", async () => {
   const { client, events: [started] } = await floor();
   const { events: [event] } = await read(client);
   assertExists(event);
   assertEquals((await client.get<OperationEvent>(`/events/v1/${started?.id}`)).body, event);
 });
 
-Deno.test("GET /events/v1/feed: there is a cursor even when there is no event, and reading goes on from it", async () => {
+Deno.test("GET /events/v1/feed: returns a cursor to resume from when there is no event", async () => {
   const { client, operation } = await floor();
   const { next_cursor } = await readAll(client);
   const none = await read(client, { after: next_cursor });
@@ -108,7 +108,7 @@ Deno.test("GET /events/v1/feed: limit bounds a page, 1 to 500", async () => {
   }
 });
 
-Deno.test("GET /events/v1/feed: nothing of other workplaces, for nobody who does not see them", async () => {
+Deno.test("GET /events/v1/feed: hides events of workplaces that the caller does not see", async () => {
   const mine = await floor();
   const others = await floor();
   assertEquals(idsOf((await readAll(mine.client)).events), idsOf(mine.events));
@@ -119,7 +119,7 @@ Deno.test("GET /events/v1/feed: nothing of other workplaces, for nobody who does
   assertProblem(await anonymous.get("/events/v1/feed"), 401, "unauthenticated");
 });
 
-Deno.test("GET /events/v1/feed: a revoked workplace is gone at the next request", async () => {
+Deno.test("GET /events/v1/feed: hides a revoked workplace at the next request", async () => {
   const { operation, workplace } = await floor();
   const { client, id } = await newUser({ workplaces: [workplace] });
   const { next_cursor } = await readAll(client);
@@ -158,7 +158,7 @@ Deno.test("GET /events/v1/feed: filters combine with and; a workplace named twic
   assertProblem(await client.get("/events/v1/feed?colour=red"), 422, "validation_failed");
 });
 
-Deno.test("GET /events/v1/feed: wait answers as soon as there is an event", async () => {
+Deno.test("GET /events/v1/feed: answers at once when an event arrives during wait", async () => {
   const { client, operation } = await floor();
   const { next_cursor: after } = await readAll(client);
   const began = performance.now();
@@ -173,7 +173,7 @@ Deno.test("GET /events/v1/feed: wait answers as soon as there is an event", asyn
   assertLess(at - reported, 1_500);
 });
 
-Deno.test("GET /events/v1/feed: wait ends without an event after its time, with a cursor", async () => {
+Deno.test("GET /events/v1/feed: answers with a cursor when wait ends without an event", async () => {
   const { client } = await floor();
   const { next_cursor: after } = await readAll(client);
   const began = performance.now();
@@ -185,7 +185,7 @@ Deno.test("GET /events/v1/feed: wait ends without an event after its time, with 
   assertProblem(await client.get("/events/v1/feed?wait=26"), 422, "validation_failed");
 });
 
-Deno.test("GET /events/v1/feed: a cursor that is none of the feed's is refused", async () => {
+Deno.test("GET /events/v1/feed: rejects a cursor that is not of the feed", async () => {
   const { client } = await floor();
   const { next_cursor } = await read(client);
   const [header, , signature] = next_cursor.split(".");
@@ -196,7 +196,7 @@ Deno.test("GET /events/v1/feed: a cursor that is none of the feed's is refused",
   }
 });
 
-Deno.test("Cursors: one is read under any secret key that the project has, and under no other", async () => {
+Deno.test("Cursors: are valid under every secret key of the project, and under no other key", async () => {
   const script = new URL("cursor_keys.ts", import.meta.url).pathname;
   const read = async (...keys: string[]) => {
     const { stdout } = await new Deno.Command(await edgeDeno(), {
@@ -209,7 +209,7 @@ Deno.test("Cursors: one is read under any secret key that the project has, and u
   assertEquals(await read("sb_secret_new"), null);
 });
 
-Deno.test("GET /events/v1/feed: after a restore old cursors are told feed_reset, and reading begins afresh", async () => {
+Deno.test("GET /events/v1/feed: answers feed_reset to old cursors when the database was restored", async () => {
   const { client, events } = await floor();
   const { next_cursor } = await readAll(client);
   const reset = (answer: Answer<unknown>) => assertProblem(answer, 410, "feed_reset");
@@ -224,7 +224,7 @@ Deno.test("GET /events/v1/feed: after a restore old cursors are told feed_reset,
 
 for (const end of ["commit", "rollback"] as const) {
   Deno.test({
-    name: `GET /events/v1/feed: goes no further than a commit that is under way, until its ${end}`,
+    name: `GET /events/v1/feed: stops before a commit that is under way, until its ${end}`,
     ignore: !hasDatabase,
     fn: () =>
       withDatabase(async (sql) => {
@@ -257,7 +257,7 @@ for (const end of ["commit", "rollback"] as const) {
 }
 
 Deno.test({
-  name: "read_feed: whoever begins while the feed is cut off begins behind the cut",
+  name: "read_feed: begins after the cut when the reader starts while the feed is cut off",
   ignore: !hasDatabase,
   fn: () =>
     withDatabase(async (sql) => {
@@ -388,7 +388,7 @@ Deno.test({
     }),
 });
 
-Deno.test("GET /events/v1/feed: ten requests of a user wait at once, when twenty are sent", async () => {
+Deno.test("GET /events/v1/feed: ten requests of a user wait when twenty are sent", async () => {
   const { client, operation } = await floor();
   const { next_cursor } = await readAll(client);
   const refused: Answer<unknown>[] = [];

@@ -383,7 +383,7 @@ function couldWait({ template, path }: FuzzRequest): boolean {
   return template === "/events/v1/feed" && /[?&]wait=0*[1-9]/.test(path);
 }
 
-/** Whoever may does not queue or send webhooks: what is queued is sent by the dispatchers of other tests. */
+/** Returns whether a request could queue or send webhooks, which the dispatchers of other tests would send. */
 function couldSendWebhooks({ template, method, rawBody }: FuzzRequest, client: StrictClient): boolean {
   if (client.sees !== "all" || !template.startsWith("/webhooks/v1/")) return false;
   if (method === "POST" && /\/(dispatch|test)$|deliveries.*\/replay$/.test(template)) return true;

@@ -206,7 +206,7 @@ export interface User {
 }
 
 /**
- * Signs a user up and gives him role and workplaces.
+ * Signs a user up with a role and workplaces.
  *
  * @param profile `role` (operator by default) and `workplaces` (none by default; `*` = all).
  */

@@ -104,7 +104,7 @@ const commands: Record<
 };
 
 for (const [name, prepare] of Object.entries(commands)) {
-  Deno.test(`${name}: the same key again answers byte for byte the same, and changes nothing`, async () => {
+  Deno.test(`${name}: answers the same bytes without effect when it is repeated with its key`, async () => {
     const { send, effects } = await prepare();
     const key = unique("key");
     const first = await send(key);
@@ -119,7 +119,7 @@ for (const [name, prepare] of Object.entries(commands)) {
   });
 }
 
-Deno.test("The same request written otherwise is the same request", async () => {
+Deno.test("Idempotency keys: recognise the same request in another notation", async () => {
   const operation = await runningOperation();
   const key = unique("key");
   const first = await reportWith(server, key, operation);
@@ -131,7 +131,7 @@ Deno.test("The same request written otherwise is the same request", async () => 
   assertEquals((await read(operation)).qty_processed, 1);
 });
 
-Deno.test("A replay is the first answer, also after the operation has moved on", async () => {
+Deno.test("Idempotency keys: repeat the first answer after the operation has changed", async () => {
   const operation = await newOperation();
   const key = unique("key");
   const start = () => server.patch(operationPath(operation), { status: "IN_PROGRESS" }, withKey(key));
@@ -141,7 +141,7 @@ Deno.test("A replay is the first answer, also after the operation has moved on",
   assertEquals((await read(operation)).qty_processed, 7);
 });
 
-Deno.test("A key with another body is refused with idempotency_key_reused, and changes nothing", async () => {
+Deno.test("Idempotency keys: answer idempotency_key_reused without effect when the body differs", async () => {
   const operation = await runningOperation();
   const key = unique("key");
   assertEquals((await reportWith(server, key, operation)).status, 201);
@@ -152,7 +152,7 @@ Deno.test("A key with another body is refused with idempotency_key_reused, and c
   assert(isReplay(await reportWith(server, key, operation)), "the key has lost its answer");
 });
 
-Deno.test("A key with another resource of the same route is refused, with another route or method it is independent", async () => {
+Deno.test("Idempotency keys: reject another resource of the route, and are independent for other routes and methods", async () => {
   const [one, other] = [await runningOperation(), await runningOperation()];
   const key = unique("key");
   const patch = { qty_processed: 5 };
@@ -167,7 +167,7 @@ Deno.test("A key with another resource of the same route is refused, with anothe
   assertEquals([created.status, isReplay(created)], [201, false], created.text);
 });
 
-Deno.test("Equal keys of two users and of a server are independent", async () => {
+Deno.test("Idempotency keys: are independent when two users and a server use the same key", async () => {
   const operation = await runningOperation();
   const workplaces = [operation.workplace_name ?? ""];
   const [anna, bert] = await race(2, () => newUser({ role: "operator", workplaces }));
@@ -184,7 +184,7 @@ Deno.test("Equal keys of two users and of a server are independent", async () =>
   assertEquals((await read(operation)).qty_processed, 3);
 });
 
-Deno.test("Refusals are not stored: the same key works once the cause is gone", async () => {
+Deno.test("Idempotency keys: store no rejection, so that the key works once its cause is gone", async () => {
   const operation = await newOperation({ status: "PLANNED" });
   const key = unique("key");
   const start = () => server.patch(operationPath(operation), { status: "IN_PROGRESS" }, withKey(key));
@@ -196,7 +196,7 @@ Deno.test("Refusals are not stored: the same key works once the cause is gone", 
   assert(isReplay(await start()), "the success was not stored");
 });
 
-Deno.test("A dry run is not stored", async () => {
+Deno.test("Idempotency keys: store no dry run", async () => {
   const operation = await runningOperation();
   const key = unique("key");
   const dry_run = true;
@@ -209,7 +209,7 @@ Deno.test("A dry run is not stored", async () => {
   assertEquals([real.status, isReplay(real)], [201, false], real.text);
 });
 
-Deno.test("A replay is authorised afresh: who lost the workplace or the role does not get the stored answer", async () => {
+Deno.test("Idempotency keys: repeat no answer when the caller has lost the workplace or the role", async () => {
   const operation = await runningOperation();
   const workplaces = [operation.workplace_name ?? ""];
   const user = await newUser({ role: "operator", workplaces });
@@ -222,11 +222,12 @@ Deno.test("A replay is authorised afresh: who lost the workplace or the role doe
   await setProfile({ role: "operator", workplace_access: [] });
   assertProblem(await reportWith(user.client, key, operation), 404, "not_found");
   await setProfile({ workplace_access: workplaces });
-  assert(isReplay(await reportWith(user.client, key, operation)), "the answer is not his again");
+  assert(isReplay(await reportWith(user.client, key, operation)), "the answer is not repeated to the caller");
 });
 
 Deno.test({
-  name: "A request in flight: the second one is told so at once, and replays afterwards (needs DATABASE_URL)",
+  name:
+    "Idempotency keys: answer idempotency_conflict at once when the first request is in flight (needs DATABASE_URL)",
   ignore: !hasDatabase,
   fn: () =>
     withDatabase(async (sql, held) => {
@@ -252,7 +253,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "A connection that is cut after the effect and before the record leaves neither (needs DATABASE_URL)",
+  name:
+    "Idempotency keys: store neither effect nor answer when the connection breaks between them (needs DATABASE_URL)",
   ignore: !hasDatabase,
   fn: () =>
     withDatabase(async (sql, held) => {
@@ -280,7 +282,7 @@ Deno.test({
     }),
 });
 
-Deno.test("50 keys, 32 racers each: 50 effects, replays byte-identical", async () => {
+Deno.test("Idempotency keys: have 50 effects and identical answers when 32 requests race for each of 50 keys", async () => {
   const operation = await runningOperation();
   const first = new Set<string>();
   await rounds(50, 4, async () => {
@@ -308,7 +310,7 @@ Deno.test("50 keys, 32 racers each: 50 effects, replays byte-identical", async (
   assertEquals([qty_processed, version], [50, 52]);
 });
 
-Deno.test("32 posts of one event id: one event, and all get it", async () => {
+Deno.test("Event ids: record one event when 32 reports of one id race", async () => {
   const operation = await runningOperation();
   const id = crypto.randomUUID();
   const answers = await race(32, () => report(server, operation, "REPORT_QUANTITY", { id, qty_good: 1 }));
@@ -317,7 +319,7 @@ Deno.test("32 posts of one event id: one event, and all get it", async () => {
   assertEquals((await read(operation)).qty_processed, 1);
 });
 
-Deno.test("One event id with different contents races: one is recorded, the others are refused", async () => {
+Deno.test("Event ids: record one event when reports of one id and different contents race", async () => {
   const operation = await runningOperation();
   const id = crypto.randomUUID();
   const answers = await race(16, (racer) => report(server, operation, "REPORT_QUANTITY", { id, qty_good: racer + 1 }));
@@ -326,7 +328,7 @@ Deno.test("One event id with different contents races: one is recorded, the othe
   assertEquals((await read(operation)).qty_processed, winner?.body.qty_good ?? 0);
 });
 
-Deno.test("One event id on different operations races: one is recorded, the others are refused", async () => {
+Deno.test("Event ids: record one event when reports of one id and different operations race", async () => {
   const operations = await race(8, () => runningOperation());
   const id = crypto.randomUUID();
   const answers = await race(8, (racer) => report(server, operations[racer] as Operation, "STOP", { id }));
@@ -335,7 +337,7 @@ Deno.test("One event id on different operations races: one is recorded, the othe
   assertEquals(tally(statuses), { IN_PROGRESS: 7, ON_HOLD: 1 });
 });
 
-Deno.test("An event id again: with the same content 200 and the first event, with another content or caller 409", async () => {
+Deno.test("Event ids: answer 200 for the same content, and 409 for another content or caller", async () => {
   const workplace_name = newWorkplace();
   const operation = await runningOperation({ workplace_name });
   const user = await newUser({ role: "operator", workplaces: [workplace_name] });

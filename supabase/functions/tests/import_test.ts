@@ -141,7 +141,7 @@ Deno.test("POST import: a new row creates, a newer one updates the plan, older a
   assertEquals(await eventsOf(stored), []);
 });
 
-Deno.test("POST import: new operations begin PLANNED or RELEASED, or CANCELLED with its event; nothing else comes in", async () => {
+Deno.test("POST import: creates operations only PLANNED, RELEASED, or CANCELLED with an event", async () => {
   const statuses = [undefined, null, "PLANNED", "RELEASED", "CANCELLED", "IN_PROGRESS", "ON_HOLD", "FINISHED"];
   const rows = statuses.map((status) => row({ status }));
   const answer = await importRows(rows);
@@ -163,7 +163,7 @@ Deno.test("POST import: new operations begin PLANNED or RELEASED, or CANCELLED w
   for (const one of rows.slice(5)) assertProblem(await server.get(operationPath(one)), 404, "not_found");
 });
 
-Deno.test("POST import: the source releases and cancels what has not begun, each with an event; an unwilling row is not lost", async () => {
+Deno.test("POST import: releases and cancels operations before work begins, each with an event", async () => {
   const rows = [row({ status: "PLANNED" }), row({ status: "PLANNED" }), row(), row()];
   await imported(rows);
   const [, , , held] = await Promise.all(rows.map(get));
@@ -188,7 +188,7 @@ Deno.test("POST import: the source releases and cancels what has not begun, each
   ]);
 });
 
-Deno.test("POST import: never overwrites what the floor owns", async () => {
+Deno.test("POST import: never overwrites the execution", async () => {
   const first = row();
   const key = keyOf(first);
   await imported([first]);
@@ -243,7 +243,7 @@ Deno.test("POST import: never overwrites what the floor owns", async () => {
   assertEquals((await get(key)).qty_desired, 40);
 });
 
-Deno.test("POST import: an empty tolerance keeps the one that is there, and is judged by it", async () => {
+Deno.test("POST import: keeps and applies the stored tolerance when the row has none", async () => {
   const operation = await newOperation({ qty_desired: 50, overrun_tolerance_pct: 10 });
   await reported(operation, ["START"], ["REPORT_QUANTITY", { qty_good: 55 }]);
   const next = { ...keyOf(operation), overrun_tolerance_pct: null, timestamp_ms: at("06:00") };
@@ -253,7 +253,7 @@ Deno.test("POST import: an empty tolerance keeps the one that is there, and is j
 
 // ---------------------------------------------------------------- deletions and conflicts
 
-Deno.test("POST import DELETE: what never ran goes, and rows of before do not bring it back, newer ones do", async () => {
+Deno.test("POST import DELETE: deletes an operation without work, and only newer rows create it again", async () => {
   const first = row();
   const key = keyOf(first);
   await imported([first]);
@@ -274,7 +274,7 @@ Deno.test("POST import DELETE: what never ran goes, and rows of before do not br
   assertProblem(await server.get(operationPath(unknown)), 404, "not_found");
 });
 
-Deno.test("POST import DELETE or CANCELLED of what has begun: kept as it is and flagged, until the source thinks better of it", async () => {
+Deno.test("POST import DELETE and CANCELLED: flag the operation and keep it when work has begun", async () => {
   const ways: [string, Parameters<typeof reported>[1][]][] = [
     ["running", [["START"]]],
     ["paused", [["START"], ["STOP"]]],
@@ -304,7 +304,7 @@ Deno.test("POST import DELETE or CANCELLED of what has begun: kept as it is and 
   }
 });
 
-Deno.test("POST import CANCELLED: works while UNSPECIFIED is not offered to people", async () => {
+Deno.test("POST import CANCELLED: succeeds when the reason UNSPECIFIED is inactive", async () => {
   const path = "/reason-codes/v1/CANCEL/UNSPECIFIED";
   const first = row();
   await imported([first]);
@@ -319,7 +319,7 @@ Deno.test("POST import CANCELLED: works while UNSPECIFIED is not offered to peop
 
 // ---------------------------------------------------------------- many rows
 
-Deno.test("POST import: several rows of one operation in one call are taken in the order of their source times", async () => {
+Deno.test("POST import: applies several rows of one operation in the order of their source times", async () => {
   const first = row({ planned_start_at: at("08:00") });
   const key = keyOf(first);
   const rows = [
@@ -373,7 +373,7 @@ Deno.test("POST import: several rows of one operation in one call are taken in t
   assertEquals((await get(mixed)).timestamp_ms, at("06:00"));
 });
 
-Deno.test("POST import: bad rows are rejected with their problem, each as alone; the others go in", async () => {
+Deno.test("POST import: rejects each invalid row with its problem and imports the others", async () => {
   const good = row();
   const bad: [Row, code: string, pointer: string | undefined][] = [
     [row({ qty_desired: -1 }), "validation_failed", "/qty_desired"],
@@ -404,7 +404,7 @@ Deno.test("POST import: bad rows are rejected with their problem, each as alone;
   assertEquals(assertProblem(many, 422, "validation_failed").limit, 1000);
 });
 
-Deno.test("POST import dry_run: foretells random histories of operations, several rows of each in one call", async () => {
+Deno.test("POST import dry_run: predicts the results of random histories", async () => {
   const order_no = unique("I");
   const workplace_name = newWorkplace();
   for (const operation_no of ["0010", "0020"]) await imported([row({ order_no, operation_no, workplace_name })]);
@@ -448,7 +448,7 @@ Deno.test("POST import dry_run: foretells random histories of operations, severa
 });
 
 Deno.test({
-  name: "POST import dry_run: waits neither for an import nor for the floor, and makes neither wait",
+  name: "POST import dry_run: neither waits for other requests nor blocks them",
   ignore: !hasDatabase,
   async fn() {
     const known = row();
@@ -465,7 +465,7 @@ Deno.test({
   },
 });
 
-Deno.test("POST import: a source time more than 24 h ahead is rejected, for it would make later rows stale", async () => {
+Deno.test("POST import: rejects a source time more than 24 h ahead", async () => {
   const inHours = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString();
   const answer = await importRows([row({ timestamp_ms: inHours(24.5) }), row({ timestamp_ms: inHours(23.5) })]);
   assertEquals([answer.status, outcomes(answer)], [207, ["rejected", "created"]]);
@@ -519,7 +519,7 @@ Deno.test("POST import dry_run: answers the same, writes nothing", async () => {
   assertProblem(await server.get(operationPath(away)), 404, "not_found");
 });
 
-Deno.test("POST import of 1000 rows: one call, and again all are known", async () => {
+Deno.test("POST import: imports 1000 rows in one request, and skips them when repeated", async () => {
   const order_no = unique("I");
   const workplace_name = newWorkplace();
   const rows = Array.from({ length: 1000 }, (_, index) => ({
@@ -544,7 +544,7 @@ Deno.test("POST import of 1000 rows: one call, and again all are known", async (
   assertEquals(headers.get("x-total-count"), "1000");
 });
 
-Deno.test("POST import: any order, any number of times, in any portions, gives the same end", async () => {
+Deno.test("POST import: leads to the same result in any order, number of times and portions", async () => {
   // full rows of four operations; the source's statuses only go forward, as the lifecycle does
   const kinds = fc.constantFrom("PLANNED", "RELEASED", "CANCELLED", "DELETE");
   const forward = { PLANNED: 0, RELEASED: 1, CANCELLED: 2 } as Record<string, number>;
@@ -593,7 +593,7 @@ Deno.test("POST import: any order, any number of times, in any portions, gives t
 
 // ---------------------------------------------------------------- takeover
 
-Deno.test("POST import mode=takeover: rows come in as they are, each explained by one opening event", async () => {
+Deno.test("POST import mode=takeover: imports rows as they are, each with one opening event", async () => {
   const workplace_name = newWorkplace();
   const rows = [
     row({ workplace_name, status: "PLANNED" }),
@@ -677,7 +677,7 @@ Deno.test("POST import mode=takeover: rows come in as they are, each explained b
   assertEquals([done.status, done.qty_good], ["FINISHED", 50]);
 });
 
-Deno.test("POST import mode=takeover: what cannot have been is rejected row by row", async () => {
+Deno.test("POST import mode=takeover: rejects impossible rows one by one", async () => {
   const bad: [Row, string][] = [
     [{ status: "FINISHED", actual_start_at: at("09:00"), actual_end_at: at("08:00") }, "/actual_end_at"],
     [{ status: "IN_PROGRESS", actual_start_at: minutesAgo(-60) }, "/actual_start_at"],
@@ -698,7 +698,7 @@ Deno.test("POST import mode=takeover: what cannot have been is rejected row by r
 
 // ---------------------------------------------------------------- who
 
-Deno.test("POST import by role: supervisors at their places, managers anywhere and for takeovers, others not at all", async () => {
+Deno.test("POST import: is for supervisors at their workplaces, and for managers anywhere and for takeovers", async () => {
   const [own, other] = [newWorkplace(), newWorkplace()];
   const [operator, supervisor, manager] = await Promise.all([
     newUser({ workplaces: ["*"] }),
@@ -721,7 +721,7 @@ Deno.test("POST import by role: supervisors at their places, managers anywhere a
   assertEquals(outcomes(await importRows(rows, { client: manager.client })), ["skipped_stale", "created", "created"]);
   assertEquals((await get(rows[0] ?? row())).workplace_name, own);
 
-  // neither to take from another place, nor to put there, nor to delete what he does not see
+  // neither to take from another place, nor to put there, nor to delete a hidden operation
   const later = { timestamp_ms: at("07:00") };
   const [mine, theirs] = rows;
   assertExists(mine);
@@ -759,7 +759,7 @@ function csv(rows: Row[], { eol = "\n", bom = "" } = {}): string {
     eol;
 }
 
-Deno.test("POST import as JSON, NDJSON and CSV: the same rows are the same import, quotes, line ends and BOM included", async () => {
+Deno.test("POST import: imports the same rows from JSON, NDJSON and CSV", async () => {
   const description = 'Cut, "bracket" 4 mm;\nsecond line; ä€😀';
   const make = (order_no: string, workplace_name: string): Row[] => [
     {
@@ -836,7 +836,7 @@ Deno.test("POST import as JSON, NDJSON and CSV: the same rows are the same impor
   }
 });
 
-Deno.test("POST import: a line that is no JSON is rejected alone; a CSV that is none, and other types, are refused", async () => {
+Deno.test("POST import: rejects a malformed line alone, and malformed CSV and other types as a whole", async () => {
   const good = row();
   const send = (type: string | null, rawBody: string) =>
     server.post<Results>("/operations/v1/import", undefined, { rawBody, headers: { "content-type": type } });
@@ -863,7 +863,7 @@ Deno.test("POST import: a line that is no JSON is rejected alone; a CSV that is 
 
 // ---------------------------------------------------------------- retries and races
 
-Deno.test("POST import with an Idempotency-Key: repeated, it answers the same and does nothing; rehearsals are not kept", async () => {
+Deno.test("POST import: answers the same without effect when it is repeated with its key", async () => {
   const rows = [row(), row({ qty_desired: -1 })];
   const headers = { "idempotency-key": crypto.randomUUID() };
   const rehearsed = await importRows(rows, { headers, query: { dry_run: true } });
@@ -881,7 +881,7 @@ Deno.test("POST import with an Idempotency-Key: repeated, it answers the same an
   assertProblem(await importRows([rows[0]], { headers }), 422, "idempotency_key_reused");
 });
 
-Deno.test("POST import by 6 at once with the same new rows in opposite orders: all are answered, each row goes in once", async () => {
+Deno.test("POST import: imports each row once when 6 requests race with the same rows in opposite orders", async () => {
   const order_no = unique("I");
   const workplaces = [newWorkplace(), newWorkplace(), newWorkplace()];
   const rows = Array.from({ length: 60 }, (_, index) =>
@@ -901,7 +901,7 @@ Deno.test("POST import by 6 at once with the same new rows in opposite orders: a
   assertEquals(body.filter(({ status }) => status === "CANCELLED").length, 12);
 });
 
-Deno.test("POST import beside the floor: re-plans and starts of the same operations all succeed", async () => {
+Deno.test("POST import: succeeds when the same operations start at the same time", async () => {
   const rows = Array.from({ length: 12 }, () => row());
   await imported(rows);
   const operations = await Promise.all(rows.map(get));

@@ -301,7 +301,7 @@ for (const [state, ways] of Object.entries(table) as [State, (typeof table)[Stat
   });
 }
 
-Deno.test("POST transitions: quantities, reversals and corrections are reports, not steps", async () => {
+Deno.test("POST transitions: rejects quantities, reversals and corrections", async () => {
   const { operation } = await operationIn("PROCESSING");
   for (const action of ["REPORT_QUANTITY", "REVERSE", "CORRECT", "DANCE"] as Action[]) {
     const problem = assertProblem(await step(server, operation, action), 422, "validation_failed");

@@ -282,12 +282,12 @@ Deno.test("GET /operations/v1 by cursor: rows that come and go between pages shi
     server,
     `/operations/v1?workplace_name=${encodeURIComponent(workplace_name)}&limit=3`,
     async (page) => {
-      // before the reader, where a skip would repeat rows; and after him, where he must meet them
+      // before the reader, where a skip would repeat rows; and after the reader, who must receive them
       const before = `${prefix}-00${page - 1}.5`;
       const after = `${prefix}-999-${page}`;
       await Promise.all([before, after].map((order_no) => newOperation({ order_no, workplace_name })));
       added.push(after);
-      // the last row he has read, which his cursor names; and one that he has not read
+      // the last row that was read, which the cursor names; and a row that was not read
       const gone = [page * 3 - 1, 12 - page].map((index) => operations[index]).filter((row) => row !== undefined);
       for (const row of gone) {
         if ((await server.delete(operationPath(row))).status === 204 && order_nos.indexOf(row.order_no) >= page * 3) {
@@ -348,7 +348,7 @@ Deno.test("GET /profiles/v1 by cursor: ordered by email, every profile once", as
   assertEquals(counted.headers.get("x-total-count"), String(counted.body.length + 5));
 });
 
-Deno.test("GET lists by cursor: a reader of fewer workplaces sees his rows only", async () => {
+Deno.test("GET lists by cursor: shows only visible rows when the reader has fewer workplaces", async () => {
   const { workplace_name, order_nos } = await newOrders(4);
   const { prefix } = await newOrders(4);
   const { client } = await newUser({ workplaces: [workplace_name] });
@@ -383,7 +383,7 @@ Deno.test("GET lists: a cursor goes with limit and count of the reader's choice"
   assertEquals(rest.headers.get("x-total-count"), "5");
 });
 
-Deno.test("GET lists: a cursor that is forged, damaged, foreign or of other filters is 422", async () => {
+Deno.test("GET lists: answers 422 when a cursor is forged, damaged, foreign or of other filters", async () => {
   const { workplace_name, operations } = await newOrders(3);
   const [operation] = operations;
   assertExists(operation);
@@ -470,7 +470,7 @@ const hostile = [
   "٪",
 ];
 
-Deno.test("GET /operations/v1: hostile filter values give what is called so, and nothing else", async () => {
+Deno.test("GET /operations/v1: finds only equal rows when filter values are hostile", async () => {
   const workplace_name = newWorkplace();
   const prefix = unique("H");
   const plain = await newOperation({ order_no: prefix, workplace_name, activity_description: "plain" });
@@ -518,7 +518,7 @@ Deno.test("GET /operations/v1?q: a prefix is a prefix, its characters stand for 
   }
 });
 
-Deno.test("GET lists: hostile values of filters that are not text are 422", async () => {
+Deno.test("GET lists: answer 422 when values of typed filters are hostile", async () => {
   const typed: [path: string, parameters: string[]][] = [
     [
       "/operations/v1",
@@ -562,7 +562,7 @@ Deno.test("GET lists: hostile values of filters that are not text are 422", asyn
   }
 });
 
-Deno.test("GET /events/v1: hostile filter values give what is called so, and nothing else", async () => {
+Deno.test("GET /events/v1: finds only equal rows when filter values are hostile", async () => {
   const prefix = unique("V");
   for (const value of hostile) {
     const named = { order_no: `${prefix}${value}`, operation_no: value, workplace_name: `${prefix}${value}` };

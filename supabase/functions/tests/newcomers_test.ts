@@ -34,7 +34,7 @@ async function plant() {
 
 const total = ({ headers }: Answer<unknown>) => headers.get("x-total-count");
 
-Deno.test("A newcomer is an operator of no workplace, and sees their own profile", async () => {
+Deno.test("Newcomers: are operators without a workplace and see their own profile", async () => {
   const user = await newUser();
   const { status, body } = await user.client.get<Profile>(`/profiles/v1/${user.id}`);
   assertEquals([status, body.role, body.workplace_access], [200, "operator", []]);

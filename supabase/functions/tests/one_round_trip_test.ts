@@ -170,7 +170,7 @@ function documented(): string[] {
   ).flatMap(({ operationId, security }) => operationId !== undefined && security?.length ? [operationId] : []);
 }
 
-Deno.test("every endpoint: one call of the database per request, also with an Idempotency-Key", async (t) => {
+Deno.test("Endpoints: call the database once per request, also with an Idempotency-Key", async (t) => {
   const functions = await watchFunctions();
   try {
     const callers: [string, Record<string, string>][] = [["the secret key", { apikey: env.secretKey }]];
@@ -231,7 +231,7 @@ Deno.test("every endpoint: one call of the database per request, also with an Id
         await server.delete(`/webhooks/v1/endpoints/${id}`);
       });
     }
-    // last, since whoever waited is asked for once more after he has gone
+    // last, because the watch of the feed asks once more after its reader has left
     for (const [caller, headers] of callers) {
       await t.step(
         `readFeed by ${caller}, waiting: one question for all who wait, and a read when the feed moved`,

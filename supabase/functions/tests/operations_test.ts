@@ -413,7 +413,7 @@ Deno.test("PATCH that is refused in its last step: nothing of it is stored", asy
   assertProblem(await server.patch(path, { qty_processed: 5 }), 422, "invalid_state_transition");
 });
 
-Deno.test("PATCH by an operator of the place: execution yes, plan no; the answer is by his role", async () => {
+Deno.test("PATCH: changes the execution but not the plan when the caller is an operator of the workplace", async () => {
   const operation = await newOperation();
   const { client, id, email } = await newUser({ workplaces: [operation.workplace_name ?? ""] });
   const path = operationPath(operation);
@@ -437,7 +437,7 @@ Deno.test("PATCH by an operator of the place: execution yes, plan no; the answer
   );
 });
 
-Deno.test("DELETE: what never ran goes, at any status; its events stay; its key can be used again", async () => {
+Deno.test("DELETE: deletes an operation without work, keeps its events and frees its key", async () => {
   for (const way of [["PLANNED"], ["RELEASED"], ["RELEASED", "ON_HOLD"], ["RELEASED", "CANCELLED"]] as const) {
     const operation = await newOperation({ status: way[0] });
     for (const status of way.slice(1)) await patched(operation, { status });
@@ -452,7 +452,7 @@ Deno.test("DELETE: what never ran goes, at any status; its events stay; its key 
   }
 });
 
-Deno.test("DELETE: what was worked on is a record and stays", async () => {
+Deno.test("DELETE: rejects an operation with work", async () => {
   const running = await newRunning();
   const finished = await newOperation({ status: "FINISHED" });
   const paused = await newRunning();
@@ -617,7 +617,7 @@ Deno.test("Paths of operations: a key is found again however it is written", asy
   }
 });
 
-Deno.test("What the caller may not see does not exist: hidden and missing answer alike", async () => {
+Deno.test("Operations: answer alike when they are hidden and when they are missing", async () => {
   const operation = await newOperation();
   const { client } = await newUser({ role: "supervisor", workplaces: [newWorkplace()] });
   const hidden = operationPath(operation);

@@ -23,7 +23,7 @@ import { startStack } from "../../../local/stack.ts";
 const errorWith = (code: string, message = "secret words of the database", details = "") =>
   new PostgrestError({ code, message, details, hint: "a hint" });
 
-Deno.test("Each SQLSTATE and PostgREST code becomes its problem", () => {
+Deno.test("Errors: become the problem of their SQLSTATE or PostgREST code", () => {
   const expected: Record<string, ProblemCode> = {
     // connection and server: safe to try again
     ...Object.fromEntries(
@@ -65,14 +65,14 @@ Deno.test("Each SQLSTATE and PostgREST code becomes its problem", () => {
   }
 });
 
-Deno.test("A token that the Data API finds issued in the future, or not valid yet, is unavailable: the clock catches up", () => {
+Deno.test("Errors: become unavailable when the Data API finds a token issued in the future", () => {
   for (const message of ["JWT issued at future", "JWT not yet valid"]) {
     const become = problemOf(errorWith("PGRST303", message));
     assertEquals("code" in become ? become.code : "internal_error", "unavailable");
   }
 });
 
-Deno.test("Errors that are our own fault stay errors: the client gets internal_error", () => {
+Deno.test("Errors: become internal_error when they are faults of the server", () => {
   for (
     const code of [
       "42883",
@@ -94,7 +94,7 @@ Deno.test("Errors that are our own fault stay errors: the client gets internal_e
   }
 });
 
-Deno.test("A refusal raised in SQL becomes the problem it names, with what it carries", () => {
+Deno.test("Errors: become the problem that SQL raises, with its members", () => {
   const become = problemOf(errorWith("PT412", "stale_version", '{"detail": "It has changed", "current_version": 4}'));
   assert("code" in become);
   assertEquals([become.code, become.detail, become.more], ["stale_version", "It has changed", { current_version: 4 }]);
@@ -140,7 +140,7 @@ const innards = new RegExp(
   "i",
 );
 
-Deno.test("No refusal tells SQL, names of tables, hints or stack traces", async () => {
+Deno.test("Problems: contain no SQL, table names, hints or stack traces", async () => {
   const running = await newOperation();
   await report(server, running, "START");
   const path = operationPath(running);

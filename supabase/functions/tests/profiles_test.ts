@@ -24,7 +24,7 @@ async function read(user: { id: string }): Promise<Profile> {
   return body;
 }
 
-Deno.test("Sign-up: makes a profile, operator of no workplace, whatever the user says about himself", async () => {
+Deno.test("Sign-up: creates the profile of an operator without a workplace, whatever the user claims", async () => {
   const email = `${unique("user")}@example.com`;
   const claims = { full_name: " Anna de Vries ", role: "admin", workplace_access: ["*"] };
   const { status, body, text } = await dataApi({ apikey: env.publishableKey }).post<{ user: { id: string } }>(
@@ -42,11 +42,11 @@ Deno.test("Sign-up: makes a profile, operator of no workplace, whatever the user
     workplace_access: [],
     version: 1,
   });
-  // an Auth API may keep what he typed, and the name is his to say
+  // an Auth API may store the typed address, and users may change their name
   assert(profile.full_name === null || profile.full_name === "Anna de Vries", String(profile.full_name));
 });
 
-Deno.test("GET /profiles/v1/{id}: one's own; anybody's for managers; others do not exist", async () => {
+Deno.test("GET /profiles/v1/{id}: shows users their own profile, managers all, and hides the others", async () => {
   const [operator, manager, supervisor] = await Promise.all([
     newUser({ full_name: "Jan" }),
     newUser({ role: "manager" }),
@@ -82,7 +82,7 @@ Deno.test("GET /profiles/v1 as supervisor: colleagues of a shared workplace, rea
   assertEquals((await read(colleague)).version, 2);
 });
 
-Deno.test("PATCH /profiles/v1/{id}: each role changes what is its to change, and nobody raises himself", async () => {
+Deno.test("PATCH /profiles/v1/{id}: changes only the fields of the caller's role, and raises no rights", async () => {
   const roles = ["readonly", "machine", "operator", "supervisor", "manager"] as const;
   for (const role of roles) {
     const user = await newUser({ role });
@@ -122,7 +122,7 @@ Deno.test("PATCH /profiles/v1/{id}: each role changes what is its to change, and
   assertEquals(raised.headers.get("etag"), `"${version}"`);
 });
 
-Deno.test("PATCH of role and workplaces: counts from the user's next request", async () => {
+Deno.test("PATCH /profiles/v1/{id}: takes effect at the user's next request", async () => {
   const operation = await newOperation();
   const user = await newUser();
   const path = operationPath(operation);
@@ -170,7 +170,7 @@ Deno.test("DELETE and POST /profiles/v1: the user may do nothing, until an admin
   assertProblem(await user.client.get(operationPath(operation)), 404, "not_found");
   assertProblem(await user.client.get(pathOf(user)), 404, "not_found");
   assertEquals((await user.client.get("/operations/v1")).text, "[]");
-  // what he reported stays
+  // the reported events stay
   assertEquals((await server.get(`/events/v1/${event.id}`)).body.user_id, user.id);
 
   const made = await admin.client.post<Profile>("/profiles/v1", { id: user.id, full_name: "Back again" });
@@ -188,7 +188,7 @@ Deno.test("DELETE and POST /profiles/v1: the user may do nothing, until an admin
   assertProblem(await admin.client.post("/profiles/v1", { id: user.id }), 409, "duplicate_profile");
 });
 
-Deno.test("POST and DELETE /profiles/v1 by anybody below admin: 403, or 404 for who is not seen", async () => {
+Deno.test("POST and DELETE /profiles/v1: answer 403, or 404 for hidden profiles, when the caller is below admin", async () => {
   const victim = await newUser();
   for (const role of ["operator", "supervisor", "manager"] as const) {
     const { client, id } = await newUser({ role });

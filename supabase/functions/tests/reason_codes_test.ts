@@ -106,14 +106,14 @@ Deno.test("DELETE /reason-codes/v1: one that an event has is in_use, of its kind
   await reported(operation, ["STOP", { reason_code: code }]);
 });
 
-Deno.test("DELETE /reason-codes/v1: UNSPECIFIED, which the API itself writes, stays", async () => {
+Deno.test("DELETE /reason-codes/v1: rejects UNSPECIFIED, which the API itself writes", async () => {
   for (const kind of ["HOLD", "CANCEL", "SHORTFALL"]) {
     assertProblem(await server.delete(path(kind, "UNSPECIFIED")), 409, "in_use");
     assertEquals((await server.get(path(kind, "UNSPECIFIED"))).status, 200);
   }
 });
 
-Deno.test("Reason codes by role: everybody with a workplace reads them, managers and above change them", async () => {
+Deno.test("Reason codes: are readable with a workplace, and changeable for managers and above", async () => {
   const code = await newReason("SCRAP");
   const workplace = newWorkplace();
   for (const role of ["readonly", "machine", "operator", "supervisor"] as const) {

@@ -169,7 +169,7 @@ Deno.test("CORRECT of the start while the first run is open: since when it runs 
   assertEquals(assertProblem(refused, 409, "already_running").running_since, actual_start_at);
 });
 
-Deno.test("GET /operations/v1?open_longer_than_h: runs that somebody forgot to stop, and no others", async () => {
+Deno.test("GET /operations/v1: lists only long open runs when the filter has open_longer_than_h", async () => {
   const workplace_name = newWorkplace();
   const started = async (hours: number, ...more: Parameters<typeof reported>[1][]) => {
     const operation = await newOperation({ workplace_name });

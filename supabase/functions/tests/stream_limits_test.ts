@@ -211,7 +211,7 @@ localTest("GET /stream/v1: places are free within 20 s, when nobody holds them a
 }, !hasDatabase);
 
 localTest(
-  "GET /stream/v1/ws: a reader who does not read is dropped, when the stack's proxy stands before it",
+  "GET /stream/v1/ws: drops a reader that does not read, when the stack's proxy stands before it",
   async (local) => {
     const { operation, user: { client: { credential } } } = await floor();
     local.settings.maxBacklog_bytes = 100_000;

@@ -67,28 +67,31 @@ for (const [name, open] of transports) {
     }
   });
 
-  localTest(`${name}: coming again after each message, nothing is missed or repeated`, async ({ base, hub }) => {
-    const { operation, user: { client: { credential } } } = await floor();
-    const first = await open({ base, credential });
-    let { cursor: after } = await expect(first, "ready");
-    await first.leave();
-    const reported: string[] = [];
-    const writing = (async () => {
-      for (let round = 0; round < 12; round++) reported.push(await count(operation));
-    })();
-    const got: string[] = [];
-    while (got.length < 12) {
-      const stream = await open({ base, credential, query: { after } });
-      for (const { event, cursor } of await takeEvents(stream, Math.min(1 + got.length % 3, 12 - got.length))) {
-        got.push(event.id);
-        after = cursor;
+  localTest(
+    `${name}: misses and repeats nothing when the reader reconnects after each message`,
+    async ({ base, hub }) => {
+      const { operation, user: { client: { credential } } } = await floor();
+      const first = await open({ base, credential });
+      let { cursor: after } = await expect(first, "ready");
+      await first.leave();
+      const reported: string[] = [];
+      const writing = (async () => {
+        for (let round = 0; round < 12; round++) reported.push(await count(operation));
+      })();
+      const got: string[] = [];
+      while (got.length < 12) {
+        const stream = await open({ base, credential, query: { after } });
+        for (const { event, cursor } of await takeEvents(stream, Math.min(1 + got.length % 3, 12 - got.length))) {
+          got.push(event.id);
+          after = cursor;
+        }
+        await stream.leave();
       }
-      await stream.leave();
-    }
-    await writing;
-    assertEquals(got, reported);
-    assert(await holdsWithin(2_000, () => hub.size === 0), "streams that were left are forgotten");
-  });
+      await writing;
+      assertEquals(got, reported);
+      assert(await holdsWithin(2_000, () => hub.size === 0), "streams that were left are forgotten");
+    },
+  );
 
   localTest(`${name}: from an old cursor of the feed, the stream catches up and goes on`, async ({ base }) => {
     const { operation, user: { client } } = await floor();
@@ -102,7 +105,7 @@ for (const [name, open] of transports) {
     await stream.leave();
   });
 
-  localTest(`${name}: nothing of other workplaces; filters combine with and`, async ({ base }) => {
+  localTest(`${name}: hides other workplaces and applies all filters`, async ({ base }) => {
     const mine = await floor();
     const others = await floor();
     const { credential } = mine.user.client;
@@ -126,14 +129,14 @@ for (const [name, open] of transports) {
     assertEquals(await takeAll(foreign), []);
   });
 
-  localTest(`${name}: a silent stream gives signs of life`, async ({ base }) => {
+  localTest(`${name}: sends heartbeats when there are no events`, async ({ base }) => {
     const { user } = await floor();
     const stream = await open({ base, credential: user.client.credential });
     assert(await holdsWithin(5_000, () => stream.beats >= 2), `${stream.beats} heartbeats`);
     await stream.leave();
   });
 
-  localTest(`${name}: ends after its time, and goes on where it was`, async ({ base, settings }) => {
+  localTest(`${name}: ends after its lifetime, and resumes when the reader reconnects`, async ({ base, settings }) => {
     const { operation, user: { client: { credential } } } = await floor();
     settings.lifetime_ms = 500;
     const stream = await open({ base, credential });
@@ -200,7 +203,7 @@ for (const [name, open] of transports) {
     },
   );
 
-  localTest(`${name}: a burst drops nobody who reads, neither live nor when he comes again`, async ({ base }) => {
+  localTest(`${name}: drops no reading client in a burst, neither live nor after a reconnect`, async ({ base }) => {
     const { operation, user: { client: { credential } } } = await floor();
     const stream = await open({ base, credential });
     const { cursor: after } = await expect(stream, "ready");
@@ -229,7 +232,7 @@ for (const [name, open] of transports) {
   });
 
   localTest(
-    `${name}: whoever comes by ticket with a cursor that is none any more is told in the stream`,
+    `${name}: sends feed_reset in the stream when a ticket comes with an invalid cursor`,
     async ({ base }) => {
       const { user: { client } } = await floor();
       const secret = `cursor:${env.secretKey}`;
@@ -266,7 +269,7 @@ for (const [name, open] of transports) {
     await stream.leave();
   });
 
-  localTest(`${name}: a database that was restored is told`, async ({ base }) => {
+  localTest(`${name}: sends feed_reset when the database was restored`, async ({ base }) => {
     const { user: { client: { credential } } } = await floor();
     const secret = `cursor:${env.secretKey}`;
     const after = await sign({ list: "feed", generation: "0".repeat(32), pos: 1, mark: null }, secret, "HS256");
@@ -340,13 +343,13 @@ localTest(
     const response = await request();
     const reported: string[] = [];
     for (let round = 0; round < 20; round++) reported.push(await count(operation, { note: "x".repeat(2_000) }));
-    assert(await holdsWithin(5_000, () => hub.size === 0), "he is dropped");
+    assert(await holdsWithin(5_000, () => hub.size === 0), "the reader is dropped");
     const messages = await takeAll(readEvents(response));
     const last = messages.at(-1);
     assertEquals(last?.type === "close" && last.reason, "slow_reader");
     const got = messages.flatMap((message) => message.type === "event" ? [message.event.id] : []);
     assertEquals(got, reported.slice(0, got.length));
-    assert(got.length > 2 && got.length < 12, `he was sent ${got.length} events`);
+    assert(got.length > 2 && got.length < 12, `the reader was sent ${got.length} events`);
 
     settings.maxBacklog_bytes = 1_000_000;
     const again = await openEvents({ base, credential, query: { after: last?.cursor } });
@@ -355,7 +358,7 @@ localTest(
   },
 );
 
-localTest("GET /stream/v1/ws: a reader who does not read is dropped", async ({ base, settings, hub }) => {
+localTest("GET /stream/v1/ws: drops a reader that does not read", async ({ base, settings, hub }) => {
   const { operation, user: { token } } = await floor();
   settings.maxBacklog_bytes = 100_000;
   settings.stall_ms = 500;
@@ -372,7 +375,7 @@ localTest("GET /stream/v1/ws: a reader who does not read is dropped", async ({ b
     "\r\n",
   ];
   await connection.write(new TextEncoder().encode(lines.join("\r\n")));
-  assert(await holdsWithin(5_000, () => hub.size === 1), "he is in");
+  assert(await holdsWithin(5_000, () => hub.size === 1), "the reader is connected");
   const operation_data = { text: "x".repeat(15_000) };
   const { order_no, operation_no, workplace_name } = operation;
   const event = { action_type: "REPORT_QUANTITY", order_no, operation_no, workplace_name, qty_good: 1, operation_data };
@@ -381,7 +384,7 @@ localTest("GET /stream/v1/ws: a reader who does not read is dropped", async ({ b
     const { status, text } = await server.post("/events/v1/batch", { events: Array(60).fill(event) });
     assertEquals(status, 201, text);
   }
-  assert(await holdsWithin(5_000, () => hub.size === 0), "he is dropped");
+  assert(await holdsWithin(5_000, () => hub.size === 0), "the reader is dropped");
   connection.close();
 });
 
@@ -460,7 +463,7 @@ localTest(
   },
 );
 
-localTest("GET /stream/v1/events: what is one too many is refused with 503", async ({ base, settings }) => {
+localTest("GET /stream/v1/events: answers 503 when the isolate has no room", async ({ base, settings }) => {
   const { user: { client: { credential } } } = await floor();
   settings.maxStreams = 1;
   const stream = await openEvents({ base, credential });

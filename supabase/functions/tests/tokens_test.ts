@@ -41,7 +41,7 @@ async function sign(header: Claims, claims: Claims, secret: string, hash = "SHA-
 }
 
 interface Genuine {
-  /** A manager: who gets in by his token sees everything. */
+  /** A manager, whose token shows everything. */
   user: User;
   header: Claims;
   claims: Claims;
@@ -95,7 +95,7 @@ interface Forgery {
 
 const now = () => Math.floor(Date.now() / 1000);
 
-/** Whoever has a token of his own and the public key can make these. */
+/** Tokens that any user can make from their own token and the public key. */
 const forgeries: Forgery[] = [
   {
     what: "alg none, no signature",
@@ -318,7 +318,7 @@ Deno.test("Credentials: in the query: 401 unauthenticated", async () => {
   });
 });
 
-Deno.test("Credentials: what the caller says about his role in headers of the Data API is not listened to", async () => {
+Deno.test("Credentials: have the same role when headers of the Data API name another one", async () => {
   const { operation } = await genuine();
   const operator = await newUser();
   for (
@@ -347,7 +347,7 @@ const get = async (url: string, token: string) => {
 };
 
 Deno.test({
-  name: `Tokens: an anonymous user sees nothing of the Data API either${needsSecret}`,
+  name: `Tokens: show nothing of the Data API when the user is anonymous${needsSecret}`,
   ignore: signingSecret === undefined,
   async fn() {
     const own = await genuine();

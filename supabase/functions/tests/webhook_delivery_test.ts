@@ -54,32 +54,35 @@ const getDelivery = async (id: string) =>
 const getEndpoint = async (hook: Hook) => (await server.get<WebhookEndpoint>(hook.path)).body;
 const getEvent = async (id: string) => (await server.get<OperationEvent>(`/events/v1/${id}`)).body;
 
-Deno.test({ name: "Webhooks: a report is sent, signed, with its operation; the event says so", ignore }, async () => {
-  await using hook = await Hook.open({}, () => new Response("välkommen", { status: 202 }));
-  const [id = ""] = await hook.report();
-  await hook.dispatch();
-  const [received, ...others] = hook.receiver.received;
-  assertExists(received);
-  assertEquals(others, []);
-  hook.verify(received);
-  const { type, timestamp, data } = JSON.parse(received.body);
-  const event = await getEvent(id);
-  assertEquals([type, timestamp], ["operation.start", event.occurred_at]);
-  // what other receivers have answered is not told to this one
-  assertEquals(Object.keys(data.event).filter((name) => /^webhook|^error/.test(name)), []);
-  assertEquals(
-    [data.event.id, data.event.pos, data.event.workplace_name, data.operation.status, data.operation.order_no],
-    [id, event.pos, hook.operation.workplace_name, "IN_PROGRESS", hook.operation.order_no],
-  );
-  assertEquals(
-    [event.webhook_success, event.webhook_response, event.error_message],
-    [true, "202 välkommen", null],
-  );
-  const delivery = await hook.delivery();
-  assertEquals([delivery.status, delivery.webhook_id, delivery.event_id], ["delivered", received.id, id]);
-  const { attempts } = await getDelivery(delivery.id);
-  assertEquals(attempts.map(({ status, response }) => [status, response]), [[202, "välkommen"]]);
-});
+Deno.test(
+  { name: "Webhooks: send a signed message with event and operation when an event is reported", ignore },
+  async () => {
+    await using hook = await Hook.open({}, () => new Response("välkommen", { status: 202 }));
+    const [id = ""] = await hook.report();
+    await hook.dispatch();
+    const [received, ...others] = hook.receiver.received;
+    assertExists(received);
+    assertEquals(others, []);
+    hook.verify(received);
+    const { type, timestamp, data } = JSON.parse(received.body);
+    const event = await getEvent(id);
+    assertEquals([type, timestamp], ["operation.start", event.occurred_at]);
+    // what other receivers have answered is not told to this one
+    assertEquals(Object.keys(data.event).filter((name) => /^webhook|^error/.test(name)), []);
+    assertEquals(
+      [data.event.id, data.event.pos, data.event.workplace_name, data.operation.status, data.operation.order_no],
+      [id, event.pos, hook.operation.workplace_name, "IN_PROGRESS", hook.operation.order_no],
+    );
+    assertEquals(
+      [event.webhook_success, event.webhook_response, event.error_message],
+      [true, "202 välkommen", null],
+    );
+    const delivery = await hook.delivery();
+    assertEquals([delivery.status, delivery.webhook_id, delivery.event_id], ["delivered", received.id, id]);
+    const { attempts } = await getDelivery(delivery.id);
+    assertEquals(attempts.map(({ status, response }) => [status, response]), [[202, "välkommen"]]);
+  },
+);
 
 Deno.test(
   { name: "Webhooks: the library refuses tampered bodies, old timestamps and other secrets", ignore },
@@ -110,27 +113,30 @@ Deno.test(
   },
 );
 
-Deno.test({ name: "Webhooks: while a secret rotates both verify, afterwards the new one alone", ignore }, async () => {
-  await using hook = await Hook.open();
-  const rotated = await server.post<WebhookEndpointWithSecret>(`${hook.path}/rotate`, { overlap_h: 1 });
-  assertEquals(rotated.status, 200, rotated.text);
-  assertExists(rotated.body.previous_secret_until);
-  await hook.report();
-  await hook.dispatch();
-  const again = await server.post<WebhookEndpointWithSecret>(`${hook.path}/rotate`, { overlap_h: 0 });
-  assertEquals(again.body.previous_secret_until, null);
-  await hook.report();
-  await hook.dispatch();
-  const [first, second] = hook.receiver.received;
-  assertExists(first);
-  assertExists(second);
-  assertEquals(first.headers.get("webhook-signature")?.split(" ").length, 2);
-  hook.verify(first, hook.endpoint.secret);
-  hook.verify(first, rotated.body.secret);
-  assertEquals(second.headers.get("webhook-signature")?.split(" ").length, 1);
-  hook.verify(second, again.body.secret);
-  assertThrows(() => hook.verify(second, rotated.body.secret));
-});
+Deno.test(
+  { name: "Webhooks: sign by both secrets during a rotation, and by the new one afterwards", ignore },
+  async () => {
+    await using hook = await Hook.open();
+    const rotated = await server.post<WebhookEndpointWithSecret>(`${hook.path}/rotate`, { overlap_h: 1 });
+    assertEquals(rotated.status, 200, rotated.text);
+    assertExists(rotated.body.previous_secret_until);
+    await hook.report();
+    await hook.dispatch();
+    const again = await server.post<WebhookEndpointWithSecret>(`${hook.path}/rotate`, { overlap_h: 0 });
+    assertEquals(again.body.previous_secret_until, null);
+    await hook.report();
+    await hook.dispatch();
+    const [first, second] = hook.receiver.received;
+    assertExists(first);
+    assertExists(second);
+    assertEquals(first.headers.get("webhook-signature")?.split(" ").length, 2);
+    hook.verify(first, hook.endpoint.secret);
+    hook.verify(first, rotated.body.secret);
+    assertEquals(second.headers.get("webhook-signature")?.split(" ").length, 1);
+    hook.verify(second, again.body.secret);
+    assertThrows(() => hook.verify(second, rotated.body.secret));
+  },
+);
 
 Deno.test(
   { name: "Webhooks: filters by action, workplace and order; what is only tried is not sent", ignore },
@@ -164,7 +170,7 @@ Deno.test(
   },
 );
 
-Deno.test({ name: "Webhooks: a ping is sent, and the delivery says what came of it", ignore }, async () => {
+Deno.test({ name: "Webhooks: send a ping and record its result", ignore }, async () => {
   await using hook = await Hook.open();
   const ping = await server.post<WebhookDelivery>(`${hook.path}/test`);
   assertEquals([ping.status, ping.body.status, ping.body.event_id], [202, "pending", null]);
@@ -215,73 +221,82 @@ Deno.test(
   },
 );
 
-Deno.test({ name: "Webhooks: the event succeeds when all its endpoints have it", ignore }, async () => {
-  await using hook = await Hook.open();
-  const { workplace_name } = hook.operation;
-  let isDown = true;
-  await using second = new Receiver(() => isDown ? new Response("down", { status: 503 }) : undefined);
-  const { id } = await newEndpoint({ url: second.url, workplace_names: [workplace_name] });
-  const [event = ""] = await hook.report();
-  await dispatch(hook.endpoint.id, id);
-  const halfway = await getEvent(event);
-  assertEquals([halfway.webhook_success, halfway.error_message], [false, "Answered HTTP 503"]);
-  isDown = false;
-  await makeDue(id);
-  await dispatch(id);
-  const done = await getEvent(event);
-  assertEquals([done.webhook_success, done.webhook_response, done.error_message], [true, "200 ok", null]);
-  await server.delete(`/webhooks/v1/endpoints/${id}`);
-});
+Deno.test(
+  { name: "Webhooks: mark the event as successful when all its endpoints have received it", ignore },
+  async () => {
+    await using hook = await Hook.open();
+    const { workplace_name } = hook.operation;
+    let isDown = true;
+    await using second = new Receiver(() => isDown ? new Response("down", { status: 503 }) : undefined);
+    const { id } = await newEndpoint({ url: second.url, workplace_names: [workplace_name] });
+    const [event = ""] = await hook.report();
+    await dispatch(hook.endpoint.id, id);
+    const halfway = await getEvent(event);
+    assertEquals([halfway.webhook_success, halfway.error_message], [false, "Answered HTTP 503"]);
+    isDown = false;
+    await makeDue(id);
+    await dispatch(id);
+    const done = await getEvent(event);
+    assertEquals([done.webhook_success, done.webhook_response, done.error_message], [true, "200 ok", null]);
+    await server.delete(`/webhooks/v1/endpoints/${id}`);
+  },
+);
 
-Deno.test({ name: "Webhooks: 410 disables the endpoint; enabled again, it gets what it missed", ignore }, async () => {
-  let isGone = true;
-  await using hook = await Hook.open({}, () => isGone ? new Response(null, { status: 410 }) : undefined);
-  await hook.report();
-  await hook.dispatch();
-  const endpoint = await getEndpoint(hook);
-  assertEquals([endpoint.enabled, endpoint.disabled_reason], [false, "gone"]);
-  assertEquals((await hook.delivery()).status, "dead");
-  isGone = false;
-  await hook.report(3);
-  assertEquals((await hook.deliveries()).length, 1);
-  assertProblem(await server.post(`${hook.path}/replay`, {}), 409, "endpoint_disabled");
-  assertEquals((await server.patch(hook.path, { enabled: true })).status, 200);
-  const { body } = await server.post<WebhookReplayed>(`${hook.path}/replay`, { since: endpoint.disabled_at });
-  assertEquals([body.replayed, body.has_more], [4, false]);
-  await hook.dispatch();
-  assertEquals((await hook.deliveries({ status: "delivered" })).length, 4);
-});
-
-Deno.test({ name: "Webhooks: 429, 502, 504 and Retry-After make the whole endpoint wait", ignore }, async () => {
-  const answers: [number, Record<string, string>, number][] = [
-    [429, { "retry-after": "120" }, 120],
-    [503, { "retry-after": "3600" }, 3600],
-    [429, {}, 30],
-    [502, {}, 30],
-    [504, {}, 30],
-  ];
-  for (const [status, headers, pause_s] of answers) {
-    await using hook = await Hook.open({}, () => new Response("slow down", { status, headers }));
-    await hook.report();
-    const before = Date.now();
-    await hook.dispatch();
+Deno.test(
+  { name: "Webhooks: disable the endpoint when it answers 410, and replay missed events later", ignore },
+  async () => {
+    let isGone = true;
+    await using hook = await Hook.open({}, () => isGone ? new Response(null, { status: 410 }) : undefined);
     await hook.report();
     await hook.dispatch();
-    assertEquals(hook.receiver.received.length, 1);
-    const { paused_until } = await getEndpoint(hook);
-    const waits_s = (Date.parse(paused_until ?? "") - before) / 1000;
-    assert(waits_s >= pause_s && waits_s < pause_s + 10, `${status}: ${waits_s} s`);
-    const [, first] = await hook.deliveries();
-    assertGreaterOrEqual(Date.parse(first?.next_attempt_at ?? "") - before, pause_s * 1000);
-    hook.receiver.reply = () => undefined;
-    await endPause(hook.endpoint.id);
-    await makeDue(hook.endpoint.id);
+    const endpoint = await getEndpoint(hook);
+    assertEquals([endpoint.enabled, endpoint.disabled_reason], [false, "gone"]);
+    assertEquals((await hook.delivery()).status, "dead");
+    isGone = false;
+    await hook.report(3);
+    assertEquals((await hook.deliveries()).length, 1);
+    assertProblem(await server.post(`${hook.path}/replay`, {}), 409, "endpoint_disabled");
+    assertEquals((await server.patch(hook.path, { enabled: true })).status, 200);
+    const { body } = await server.post<WebhookReplayed>(`${hook.path}/replay`, { since: endpoint.disabled_at });
+    assertEquals([body.replayed, body.has_more], [4, false]);
     await hook.dispatch();
-    assertEquals((await hook.deliveries({ status: "delivered" })).length, 2);
-  }
-});
+    assertEquals((await hook.deliveries({ status: "delivered" })).length, 4);
+  },
+);
 
-Deno.test("Webhooks: Retry-After as seconds and as a date", () => {
+Deno.test(
+  { name: "Webhooks: pause the whole endpoint when it answers 429, 502, 504 or Retry-After", ignore },
+  async () => {
+    const answers: [number, Record<string, string>, number][] = [
+      [429, { "retry-after": "120" }, 120],
+      [503, { "retry-after": "3600" }, 3600],
+      [429, {}, 30],
+      [502, {}, 30],
+      [504, {}, 30],
+    ];
+    for (const [status, headers, pause_s] of answers) {
+      await using hook = await Hook.open({}, () => new Response("slow down", { status, headers }));
+      await hook.report();
+      const before = Date.now();
+      await hook.dispatch();
+      await hook.report();
+      await hook.dispatch();
+      assertEquals(hook.receiver.received.length, 1);
+      const { paused_until } = await getEndpoint(hook);
+      const waits_s = (Date.parse(paused_until ?? "") - before) / 1000;
+      assert(waits_s >= pause_s && waits_s < pause_s + 10, `${status}: ${waits_s} s`);
+      const [, first] = await hook.deliveries();
+      assertGreaterOrEqual(Date.parse(first?.next_attempt_at ?? "") - before, pause_s * 1000);
+      hook.receiver.reply = () => undefined;
+      await endPause(hook.endpoint.id);
+      await makeDue(hook.endpoint.id);
+      await hook.dispatch();
+      assertEquals((await hook.deliveries({ status: "delivered" })).length, 2);
+    }
+  },
+);
+
+Deno.test("readRetryAfterMs: reads seconds and dates", () => {
   const now = Date.parse("2026-11-23T08:00:00Z");
   assertEquals(readRetryAfterMs("17", now), 17_000);
   assertEquals(readRetryAfterMs("Mon, 23 Nov 2026 08:01:00 GMT", now), 60_000);
@@ -290,7 +305,7 @@ Deno.test("Webhooks: Retry-After as seconds and as a date", () => {
 });
 
 Deno.test(
-  { name: "Webhooks: after 5 days of only failures the endpoint is disabled and says so", ignore },
+  { name: "Webhooks: disable the endpoint when it has failed for 5 days", ignore },
   async () => {
     await using hook = await Hook.open({}, () => new Response(null, { status: 500 }));
     const failSince = (days: number) =>
@@ -374,7 +389,7 @@ Deno.test(
   },
 );
 
-Deno.test({ name: "Webhooks: receivers that hang with a backlog leave room for the others", ignore }, async () => {
+Deno.test({ name: "Webhooks: serve other endpoints when a receiver with a backlog hangs", ignore }, async () => {
   const released = Promise.withResolvers<undefined>();
   const hanging: Hook[] = [];
   for (let index = 0; index < 6; index++) {
@@ -397,7 +412,7 @@ Deno.test({ name: "Webhooks: receivers that hang with a backlog leave room for t
 });
 
 Deno.test({
-  name: "Webhooks: what is queued for an endpoint while it is deleted is cancelled, and the event succeeds without it",
+  name: "Webhooks: cancel queued deliveries when their endpoint is deleted",
   ignore,
 }, async () => {
   await using hook = await Hook.open();
@@ -458,7 +473,7 @@ Deno.test(
   },
 );
 
-Deno.test({ name: "Webhooks: an event that is sent again is no success until it has arrived", ignore }, async () => {
+Deno.test({ name: "Webhooks: mark a replayed event as successful only after its delivery", ignore }, async () => {
   await using hook = await Hook.open();
   const [event = ""] = await hook.report();
   await hook.dispatch();
@@ -469,7 +484,7 @@ Deno.test({ name: "Webhooks: an event that is sent again is no success until it 
   assertEquals((await getEvent(event)).webhook_success, true);
 });
 
-Deno.test({ name: "Webhooks: old deliveries are swept, but not what was queued again", ignore }, async () => {
+Deno.test({ name: "Webhooks: delete old deliveries unless they were queued again", ignore }, async () => {
   await using hook = await Hook.open();
   await hook.report(2);
   await hook.dispatch();
@@ -506,7 +521,7 @@ for (
         try {
           for (;;) await connection.write(bytes);
         } catch {
-          // he was cut off
+          // the receiver was cut off
         }
         connection.close();
       }
@@ -523,7 +538,7 @@ for (
   });
 }
 
-Deno.test({ name: "Webhooks: redirects are not followed, endless and broken answers end", ignore }, async () => {
+Deno.test({ name: "Webhooks: follow no redirects, and end endless and broken answers", ignore }, async () => {
   await using inner = new Receiver();
   await using hook = await Hook.open({}, () => new Response(null, { status: 302, headers: { location: inner.url } }));
   await hook.report();
@@ -614,7 +629,7 @@ Deno.test(
   },
 );
 
-Deno.test({ name: "Webhooks: who lost his lease cannot settle", ignore }, async () => {
+Deno.test({ name: "Webhooks: ignore the result of a dispatcher that has lost its lease", ignore }, async () => {
   await using hook = await Hook.open();
   await hook.report();
   type Claim = { id: string; lease_token: string; url: string }[];
@@ -645,7 +660,7 @@ Deno.test({ name: "Webhooks: who lost his lease cannot settle", ignore }, async 
   assertEquals((await hook.delivery()).attempt_count, 1);
 });
 
-Deno.test({ name: "Webhooks: four dispatchers at once send each message once", ignore }, async () => {
+Deno.test({ name: "Webhooks: send each message once when four dispatchers run", ignore }, async () => {
   await using hook = await Hook.open();
   const events = await hook.report(isFullAssurance ? 2000 : 150);
   await until("all are sent", async () => {
@@ -657,7 +672,7 @@ Deno.test({ name: "Webhooks: four dispatchers at once send each message once", i
 });
 
 Deno.test({
-  name: "Webhooks: dispatchers killed between sending and acknowledging lose nothing, repetitions have one webhook-id",
+  name: "Webhooks: lose nothing and repeat the webhook-id when dispatchers are killed",
   ignore,
 }, async () => {
   const kills = isFullAssurance ? 100 : 2;
@@ -706,7 +721,7 @@ Deno.test({
   assertGreaterOrEqual(hook.receiver.received.length, 2 * kills);
 });
 
-Deno.test({ name: "Webhooks: one dead endpoint among 20 does not delay the others", ignore }, async () => {
+Deno.test({ name: "Webhooks: serve 19 endpoints without delay when one is dead", ignore }, async () => {
   const rounds = isFullAssurance ? 20 : 4;
   await using hook = await Hook.open();
   const { workplace_name } = hook.operation;
@@ -752,7 +767,7 @@ Deno.test({ name: "Webhooks: one dead endpoint among 20 does not delay the other
   }
 });
 
-Deno.test({ name: "Webhooks: claiming reads what is due, however many were delivered", ignore }, async () => {
+Deno.test({ name: "Webhooks: read only due deliveries when many were delivered", ignore }, async () => {
   await using hook = await Hook.open();
   await sql((sql) =>
     sql.begin(async (sql) => {

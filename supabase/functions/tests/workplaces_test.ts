@@ -68,7 +68,7 @@ Deno.test("POST /workplaces/v1: a name that exists is duplicate_workplace, also 
   for (const answer of answers) if (answer.status !== 201) assertProblem(answer, 409, "duplicate_workplace");
 });
 
-Deno.test("POST and PATCH /workplaces/v1: values that are none are refused by name", async () => {
+Deno.test("POST and PATCH /workplaces/v1: reject invalid values by name", async () => {
   const name = newWorkplace();
   const wrong: [Record<string, unknown>, string][] = [
     [{}, "/name"],
@@ -141,7 +141,7 @@ Deno.test("PATCH and DELETE /workplaces/v1: versions count, If-Match holds, what
   }
 });
 
-Deno.test("DELETE /workplaces/v1: in_use as long as it has operations, whatever they are", async () => {
+Deno.test("DELETE /workplaces/v1: answers in_use while the workplace has operations", async () => {
   const operation = await newOperation();
   const name = operation.workplace_name ?? "";
   assertProblem(await server.delete(path(name)), 409, "in_use");
@@ -151,7 +151,7 @@ Deno.test("DELETE /workplaces/v1: in_use as long as it has operations, whatever 
   assertEquals((await server.delete(path(name))).status, 204);
 });
 
-Deno.test("Workplaces by role: everybody with a workplace reads them, managers and above change them", async () => {
+Deno.test("Workplaces: are readable with a workplace, and changeable for managers and above", async () => {
   const name = await placeFor(2);
   for (const role of ["readonly", "machine", "operator", "supervisor"] as const) {
     const { client } = await newUser({ role, workplaces: [name] });
@@ -226,7 +226,7 @@ Deno.test("GET /workplaces/v1/{name}: running_operations, longest first, for tho
   assertEquals(order(await get(name)), [thirty, ten].map((operation) => operation?.order_no));
 });
 
-Deno.test("START of 64 operations at once at a workplace of capacity 2: 2 run, 62 hear workplace_busy with which", async () => {
+Deno.test("POST START: 2 of 64 operations start at a workplace of capacity 2 when they race", async () => {
   const workplace_name = await placeFor(2);
   const order_no = unique("O");
   const rows = Array.from({ length: 64 }, (_, index) => ({
@@ -257,7 +257,7 @@ Deno.test("START of 64 operations at once at a workplace of capacity 2: 2 run, 6
   }
 });
 
-Deno.test("START at a full workplace: refused until something ends; a smaller capacity stops nothing; null is no limit", async () => {
+Deno.test("POST START: is rejected at a full workplace until an operation ends", async () => {
   const workplace_name = await placeFor(1);
   const [first, second, third] = await Promise.all([1, 2, 3].map(() => newOperation({ workplace_name })));
   assertExists(first);
@@ -293,7 +293,7 @@ Deno.test("START at a full workplace: refused until something ends; a smaller ca
 
 // ---------------------------------------------------------------- what is next
 
-Deno.test("GET queue: what runs, then by planned start; what blocks each for this caller", async () => {
+Deno.test("GET queue: lists running operations, then by planned start, each with what blocks the caller", async () => {
   const workplace_name = await placeFor(1);
   const make = (overrides: Partial<Operation>) => newOperation({ workplace_name, ...overrides });
   const unplanned = await make({});
