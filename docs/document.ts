@@ -14,28 +14,29 @@ import { frameHeaders } from "./frame_headers.ts";
 import type { JsonObject } from "./json.ts";
 import { tidy } from "./tidy.ts";
 
-const description = `The execution layer of a factory. The ERP says what is to be made: operations of orders at \
-workplaces. Operators and machines say what happens: events. This API keeps the two together, for every client at once.
+const description =
+  `The execution layer of a factory. The ERP plans the operations of orders at workplaces. Operators and machines \
+report events. This API keeps plan and execution together, for all clients at once.
 
-**Credentials.** \`Authorization: Bearer <access token>\` of a user who signed in at Supabase Auth (\`/auth/v1\`), or \
-\`apikey: sb_secret_...\` for servers. A resource that the caller may not see is answered 404, as a missing one is.
+**Credentials.** Send \`Authorization: Bearer <access token>\` of a user who signed in at Supabase Auth (\`/auth/v1\`), or \
+\`apikey: sb_secret_...\` from a server. The API answers 404 for a hidden resource, as for a missing one.
 
 **Errors** are problems (RFC 9457) with a machine \`code\`; [each is explained](/functions/v1/docs/errors).
 
 **Lists** are bare arrays. The \`Link\` header has the next page; \`?count=exact\` adds \`X-Total-Count\`.
 
-**Retries.** POST and PATCH take an \`Idempotency-Key\`: the same request with the same key happens once.
+**Retries.** POST and PATCH take an \`Idempotency-Key\`: a repeated request with the same key has no second effect.
 
-**Conditions.** \`ETag\` with \`If-None-Match\` saves reading again, with \`If-Match\` it keeps one from overwriting \
-what somebody else has changed meanwhile.
+**Conditions.** With the \`ETag\` in \`If-None-Match\`, a read of an unchanged resource is 304. With the \`ETag\` in \
+\`If-Match\`, a change of a resource that another caller has changed is 412.
 
-**Values.** Times are RFC 3339 with an offset, answered in UTC with milliseconds. Quantities are pieces, durations \
-minutes. Fields that an endpoint does not know are refused.`;
+**Values.** Times are RFC 3339 with an offset; answers have UTC with milliseconds. Quantities are pieces, durations \
+minutes. Endpoints reject unknown fields.`;
 
 const info = {
   title: "MES Operations API",
   version: "1.0.0",
-  summary: "Operations of a factory, what happens to them, and who may do what.",
+  summary: "Operations of a factory, the events that happen to them, and the rights of users.",
   description,
 };
 
@@ -47,27 +48,30 @@ const servers = [{
 
 /** Groups of endpoints, in the order of reading. */
 const tags = [
-  { name: "Operations", description: "What is to be made, and how far it is: one step of an order at a workplace." },
-  { name: "Events", description: "What happened on the shop floor. A report moves its operation in the same step." },
+  { name: "Operations", description: "One operation of an order at a workplace: its plan and its execution." },
+  {
+    name: "Events",
+    description: "What happened on the shop floor. A report changes its operation in the same transaction.",
+  },
   {
     name: "Stream",
-    description: "Events as they happen, as Server-Sent Events or by WebSocket. " +
-      "`GET /stream/v1/ws` takes the query of `GET /stream/v1/events` and sends the same messages, each as one text message of JSON; " +
-      'beside them `{"type": "ping", "cursor": ...}` every 15 silent seconds, and `{"type": "pong"}` for a client\'s `{"type": "ping"}`. ' +
+    description: "Events as they happen, by Server-Sent Events or WebSocket. " +
+      "`GET /stream/v1/ws` takes the query of `GET /stream/v1/events` and sends the same messages, each as one text message of JSON. " +
+      'It also sends `{"type": "ping", "cursor": ...}` after 15 seconds without a message, and answers `{"type": "pong"}` to `{"type": "ping"}`. ' +
       "It closes with a code for each reason: 4000 `lifetime`, 4001 `slow_reader`, 4003 `access_changed`, 4401 `token_expired`, 4410 `feed_reset`, " +
-      "4503 `unavailable`. Come again with the last `cursor` as `after`. A refused handshake is answered as `GET /stream/v1/events` is.",
+      "4503 `unavailable`. Reconnect with the last `cursor` as `after`. A rejected handshake has the answers of `GET /stream/v1/events`.",
   },
   {
     name: "Workplaces",
-    description: "Where work is done: how many operations may run there, what runs and what is next.",
+    description: "Where operations run: the capacity, the running and the next operations.",
   },
-  { name: "Reason codes", description: "Why work stopped, was scrapped, held, cancelled or closed short." },
+  { name: "Reason codes", description: "Why work was stopped, scrapped, held, cancelled or finished short." },
   {
     name: "Webhooks",
-    description: "Systems that are told of events by HTTP (Standard Webhooks), and what became of each delivery.",
+    description: "Systems that receive events by HTTP (Standard Webhooks), and their deliveries.",
   },
-  { name: "Profiles", description: "Who may do what, where: the role and the workplaces of each user." },
-  { name: "Service", description: "What each function is, and whether it works. Needs no credential." },
+  { name: "Profiles", description: "The role and the workplaces of each user." },
+  { name: "Service", description: "Description and health of each function. They need no credential." },
 ];
 
 const securitySchemes = {
@@ -81,7 +85,7 @@ const securitySchemes = {
     type: "apiKey",
     in: "header",
     name: "apikey",
-    description: "Secret key of the project (`sb_secret_...`), for servers only: it may do everything.",
+    description: "Secret key of the project (`sb_secret_...`), for servers only: it has all rights.",
   },
   streamTicket: {
     type: "apiKey",

@@ -1,15 +1,14 @@
 /**
- * Headers that the frame of every function sets, whatever the endpoint: the document has them with each answer.
+ * Headers that the frame of every function sets: the document declares them with each answer.
  *
  * @module
  */
 import { exampleRequestId } from "../supabase/functions/_shared/problems.ts";
 import { isObject, type Json, type JsonObject } from "./json.ts";
 
-/** Headers that the frame sets, whatever the endpoint. */
 export const frameHeaders: JsonObject = {
   "X-Request-Id": {
-    description: "Id of the request: the caller's own when it is usable, else a new one. It is in the log.",
+    description: "Id of the request, as in the log: the caller's own when it is usable, else a new one.",
     required: true,
     example: exampleRequestId,
     schema: { type: "string", maxLength: 128 },
@@ -28,7 +27,7 @@ export const frameHeaders: JsonObject = {
   },
 };
 
-/** The headers of the frame in an answer of this status. */
+/** Returns the headers of the frame in an answer of this status. */
 function headersOfFrame(status: string): JsonObject {
   const names = ["X-Request-Id"];
   if (status === "401") names.push("WWW-Authenticate");
@@ -36,7 +35,7 @@ function headersOfFrame(status: string): JsonObject {
   return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 }
 
-/** An answer of the document, with the headers of the frame. */
+/** Adds the headers of the frame to an answer of the document. */
 export function withFrameHeaders(response: Json, status: string): Json {
   if (!isObject(response)) return response;
   const { description = "", headers, ...rest } = response;

@@ -10,10 +10,10 @@ export const createTicket = endpoint({
   tags: ["Stream"],
   summary: "Get a ticket for a stream",
   description:
-    "For browsers, which cannot send a credential with `EventSource` or `WebSocket`. A ticket opens one stream, within " +
-    "30 seconds, as the caller and with this filter. The stream ends when the caller's access token expires. " +
-    "A caller has at most 20 tickets that nobody has used yet; one without a workplace gets none. " +
-    "Takes no Idempotency-Key: a ticket that was lost on its way is asked for again.",
+    "For browsers, which cannot send a credential with `EventSource` or `WebSocket`. A ticket opens one stream within 30 seconds, " +
+    "as the caller and with these filters. The stream ends when the caller's access token expires. A caller can have at most 20 " +
+    "unused tickets; a caller without a workplace gets none. The endpoint takes no Idempotency-Key: request a new ticket when the " +
+    "answer is lost.",
   security,
   request: { body: jsonBody(TicketRequest) },
   responses: {

@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { endpoint } from "../_shared/endpoint.ts";
 import { problems, security } from "../_shared/contract.ts";
+import { exampleCursor, maxCursorLength } from "../_shared/cursors.ts";
 import { feedPosition, isFeedReset } from "../_shared/feed.ts";
 import { hub } from "./hub.ts";
 import { heartbeat, Message } from "./messages.ts";
@@ -20,23 +21,23 @@ export const events = endpoint({
   tags: ["Stream"],
   summary: "Follow events as they happen",
   description:
-    "Server-Sent Events. Each has the cursor as its `id`, the message's type as its `event` and the message as its `data`: " +
-    "`ready` first, then one `event` for each event of the feed, in its order, and `close` at the end. A comment every 15 " +
-    "seconds says that the stream is alive. Streams end after about two minutes, as functions do: come again with the last " +
-    "`id`, as browsers do by themselves, and nothing is missed or told twice.",
+    "Server-Sent Events. Each has the cursor as its `id`, the type of the message as its `event` and the message as its `data`: " +
+    "first `ready`, then one `event` for each event of the feed, in its order, and `close` at the end. A comment every 15 seconds " +
+    "is the heartbeat. Streams end after about two minutes, as functions do: reconnect with the last `id`, as browsers do by " +
+    "themselves, and no event is missed or repeated.",
   security: [...security, { streamTicket: [] }],
   request: {
     query: StreamQuery,
     headers: z.object({
-      "last-event-id": z.string().max(2_000).optional().openapi({
-        description: "Cursor to go on from, as browsers send it; goes before `after`.",
-        example: "eyJhbGciOiJIUzI1NiJ9.eyJwb3MiOjQ3MTF9.c2lnbmF0dXJl",
+      "last-event-id": z.string().max(maxCursorLength).optional().openapi({
+        description: "Cursor to resume from, as browsers send it. It takes precedence over `after`.",
+        example: exampleCursor,
       }),
     }),
   },
   responses: {
     200: {
-      description: "The stream. The schema is that of one `data`.",
+      description: "The stream. The schema describes one `data`.",
       content: { "text/event-stream": { schema: StreamMessage } },
     },
     ...problems(["forbidden", "rate_limited", "feed_reset"]),

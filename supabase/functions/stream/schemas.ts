@@ -1,10 +1,11 @@
 /**
- * What the stream sends, and what opens it.
+ * Messages of the stream, and requests that open it.
  *
  * @module
  */
 import { z } from "@hono/zod-openapi";
 import { OperationEvent } from "../_shared/event.ts";
+import { exampleCursor, maxCursorLength } from "../_shared/cursors.ts";
 import { feedFilter } from "../_shared/feed.ts";
 import { instantOut } from "../_shared/fields.ts";
 import { Operation } from "../_shared/operation.ts";
@@ -27,11 +28,9 @@ declare module "../_shared/database.ts" {
   }
 }
 
-const exampleCursor = "eyJhbGciOiJIUzI1NiJ9.eyJwb3MiOjQ3MTF9.c2lnbmF0dXJl";
-
 const cursor = () =>
   z.string().openapi({
-    description: "Where the stream stands: send it as `after`, to this stream or to the feed, to go on from here.",
+    description: "Cursor to resume from: send it as `after` to a stream or to the feed.",
     example: exampleCursor,
   });
 
@@ -39,7 +38,7 @@ const message = <Type extends string>(type: Type, description: string) =>
   z.literal(type).openapi({ description, example: type });
 
 export const ReadyMessage = z.object({
-  type: message("ready", "The stream is open: what happens from here on will be told."),
+  type: message("ready", "The stream is open: all later events follow."),
   cursor: cursor(),
 }).openapi("ReadyMessage", { description: "The first message of a stream." });
 
@@ -49,10 +48,10 @@ export const EventMessage = z.object({
   event: OperationEvent,
   operation: z.union([Operation, z.null()]).openapi({
     description:
-      "The operation as it was when the stream read the event: with this event, and perhaps already with later ones, whose " +
-      "messages follow (`version` tells). Null when it is deleted, or planned elsewhere by now where the reader sees nothing.",
+      "The operation when the stream read the event: after this event, and possibly after later ones, whose messages follow " +
+      "(compare `version`). Null when the operation was deleted, or moved to a workplace that the reader does not see.",
   }),
-}).openapi("EventMessage", { description: "Something happened." });
+}).openapi("EventMessage", { description: "A message with an event." });
 
 export const CloseReason = z.enum([
   "lifetime",
@@ -63,9 +62,10 @@ export const CloseReason = z.enum([
   "unavailable",
 ]).openapi("CloseReason", {
   description:
-    "`lifetime`: streams end now and then, come again. `slow_reader`: nothing was taken for a while, come again. `access_changed`: " +
-    "a workplace or a role was taken away, come again for what is left. `token_expired`: come again with a fresh one. " +
-    "`unavailable`: the database does not answer, come again later. `feed_reset`: the database was restored, begin afresh without `after`.",
+    "`lifetime`: the stream has reached its longest duration, reconnect. `slow_reader`: the reader took nothing for too long, " +
+    "reconnect. `access_changed`: a workplace or a role was revoked, reconnect for the rest. `token_expired`: reconnect with a new " +
+    "token. `unavailable`: the database does not answer, reconnect later. `feed_reset`: the database was restored, start again " +
+    "without `after`.",
   example: "lifetime",
 });
 
@@ -86,33 +86,34 @@ export const StreamMessage = z.discriminatedUnion("type", [ReadyMessage, EventMe
 export type CloseReason = z.infer<typeof CloseReason>;
 export type StreamMessage = z.infer<typeof StreamMessage>;
 
-/** What a stream follows. */
+/** Filters of a stream. */
 export const StreamFilter = z.strictObject(feedFilter);
 export type StreamFilter = z.infer<typeof StreamFilter>;
 
 export const StreamQuery = StreamFilter.extend({
-  after: z.string().min(1).max(2_000).optional().openapi({
-    description: "Cursor to go on from, of this stream or of the feed; left out: only what happens from now on.",
+  after: z.string().min(1).max(maxCursorLength).optional().openapi({
+    description: "Cursor of a stream or of the feed to resume from. Without it, the stream begins with the next event.",
     example: exampleCursor,
   }),
   ticket: z.string().min(1).max(200).optional().openapi({
-    description: "Instead of a credential, where none can be sent. It has its own filter.",
+    description: "Ticket, for clients that cannot send a credential. The ticket contains the filters.",
     example: "7hX0a3n2bq9yR5cT1vKmWzL8sDfGjPQe4uNoIiYxA6E",
   }),
 });
 
 export const TicketRequest = StreamFilter.openapi("TicketRequest", {
-  description: "What the stream shall follow, in at most 4 KiB; all of what the caller sees when nothing is said.",
+  description: "Filters of the stream, at most 4 KiB. Without filters, the stream has all events that the caller sees.",
   example: { workplace_name: ["TruLaser 5060 (L76)"] },
 });
 
 export const Ticket = z.object({
   ticket: z.string().openapi({
-    description: "Opens one stream, as the caller, with this filter: send it as the query parameter `ticket`.",
+    description:
+      "Ticket that opens one stream as the caller, with these filters: send it as the query parameter `ticket`.",
     example: "7hX0a3n2bq9yR5cT1vKmWzL8sDfGjPQe4uNoIiYxA6E",
   }),
   expires_at: instantOut().openapi({
-    description: "Until when it can be used: 30 seconds from now.",
+    description: "When the ticket expires: 30 seconds after it was issued.",
     example: "2026-11-23T08:15:30.000Z",
   }),
 }).openapi("Ticket", { description: "A credential for one stream." });
