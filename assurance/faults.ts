@@ -1,5 +1,5 @@
 /** Faults: connections killed, the database away, the machine's plug pulled. Nothing acknowledged is lost, nothing twice. */
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { connect } from "../local/bootstrap.ts";
 import type { Stack } from "../local/stack.ts";
 import { descendants, endBy, haveEnded, startAndWait } from "../local/testing.ts";

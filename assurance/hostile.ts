@@ -3,7 +3,7 @@
  * that was acknowledged is there afterwards.
  */
 import { TextLineStream } from "@std/streams/mod.js";
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { type DurableStack, startDurableStack } from "../bench/durable_stack.ts";
 import { connect } from "../local/bootstrap.ts";
 import { inProject } from "../local/paths.ts";

@@ -1,5 +1,5 @@
 /** Faults of the machine: its disk is full, its clock steps, it is told to stop. */
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { connect } from "../local/bootstrap.ts";
 import { endBy, startAndWait, type StartedCommand } from "../local/testing.ts";
 import { signUp } from "./accounts.ts";

@@ -1,6 +1,6 @@
 /** What processes and folders of this machine hold. */
 import { descendants } from "../local/testing.ts";
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 
 /** The processes of a stack that requests pass through. */
 export interface StackProcesses {

@@ -1,5 +1,5 @@
 /** Figures that the test suite asserts: the same tests, with the full counts. */
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { inProject, projectRoot } from "../local/paths.ts";
 import type { Figure } from "./figures.ts";
 

@@ -1,5 +1,5 @@
 import { parseEnv } from "node:util";
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { inProject } from "../local/paths.ts";
 
 /** A stack of one's own in a process of its own, with new data that is written to disk as in production. */

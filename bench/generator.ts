@@ -1,4 +1,4 @@
-import { fromFileUrl } from "@std/path/mod.js";
+import { fileURLToPath } from "node:url";
 import { TextLineStream } from "@std/streams/mod.js";
 import type { Load, LoadResult } from "./load.ts";
 
@@ -10,7 +10,7 @@ export class Generator {
 
   constructor() {
     this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-net", "--frozen", fromFileUrl(new URL("load.ts", import.meta.url))],
+      args: ["run", "--allow-net", "--frozen", fileURLToPath(new URL("load.ts", import.meta.url))],
       stdin: "piped",
       stdout: "piped",
     }).spawn();

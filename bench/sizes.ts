@@ -1,5 +1,6 @@
 /** What the code weighs: lines by folder, bytes and time to import of each function. */
-import { join, toFileUrl } from "@std/path/mod.js";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { loadConfig } from "../local/config.ts";
 import { edgeDeno, edgeFlags } from "../local/edge_deno.ts";
 import { discoverFunctions } from "../local/functions.ts";
@@ -40,7 +41,7 @@ async function graphOf(file: string): Promise<{ modules: number; bytes: number }
 }
 
 async function importTime(file: string, times: number): Promise<number> {
-  const source = `const t = performance.now(); await import(${JSON.stringify(toFileUrl(file).href)}); ` +
+  const source = `const t = performance.now(); await import(${JSON.stringify(pathToFileURL(file).href)}); ` +
     "console.log(performance.now() - t); Deno.exit(0);";
   const script = await Deno.makeTempFile({ suffix: ".ts" });
   const env = { SUPABASE_URL: "http://127.0.0.1:1", SUPABASE_SECRET_KEYS: '{"default":"none"}' };

@@ -5,7 +5,8 @@
  */
 import { getRefId } from "@asteasolutions/zod-to-openapi";
 import { OpenAPIHono, type RouteConfig, z } from "@hono/zod-openapi";
-import { join, toFileUrl } from "@std/path/mod.js";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { StackFailure } from "../local/failure.ts";
 import { inProject } from "../local/paths.ts";
 import { type ProblemCode, problemTable } from "../supabase/functions/_shared/problems.ts";
@@ -115,7 +116,7 @@ async function contracts() {
 
 async function importFrom(file: string): Promise<Record<string, unknown>> {
   const isThere = await Deno.stat(file).then(() => true, () => false);
-  return isThere ? await import(toFileUrl(file).href) : {};
+  return isThere ? await import(pathToFileURL(file).href) : {};
 }
 
 /** The document of all functions; equal contracts give equal bytes. */

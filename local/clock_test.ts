@@ -3,7 +3,7 @@
  * clock of its own; where it is not installed, supabase/functions/tests/clock_test.ts shows the rules alone.
  */
 import { assert, assertEquals } from "@std/assert/mod.js";
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { compareWithEvents } from "../tools/rebuild.ts";
 import { connect } from "./bootstrap.ts";
 import { call, endBy, startAndWait } from "./testing.ts";

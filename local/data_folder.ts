@@ -1,4 +1,4 @@
-import { dirname, join, resolve } from "@std/path/mod.js";
+import { dirname, join, resolve } from "node:path";
 import { encodeHex } from "@std/encoding/hex.js";
 import { messageOf, StackFailure } from "./failure.ts";
 import { inProject, projectRoot } from "./paths.ts";

@@ -1,5 +1,6 @@
 /** `supabase functions deploy` sends everything that the functions need; a server of the test's own takes it. */
-import { join, toFileUrl } from "@std/path/mod.js";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { loadConfig } from "./config.ts";
 import { packages } from "../supabase/functions/docs/packages.ts";
 import { takeDocsAssets } from "./docs_assets.ts";
@@ -55,7 +56,7 @@ async function modulesOf(name: string): Promise<string[]> {
     cwd: projectRoot,
   }).output();
   const { modules }: { modules: { specifier: string }[] } = JSON.parse(new TextDecoder().decode(stdout));
-  const root = `${toFileUrl(projectRoot).href}/`;
+  const root = `${pathToFileURL(projectRoot).href}/`;
   return modules.map(({ specifier }) => specifier)
     .filter((specifier) => specifier.startsWith(root) && !specifier.includes("/node_modules/"))
     .map((specifier) => specifier.slice(root.length));

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert/mod.js";
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { connect } from "./bootstrap.ts";
 import { holdsWithin } from "./poll.ts";
 import { ServerLog } from "./server_log.ts";

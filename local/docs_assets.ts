@@ -2,7 +2,7 @@
  * `deno task docs:assets`: takes the files that the documentation pages load out of their npm packages, for the local
  * stack and before `supabase functions deploy`. The npm client fetches them, so the user's registry and cache apply.
  */
-import { dirname, join } from "@std/path/mod.js";
+import { dirname, join } from "node:path";
 import { messageOf, runCommand, StackFailure } from "./failure.ts";
 import { inProject } from "./paths.ts";
 

@@ -2,7 +2,7 @@
  * The Deno that functions run in. Supabase's Edge Runtime is compatible with Deno 2.1, which knows less than the Deno
  * of the tasks: what works only there would fail on Supabase, at the first request that needs it.
  */
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { messageOf, StackFailure } from "./failure.ts";
 import { inProject } from "./paths.ts";
 

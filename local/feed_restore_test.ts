@@ -1,6 +1,6 @@
 /** Backups that are put back: whoever had read further in the feed is told, however the backup was made. */
 import { assertEquals } from "@std/assert/mod.js";
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { connect } from "./bootstrap.ts";
 import { type Stack, startStack } from "./stack.ts";
 import { call } from "./testing.ts";

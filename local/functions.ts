@@ -1,4 +1,5 @@
-import { join, toFileUrl } from "@std/path/mod.js";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { TextLineStream } from "@std/streams/mod.js";
 import type { FunctionConfig, ProjectConfig } from "./config.ts";
 import { edgeDeno, edgeFlags } from "./edge_deno.ts";
@@ -32,7 +33,7 @@ export async function discoverFunctions(supabaseDir: string, config: ProjectConf
       const settings = config.functions.get(name) ?? { enabled: true, verifyJwt: true, entrypoint: undefined };
       const file = settings.entrypoint ? join(supabaseDir, settings.entrypoint) : join(folder, name, "index.ts");
       const isThere = await Deno.stat(file).then((info) => info.isFile, () => false);
-      if (settings.enabled && isThere) found.push({ ...settings, name, module: toFileUrl(file).href });
+      if (settings.enabled && isThere) found.push({ ...settings, name, module: pathToFileURL(file).href });
     }
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;

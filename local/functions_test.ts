@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert/mod.js";
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { holdsWithin } from "./poll.ts";
 import { call, withStack } from "./testing.ts";
 import { project, signUp } from "./testing_project.ts";

@@ -1,4 +1,4 @@
-import { dirname } from "@std/path/mod.js";
+import { dirname } from "node:path";
 
 /** What scripts need to talk to a running stack. */
 export interface StackAddresses {

@@ -2,7 +2,7 @@
  * `deno task migration <name>`: writes the next migration. The migrations make one database, `supabase/schemas` makes
  * another, and the Supabase CLI tells the difference.
  */
-import { join, relative } from "@std/path/mod.js";
+import { join, relative } from "node:path";
 import { runCommand, StackFailure } from "./failure.ts";
 import { applyMigrations } from "./migrations.ts";
 import { inProject, projectRoot } from "./paths.ts";

@@ -1,5 +1,5 @@
 /** Migrations while a stack runs: new ones are applied, edited ones are reported. */
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { assert, assertEquals, assertStringIncludes } from "../supabase/functions/tests/assertions.ts";
 import { holdsWithin } from "./poll.ts";
 import { call, withStack } from "./testing.ts";

@@ -1,5 +1,5 @@
 import { splitSqlStatements } from "@supabase/lite";
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import postgres from "postgres";
 import { connect } from "./bootstrap.ts";
 import { messageOf, StackFailure } from "./failure.ts";

@@ -1,4 +1,4 @@
-import { dirname, join } from "@std/path/mod.js";
+import { dirname, join } from "node:path";
 import type { DataFolder } from "./data_folder.ts";
 import { messageOf, StackFailure } from "./failure.ts";
 import { freePort } from "./free_port.ts";

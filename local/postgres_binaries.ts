@@ -1,5 +1,5 @@
 import { createRequire } from "node:module";
-import { dirname, join } from "@std/path/mod.js";
+import { dirname, join } from "node:path";
 import { messageOf, StackFailure } from "./failure.ts";
 import { inProject } from "./paths.ts";
 import { canReach, type SystemUser } from "./system_user.ts";

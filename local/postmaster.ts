@@ -1,5 +1,5 @@
 import process from "node:process";
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { StackFailure } from "./failure.ts";
 import { holdsWithin } from "./poll.ts";
 

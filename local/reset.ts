@@ -1,6 +1,6 @@
 /** `deno task reset`: drops all data, migrates and seeds again; a stack that is running does it itself and goes on. */
 import { loadKeys } from "./keys.ts";
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { folderHolder, resolveDataPath } from "./data_folder.ts";
 import { messageOf, runCommand, StackFailure } from "./failure.ts";

@@ -4,7 +4,7 @@
  * says how many tests and steps passed and failed.
  * (Not named test.ts: `deno test` would take it for a test and run itself.)
  */
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { loadConfig } from "./config.ts";
 import { prepareDocs } from "./docs_assets.ts";
 import { readJunitReport, type TestCounts } from "./junit.ts";

@@ -2,7 +2,7 @@
  * `deno task schema`: writes the initial migration from `supabase/schemas`. With `--check` it writes nothing and fails
  * when the migrations do not make the database that the schema describes.
  */
-import { relative } from "@std/path/mod.js";
+import { relative } from "node:path";
 import { runCommand, StackFailure } from "./failure.ts";
 import { applyMigrations, listMigrations } from "./migrations.ts";
 import { inProject, projectRoot } from "./paths.ts";

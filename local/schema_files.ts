@@ -1,4 +1,4 @@
-import { join, relative } from "@std/path/mod.js";
+import { join, relative } from "node:path";
 import postgres from "postgres";
 import { connect } from "./bootstrap.ts";
 import { type SqlFile, statementFailure } from "./migrations.ts";

@@ -1,4 +1,4 @@
-import { basename, dirname } from "@std/path/mod.js";
+import { basename, dirname } from "node:path";
 import { createStream, type RotatingFileStream } from "rotating-file-stream";
 
 /** Waits this long after a failure before the file is opened again. */

@@ -1,4 +1,4 @@
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { AuthLimiter, type AuthLimits, noAuthLimits } from "./auth_limits.ts";
 import { TokenSigner } from "./auth_tokens.ts";
 import { bootstrap } from "./bootstrap.ts";

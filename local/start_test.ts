@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert/mod.js";
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { databaseUser } from "./system_user.ts";
 import {
   call,

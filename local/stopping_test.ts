@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert/mod.js";
-import { join } from "@std/path/mod.js";
+import { join } from "node:path";
 import { holdsWithin } from "./poll.ts";
 import { copyCheckout, startAndWait } from "./testing.ts";
 

@@ -1,4 +1,4 @@
-import { dirname } from "@std/path/mod.js";
+import { dirname } from "node:path";
 import { StackFailure } from "./failure.ts";
 
 /** An account of the operating system. */

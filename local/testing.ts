@@ -1,6 +1,6 @@
 /** What the stack's own tests share: small projects, stacks of them, and the command line as a user has it. */
 import { parseEnv } from "node:util";
-import { dirname, join } from "@std/path/mod.js";
+import { dirname, join } from "node:path";
 import { TextLineStream } from "@std/streams/mod.js";
 import { inProject, projectRoot } from "./paths.ts";
 import { holdsWithin, within } from "./poll.ts";

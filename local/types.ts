@@ -1,5 +1,5 @@
 /** `deno task types`: the TypeScript types of the database, made by the Supabase CLI from a fresh stack. */
-import { dirname } from "@std/path/mod.js";
+import { dirname } from "node:path";
 import { supabaseCli } from "./supabase_cli.ts";
 import { runCommand, StackFailure } from "./failure.ts";
 import { inProject } from "./paths.ts";

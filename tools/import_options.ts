@@ -1,5 +1,5 @@
 import { parseArgs, parseEnv } from "node:util";
-import { basename, resolve } from "@std/path/mod.js";
+import { basename, resolve } from "node:path";
 import { inProject } from "../local/paths.ts";
 import { ImportFailure, messageOf } from "./failure.ts";
 

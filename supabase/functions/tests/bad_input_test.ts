@@ -20,7 +20,7 @@ import {
 import { type Endpoint, endpoints, objectForms, resolve, type Schema, typesOf } from "./document.ts";
 import { rounds } from "./racing.ts";
 
-const maxBody_bytes = 1024 * 1024;
+const maxBodyBytes = 1024 * 1024;
 
 /** A value as it is written in JSON: also what JSON.stringify cannot write. */
 type Literal = string;
@@ -399,7 +399,7 @@ Deno.test("Bodies: are accepted up to 1 MiB and rejected with 413 beyond, with a
       "/events/v1",
     ]] as const
   ) {
-    for (const size of [maxBody_bytes, maxBody_bytes + 1, 3 * maxBody_bytes]) {
+    for (const size of [maxBodyBytes, maxBodyBytes + 1, 3 * maxBodyBytes]) {
       const frame = '{"nope":""}';
       const bytes = new TextEncoder().encode(frame.replace('""', `"${"x".repeat(size - frame.length)}"`));
       assertEquals(bytes.length, size);
@@ -412,7 +412,7 @@ Deno.test("Bodies: are accepted up to 1 MiB and rejected with 413 beyond, with a
         ),
       });
       const code = (await chunked.json()).code;
-      const expected = size <= maxBody_bytes ? [422, "validation_failed"] : [413, "body_too_large"];
+      const expected = size <= maxBodyBytes ? [422, "validation_failed"] : [413, "body_too_large"];
       assertEquals([whole.status, whole.body.code], expected);
       assertEquals([chunked.status, code], expected);
     }
@@ -766,7 +766,7 @@ Deno.test("X-Request-Id: is kept when usable, and replaced otherwise", async () 
 Deno.test("DELETE: ignores a body", async () => {
   for (
     const [rawBody, type] of [["{", "application/json"], ["x", "text/plain"], [
-      "x".repeat(maxBody_bytes + 1),
+      "x".repeat(maxBodyBytes + 1),
       "text/plain",
     ]]
   ) {

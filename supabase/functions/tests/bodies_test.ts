@@ -113,7 +113,7 @@ const megabytes: Record<string, string> = {
 
 // bench/bodies.ts has the times; here the machine may be busy
 Deno.test("JSON bodies: are read in less than 100 ms, or ten times the time of parsing, when they have 1 MiB", () => {
-  const least_ms = (work: () => void) =>
+  const leastMs = (work: () => void) =>
     Math.min(...Array.from({ length: 9 }, () => {
       const started = performance.now();
       work();
@@ -121,15 +121,15 @@ Deno.test("JSON bodies: are read in less than 100 ms, or ten times the time of p
     }));
   for (const [what, text] of Object.entries(megabytes)) {
     const bytes = new TextEncoder().encode(text);
-    const read_ms = least_ms(() => {
+    const readMs = leastMs(() => {
       try {
         readJson(bytes);
       } catch (error) {
         assert(error instanceof Problem);
       }
     });
-    const bound_ms = Math.max(100, 10 * least_ms(() => JSON.parse(text)));
-    assert(read_ms < bound_ms, `${what}: ${read_ms} ms`);
+    const boundMs = Math.max(100, 10 * leastMs(() => JSON.parse(text)));
+    assert(readMs < boundMs, `${what}: ${readMs} ms`);
   }
 });
 

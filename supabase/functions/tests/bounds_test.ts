@@ -25,7 +25,7 @@ import { race, tally } from "./racing.ts";
 const needsDatabase = hasDatabase ? "" : " (needs DATABASE_URL)";
 
 /** Most of them cost microseconds; this is for the one that meets a machine which other tests keep busy. */
-const mostRefusal_ms = 1_000;
+const mostRefusalMs = 1_000;
 
 /** An argument of a function that `authenticated` may execute, as the catalogue has it. */
 interface Argument {
@@ -166,7 +166,7 @@ Deno.test({
         for (const { call, state, message, ms } of await refusalsOf(sql, user, attack, calls)) {
           times.push(ms);
           const [expectedState, expectedMessage] = attack.refusal;
-          if (state !== expectedState || message !== expectedMessage || ms > mostRefusal_ms) {
+          if (state !== expectedState || message !== expectedMessage || ms > mostRefusalMs) {
             unexpected.push(`${call} of ${attack.value}: ${state} ${message}, ${ms} ms`);
           }
         }

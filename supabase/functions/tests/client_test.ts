@@ -1,10 +1,11 @@
 /** A client generated from docs/openapi.json: its types are right, and it works. */
 import openapiTS, { astToString } from "openapi-typescript";
-import { fromFileUrl, join } from "@std/path/mod.js";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertMatch } from "./assertions.ts";
 import { env, unique } from "./harness.ts";
 
-const root = fromFileUrl(new URL("../../../", import.meta.url));
+const root = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** A small program, as a user of the API would write it. */
 const program = `

@@ -23,7 +23,7 @@ const readers = 20;
 const eventsPerWriter = isFullAssurance ? 120 : 12;
 const operationsPerWorkplace = 4;
 
-const pause = (most_ms: number) => new Promise<void>((resume) => setTimeout(resume, Math.random() * most_ms));
+const pause = (mostMs: number) => new Promise<void>((resume) => setTimeout(resume, Math.random() * mostMs));
 
 /** When each event was acknowledged, to tell how long it took to the readers. */
 const acknowledged = new Map<string, number>();

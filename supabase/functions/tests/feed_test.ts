@@ -178,10 +178,10 @@ Deno.test("GET /events/v1/feed: answers with a cursor when wait ends without an 
   const { next_cursor: after } = await readAll(client);
   const began = performance.now();
   const { events, next_cursor } = await read(client, { after, wait: 1 });
-  const took_ms = performance.now() - began;
+  const tookMs = performance.now() - began;
   assertEquals(events, []);
   assertExists(next_cursor);
-  assert(took_ms >= 950 && took_ms < 4_000, `${took_ms} ms`);
+  assert(tookMs >= 950 && tookMs < 4_000, `${tookMs} ms`);
   assertProblem(await client.get("/events/v1/feed?wait=26"), 422, "validation_failed");
 });
 

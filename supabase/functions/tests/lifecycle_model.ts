@@ -116,7 +116,7 @@ export function blockedBy({ capacity, operations }: Plant, which: number, rank: 
 /** Whether a START finds room at the workplace: what runs now decides, it is decided later, or there is none. */
 export type Room = "now" | "later" | "none";
 
-const longAgo_ms = 31 * 24 * 3_600_000;
+const longAgoMs = 31 * 24 * 3_600_000;
 
 /** The plant after somebody of this rank has reported this; throws the {@link Refusal} when they may not. */
 export function act(
@@ -145,7 +145,7 @@ export function act(
   const now = clock(o.log.length + 1);
   let at = report.at ?? Math.max(now, earliest);
   if (at > now + 60_000) refuse(422, "validation_failed");
-  if (rank < supervisor && at < now - longAgo_ms) refuse(422, "too_old");
+  if (rank < supervisor && at < now - longAgoMs) refuse(422, "too_old");
   // what is reported now follows what a clock that is ahead has dated later
   if (earliest > now && at > now - 60_000) at = Math.max(at, earliest);
   if (at < earliest) refuse(409, "out_of_order");

@@ -126,7 +126,7 @@ const reason = fc.oneof(
   { weight: 3, arbitrary: fc.constant<"none">("none") },
   { weight: 1, arbitrary: fc.constant<"wrong">("wrong") },
 );
-const offsets_ms: Record<number, number> = { 7: 30_000, 8: 120_000, 9: -32 * 24 * 3_600_000 };
+const offsetsMs: Record<number, number> = { 7: 30_000, 8: 120_000, 9: -32 * 24 * 3_600_000 };
 const rarely = fc.integer({ min: 0, max: 11 }).map((n) => n === 11);
 const action = fc.oneof(
   { weight: 6, arbitrary: fc.constant<Action>("START") },
@@ -670,7 +670,7 @@ class Run {
     const at = when === undefined
       ? undefined
       : when > 6
-      ? Date.now() + (offsets_ms[when] ?? 0)
+      ? Date.now() + (offsetsMs[when] ?? 0)
       : this.at(operation, when);
     const report: Report = { action, at };
     if (action === "START" && !isStep) report.phase = drawn.phase;
@@ -883,14 +883,14 @@ export interface Outcome {
  * Plays random sequences until one diverges from the model.
  *
  * @param options `count`: how many; `seed`: the same seed draws the same sequences; `floors`: how many at a time;
- * `budget_ms`: begin no further sequence after this time; `onSequence` is told after each.
+ * `budgetMs`: begin no further sequence after this time; `onSequence` is told after each.
  */
 export async function playSequences(
-  { count, seed, floors = 6, budget_ms = Infinity, onSequence = () => {} }: {
+  { count, seed, floors = 6, budgetMs = Infinity, onSequence = () => {} }: {
     count: number;
     seed: number;
     floors?: number;
-    budget_ms?: number;
+    budgetMs?: number;
     onSequence?: (done: number) => void;
   },
 ): Promise<Outcome> {
@@ -901,7 +901,7 @@ export async function playSequences(
     let failed: Run | undefined;
     let shrinksUntil = Infinity;
     const property = fc.asyncProperty(sequence, async (drawn) => {
-      const isOver = outcome.divergence !== undefined || Date.now() - began > budget_ms;
+      const isOver = outcome.divergence !== undefined || Date.now() - began > budgetMs;
       if (failed === undefined ? isOver : Date.now() > shrinksUntil) return;
       const run = new Run(floor, drawn);
       try {

@@ -1,7 +1,7 @@
 /** docs/openapi.json: current, free of lint, and true, example by example. */
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
-import { fromFileUrl } from "@std/path/mod.js";
+import { fileURLToPath } from "node:url";
 import { lintDocument } from "../../../docs/lint.ts";
 import { key } from "../_shared/fields.ts";
 import { assert, assertEquals } from "./assertions.ts";
@@ -26,7 +26,7 @@ interface Document {
   components: { schemas: Record<string, JsonObject> };
 }
 
-const root = fromFileUrl(new URL("../../../", import.meta.url));
+const root = fileURLToPath(new URL("../../../", import.meta.url));
 const text = Deno.readTextFileSync(`${root}docs/openapi.json`);
 const document: Document = JSON.parse(text);
 const json: JsonObject = JSON.parse(text);

@@ -500,8 +500,8 @@ Deno.test({
       const { user } = await floor();
       const { body, status } = await user.client.post<{ ticket: string; expires_at: string }>("/stream/v1/tickets", {});
       assertEquals(status, 201);
-      const left_ms = Date.parse(body.expires_at) - Date.now();
-      assert(left_ms > 25_000 && left_ms <= 31_000, `${left_ms} ms`);
+      const leftMs = Date.parse(body.expires_at) - Date.now();
+      assert(leftMs > 25_000 && leftMs <= 31_000, `${leftMs} ms`);
       const rows = await sql<
         { row: string }[]
       >`select t::text as row from app.stream_tickets t where user_id = ${user.id}`;

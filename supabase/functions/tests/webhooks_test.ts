@@ -253,11 +253,11 @@ Deno.test({
   const { cert, key } = await makeCertificate("hooks.example.com");
   const listener = Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key });
   const hint = new TextEncoder().encode("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".repeat(2_000));
-  let sent_bytes = 0;
+  let sentBytes = 0;
   const talking = (async () => {
     for await (const connection of listener) {
       try {
-        for (;;) sent_bytes += await connection.write(hint);
+        for (;;) sentBytes += await connection.write(hint);
       } catch {
         // the receiver was cut off
       }
@@ -273,7 +273,7 @@ Deno.test({
   }).output();
   assertEquals(success, false);
   assertMatch(new TextDecoder().decode(stderr), /the answer is too long/);
-  assert(sent_bytes < 50_000_000, `${sent_bytes} bytes`);
+  assert(sentBytes < 50_000_000, `${sentBytes} bytes`);
   listener.close();
   await talking;
 });
