@@ -1,6 +1,6 @@
 /** `deno task bench`: the figures of this machine, as tables and in bench/results.json. See README.md. */
 import { parseArgs } from "node:util";
-import { inProject } from "../local/paths.ts";
+import { inProject } from "../local/system/paths.ts";
 import { measureBulk } from "./bulk.ts";
 import { startDurableStack } from "./durable_stack.ts";
 import { Generator } from "./generator.ts";

@@ -3,9 +3,9 @@
  * is in it and where it is sent. Linux only: the time is read from /proc.
  */
 import { TextLineStream } from "@std/streams/mod.js";
-import { edgeDeno, edgeFlags } from "../local/edge_deno.ts";
-import { keySet } from "../local/keys.ts";
-import { inProject } from "../local/paths.ts";
+import { edgeDeno, edgeFlags } from "../local/functions/edge_deno.ts";
+import { keySet } from "../local/platform/keys.ts";
+import { inProject } from "../local/system/paths.ts";
 import { startStack } from "../local/stack.ts";
 
 const [requests = 30] = Deno.args.filter((arg) => /^\d+$/.test(arg)).map(Number);

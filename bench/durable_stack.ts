@@ -1,6 +1,6 @@
 import { parseEnv } from "node:util";
 import { join } from "node:path";
-import { inProject } from "../local/paths.ts";
+import { inProject } from "../local/system/paths.ts";
 
 /** A stack of one's own in a process of its own, with new data that is written to disk as in production. */
 export interface DurableStack {
@@ -32,7 +32,7 @@ export async function startDurableStack(errors: "shown" | "kept" = "shown"): Pro
     args: [
       "run",
       "-A",
-      inProject("local", "start.ts"),
+      inProject("local", "commands", "start.ts"),
       "--port=0",
       `--data-dir=${join(folder, "data")}`,
       `--settings=${envFile}`,

@@ -6,7 +6,7 @@
  */
 import { parseArgs } from "node:util";
 import postgres from "postgres";
-import { inProject } from "../local/paths.ts";
+import { inProject } from "../local/system/paths.ts";
 import { startStack } from "../local/stack.ts";
 import { median } from "./median.ts";
 

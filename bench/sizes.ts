@@ -1,10 +1,10 @@
 /** What the code weighs: lines by folder, bytes and time to import of each function. */
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { loadConfig } from "../local/config.ts";
-import { edgeDeno, edgeFlags } from "../local/edge_deno.ts";
-import { discoverFunctions } from "../local/functions.ts";
-import { inProject } from "../local/paths.ts";
+import { loadConfig } from "../local/platform/config.ts";
+import { edgeDeno, edgeFlags } from "../local/functions/edge_deno.ts";
+import { discoverFunctions } from "../local/functions/functions.ts";
+import { inProject } from "../local/system/paths.ts";
 import { median } from "./median.ts";
 
 /** One function, before it answers anything. */

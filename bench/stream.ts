@@ -4,9 +4,9 @@
  * each following everything.
  */
 import { TextLineStream } from "@std/streams/mod.js";
-import { edgeDeno, edgeFlags } from "../local/edge_deno.ts";
-import { keySet } from "../local/keys.ts";
-import { inProject } from "../local/paths.ts";
+import { edgeDeno, edgeFlags } from "../local/functions/edge_deno.ts";
+import { keySet } from "../local/platform/keys.ts";
+import { inProject } from "../local/system/paths.ts";
 import { startStack } from "../local/stack.ts";
 
 const [count = 500, seconds = 20] = Deno.args.filter((arg) => /^\d+$/.test(arg)).map(Number);

@@ -3,8 +3,8 @@
  * its npm package, without a network.
  */
 import { createConfig, lint } from "@redocly/openapi-core";
-import { runCommand, StackFailure } from "../local/failure.ts";
-import { inProject } from "../local/paths.ts";
+import { runCommand, StackFailure } from "../local/system/failure.ts";
+import { inProject } from "../local/system/paths.ts";
 
 /** What the linter finds wrong with the committed document, warnings included, one line each. */
 export async function lintDocument(): Promise<string[]> {

@@ -3,8 +3,8 @@
  * writes nothing and fails when they are not current.
  */
 import { parseArgs } from "node:util";
-import { runCommand, StackFailure } from "../local/failure.ts";
-import { inProject } from "../local/paths.ts";
+import { runCommand, StackFailure } from "../local/system/failure.ts";
+import { inProject } from "../local/system/paths.ts";
 import { openApiDocument } from "./document.ts";
 import { errorsMarkdown } from "../supabase/functions/docs/errors.ts";
 

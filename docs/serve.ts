@@ -4,8 +4,8 @@
  * the project, through this one origin, so that the pages need not reach any other.
  */
 import { parseArgs } from "node:util";
-import { takeDocsAssets } from "../local/docs_assets.ts";
-import { messageOf, runCommand, StackFailure } from "../local/failure.ts";
+import { takeDocsAssets } from "../local/commands/docs_assets.ts";
+import { messageOf, runCommand, StackFailure } from "../local/system/failure.ts";
 import docs from "../supabase/functions/docs/index.ts";
 
 const usage = `Usage: deno task docs [functions-url] [--port <number>]

@@ -1,24 +1,24 @@
 import { join } from "node:path";
-import { AuthLimiter, type AuthLimits, noAuthLimits } from "./auth_limits.ts";
-import { TokenSigner } from "./auth_tokens.ts";
-import { bootstrap } from "./bootstrap.ts";
-import { loadConfig } from "./config.ts";
-import { createDataApi, type DataApi } from "./data_api.ts";
-import { openDataFolder } from "./data_folder.ts";
-import { openDatabase } from "./database.ts";
-import { createDemoUsers } from "./demo_users.ts";
-import { edgeDeno } from "./edge_deno.ts";
-import { StackFailure } from "./failure.ts";
-import { freePort } from "./free_port.ts";
-import { discoverFunctions, FunctionHost } from "./functions.ts";
-import { functionEnvironment } from "./functions_env.ts";
-import { Gateway } from "./gateway.ts";
-import { loadKeys, type StackKeys } from "./keys.ts";
-import { watchMigrations } from "./migration_watch.ts";
-import { applyMigrations, applySeeds } from "./migrations.ts";
-import { inProject } from "./paths.ts";
-import { within } from "./poll.ts";
-import { dueDispatches, startDispatching } from "./webhook_timer.ts";
+import { AuthLimiter, type AuthLimits, noAuthLimits } from "./platform/auth_limits.ts";
+import { TokenSigner } from "./data_api/auth_tokens.ts";
+import { bootstrap } from "./postgres/bootstrap.ts";
+import { loadConfig } from "./platform/config.ts";
+import { createDataApi, type DataApi } from "./data_api/data_api.ts";
+import { openDataFolder } from "./postgres/data_folder.ts";
+import { openDatabase } from "./postgres/database.ts";
+import { createDemoUsers } from "./schema/demo_users.ts";
+import { edgeDeno } from "./functions/edge_deno.ts";
+import { StackFailure } from "./system/failure.ts";
+import { freePort } from "./system/free_port.ts";
+import { discoverFunctions, FunctionHost } from "./functions/functions.ts";
+import { functionEnvironment } from "./functions/functions_env.ts";
+import { Gateway } from "./gateway/gateway.ts";
+import { loadKeys, type StackKeys } from "./platform/keys.ts";
+import { watchMigrations } from "./schema/migration_watch.ts";
+import { applyMigrations, applySeeds } from "./schema/migrations.ts";
+import { inProject } from "./system/paths.ts";
+import { within } from "./system/poll.ts";
+import { dueDispatches, startDispatching } from "./functions/webhook_timer.ts";
 
 /** How a stack is to run. */
 export interface StackOptions {

@@ -1,6 +1,6 @@
 import { parseArgs, parseEnv } from "node:util";
 import { basename, resolve } from "node:path";
-import { inProject } from "../local/paths.ts";
+import { inProject } from "../local/system/paths.ts";
 import { ImportFailure, messageOf } from "./failure.ts";
 
 /** Most rows and bytes that the endpoint takes at once. */

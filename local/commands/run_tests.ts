@@ -1,0 +1,124 @@
+/**
+ * `deno task test`: the whole test suite against a fresh stack of its own, or, with SUPABASE_URL and the keys set,
+ * against that one. Arguments are files, parts of file names, and flags of `deno test`. Then every operation is compared
+ * with its events. The last line says how many tests and steps passed and failed.
+ * (Not named test.ts: `deno test` would take it for a test and run itself.)
+ */
+import { join } from "node:path";
+import { loadConfig } from "../platform/config.ts";
+import { prepareDocs } from "./docs_assets.ts";
+import { readJunitReport, type TestCounts } from "./junit.ts";
+import { messageOf, runCommand, StackFailure } from "../system/failure.ts";
+import { environmentOf } from "./local_env.ts";
+import { inProject, projectRoot } from "../system/paths.ts";
+import { compareWithEvents, told } from "../postgres/comparison.ts";
+import { startStack } from "../stack.ts";
+import { filesAndFlags } from "./test_files.ts";
+
+/** The settings that tests against a stack of the user's own need. */
+const required = ["SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY"];
+
+async function deno(args: string[], env: Record<string, string>): Promise<boolean> {
+  const command = new Deno.Command(Deno.execPath(), { args, env, cwd: projectRoot, stdin: "null" });
+  return (await command.spawn().status).success;
+}
+
+async function runTests(env: Record<string, string>): Promise<{ counts: TestCounts; success: boolean }> {
+  const folder = await Deno.makeTempDir({ prefix: "mes-tests-" });
+  const report = join(folder, "report.xml");
+  try {
+    const { files, flags } = await filesAndFlags(Deno.args);
+    const args = ["test", "--allow-all", "--parallel", `--junit-path=${report}`, ...flags, ...files];
+    const success = await deno(args, env);
+    const counts = readJunitReport(await Deno.readTextFile(report).catch(() => ""));
+    // What a filter leaves out is in the report as if it had been ignored.
+    if (Deno.args.some((arg) => arg.startsWith("--filter"))) counts.ignored = [];
+    return { success, counts };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Why a run in which no test failed is a failure all the same; undefined when it is none. */
+function complaint(counts: TestCounts, success: boolean): string | undefined {
+  if (!success && counts.passed + counts.failed === 0) return "Deno could not run the tests, see above.";
+  if (counts.passed + counts.failed === 0) return "No test ran: check the filter or the file names.";
+  if (!success && counts.failed === 0) return "Deno reported an error outside of the tests, see above.";
+  const browser = counts.ignored.filter((name) => /browser/i.test(name));
+  if (browser.length > 0 && Deno.env.get("CI") === "true") {
+    return `In CI the browser tests must run, but Chromium was not found for:\n  ${browser.join("\n  ")}`;
+  }
+  return undefined;
+}
+
+async function test(): Promise<void> {
+  const external = Deno.env.get("SUPABASE_URL");
+  let env: Record<string, string> = {};
+  let stop = () => Promise.resolve();
+  if (external) {
+    const missing = required.filter((name) => !Deno.env.get(name));
+    if (missing.length > 0) throw new StackFailure(`With SUPABASE_URL set, also set ${missing.join(" and ")}.`);
+    env.FUNCTIONS_URL = Deno.env.get("FUNCTIONS_URL") ?? `${external}/functions/v1`;
+  } else {
+    await prepareDocs(console.log);
+    // the tests of webhooks dispatch by themselves, to know who sends what
+    const stack = await startStack({ ephemeral: true, dispatchWebhooks: false, onFunctionLog: logOfFunctions() });
+    stop = stack.stop;
+    await requireFunctions(stack.url);
+    env = environmentOf({
+      url: stack.url,
+      ...stack.keys,
+      databaseUrl: stack.databaseUrl,
+    });
+    // Some tests forge tokens; nobody but this run has the secret.
+    env.LOCAL_JWT_SECRET = stack.keys.jwtSecret;
+  }
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM", "SIGHUP"];
+  for (const signal of signals) Deno.addSignalListener(signal, () => stop().then(() => Deno.exit(130)));
+
+  let counts: TestCounts = { passed: 0, failed: 0, ignored: [] };
+  let problem: string | undefined;
+  try {
+    const run = await runTests(env);
+    counts = run.counts;
+    problem = complaint(counts, run.success);
+    const databaseUrl = env.DATABASE_URL ?? Deno.env.get("DATABASE_URL");
+    if (databaseUrl) {
+      // the proof over everything that the tests left behind
+      const comparison = await compareWithEvents(databaseUrl);
+      console.log(told(comparison));
+      if (comparison.divergences.length > 0) problem ??= "Operations differ from their events, see above.";
+    }
+  } catch (error) {
+    problem = messageOf(error);
+  } finally {
+    await stop();
+  }
+  if (counts.ignored.length > 0) console.log(`Ignored:\n  ${counts.ignored.join("\n  ")}`);
+  if (problem) console.error(problem);
+  console.log(`${counts.passed} passed, ${counts.failed} failed`);
+  Deno.exit(problem || counts.failed > 0 ? 1 : 0);
+}
+
+/** One function that cannot be started makes hundreds of tests fail: that is told once, and first. */
+async function requireFunctions(url: string): Promise<void> {
+  const { functions } = await loadConfig(inProject("supabase", "config.toml"));
+  for (const name of functions.keys()) {
+    const { status, body } = await fetch(`${url}/functions/v1/${name}`);
+    await body?.cancel();
+    if (status >= 500) {
+      throw new StackFailure(`Function "${name}" cannot be started: see supabase/.temp/test-functions.log`);
+    }
+  }
+}
+
+/** Hundreds of tests make thousands of log lines: they go to a file. */
+function logOfFunctions(): (line: string) => void {
+  const folder = inProject("supabase", ".temp");
+  Deno.mkdirSync(folder, { recursive: true });
+  const file = Deno.openSync(join(folder, "test-functions.log"), { create: true, write: true, truncate: true });
+  const encoder = new TextEncoder();
+  return (line) => void file.writeSync(encoder.encode(`${line}\n`));
+}
+
+await runCommand(test);

@@ -1,0 +1,58 @@
+import { connect } from "../postgres/bootstrap.ts";
+
+/** How often something that is due is looked for. */
+const interval_ms = 1000;
+
+/** What the timer needs of the stack. */
+export interface DispatchOptions {
+  /** Whether there is anything to send. */
+  isDue: () => Promise<boolean>;
+  /** Where the stack is. */
+  url: string;
+  secretKey: string;
+}
+
+/**
+ * Calls the dispatcher of webhooks when something is due, as pg_cron does on Supabase: looks once a second, never calls
+ * beside itself, and at once again while it is told that there is more. Returns what ends it.
+ */
+export function startDispatching({ isDue, url, secretKey }: DispatchOptions): () => Promise<void> {
+  const ending = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const dispatch = async (): Promise<boolean> => {
+    const response = await fetch(`${url}/functions/v1/webhooks/v1/dispatch`, {
+      method: "POST",
+      headers: { apikey: secretKey },
+      signal: ending.signal,
+    });
+    const answer: unknown = await response.json();
+    return typeof answer === "object" && answer !== null && "has_more" in answer && answer.has_more === true;
+  };
+  const look = async () => {
+    // the database is away, the functions are loaded again, or the stack ends: the next look finds it
+    const hasMore = await isDue().then((isDue) => isDue && dispatch()).catch(() => false);
+    if (!ending.signal.aborted) timer = setTimeout(look, hasMore ? 0 : interval_ms);
+  };
+  timer = setTimeout(look, interval_ms);
+
+  return () => {
+    ending.abort();
+    clearTimeout(timer);
+    return Promise.resolve();
+  };
+}
+
+/** Asks the database, over a connection of its own, whether there is anything to send; a project may have no webhooks. */
+export function dueDispatches(databaseUrl: string): { isDue: () => Promise<boolean>; close: () => Promise<void> } {
+  const sql = connect(databaseUrl);
+  return {
+    async isDue() {
+      const [row] = await sql`select to_regproc('app.is_dispatch_due') is not null as has_webhooks`;
+      if (!row?.has_webhooks) return false;
+      const [answer] = await sql`select app.is_dispatch_due() as is_due`;
+      return answer?.is_due === true;
+    },
+    close: () => sql.end({ timeout: 1 }),
+  };
+}

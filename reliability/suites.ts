@@ -1,0 +1,111 @@
+/** Figures that the test suite asserts: the same tests, with the full counts. */
+import { join } from "node:path";
+import { readTestCases } from "../local/commands/junit.ts";
+import { testFilesOf } from "../local/commands/test_files.ts";
+import { projectRoot } from "../local/system/paths.ts";
+import type { Figure } from "./figures.ts";
+
+/** A figure and the test that asserts it, by the beginning of its name. */
+export interface Asserted {
+  figure: string;
+  bar: string;
+  test: string;
+}
+
+/** Runs test files against the stack of `env` and returns how the figures' tests ended; prints what failed. */
+export async function runTests(
+  files: string[],
+  env: Record<string, string>,
+  asserted: Asserted[],
+): Promise<Figure[]> {
+  const folder = await Deno.makeTempDir({ prefix: "mes-reliability-" });
+  const report = join(folder, "report.xml");
+  try {
+    const paths = (await Promise.all(files.map(testFilesOf))).flat();
+    const { stdout, stderr, success } = await new Deno.Command(Deno.execPath(), {
+      args: ["test", "--allow-all", "--no-check", "--parallel", `--junit-path=${report}`, ...paths],
+      env: { NO_COLOR: "1", ...env },
+      cwd: projectRoot,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).output();
+    const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    if (!success) console.error(decode(stdout) + decode(stderr));
+    const xml = await Deno.readTextFile(report).catch(() => "");
+    const tests = readTestCases(xml);
+    return asserted.map(({ figure, bar, test }) => {
+      const found = tests.find(({ name }) => name.startsWith(test));
+      const hasPassed = found?.outcome === "passed";
+      // what a test says of itself in a line of its own: "MEASURED ..."
+      const beginning = `MEASURED ${test}`;
+      const said = found && decode(stdout).split("\n").find((line) => line.startsWith(beginning));
+      const measured = found === undefined
+        ? "the test did not run"
+        : `${said?.slice(beginning.length).replace(/^[^:]*: /, "") ?? (hasPassed ? "asserted" : "FAILED")}, ${
+          found.seconds.toFixed(0)
+        } s`;
+      return { figure, bar, measured, isMet: hasPassed };
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+export const feed: Asserted[] = [
+  {
+    figure: "16 writers with rollbacks, 20 readers who come again by feed, SSE and WebSocket",
+    bar: "none missed, repeated, out of order or foreign",
+    test: "Feed and streams",
+  },
+];
+
+export const webhooks: Asserted[] = [
+  {
+    figure: "100 dispatchers killed between sending and acknowledging",
+    bar: "none lost, repetitions have one webhook-id",
+    test: "Webhooks: dispatchers killed",
+  },
+  {
+    figure: "4 dispatchers at once, 2,000 messages",
+    bar: "each sent once",
+    test: "Webhooks: four dispatchers at once",
+  },
+  {
+    figure: "one dead endpoint among 20",
+    bar: "p99 of the others grows by less than 1 s",
+    test: "Webhooks: one dead endpoint",
+  },
+  {
+    figure: "database crashed with 1,000 deliveries pending",
+    bar: "1,000 delivered",
+    test: "webhook timer: what was pending",
+  },
+  { figure: "51 hostile URLs", bar: "all refused", test: "POST and PATCH /webhooks/v1/endpoints: hostile URLs" },
+];
+
+export const concurrency: Asserted[] = [
+  {
+    figure: "32 clients x 50 reports on one operation",
+    bar: "1600 pieces, op_seq without gap",
+    test: "Racing REPORT_QUANTITY",
+  },
+  {
+    figure: "500 pairs of STARTs, 500 pairs of FINISHes",
+    bar: "one of each wins, the other is told why",
+    test: "Racing STARTs, then racing FINISHes",
+  },
+  { figure: "500 pairs START/CANCEL from one ETag", bar: "exactly one wins", test: "START races CANCEL from one ETag" },
+  {
+    figure: "500 pairs START/CANCEL without condition",
+    bar: "ends cancelled, no open run",
+    test: "START races CANCEL without a condition",
+  },
+  {
+    figure: "64 STARTs at a workplace of capacity 2",
+    bar: "2 run",
+    test: "Racing STARTs at a workplace of capacity 2",
+  },
+  { figure: "20 PATCHes from one ETag", bar: "exactly one succeeds", test: "Racing PATCHes from one ETag" },
+  { figure: "50 keys x 32 racers", bar: "50 effects, replays byte-identical", test: "50 keys, 32 racers each" },
+];

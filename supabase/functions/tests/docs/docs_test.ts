@@ -1,0 +1,200 @@
+/** The documentation: its pages in a browser, and what the function docs answers. */
+import { problemTable } from "../../_shared/problems.ts";
+import docs from "../../docs/index.ts";
+import { packages } from "../../docs/packages.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "../support/assertions.ts";
+import { browserTest } from "../support/browser.ts";
+import { env, newUser, newWorkplace, type Operation, operationPath, server, unique } from "../support/harness.ts";
+
+const url = `${env.functionsUrl}/docs`;
+
+interface Document {
+  servers: { url: string }[];
+  paths: Record<string, Record<string, { operationId: string; summary: string; tags: [string] }>>;
+}
+
+async function served(): Promise<Document> {
+  return await (await fetch(`${url}/openapi.json`)).json();
+}
+
+async function endpoints() {
+  return Object.values((await served()).paths).flatMap((methods) => Object.values(methods));
+}
+
+/** As {@link fetch}, with the body read. */
+async function get(path: string, init?: RequestInit) {
+  const response = await fetch(`${url}${path}`, init);
+  return { status: response.status, headers: response.headers, text: await response.text() };
+}
+
+browserTest("Swagger UI: shows every endpoint, by its tag", async (page) => {
+  await page.goto(url);
+  await page.waitForSelector(".opblock");
+  assertStringIncludes(await page.title(), "MES Operations API");
+  const shown = await page.locator(".opblock").evaluateAll((blocks) => blocks.map(({ id }) => id));
+  const expected = (await endpoints()).map(({ operationId, tags: [tag] }) =>
+    `operations-${tag.replaceAll(" ", "_")}-${operationId}`
+  );
+  assertEquals(shown.sort(), expected.sort());
+});
+
+browserTest("Swagger UI: a link to an endpoint opens it", async (page) => {
+  await page.goto(`${url}#/Events/reportEvent`);
+  await page.waitForSelector("#operations-Events-reportEvent .opblock-body");
+  assertEquals(await page.locator(".opblock-body").count(), 1);
+});
+
+const schemes = [
+  { scheme: "an access token", form: "userToken", field: "#auth-bearer-value", credential: supervisorToken },
+  {
+    scheme: "the secret key",
+    form: "secretKey",
+    field: "#api_key_value",
+    credential: () => Promise.resolve(env.secretKey),
+  },
+];
+
+async function supervisorToken(workplace: string): Promise<string> {
+  return (await newUser({ role: "supervisor", workplaces: [workplace] })).token;
+}
+
+for (const { scheme, form, field, credential } of schemes) {
+  browserTest(`Swagger UI: with ${scheme}, "Try it out" creates an operation`, async (page) => {
+    const workplace_name = newWorkplace();
+    const operation = { order_no: unique("O"), asset_id: 1, operation_no: "0010", workplace_name, qty_desired: 7 };
+    const expected = await credential(workplace_name);
+
+    await page.goto(`${url}#/Operations/createOperation`);
+    await page.click(".auth-wrapper .authorize");
+    // each scheme has a form of its own, those of two keys with the same ids
+    const credentials = page.locator("form", { hasText: form });
+    await credentials.locator(field).fill(expected);
+    await credentials.locator("button.authorize").click();
+    await page.click(".btn-done >> nth=0");
+
+    const block = page.locator("#operations-Operations-createOperation");
+    await block.locator(".try-out__btn").click();
+    await block.locator("textarea.body-param__text").fill(JSON.stringify(operation));
+    await block.locator(".execute").click();
+    const status = await block.locator(".live-responses-table .response .response-col_status").innerText();
+    assertMatch(status, /^201/, await block.locator(".live-responses-table").innerText());
+
+    const created = await server.get<Operation>(operationPath(operation));
+    assertEquals([created.status, created.body.qty_desired], [200, 7]);
+  });
+}
+
+browserTest('Swagger UI: "Try it out" of a list sends no filter that was not filled in', async (page) => {
+  await page.goto(`${url}#/Operations/listOperations`);
+  await page.click(".auth-wrapper .authorize");
+  const credentials = page.locator("form", { hasText: "secretKey" });
+  await credentials.locator("#api_key_value").fill(env.secretKey);
+  await credentials.locator("button.authorize").click();
+  await page.click(".btn-done >> nth=0");
+  const block = page.locator("#operations-Operations-listOperations");
+  await block.locator(".try-out__btn").click();
+  const [request] = await Promise.all([
+    page.waitForRequest((sent) => sent.url().includes("/operations/v1")),
+    block.locator(".execute").click(),
+  ]);
+  assertMatch(new URL(request.url()).search, /^(\?(limit=100|skip=0)(&(limit=100|skip=0))?)?$/);
+  assertEquals((await request.response())?.status(), 200);
+});
+
+browserTest("ReDoc: has every endpoint in its menu, and shows each by its link", async (page) => {
+  for (const { operationId, summary, tags: [tag] } of await endpoints()) {
+    const link = `#/${tag.toLowerCase().replaceAll(" ", "-")}/${operationId.toLowerCase()}`;
+    await page.goto(`${url}/redoc${link}`);
+    await page.locator(`#redoc a[href="${link}"]`).first().waitFor();
+    await page.locator("#redoc :is(h1, h2, h3)", { hasText: summary }).first().waitFor();
+  }
+});
+
+browserTest("errors: from the list to the page of a code", async (page) => {
+  await page.goto(`${url}/errors`);
+  assertEquals(await page.locator("tbody tr").count(), Object.keys(problemTable).length);
+  await page.click("text=workplace_busy");
+  await page.waitForURL(`${url}/errors/workplace_busy`);
+  assertStringIncludes(await page.locator("main").innerText(), "running_operations");
+});
+
+Deno.test("docs: pages load nothing from other origins and cannot be framed", async () => {
+  for (const path of ["", "/redoc", "/errors", "/errors/not_found"]) {
+    const { status, headers, text } = await get(path, { headers: { accept: "text/html" } });
+    assertEquals([status, headers.get("content-type")], [200, "text/html; charset=UTF-8"], path);
+    assertEquals(headers.get("x-content-type-options"), "nosniff");
+    const policy = headers.get("content-security-policy") ?? "";
+    for (const rule of ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"]) {
+      assertStringIncludes(policy, rule);
+    }
+    assertEquals([...text.matchAll(/(?:src|href)="(?!\/functions\/v1\/docs)[^"]*"/g)].map(String), [], path);
+  }
+});
+
+Deno.test("docs: versioned files are immutable, and all others are revalidated", async () => {
+  for (const name of packages.flatMap(({ files }) => Object.values<string>(files))) {
+    const { status, headers } = await get(`/assets/${name}`);
+    assertEquals([status, headers.get("cache-control")], [200, "public, max-age=31536000, immutable"], name);
+    assertMatch(headers.get("content-type") ?? "", /^text\/(javascript|css); charset=utf-8$/);
+  }
+  for (const path of ["/openapi.json", "/assets/pages.css", ""]) {
+    const { headers } = await get(path);
+    assertEquals(headers.get("cache-control"), "no-cache", path);
+    const again = await get(path, { headers: { "if-none-match": headers.get("etag") ?? "" } });
+    assertEquals([again.status, again.text], [304, ""], path);
+  }
+});
+
+Deno.test("docs/openapi.json: the committed document, its server being where it comes from", async () => {
+  const { servers, ...rest } = await served();
+  assertEquals(servers.map((one) => one.url), ["/functions/v1"]);
+  const { servers: _, ...committed } = JSON.parse(
+    await Deno.readTextFile(new URL("../../../../docs/openapi.json", import.meta.url)),
+  );
+  assertEquals<unknown>(rest, committed);
+});
+
+Deno.test("docs/errors: every problem's type leads to its page, in text unless the client asks for HTML", async () => {
+  for (const [code, { title }] of Object.entries(problemTable)) {
+    const page = await get(`/errors/${code}`, { headers: { accept: "text/html" } });
+    assertEquals(page.status, 200);
+    assertStringIncludes(page.text, code);
+    const plain = await get(`/errors/${code}`);
+    assertEquals(plain.headers.get("content-type"), "text/plain; charset=UTF-8");
+    assertStringIncludes(plain.text, title);
+  }
+  const { type } = (await server.get<{ type: string }>("/operations/v1/none/1/none")).body;
+  assertEquals((await fetch(new URL(type, env.functionsUrl))).status, 200);
+});
+
+Deno.test("docs: unknown pages, assets, codes and methods are problems", async () => {
+  const refused: [method: string, path: string, status: number, code: string][] = [
+    ["GET", "/nothing", 404, "unknown_route"],
+    ["GET", "/errors/nothing", 404, "not_found"],
+    ["GET", "/assets/nothing.js", 404, "not_found"],
+    ["GET", "/assets/..%2Findex.ts", 404, "not_found"],
+    ["POST", "", 405, "method_not_allowed"],
+  ];
+  for (const [method, path, status, code] of refused) {
+    const answer = await get(path, { method });
+    const problem = JSON.parse(answer.text);
+    assertEquals([answer.status, problem.code, problem.instance], [status, code, answer.headers.get("x-request-id")]);
+  }
+});
+
+Deno.test("docs: answers HEAD and the health check", async () => {
+  assertEquals((await get("", { method: "HEAD" })).status, 200);
+  const { status, text } = await get("/health");
+  assertEquals([status, text], [200, '{"status":"ok"}']);
+});
+
+Deno.test("docs: names the command that shows a page when the host is Supabase's own", async () => {
+  const headers = { "x-forwarded-host": "abcdefghijklmnopqrst.supabase.co", accept: "text/html" };
+  for (const path of ["/docs", "/docs/redoc"]) {
+    const text = await (await docs.fetch(new Request(`http://docs${path}`, { headers }))).text();
+    assertStringIncludes(text, "task docs https://abcdefghijklmnopqrst.supabase.co/functions/v1");
+  }
+  const error = await docs.fetch(new Request("http://docs/docs/errors/not_found", { headers }));
+  assertEquals(error.headers.get("content-type"), "text/plain; charset=UTF-8");
+  assert(!(await error.text()).includes("<"));
+});

@@ -1,0 +1,202 @@
+/** Runs: uninterrupted stretches of work, derived from events, and the minutes that they add up to. */
+import {
+  assert,
+  assertEquals,
+  assertExists,
+  assertProblem,
+  newOperation,
+  newUser,
+  newWorkplace,
+  type Operation,
+  operationPath,
+  type OperationWithActions,
+  server,
+  unique,
+} from "../support/harness.ts";
+import { at, minutesAgo, patched, pick, read, reported, reportOne, runsOf } from "../support/floor.ts";
+
+const about = (minutes: number | null | undefined, expected: number, tolerance = 0.2) =>
+  assert(Math.abs((minutes ?? NaN) - expected) <= tolerance, `${minutes} min, not ${expected}`);
+
+Deno.test("GET runs: each with phase, times, duration, its events and who began it", async () => {
+  const operation = await newOperation();
+  const place = operation.workplace_name ?? "";
+  const [early, late] = await Promise.all([newUser({ workplaces: [place] }), newUser({ workplaces: [place] })]);
+  const start = await reportOne(operation, "START", { phase: "SETUP", occurred_at: at("06:00") }, early.client);
+  const change = await reportOne(operation, "START", { occurred_at: at("06:12:30") }, early.client);
+  const stop = await reportOne(operation, "STOP", { reason_code: "BREAK", occurred_at: at("08:00") }, early.client);
+  const resume = await reportOne(operation, "START", { occurred_at: at("08:15") }, late.client);
+  const hold = await reportOne(operation, "HOLD", { reason_code: "QUALITY", occurred_at: at("09:00") });
+  assertEquals(await runsOf(operation, late.client), [
+    {
+      run_no: 1,
+      phase: "SETUP",
+      started_at: at("06:00"),
+      ended_at: at("06:12:30"),
+      duration_min: 12.5,
+      start_event_id: start.id,
+      end_event_id: change.id,
+      user_id: early.id,
+      user_email: early.email,
+    },
+    {
+      run_no: 2,
+      phase: "PROCESSING",
+      started_at: at("06:12:30"),
+      ended_at: at("08:00"),
+      duration_min: 107.5,
+      start_event_id: change.id,
+      end_event_id: stop.id,
+      user_id: early.id,
+      user_email: early.email,
+    },
+    {
+      run_no: 3,
+      phase: "PROCESSING",
+      started_at: at("08:15"),
+      ended_at: at("09:00"),
+      duration_min: 45,
+      start_event_id: resume.id,
+      end_event_id: hold.id,
+      user_id: late.id,
+      user_email: late.email,
+    },
+  ]);
+  // 107.5 + 45; the break is in neither
+  assertEquals(pick(await read(operation), "t_actual_setup_min", "t_actual_processing_min", "t_actual_lead_min"), {
+    t_actual_setup_min: 12.5,
+    t_actual_processing_min: 152.5,
+    t_actual_lead_min: null,
+  });
+});
+
+Deno.test("GET runs: none yet is an empty list; missing and hidden operations are 404 alike", async () => {
+  const operation = await newOperation();
+  assertEquals(await runsOf(operation), []);
+  const stranger = await newUser({ workplaces: [newWorkplace()] });
+  const hidden = await stranger.client.get(`${operationPath(operation)}/runs`);
+  const missing = await stranger.client.get(`${operationPath({ ...operation, order_no: unique("O") })}/runs`);
+  const [one, other] = [hidden, missing].map((answer) => assertProblem(answer, 404, "not_found"));
+  assertEquals({ ...one, instance: "" }, { ...other, instance: "" });
+});
+
+Deno.test("GET: the open run counts as far as it has come, in its own phase only, in every way of reading", async () => {
+  const operation = await newOperation();
+  await reported(
+    operation,
+    ["START", { phase: "SETUP", occurred_at: minutesAgo(50) }],
+    ["START", { occurred_at: minutesAgo(30) }],
+  );
+  const [run, open] = await runsOf(operation);
+  assertExists(open);
+  assertEquals([run?.phase, open.ended_at, open.end_event_id], ["SETUP", null, null]);
+  about(open.duration_min, 30);
+  const single = await read(operation);
+  const { body: [listed] } = await server.get<Operation[]>("/operations/v1", {
+    query: { order_no: operation.order_no },
+  });
+  const { body: [queued] } = await server.get<Operation[]>(`/workplaces/v1/${operation.workplace_name}/queue`);
+  const { body: place } = await server.get<{ running_operations: Operation[] }>(
+    `/workplaces/v1/${operation.workplace_name}`,
+  );
+  for (const one of [single, listed, queued, place.running_operations[0]]) {
+    about(one?.t_actual_setup_min, 20);
+    about(one?.t_actual_processing_min, 30);
+    assertEquals(one?.t_actual_lead_min, null);
+  }
+  const stopped = await reported(operation, ["STOP", { occurred_at: minutesAgo(10) }]);
+  about(stopped.t_actual_processing_min, 20);
+  assertEquals((await read(operation)).t_actual_processing_min, stopped.t_actual_processing_min);
+});
+
+Deno.test("GET runs: instants that meet do not overlap, also empty ones; time never runs backwards", async () => {
+  const operation = await newOperation();
+  const same = at("08:00");
+  await reported(
+    operation,
+    ["START", { phase: "SETUP", occurred_at: same }],
+    ["START", { occurred_at: same }],
+    ["STOP", { occurred_at: same }],
+    ["START", { occurred_at: same }],
+    ["STOP", { occurred_at: at("08:00:00.001") }],
+  );
+  const runs = await runsOf(operation);
+  assertEquals(runs.map(({ duration_min }) => duration_min), [0, 0, 0]);
+  for (const [index, run] of runs.entries()) {
+    assert(run.ended_at !== null && run.started_at <= run.ended_at);
+    const next = runs[index + 1];
+    if (next) assert(run.ended_at <= next.started_at);
+  }
+});
+
+Deno.test("CORRECT: the first run follows the start, the last one the end, those between stay", async () => {
+  const operation = await newOperation({ qty_desired: undefined });
+  await reported(
+    operation,
+    ["START", { occurred_at: at("08:00") }],
+    ["STOP", { occurred_at: at("08:30") }],
+    ["START", { occurred_at: at("09:00") }],
+    ["STOP", { occurred_at: at("09:30") }],
+    ["START", { occurred_at: at("10:00") }],
+    ["FINISH", { occurred_at: at("10:30") }],
+    ["CORRECT", { actual_start_at: at("07:45"), actual_end_at: at("10:20") }],
+  );
+  assertEquals((await runsOf(operation)).map(({ started_at, ended_at }) => [started_at, ended_at]), [
+    [at("07:45"), at("08:30")],
+    [at("09:00"), at("09:30")],
+    [at("10:00"), at("10:20")],
+  ]);
+  // 45 + 30 + 20; 07:45 to 10:20
+  assertEquals(pick(await read(operation), "t_actual_processing_min", "t_actual_lead_min"), {
+    t_actual_processing_min: 95,
+    t_actual_lead_min: 155,
+  });
+});
+
+Deno.test("CORRECT of the start while the first run is open: since when it runs moves with it", async () => {
+  const operation = await newOperation();
+  await reported(operation, ["START", { occurred_at: minutesAgo(30) }]);
+  const actual_start_at = minutesAgo(45);
+  const after = await patched(operation, { actual_start_at });
+  about(after.t_actual_processing_min, 45);
+  const [run] = await runsOf(operation);
+  assertEquals([run?.started_at, run?.ended_at], [actual_start_at, null]);
+  // and the second START is told so
+  const refused = await server.post("/events/v1", {
+    action_type: "START",
+    ...pick(operation, "order_no", "operation_no", "workplace_name"),
+  });
+  assertEquals(assertProblem(refused, 409, "already_running").running_since, actual_start_at);
+});
+
+Deno.test("GET /operations/v1: lists only long open runs when the filter has open_longer_than_h", async () => {
+  const workplace_name = newWorkplace();
+  const started = async (hours: number, ...more: Parameters<typeof reported>[1][]) => {
+    const operation = await newOperation({ workplace_name });
+    await reported(operation, ["START", { occurred_at: minutesAgo(hours * 60) }], ...more);
+    return operation.order_no;
+  };
+  const [forgotten, resumed, recent] = [
+    await started(13),
+    await started(20, ["START", { phase: "SETUP", occurred_at: minutesAgo(90) }]),
+    await started(1),
+  ];
+  await started(30, ["STOP"]);
+  const longer = async (hours: string) => {
+    const { body } = await server.get<OperationWithActions[]>("/operations/v1", {
+      query: { workplace_name, open_longer_than_h: hours },
+    });
+    return body.map(({ order_no }) => order_no).toSorted();
+  };
+  assertEquals(await longer("12"), [forgotten]);
+  assertEquals(await longer("1.25"), [forgotten, resumed].toSorted());
+  assertEquals(await longer("0"), [forgotten, resumed, recent].toSorted());
+  assertEquals(await longer("13.5"), []);
+  for (const wrong of ["-1", "x", "1e3", "", "100000"]) {
+    assertProblem(
+      await server.get("/operations/v1", { query: { open_longer_than_h: wrong } }),
+      422,
+      "validation_failed",
+    );
+  }
+});

@@ -1,0 +1,78 @@
+/**
+ * The functions once more, in a process of their own: for what the gateway would hide, and for other environments.
+ *
+ * @module
+ */
+import { TextLineStream } from "@std/streams/mod.js";
+import { edgeDeno, edgeFlags } from "../../../../local/functions/edge_deno.ts";
+import { keySet } from "../../../../local/platform/keys.ts";
+import { inProject } from "../../../../local/system/paths.ts";
+import { env } from "./harness.ts";
+
+/** Where the Data API and the keys of the functions are: the stack under test unless said otherwise. */
+export interface Surroundings {
+  supabaseUrl: string;
+  publishableKey: string;
+  secretKey: string;
+  jwtSecret: string | undefined;
+}
+
+const underTest: Surroundings = { ...env, jwtSecret: Deno.env.get("LOCAL_JWT_SECRET") };
+
+/** A running process of functions. */
+export interface FunctionsProcess {
+  url: string;
+  port: number;
+  /** What it has written so far, line by line. */
+  log: string[];
+  end(): Promise<void>;
+}
+
+/**
+ * Starts functions.
+ *
+ * @param names Which ones.
+ * @param environment Variables beside, and instead of, those that every function has.
+ */
+export async function startFunctions(
+  names: string[],
+  environment: Record<string, string> = {},
+  { supabaseUrl, publishableKey, secretKey, jwtSecret }: Surroundings = underTest,
+): Promise<FunctionsProcess> {
+  const modules = names.map((name) => [name, import.meta.resolve(`../../${name}/index.ts`)]);
+  const process = new Deno.Command(await edgeDeno(), {
+    args: [...edgeFlags, inProject("local", "functions", "functions_host.ts"), JSON.stringify(modules)],
+    env: {
+      SUPABASE_URL: supabaseUrl,
+      SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: publishableKey }),
+      SUPABASE_SECRET_KEYS: JSON.stringify({ default: secretKey }),
+      ...(jwtSecret === undefined ? {} : { SUPABASE_JWKS: keySet(jwtSecret) }),
+      ...environment,
+    },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const log: string[] = [];
+  const port = Promise.withResolvers<number>();
+  const follow = async (output: ReadableStream<Uint8Array<ArrayBuffer>>) => {
+    for await (const line of output.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())) {
+      log.push(String(line));
+      const [, number] = /^listening (\d+)$/.exec(String(line)) ?? [];
+      if (number !== undefined) port.resolve(Number(number));
+    }
+    port.reject(new Error(`The functions ended: ${log.join("\n")}`));
+  };
+  const following = [follow(process.stdout), follow(process.stderr)];
+  const listening = await port.promise;
+  return {
+    url: `http://127.0.0.1:${listening}`,
+    port: listening,
+    log,
+    async end() {
+      await process.stdin.close();
+      await process.status;
+      await Promise.allSettled(following);
+    },
+  };
+}
