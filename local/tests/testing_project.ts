@@ -72,7 +72,7 @@ const functions = {
     if (path.endsWith("/exit")) Deno.exit(3);
     return new Response("answered");
   } };`,
-  "functions/unimportable/index.ts": `import "../missing.ts"; export default { fetch: () => new Response() };`,
+  "functions/unimportable/index.ts": `import "./missing.ts"; export default { fetch: () => new Response() };`,
   "functions/guarded/index.ts": `export default { fetch: () => new Response("let in") };`,
   "functions/_shared/index.ts": `throw new Error("not a function");`,
   "functions/stream/index.ts": `export default { fetch(request: Request) {

@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL("../../../../", import.meta.url));
 /** A small program, as a user of the API would write it. */
 const program = `
 import createClient from "openapi-fetch";
-import type { components, paths } from "../api.ts";
+import type { components, paths } from "./api.ts";
 
 const [baseUrl = "", secretKey = "", order_no = ""] = Deno.args;
 const api = createClient<paths>({ baseUrl, headers: { apikey: secretKey } });
@@ -110,7 +110,7 @@ Deno.test("a generated client: does not compile with wrong fields, types, values
   try {
     const types = await openapiTS(new URL("../../../../docs/openapi.json", import.meta.url));
     await Deno.writeTextFile(join(folder, "api.ts"), astToString(types));
-    const head = `import createClient from "openapi-fetch";\nimport type { paths } from "../api.ts";\n` +
+    const head = `import createClient from "openapi-fetch";\nimport type { paths } from "./api.ts";\n` +
       `const api = createClient<paths>({ baseUrl: "" });\n`;
     await Deno.writeTextFile(join(folder, "wrong.ts"), `${head}${mistakes.join(";\n")};\n`);
     const { success, stderr } = await deno("check", `--config=${join(root, "deno.json")}`, join(folder, "wrong.ts"));
