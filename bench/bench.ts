@@ -7,6 +7,8 @@ import { Generator } from "./generator.ts";
 import { signUpSupervisor } from "./plant.ts";
 import { measureRequests } from "./requests.ts";
 import { countLines, measureFunctions } from "./sizes.ts";
+import { measureSql, sqlTable } from "./sql.ts";
+import { table } from "./table.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -18,22 +20,6 @@ const { values: options } = parseArgs({
 });
 
 const progress = (text: string) => console.error(`  ${text}`);
-
-/** A table in Markdown; numbers are right-aligned. */
-function table(rows: Record<string, string | number | undefined>[]): string {
-  const names = Object.keys(rows[0] ?? {});
-  const cells = rows.map((row) => names.map((name) => String(row[name] ?? "")));
-  const widths = names.map((name, i) => Math.max(name.length, ...cells.map((row) => row[i]?.length ?? 0)));
-  const isNumber = names.map((name) =>
-    rows.every((row) => typeof row[name] !== "string" || /^[\d.]* ?%?$/.test(row[name]))
-  );
-  const line = (row: string[]) =>
-    `| ${
-      row.map((cell, i) => isNumber[i] ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)).join(" | ")
-    } |`;
-  const rule = names.map((_, i) => "-".repeat((widths[i] ?? 1) - (isNumber[i] ? 1 : 0)) + (isNumber[i] ? ":" : ""));
-  return [line(names), line(rule), ...cells.map(line)].join("\n");
-}
 
 const fixed = (value: number) => value.toFixed(value < 10 ? 1 : 0);
 
@@ -94,6 +80,11 @@ try {
       "of the raw insert": share_of_limit === undefined ? "" : `${Math.round(share_of_limit * 100)} %`,
     })))
   }\n`);
+
+  progress("in the database");
+  const inDatabase = await measureSql(stack.databaseUrl, Number(options.rounds) * 2 + 1);
+  result.in_database = inDatabase;
+  console.log(`\n${sqlTable(inDatabase)}\n`);
 } finally {
   await generator.end();
   await stack.stop();
