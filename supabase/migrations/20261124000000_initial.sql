@@ -258,20 +258,20 @@ grant execute on function app.refuse_direct_write to authenticated, service_role
 -- Along the order of a list, the rows of few workplaces, statuses or actions can be far apart: a filter there reads
 -- everything between them. Each alternative alone is one ordered range of an index; the page begins their merge.
 create function app.page_query(
-  source text, alias text, conditions text, alternatives text[], key_columns text, page_order text, take text, skip text
+  source text, alias text, item text, conditions text, alternatives text[], key_columns text, page_order text, take text, skip text
 ) returns text
 language sql immutable
 begin atomic
   select format('select array(select p.item from (%s) p order by %s limit %s offset %s)',
     string_agg(
       format('(select %s as item, %s from %s %s where %s and %s order by %s limit %s + %s)',
-        alias, key_columns, source, alias, alternative, conditions, page_order, take, skip),
+        item, key_columns, source, alias, alternative, conditions, page_order, take, skip),
       ' union all '),
     page_order, take, skip)
   from unnest(alternatives) alternative;
 end;
-comment on function app.page_query(text, text, text, text[], text, text, text, text) is
-  'The query of a page: the rows of all alternatives, which exclude each other, in one order, as one array. All arguments are SQL of ours; values are parameters in it.';
+comment on function app.page_query(text, text, text, text, text[], text, text, text, text) is
+  'The query of a page: an item of each row of all alternatives, which exclude each other, in one order, as one array. All arguments are SQL of ours; values are parameters in it.';
 grant execute on function app.page_query to authenticated, service_role;
 
 create function app.alternatives(column_name text, parameter text, value_count integer) returns text[]
@@ -452,35 +452,45 @@ comment on function app.role_rank(text) is 'Order of the roles, so that "supervi
 grant execute on function app.role_rank to authenticated, service_role;
 
 -- `role` is what the Data API set for this transaction from the verified credential; unlike current_user it is
--- the same inside security definer functions, and no claim can change it.
+-- the same inside security definer functions, and no claim can change it. Every request asks: the claims are parsed
+-- once, and one query reads the profile.
 create function app.current_caller() returns app.caller
 language plpgsql stable security definer
 set search_path = ''
 as $$
-declare
-  caller app.caller;
 begin
   if current_setting('role') = 'service_role' then
     return row(null, null, 'admin', '{}'::text[], true, true)::app.caller;
   end if;
-  select p.id, p.email, p.role, p.workplace_access, p.role in ('manager', 'admin') or '*' = any(p.workplace_access), false into caller
-  from public.profiles p
-  where p.id = auth.uid() and current_setting('role') = 'authenticated'
-    and coalesce(auth.jwt() ->> 'is_anonymous', 'false') <> 'true';
-  if caller.role in ('manager', 'admin') and coalesce(auth.jwt() ->> 'aal', '') <> 'aal2'
-    and (select s.require_aal2 from app.settings s) then
-    perform app.refuse(
-      403, 'forbidden',
-      format('Role %s needs a session with a second factor (aal2), not "%s": verify a factor and use the new token', caller.role, auth.jwt() ->> 'aal'),
-      jsonb_build_object('required_aal', 'aal2')
-    );
-  end if;
-  return caller;
+  return (
+    select row(p.id, p.email, p.role, p.workplace_access, p.role in ('manager', 'admin') or '*' = any(p.workplace_access), false)::app.caller
+    from (select auth.jwt() as claims offset 0) token join public.profiles p on p.id = (token.claims ->> 'sub')::uuid
+    where current_setting('role') = 'authenticated' and coalesce(token.claims ->> 'is_anonymous', 'false') <> 'true'
+      and (p.role not in ('manager', 'admin') or app.has_second_factor(p.role, token.claims ->> 'aal'))
+  );
 end
 $$;
 comment on function app.current_caller() is
   'The caller of this transaction, or null for a signed-in user without a profile, for an anonymous user and for anon. Raises 403 forbidden without a demanded second factor.';
 grant execute on function app.current_caller to authenticated, service_role;
+
+create function app.has_second_factor(role text, level text) returns boolean
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  if coalesce(level, '') <> 'aal2' and (select s.require_aal2 from app.settings s) then
+    perform app.refuse(
+      403, 'forbidden',
+      format('Role %s needs a session with a second factor (aal2), not "%s": verify a factor and use the new token', role, level),
+      jsonb_build_object('required_aal', 'aal2')
+    );
+  end if;
+  return true;
+end
+$$;
+comment on function app.has_second_factor(text, text) is
+  'True for a session with a second factor, and where none is demanded. Raises 403 forbidden, so that the caller learns why.';
 
 create function public.require_second_factor(is_required boolean) returns json
 language plpgsql security definer
@@ -1745,48 +1755,91 @@ language sql immutable parallel safe
 return (operation).order_no || '/' || (operation).asset_id::text || '/' || (operation).operation_no;
 comment on function app.operation_label(public.mes_operations) is 'The operation as people quote it: order/asset/operation.';
 
+-- Names, order and types of the members: to_json writes a row of a type in two thirds of the time of json_build_object.
+create type app.operation_body as (
+  order_no text,
+  asset_id integer,
+  operation_no text,
+  reference_url text,
+  status text,
+  hold_kind text,
+  hold_reason_code text,
+  activity_code text,
+  activity_description text,
+  workplace_name text,
+  workplace_group text,
+  qty_desired integer,
+  qty_processed integer,
+  qty_good integer,
+  qty_scrap integer,
+  overrun_tolerance_pct numeric,
+  planned_start_at text,
+  planned_end_at text,
+  actual_start_at text,
+  actual_end_at text,
+  t_target_processing_min numeric,
+  t_target_setup_min numeric,
+  t_target_lead_min numeric,
+  t_actual_processing_min numeric,
+  t_actual_setup_min numeric,
+  t_actual_lead_min numeric,
+  timestamp_ms text,
+  change_type text,
+  source_conflict boolean,
+  version integer,
+  created_at text,
+  updated_at text
+);
+comment on type app.operation_body is 'The operation as the API writes it, without what its caller may do next.';
+
+create function app.operation_body(o public.mes_operations) returns app.operation_body
+language sql stable
+-- Without a SET clause and bound at creation: the planner inlines it into lists.
+return row(
+  (o).order_no,
+  (o).asset_id,
+  (o).operation_no,
+  (o).reference_url,
+  (o).status,
+  (o).hold_kind,
+  (o).hold_reason_code,
+  (o).activity_code,
+  (o).activity_description,
+  (o).workplace_name,
+  (o).workplace_group,
+  (o).qty_desired,
+  (o).qty_processed,
+  (o).qty_good,
+  (o).qty_scrap,
+  (o).overrun_tolerance_pct,
+  app.iso((o).planned_start_at),
+  app.iso((o).planned_end_at),
+  app.iso((o).actual_start_at),
+  app.iso((o).actual_end_at),
+  (o).t_target_processing_min,
+  (o).t_target_setup_min,
+  (o).t_target_lead_min,
+  -- the open run counts as far as it has come
+  case when (o).running_phase = 'PROCESSING'
+    then greatest((o).t_actual_processing_min + greatest(app.minutes_between((o).running_since, now()), 0), 0)
+    else (o).t_actual_processing_min end,
+  case when (o).running_phase = 'SETUP'
+    then greatest((o).t_actual_setup_min + greatest(app.minutes_between((o).running_since, now()), 0), 0)
+    else (o).t_actual_setup_min end,
+  (o).t_actual_lead_min,
+  app.iso((o).timestamp_ms),
+  (o).change_type,
+  (o).source_conflict,
+  (o).version,
+  app.iso((o).created_at),
+  app.iso((o).updated_at)
+)::app.operation_body;
+comment on function app.operation_body(public.mes_operations) is 'The members of the operation as the API writes it.';
+grant execute on function app.operation_body to authenticated, service_role;
+
 create function app.operation_json(o public.mes_operations) returns json
 language sql stable
-begin atomic
-  -- Without a SET clause and bound at creation: the planner inlines it into lists.
-  select json_build_object(
-    'order_no', (o).order_no,
-    'asset_id', (o).asset_id,
-    'operation_no', (o).operation_no,
-    'reference_url', (o).reference_url,
-    'status', (o).status,
-    'hold_kind', (o).hold_kind,
-    'hold_reason_code', (o).hold_reason_code,
-    'activity_code', (o).activity_code,
-    'activity_description', (o).activity_description,
-    'workplace_name', (o).workplace_name,
-    'workplace_group', (o).workplace_group,
-    'qty_desired', (o).qty_desired,
-    'qty_processed', (o).qty_processed,
-    'qty_good', (o).qty_good,
-    'qty_scrap', (o).qty_scrap,
-    'overrun_tolerance_pct', (o).overrun_tolerance_pct,
-    'planned_start_at', app.iso((o).planned_start_at),
-    'planned_end_at', app.iso((o).planned_end_at),
-    'actual_start_at', app.iso((o).actual_start_at),
-    'actual_end_at', app.iso((o).actual_end_at),
-    't_target_processing_min', (o).t_target_processing_min,
-    't_target_setup_min', (o).t_target_setup_min,
-    't_target_lead_min', (o).t_target_lead_min,
-    -- the open run counts as far as it has come
-    't_actual_processing_min', case when (o).running_phase = 'PROCESSING'
-      then greatest((o).t_actual_processing_min + greatest(app.minutes_between((o).running_since, now()), 0), 0) else (o).t_actual_processing_min end,
-    't_actual_setup_min', case when (o).running_phase = 'SETUP'
-      then greatest((o).t_actual_setup_min + greatest(app.minutes_between((o).running_since, now()), 0), 0) else (o).t_actual_setup_min end,
-    't_actual_lead_min', (o).t_actual_lead_min,
-    'timestamp_ms', app.iso((o).timestamp_ms),
-    'change_type', (o).change_type,
-    'source_conflict', (o).source_conflict,
-    'version', (o).version,
-    'created_at', app.iso((o).created_at),
-    'updated_at', app.iso((o).updated_at)
-  );
-end;
+return to_json(app.operation_body(o));
 comment on function app.operation_json(public.mes_operations) is 'The operation as the API writes it.';
 grant execute on function app.operation_json to authenticated, service_role;
 
@@ -1853,21 +1906,23 @@ end;
 comment on function app.conditions(app.operation_filter) is 'The filter as a condition on public.mes_operations o with the filter itself as $1.';
 grant execute on function app.conditions to authenticated, service_role;
 
+-- As its owner, who has no row security: the caller is looked up once, for access and for the allowed actions.
 create function public.get_operation(order_no text, asset_id integer, operation_no text) returns json
-language plpgsql stable
+language plpgsql stable security definer
 set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('order_no', order_no)
     and app.require_bounded('operation_no', operation_no);
+  caller constant app.caller := app.current_caller();
   operation public.mes_operations;
 begin
   select * into operation from public.mes_operations o
   where o.order_no = get_operation.order_no and o.operation_no = get_operation.operation_no and o.asset_id = get_operation.asset_id;
-  if not found then
+  if not found or not app.sees_workplace(caller, operation.workplace_name) then
     perform app.refuse_missing();
   end if;
-  return app.operation_answer(operation, app.current_caller());
+  return app.operation_answer(operation, caller);
 end
 $$;
 comment on function public.get_operation(text, integer, text) is 'One operation with what the caller may do to it. Raises 404 not_found.';
@@ -1915,7 +1970,7 @@ declare
 begin
   -- straight calls ask for what they like
   take := least(take, 500);
-  execute app.page_query('public.mes_operations', 'o', conditions || page,
+  execute app.page_query('public.mes_operations', 'o', 'o', conditions || page,
     app.all_pairs(
       app.alternatives('o.workplace_name', '$7', cardinality(places)),
       app.alternatives('o.status', '($1).statuses', cardinality((filter).statuses))
@@ -2058,51 +2113,68 @@ comment on function app.execution_state(public.mes_operations) is
   'State in the table of transitions: the status, with ON_HOLD split into PAUSED, BLOCKED and BLOCKED_BEFORE_START.';
 
 -- What is finished counts as delivered: taking it back is a supervisor's decision.
-create function app.least_role(action app.actions, operation public.mes_operations) returns text
+create function app.least_role(action app.actions, state text) returns text
 language sql immutable parallel safe
-return case when (action).action = 'REVERSE' and (operation).status = 'FINISHED' then 'supervisor' else (action).least_role end;
-comment on function app.least_role(app.actions, public.mes_operations) is 'Role that an action on this operation needs at least.';
+return case when (action).action = 'REVERSE' and state = 'FINISHED' then 'supervisor' else (action).least_role end;
+comment on function app.least_role(app.actions, text) is 'Role that an action in this state needs at least.';
 
 -- supabase/schemas/40_lifecycle/02_allowed_actions.sql
 -- What: what a caller may do next.
 -- Why: clients show buttons by it, and refusals say what is possible instead.
 
+create function app.possible_action(action text, blocked_by text) returns json
+language sql stable
+return json_build_object('action', action, 'allowed', blocked_by is null, 'blocked_by', blocked_by);
+comment on function app.possible_action(text, text) is 'One action as clients see it, with the machine code of what blocks it.';
+
+-- The answers are few and change with the lifecycle alone: a migration that changes actions or transitions refreshes
+-- them. Most requests need one, and composing it would be most of their cost.
+create materialized view app.possible_actions as
+select possible.state, possible.rank, possible.is_processing,
+  json_agg(app.possible_action(possible.action, possible.blocked_by) order by possible.position) as actions,
+  json_agg(
+    app.possible_action(possible.action, coalesce(possible.blocked_by, case when possible.action = 'START' then 'workplace_busy' end))
+    order by possible.position
+  ) as actions_at_full_workplace
+from (
+  select s.state, r.rank, p.is_processing, a.action, a.position, case
+    when r.rank < app.role_rank(app.least_role(a, s.state)) then 'forbidden'
+    when a.action = 'START' and s.state in ('BLOCKED', 'BLOCKED_BEFORE_START') then 'operation_blocked'
+    when a.action = 'START' and p.is_processing then 'already_running'
+    when t.action is null then 'invalid_state_transition'
+  end as blocked_by
+  from (select t.from_state as state from app.transitions t union select t.to_state from app.transitions t) s
+    cross join generate_series(app.role_rank(null), app.role_rank('admin')) r (rank)
+    cross join (values (false), (true)) p (is_processing)
+    cross join app.actions a
+    left join app.transitions t on t.action = a.action and t.from_state = s.state
+) possible
+group by possible.state, possible.rank, possible.is_processing;
+comment on materialized view app.possible_actions is
+  'What may be done next, [{"action", "allowed", "blocked_by"}], for each state, rank of the caller''s role, and whether a PROCESSING run is open.';
+create unique index possible_actions_key on app.possible_actions (state, rank, is_processing);
+
 create function app.allowed_actions(operation public.mes_operations, caller app.caller) returns json
 language plpgsql stable security definer
 set search_path = ''
--- for two tiny tables the planner would plan anew for each state
-set plan_cache_mode = force_generic_plan
 as $$
 declare
-  state constant text := app.execution_state(operation);
-  rank constant integer := app.role_rank((caller).role);
-  may_start constant boolean := state in ('RELEASED', 'PAUSED');
-  workplace_is_full boolean := false;
+  actions json;
+  actions_at_full_workplace json;
+  capacity integer;
 begin
-  if may_start then
-    select w.capacity <= (
-      select count(*) from public.mes_operations o
-      where o.workplace_name = w.name and o.status = 'IN_PROGRESS' and o.id <> (operation).id
-    ) into workplace_is_full
-    from public.workplaces w
-    where w.name = (operation).workplace_name and w.capacity is not null;
+  select p.actions, p.actions_at_full_workplace, w.capacity into actions, actions_at_full_workplace, capacity
+  from app.possible_actions p
+    left join public.workplaces w on w.name = (operation).workplace_name and w.capacity is not null
+  where p.state = app.execution_state(operation) and p.rank = app.role_rank((caller).role)
+    and p.is_processing = ((operation).running_phase is not distinct from 'PROCESSING');
+  if capacity <= (
+    select count(*) from public.mes_operations o
+    where o.workplace_name = (operation).workplace_name and o.status = 'IN_PROGRESS' and o.id <> (operation).id
+  ) then
+    return actions_at_full_workplace;
   end if;
-  return (
-    select json_agg(
-      json_build_object('action', possible.action, 'allowed', possible.blocked_by is null, 'blocked_by', possible.blocked_by)
-      order by possible.position
-    )
-    from (
-      select a.action, a.position, case
-        when rank < app.role_rank(app.least_role(a, operation)) then 'forbidden'
-        when a.action = 'START' and (operation).hold_kind = 'BLOCKED' then 'operation_blocked'
-        when a.action = 'START' and (operation).running_phase = 'PROCESSING' then 'already_running'
-        when t.action is null then 'invalid_state_transition'
-        when a.action = 'START' and workplace_is_full then 'workplace_busy'
-      end as blocked_by
-      from app.actions a left join app.transitions t on t.action = a.action and t.from_state = state
-    ) possible
-  );
+  return actions;
 end
 $$;
 comment on function app.allowed_actions(public.mes_operations, app.caller) is
@@ -2124,9 +2196,20 @@ $$;
 comment on function app.refuse_transition(public.mes_operations, app.caller, text) is
   'Raises 422 invalid_state_transition with the current status and what is allowed instead.';
 
+create view app.operation_answers as
+select (null::app.operation_body).*, null::json as allowed_actions where false;
+comment on view app.operation_answers is 'Has no rows: its row type is the operation as single reads and commands answer it.';
+
 create function app.operation_answer(operation public.mes_operations, caller app.caller) returns json
-language sql stable
-return app.json_with(app.operation_json(operation), 'allowed_actions', app.allowed_actions(operation, caller));
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  body constant app.operation_body := app.operation_body(operation);
+begin
+  return to_json(row((body).*, app.allowed_actions(operation, caller))::app.operation_answers);
+end
+$$;
 comment on function app.operation_answer(public.mes_operations, app.caller) is 'The operation as single reads and commands answer it: with allowed_actions.';
 grant execute on function app.operation_answer to authenticated, service_role;
 
@@ -2248,8 +2331,77 @@ create policy "Users read the events of their own workplaces"
   using ((select app.sees_all_workplaces()) or workplace_name = any(array(select app.own_workplaces())));
 
 -- An event is a row of the log and what other tables say of it: its position, who reported, what receivers answered.
+create type app.event_body as (
+  id uuid,
+  pos bigint,
+  action_type text,
+  order_no text,
+  asset_id integer,
+  operation_no text,
+  workplace_name text,
+  op_seq integer,
+  status_before text,
+  status_after text,
+  occurred_at text,
+  phase text,
+  qty_good integer,
+  qty_scrap integer,
+  reason_code text,
+  note text,
+  reverses_event_id uuid,
+  changes jsonb,
+  operation_data jsonb,
+  user_id uuid,
+  user_email text,
+  webhook_success boolean,
+  webhook_response text,
+  error_message text,
+  created_at text
+);
+comment on type app.event_body is 'The event as the API writes it.';
+
+create function app.event_body(
+  e public.operation_events, pos bigint, user_email text, is_delivered boolean, webhook_response text, error_message text
+) returns app.event_body
+language sql stable
+return row(
+  (e).id,
+  pos,
+  (e).action_type,
+  (e).order_no,
+  (e).asset_id,
+  (e).operation_no,
+  (e).workplace_name,
+  (e).op_seq,
+  (e).status_before,
+  (e).status_after,
+  app.iso((e).occurred_at),
+  (e).phase,
+  (e).qty_good,
+  (e).qty_scrap,
+  (e).reason_code,
+  (e).note,
+  (e).reverses_event_id,
+  (e).changes,
+  (e).operation_data,
+  (e).user_id,
+  user_email,
+  coalesce(is_delivered, false),
+  webhook_response,
+  error_message,
+  app.iso((e).created_at)
+)::app.event_body;
+comment on function app.event_body(public.operation_events, bigint, text, boolean, text, text) is
+  'The members of the event as the API writes it: of its row, and of what other tables say of it.';
+
+-- Receivers may answer with what is theirs alone to know.
+create function app.sees_webhook_answers(caller app.caller) returns boolean
+language sql immutable parallel safe
+return app.role_rank((caller).role) >= 3;
+comment on function app.sees_webhook_answers(app.caller) is 'True for managers and above, who are told what receivers of webhooks answered.';
+
 create function app.event_json(e public.operation_events) returns json
-language plpgsql stable security definer
+language plpgsql stable
 set search_path = ''
 as $$
 declare
@@ -2265,43 +2417,15 @@ begin
     w.is_delivered, w.response, w.error_message
   into feed_pos, user_email, is_delivered, response, error_message
   from (select e.id) event left join app.webhook_outcomes w on w.event_id = event.id;
-  -- Receivers may answer with what is theirs alone to know.
-  if coalesce(response, error_message) is not null and app.role_rank((app.current_caller()).role) < 3 then
+  if coalesce(response, error_message) is not null and not app.sees_webhook_answers(app.current_caller()) then
     response := null;
     error_message := null;
   end if;
-  return json_build_object(
-    'id', e.id,
-    'pos', feed_pos,
-    'action_type', e.action_type,
-    'order_no', e.order_no,
-    'asset_id', e.asset_id,
-    'operation_no', e.operation_no,
-    'workplace_name', e.workplace_name,
-    'op_seq', e.op_seq,
-    'status_before', e.status_before,
-    'status_after', e.status_after,
-    'occurred_at', app.iso(e.occurred_at),
-    'phase', e.phase,
-    'qty_good', e.qty_good,
-    'qty_scrap', e.qty_scrap,
-    'reason_code', e.reason_code,
-    'note', e.note,
-    'reverses_event_id', e.reverses_event_id,
-    'changes', e.changes,
-    'operation_data', e.operation_data,
-    'user_id', e.user_id,
-    'user_email', user_email,
-    'webhook_success', coalesce(is_delivered, false),
-    'webhook_response', response,
-    'error_message', error_message,
-    'created_at', app.iso(e.created_at)
-  );
+  return to_json(app.event_body(e, feed_pos, user_email, is_delivered, response, error_message));
 end
 $$;
 comment on function app.event_json(public.operation_events) is
-  'The event as the API writes it; what webhooks answered for managers and above alone. The caller of this function has checked that the event is theirs to see.';
-grant execute on function app.event_json to authenticated, service_role;
+  'One event as the API writes it, for functions that run as their owner and have checked that their caller sees it.';
 
 -- supabase/schemas/50_events/02_runs.sql
 -- What: runs, the uninterrupted stretches of work.
@@ -3012,7 +3136,7 @@ declare
 begin
   -- who, and whether the lifecycle has such a step
   perform app.require_role(
-    caller, (select app.least_role(a, operation) from app.actions a where a.action = report.action_type),
+    caller, (select app.least_role(a, app.execution_state(operation)) from app.actions a where a.action = report.action_type),
     format('Your role may not %s operation %s', report.action_type, app.operation_label(operation))
   );
   if report.action_type = 'START' and operation.hold_kind = 'BLOCKED' then
@@ -3247,14 +3371,14 @@ comment on function app.record_opening(public.mes_operations, app.caller, public
 -- Why: lists are read newest first, whatever the filter.
 
 create function public.get_event(id uuid) returns json
-language plpgsql stable
+language plpgsql stable security definer
 set search_path = ''
 as $$
 declare
   event public.operation_events;
 begin
   select * into event from public.operation_events e where e.id = get_event.id;
-  if not found then
+  if not found or not app.sees_workplace(app.current_caller(), event.workplace_name) then
     perform app.refuse_missing();
   end if;
   return app.event_json(event);
@@ -3262,6 +3386,35 @@ end
 $$;
 comment on function public.get_event(uuid) is 'One event. Raises 404 not_found.';
 grant execute on function public.get_event to authenticated, service_role;
+
+create type app.event_key as (created_at timestamptz, id uuid);
+comment on type app.event_key is 'Where an event stands in lists.';
+
+-- Position, reporter and webhooks' answers are in tables that nobody else reads: one call looks them up for a page.
+create function app.events_json(keys app.event_key[]) returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  with_answers constant boolean := app.sees_webhook_answers(caller);
+begin
+  return (
+    select coalesce(json_agg(to_json(app.event_body(
+      e, f.pos, r.email, w.is_delivered,
+      case when with_answers then w.response end, case when with_answers then w.error_message end
+    )) order by k.created_at desc, k.id desc), '[]')
+    from unnest(keys) k
+      join public.operation_events e on e.id = k.id and app.sees_workplace(caller, e.workplace_name)
+      left join app.feed f on f.event_id = e.id
+      left join app.reporters r on r.id = e.reporter_id
+      left join app.webhook_outcomes w on w.event_id = e.id
+  );
+end
+$$;
+comment on function app.events_json(app.event_key[]) is
+  'Those of the events that the caller sees, newest first, as the API writes them; what webhooks answered for managers and above alone.';
+grant execute on function app.events_json to authenticated, service_role;
 
 create function public.list_events(
   order_no text default null,
@@ -3308,7 +3461,7 @@ declare
     app.alternatives('e.workplace_name', '$13', cardinality(places)),
     app.alternatives('e.action_type', '$4', cardinality(actions))
   );
-  rows public.operation_events[];
+  keys app.event_key[];
   total bigint;
   plan json;
 begin
@@ -3319,9 +3472,9 @@ begin
     alternatives := array(select a || ' and e.created_at < $8 + interval ''1 hour''' from unnest(alternatives) a)
       || 'e.created_at - e.occurred_at > interval ''1 hour'' and e.created_at >= $8 + interval ''1 hour'' and e.occurred_at < $8'::text;
   end if;
-  execute app.page_query('public.operation_events', 'e', page, alternatives,
+  execute app.page_query('public.operation_events', 'e', 'row(e.created_at, e.id)::app.event_key', page, alternatives,
     'created_at, id', 'created_at desc, id desc', '$11', '$12')
-  into rows
+  into keys
   using order_no, operation_no, asset_id, actions, workplace_name, user_id, occurred_after, occurred_before,
     before_created_at, before_id, take + 1, skip, places;
 
@@ -3336,8 +3489,8 @@ begin
   end if;
 
   return json_build_object(
-    'items', (select coalesce(json_agg(app.event_json(e)), '[]') from unnest(rows[1:take]) e),
-    'next', case when cardinality(rows) > take then json_build_array(rows[take].created_at, rows[take].id) end,
+    'items', app.events_json(keys[1:take]),
+    'next', case when cardinality(keys) > take then json_build_array(keys[take].created_at, keys[take].id) end,
     'total', total
   );
 end
@@ -5215,23 +5368,10 @@ comment on function app.position_before(timestamptz) is
 -- What: reading the feed.
 -- Why: a read looks at a bounded number of positions, whatever it filters.
 
-create function app.followed_event_json(event public.operation_events, caller app.caller) returns json
-language plpgsql stable
-set search_path = ''
-as $$
-declare
-  operation json;
-begin
-  select app.operation_json(o) into operation from public.mes_operations o
-  where o.id = (event).operation_id and app.sees_workplace(caller, o.workplace_name);
-  return app.json_with(
-    app.json_with(app.event_json(event), 'operation', coalesce(operation, 'null')),
-    'mark', (select to_json(app.feed_mark(f)) from app.feed f where f.event_id = (event).id)
-  );
-end
-$$;
-comment on function app.followed_event_json(public.operation_events, app.caller) is
-  'The event for whoever passes it on: with its operation as it is now, null when it is gone or not the caller''s to see, and its mark.';
+create view app.followed_events as
+select (null::app.event_body).*, null::json as operation, null::text as mark where false;
+comment on view app.followed_events is
+  'Has no rows: its row type is the event for a server that passes it on, with its operation as it is now, null when it is gone or not the caller''s to see, and its mark.';
 
 -- One call looks at no more positions than this: a rare filter costs a few calls, not one endless one.
 create function app.feed_window() returns integer
@@ -5258,6 +5398,7 @@ declare
     and app.require_bounded('workplace_names', workplace_names) and app.require_bounded('action_types', action_types)
     and app.require_bounded('order_no', order_no);
   caller constant app.caller := app.current_caller();
+  with_answers constant boolean := app.sees_webhook_answers(caller);
   from_pos constant bigint := coalesce(after_pos, (select s.floor_pos from app.feed_state s));
   settled_pos constant bigint := app.settled_position();
   -- Cursors stand at events, not in the gaps that failed commits leave: a crash forgets what no commit has written
@@ -5319,19 +5460,30 @@ begin
         limit take
       ) f
     ),
-    page as (
-      select p.pos, e as event
-      from (select * from positions order by pos limit take) p join public.operation_events e on e.id = p.event_id
+    page as materialized (
+      select p.pos, e.operation_id, app.event_body(
+        e, p.pos, r.email, w.is_delivered,
+        case when with_answers then w.response end, case when with_answers then w.error_message end
+      ) as body
+      from (select * from positions order by pos limit take) p
+        join public.operation_events e on e.id = p.event_id
+        left join app.reporters r on r.id = e.reporter_id
+        left join app.webhook_outcomes w on w.event_id = e.id
+    ),
+    written as (
+      select p.pos, case when with_operations then to_json(row((p.body).*,
+        (select app.operation_json(o) from public.mes_operations o
+         where o.id = p.operation_id and app.sees_workplace(caller, o.workplace_name)),
+        (select app.feed_mark(f) from app.feed f where f.pos = p.pos)
+      )::app.followed_events) else to_json(p.body) end as event
+      from page p
     )
     select
-      coalesce(json_agg(
-        case when with_operations then app.followed_event_json(p.event, caller) else app.event_json(p.event) end
-        order by p.pos
-      ), '[]'),
+      coalesce(json_agg(p.event order by p.pos), '[]'),
       count(*),
       max(p.pos)
     into events, found, reached
-    from page p;
+    from written p;
   end if;
 
   reached := case when found = take then reached else coalesce(last_pos, from_pos) end;
@@ -6904,9 +7056,10 @@ declare
   redacted text := answer::text;
   address text;
 begin
-  -- as json and as jsonb write it; quotes within texts are escaped, so this is found as a member only
+  -- as json_build_object, to_json and jsonb write it; quotes within texts are escaped, so it is found as a member only
   foreach address in array addresses loop
     redacted := replace(redacted, 'email" : ' || to_json(address), 'email" : null');
+    redacted := replace(redacted, 'email":' || to_json(address), 'email":null');
     redacted := replace(redacted, 'email": ' || to_json(address), 'email": null');
   end loop;
   -- the answer to a change of the profile

@@ -27,35 +27,45 @@ comment on function app.role_rank(text) is 'Order of the roles, so that "supervi
 grant execute on function app.role_rank to authenticated, service_role;
 
 -- `role` is what the Data API set for this transaction from the verified credential; unlike current_user it is
--- the same inside security definer functions, and no claim can change it.
+-- the same inside security definer functions, and no claim can change it. Every request asks: the claims are parsed
+-- once, and one query reads the profile.
 create function app.current_caller() returns app.caller
 language plpgsql stable security definer
 set search_path = ''
 as $$
-declare
-  caller app.caller;
 begin
   if current_setting('role') = 'service_role' then
     return row(null, null, 'admin', '{}'::text[], true, true)::app.caller;
   end if;
-  select p.id, p.email, p.role, p.workplace_access, p.role in ('manager', 'admin') or '*' = any(p.workplace_access), false into caller
-  from public.profiles p
-  where p.id = auth.uid() and current_setting('role') = 'authenticated'
-    and coalesce(auth.jwt() ->> 'is_anonymous', 'false') <> 'true';
-  if caller.role in ('manager', 'admin') and coalesce(auth.jwt() ->> 'aal', '') <> 'aal2'
-    and (select s.require_aal2 from app.settings s) then
-    perform app.refuse(
-      403, 'forbidden',
-      format('Role %s needs a session with a second factor (aal2), not "%s": verify a factor and use the new token', caller.role, auth.jwt() ->> 'aal'),
-      jsonb_build_object('required_aal', 'aal2')
-    );
-  end if;
-  return caller;
+  return (
+    select row(p.id, p.email, p.role, p.workplace_access, p.role in ('manager', 'admin') or '*' = any(p.workplace_access), false)::app.caller
+    from (select auth.jwt() as claims offset 0) token join public.profiles p on p.id = (token.claims ->> 'sub')::uuid
+    where current_setting('role') = 'authenticated' and coalesce(token.claims ->> 'is_anonymous', 'false') <> 'true'
+      and (p.role not in ('manager', 'admin') or app.has_second_factor(p.role, token.claims ->> 'aal'))
+  );
 end
 $$;
 comment on function app.current_caller() is
   'The caller of this transaction, or null for a signed-in user without a profile, for an anonymous user and for anon. Raises 403 forbidden without a demanded second factor.';
 grant execute on function app.current_caller to authenticated, service_role;
+
+create function app.has_second_factor(role text, level text) returns boolean
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  if coalesce(level, '') <> 'aal2' and (select s.require_aal2 from app.settings s) then
+    perform app.refuse(
+      403, 'forbidden',
+      format('Role %s needs a session with a second factor (aal2), not "%s": verify a factor and use the new token', role, level),
+      jsonb_build_object('required_aal', 'aal2')
+    );
+  end if;
+  return true;
+end
+$$;
+comment on function app.has_second_factor(text, text) is
+  'True for a session with a second factor, and where none is demanded. Raises 403 forbidden, so that the caller learns why.';
 
 create function public.require_second_factor(is_required boolean) returns json
 language plpgsql security definer

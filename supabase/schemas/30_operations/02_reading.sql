@@ -60,21 +60,23 @@ end;
 comment on function app.conditions(app.operation_filter) is 'The filter as a condition on public.mes_operations o with the filter itself as $1.';
 grant execute on function app.conditions to authenticated, service_role;
 
+-- As its owner, who has no row security: the caller is looked up once, for access and for the allowed actions.
 create function public.get_operation(order_no text, asset_id integer, operation_no text) returns json
-language plpgsql stable
+language plpgsql stable security definer
 set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('order_no', order_no)
     and app.require_bounded('operation_no', operation_no);
+  caller constant app.caller := app.current_caller();
   operation public.mes_operations;
 begin
   select * into operation from public.mes_operations o
   where o.order_no = get_operation.order_no and o.operation_no = get_operation.operation_no and o.asset_id = get_operation.asset_id;
-  if not found then
+  if not found or not app.sees_workplace(caller, operation.workplace_name) then
     perform app.refuse_missing();
   end if;
-  return app.operation_answer(operation, app.current_caller());
+  return app.operation_answer(operation, caller);
 end
 $$;
 comment on function public.get_operation(text, integer, text) is 'One operation with what the caller may do to it. Raises 404 not_found.';
@@ -122,7 +124,7 @@ declare
 begin
   -- straight calls ask for what they like
   take := least(take, 500);
-  execute app.page_query('public.mes_operations', 'o', conditions || page,
+  execute app.page_query('public.mes_operations', 'o', 'o', conditions || page,
     app.all_pairs(
       app.alternatives('o.workplace_name', '$7', cardinality(places)),
       app.alternatives('o.status', '($1).statuses', cardinality((filter).statuses))

@@ -80,7 +80,7 @@ comment on function app.execution_state(public.mes_operations) is
   'State in the table of transitions: the status, with ON_HOLD split into PAUSED, BLOCKED and BLOCKED_BEFORE_START.';
 
 -- What is finished counts as delivered: taking it back is a supervisor's decision.
-create function app.least_role(action app.actions, operation public.mes_operations) returns text
+create function app.least_role(action app.actions, state text) returns text
 language sql immutable parallel safe
-return case when (action).action = 'REVERSE' and (operation).status = 'FINISHED' then 'supervisor' else (action).least_role end;
-comment on function app.least_role(app.actions, public.mes_operations) is 'Role that an action on this operation needs at least.';
+return case when (action).action = 'REVERSE' and state = 'FINISHED' then 'supervisor' else (action).least_role end;
+comment on function app.least_role(app.actions, text) is 'Role that an action in this state needs at least.';

@@ -1,42 +1,59 @@
 -- What: what a caller may do next.
 -- Why: clients show buttons by it, and refusals say what is possible instead.
 
+create function app.possible_action(action text, blocked_by text) returns json
+language sql stable
+return json_build_object('action', action, 'allowed', blocked_by is null, 'blocked_by', blocked_by);
+comment on function app.possible_action(text, text) is 'One action as clients see it, with the machine code of what blocks it.';
+
+-- The answers are few and change with the lifecycle alone: a migration that changes actions or transitions refreshes
+-- them. Most requests need one, and composing it would be most of their cost.
+create materialized view app.possible_actions as
+select possible.state, possible.rank, possible.is_processing,
+  json_agg(app.possible_action(possible.action, possible.blocked_by) order by possible.position) as actions,
+  json_agg(
+    app.possible_action(possible.action, coalesce(possible.blocked_by, case when possible.action = 'START' then 'workplace_busy' end))
+    order by possible.position
+  ) as actions_at_full_workplace
+from (
+  select s.state, r.rank, p.is_processing, a.action, a.position, case
+    when r.rank < app.role_rank(app.least_role(a, s.state)) then 'forbidden'
+    when a.action = 'START' and s.state in ('BLOCKED', 'BLOCKED_BEFORE_START') then 'operation_blocked'
+    when a.action = 'START' and p.is_processing then 'already_running'
+    when t.action is null then 'invalid_state_transition'
+  end as blocked_by
+  from (select t.from_state as state from app.transitions t union select t.to_state from app.transitions t) s
+    cross join generate_series(app.role_rank(null), app.role_rank('admin')) r (rank)
+    cross join (values (false), (true)) p (is_processing)
+    cross join app.actions a
+    left join app.transitions t on t.action = a.action and t.from_state = s.state
+) possible
+group by possible.state, possible.rank, possible.is_processing;
+comment on materialized view app.possible_actions is
+  'What may be done next, [{"action", "allowed", "blocked_by"}], for each state, rank of the caller''s role, and whether a PROCESSING run is open.';
+create unique index possible_actions_key on app.possible_actions (state, rank, is_processing);
+
 create function app.allowed_actions(operation public.mes_operations, caller app.caller) returns json
 language plpgsql stable security definer
 set search_path = ''
--- for two tiny tables the planner would plan anew for each state
-set plan_cache_mode = force_generic_plan
 as $$
 declare
-  state constant text := app.execution_state(operation);
-  rank constant integer := app.role_rank((caller).role);
-  may_start constant boolean := state in ('RELEASED', 'PAUSED');
-  workplace_is_full boolean := false;
+  actions json;
+  actions_at_full_workplace json;
+  capacity integer;
 begin
-  if may_start then
-    select w.capacity <= (
-      select count(*) from public.mes_operations o
-      where o.workplace_name = w.name and o.status = 'IN_PROGRESS' and o.id <> (operation).id
-    ) into workplace_is_full
-    from public.workplaces w
-    where w.name = (operation).workplace_name and w.capacity is not null;
+  select p.actions, p.actions_at_full_workplace, w.capacity into actions, actions_at_full_workplace, capacity
+  from app.possible_actions p
+    left join public.workplaces w on w.name = (operation).workplace_name and w.capacity is not null
+  where p.state = app.execution_state(operation) and p.rank = app.role_rank((caller).role)
+    and p.is_processing = ((operation).running_phase is not distinct from 'PROCESSING');
+  if capacity <= (
+    select count(*) from public.mes_operations o
+    where o.workplace_name = (operation).workplace_name and o.status = 'IN_PROGRESS' and o.id <> (operation).id
+  ) then
+    return actions_at_full_workplace;
   end if;
-  return (
-    select json_agg(
-      json_build_object('action', possible.action, 'allowed', possible.blocked_by is null, 'blocked_by', possible.blocked_by)
-      order by possible.position
-    )
-    from (
-      select a.action, a.position, case
-        when rank < app.role_rank(app.least_role(a, operation)) then 'forbidden'
-        when a.action = 'START' and (operation).hold_kind = 'BLOCKED' then 'operation_blocked'
-        when a.action = 'START' and (operation).running_phase = 'PROCESSING' then 'already_running'
-        when t.action is null then 'invalid_state_transition'
-        when a.action = 'START' and workplace_is_full then 'workplace_busy'
-      end as blocked_by
-      from app.actions a left join app.transitions t on t.action = a.action and t.from_state = state
-    ) possible
-  );
+  return actions;
 end
 $$;
 comment on function app.allowed_actions(public.mes_operations, app.caller) is
@@ -58,8 +75,19 @@ $$;
 comment on function app.refuse_transition(public.mes_operations, app.caller, text) is
   'Raises 422 invalid_state_transition with the current status and what is allowed instead.';
 
+create view app.operation_answers as
+select (null::app.operation_body).*, null::json as allowed_actions where false;
+comment on view app.operation_answers is 'Has no rows: its row type is the operation as single reads and commands answer it.';
+
 create function app.operation_answer(operation public.mes_operations, caller app.caller) returns json
-language sql stable
-return app.json_with(app.operation_json(operation), 'allowed_actions', app.allowed_actions(operation, caller));
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  body constant app.operation_body := app.operation_body(operation);
+begin
+  return to_json(row((body).*, app.allowed_actions(operation, caller))::app.operation_answers);
+end
+$$;
 comment on function app.operation_answer(public.mes_operations, app.caller) is 'The operation as single reads and commands answer it: with allowed_actions.';
 grant execute on function app.operation_answer to authenticated, service_role;

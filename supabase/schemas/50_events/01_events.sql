@@ -115,8 +115,77 @@ create policy "Users read the events of their own workplaces"
   using ((select app.sees_all_workplaces()) or workplace_name = any(array(select app.own_workplaces())));
 
 -- An event is a row of the log and what other tables say of it: its position, who reported, what receivers answered.
+create type app.event_body as (
+  id uuid,
+  pos bigint,
+  action_type text,
+  order_no text,
+  asset_id integer,
+  operation_no text,
+  workplace_name text,
+  op_seq integer,
+  status_before text,
+  status_after text,
+  occurred_at text,
+  phase text,
+  qty_good integer,
+  qty_scrap integer,
+  reason_code text,
+  note text,
+  reverses_event_id uuid,
+  changes jsonb,
+  operation_data jsonb,
+  user_id uuid,
+  user_email text,
+  webhook_success boolean,
+  webhook_response text,
+  error_message text,
+  created_at text
+);
+comment on type app.event_body is 'The event as the API writes it.';
+
+create function app.event_body(
+  e public.operation_events, pos bigint, user_email text, is_delivered boolean, webhook_response text, error_message text
+) returns app.event_body
+language sql stable
+return row(
+  (e).id,
+  pos,
+  (e).action_type,
+  (e).order_no,
+  (e).asset_id,
+  (e).operation_no,
+  (e).workplace_name,
+  (e).op_seq,
+  (e).status_before,
+  (e).status_after,
+  app.iso((e).occurred_at),
+  (e).phase,
+  (e).qty_good,
+  (e).qty_scrap,
+  (e).reason_code,
+  (e).note,
+  (e).reverses_event_id,
+  (e).changes,
+  (e).operation_data,
+  (e).user_id,
+  user_email,
+  coalesce(is_delivered, false),
+  webhook_response,
+  error_message,
+  app.iso((e).created_at)
+)::app.event_body;
+comment on function app.event_body(public.operation_events, bigint, text, boolean, text, text) is
+  'The members of the event as the API writes it: of its row, and of what other tables say of it.';
+
+-- Receivers may answer with what is theirs alone to know.
+create function app.sees_webhook_answers(caller app.caller) returns boolean
+language sql immutable parallel safe
+return app.role_rank((caller).role) >= 3;
+comment on function app.sees_webhook_answers(app.caller) is 'True for managers and above, who are told what receivers of webhooks answered.';
+
 create function app.event_json(e public.operation_events) returns json
-language plpgsql stable security definer
+language plpgsql stable
 set search_path = ''
 as $$
 declare
@@ -132,40 +201,12 @@ begin
     w.is_delivered, w.response, w.error_message
   into feed_pos, user_email, is_delivered, response, error_message
   from (select e.id) event left join app.webhook_outcomes w on w.event_id = event.id;
-  -- Receivers may answer with what is theirs alone to know.
-  if coalesce(response, error_message) is not null and app.role_rank((app.current_caller()).role) < 3 then
+  if coalesce(response, error_message) is not null and not app.sees_webhook_answers(app.current_caller()) then
     response := null;
     error_message := null;
   end if;
-  return json_build_object(
-    'id', e.id,
-    'pos', feed_pos,
-    'action_type', e.action_type,
-    'order_no', e.order_no,
-    'asset_id', e.asset_id,
-    'operation_no', e.operation_no,
-    'workplace_name', e.workplace_name,
-    'op_seq', e.op_seq,
-    'status_before', e.status_before,
-    'status_after', e.status_after,
-    'occurred_at', app.iso(e.occurred_at),
-    'phase', e.phase,
-    'qty_good', e.qty_good,
-    'qty_scrap', e.qty_scrap,
-    'reason_code', e.reason_code,
-    'note', e.note,
-    'reverses_event_id', e.reverses_event_id,
-    'changes', e.changes,
-    'operation_data', e.operation_data,
-    'user_id', e.user_id,
-    'user_email', user_email,
-    'webhook_success', coalesce(is_delivered, false),
-    'webhook_response', response,
-    'error_message', error_message,
-    'created_at', app.iso(e.created_at)
-  );
+  return to_json(app.event_body(e, feed_pos, user_email, is_delivered, response, error_message));
 end
 $$;
 comment on function app.event_json(public.operation_events) is
-  'The event as the API writes it; what webhooks answered for managers and above alone. The caller of this function has checked that the event is theirs to see.';
-grant execute on function app.event_json to authenticated, service_role;
+  'One event as the API writes it, for functions that run as their owner and have checked that their caller sees it.';

@@ -107,7 +107,7 @@ declare
 begin
   -- who, and whether the lifecycle has such a step
   perform app.require_role(
-    caller, (select app.least_role(a, operation) from app.actions a where a.action = report.action_type),
+    caller, (select app.least_role(a, app.execution_state(operation)) from app.actions a where a.action = report.action_type),
     format('Your role may not %s operation %s', report.action_type, app.operation_label(operation))
   );
   if report.action_type = 'START' and operation.hold_kind = 'BLOCKED' then

@@ -2,14 +2,14 @@
 -- Why: lists are read newest first, whatever the filter.
 
 create function public.get_event(id uuid) returns json
-language plpgsql stable
+language plpgsql stable security definer
 set search_path = ''
 as $$
 declare
   event public.operation_events;
 begin
   select * into event from public.operation_events e where e.id = get_event.id;
-  if not found then
+  if not found or not app.sees_workplace(app.current_caller(), event.workplace_name) then
     perform app.refuse_missing();
   end if;
   return app.event_json(event);
@@ -17,6 +17,35 @@ end
 $$;
 comment on function public.get_event(uuid) is 'One event. Raises 404 not_found.';
 grant execute on function public.get_event to authenticated, service_role;
+
+create type app.event_key as (created_at timestamptz, id uuid);
+comment on type app.event_key is 'Where an event stands in lists.';
+
+-- Position, reporter and webhooks' answers are in tables that nobody else reads: one call looks them up for a page.
+create function app.events_json(keys app.event_key[]) returns json
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  caller constant app.caller := app.current_caller();
+  with_answers constant boolean := app.sees_webhook_answers(caller);
+begin
+  return (
+    select coalesce(json_agg(to_json(app.event_body(
+      e, f.pos, r.email, w.is_delivered,
+      case when with_answers then w.response end, case when with_answers then w.error_message end
+    )) order by k.created_at desc, k.id desc), '[]')
+    from unnest(keys) k
+      join public.operation_events e on e.id = k.id and app.sees_workplace(caller, e.workplace_name)
+      left join app.feed f on f.event_id = e.id
+      left join app.reporters r on r.id = e.reporter_id
+      left join app.webhook_outcomes w on w.event_id = e.id
+  );
+end
+$$;
+comment on function app.events_json(app.event_key[]) is
+  'Those of the events that the caller sees, newest first, as the API writes them; what webhooks answered for managers and above alone.';
+grant execute on function app.events_json to authenticated, service_role;
 
 create function public.list_events(
   order_no text default null,
@@ -63,7 +92,7 @@ declare
     app.alternatives('e.workplace_name', '$13', cardinality(places)),
     app.alternatives('e.action_type', '$4', cardinality(actions))
   );
-  rows public.operation_events[];
+  keys app.event_key[];
   total bigint;
   plan json;
 begin
@@ -74,9 +103,9 @@ begin
     alternatives := array(select a || ' and e.created_at < $8 + interval ''1 hour''' from unnest(alternatives) a)
       || 'e.created_at - e.occurred_at > interval ''1 hour'' and e.created_at >= $8 + interval ''1 hour'' and e.occurred_at < $8'::text;
   end if;
-  execute app.page_query('public.operation_events', 'e', page, alternatives,
+  execute app.page_query('public.operation_events', 'e', 'row(e.created_at, e.id)::app.event_key', page, alternatives,
     'created_at, id', 'created_at desc, id desc', '$11', '$12')
-  into rows
+  into keys
   using order_no, operation_no, asset_id, actions, workplace_name, user_id, occurred_after, occurred_before,
     before_created_at, before_id, take + 1, skip, places;
 
@@ -91,8 +120,8 @@ begin
   end if;
 
   return json_build_object(
-    'items', (select coalesce(json_agg(app.event_json(e)), '[]') from unnest(rows[1:take]) e),
-    'next', case when cardinality(rows) > take then json_build_array(rows[take].created_at, rows[take].id) end,
+    'items', app.events_json(keys[1:take]),
+    'next', case when cardinality(keys) > take then json_build_array(keys[take].created_at, keys[take].id) end,
     'total', total
   );
 end

@@ -1,23 +1,10 @@
 -- What: reading the feed.
 -- Why: a read looks at a bounded number of positions, whatever it filters.
 
-create function app.followed_event_json(event public.operation_events, caller app.caller) returns json
-language plpgsql stable
-set search_path = ''
-as $$
-declare
-  operation json;
-begin
-  select app.operation_json(o) into operation from public.mes_operations o
-  where o.id = (event).operation_id and app.sees_workplace(caller, o.workplace_name);
-  return app.json_with(
-    app.json_with(app.event_json(event), 'operation', coalesce(operation, 'null')),
-    'mark', (select to_json(app.feed_mark(f)) from app.feed f where f.event_id = (event).id)
-  );
-end
-$$;
-comment on function app.followed_event_json(public.operation_events, app.caller) is
-  'The event for whoever passes it on: with its operation as it is now, null when it is gone or not the caller''s to see, and its mark.';
+create view app.followed_events as
+select (null::app.event_body).*, null::json as operation, null::text as mark where false;
+comment on view app.followed_events is
+  'Has no rows: its row type is the event for a server that passes it on, with its operation as it is now, null when it is gone or not the caller''s to see, and its mark.';
 
 -- One call looks at no more positions than this: a rare filter costs a few calls, not one endless one.
 create function app.feed_window() returns integer
@@ -44,6 +31,7 @@ declare
     and app.require_bounded('workplace_names', workplace_names) and app.require_bounded('action_types', action_types)
     and app.require_bounded('order_no', order_no);
   caller constant app.caller := app.current_caller();
+  with_answers constant boolean := app.sees_webhook_answers(caller);
   from_pos constant bigint := coalesce(after_pos, (select s.floor_pos from app.feed_state s));
   settled_pos constant bigint := app.settled_position();
   -- Cursors stand at events, not in the gaps that failed commits leave: a crash forgets what no commit has written
@@ -105,19 +93,30 @@ begin
         limit take
       ) f
     ),
-    page as (
-      select p.pos, e as event
-      from (select * from positions order by pos limit take) p join public.operation_events e on e.id = p.event_id
+    page as materialized (
+      select p.pos, e.operation_id, app.event_body(
+        e, p.pos, r.email, w.is_delivered,
+        case when with_answers then w.response end, case when with_answers then w.error_message end
+      ) as body
+      from (select * from positions order by pos limit take) p
+        join public.operation_events e on e.id = p.event_id
+        left join app.reporters r on r.id = e.reporter_id
+        left join app.webhook_outcomes w on w.event_id = e.id
+    ),
+    written as (
+      select p.pos, case when with_operations then to_json(row((p.body).*,
+        (select app.operation_json(o) from public.mes_operations o
+         where o.id = p.operation_id and app.sees_workplace(caller, o.workplace_name)),
+        (select app.feed_mark(f) from app.feed f where f.pos = p.pos)
+      )::app.followed_events) else to_json(p.body) end as event
+      from page p
     )
     select
-      coalesce(json_agg(
-        case when with_operations then app.followed_event_json(p.event, caller) else app.event_json(p.event) end
-        order by p.pos
-      ), '[]'),
+      coalesce(json_agg(p.event order by p.pos), '[]'),
       count(*),
       max(p.pos)
     into events, found, reached
-    from page p;
+    from written p;
   end if;
 
   reached := case when found = take then reached else coalesce(last_pos, from_pos) end;

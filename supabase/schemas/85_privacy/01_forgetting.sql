@@ -57,9 +57,10 @@ declare
   redacted text := answer::text;
   address text;
 begin
-  -- as json and as jsonb write it; quotes within texts are escaped, so this is found as a member only
+  -- as json_build_object, to_json and jsonb write it; quotes within texts are escaped, so it is found as a member only
   foreach address in array addresses loop
     redacted := replace(redacted, 'email" : ' || to_json(address), 'email" : null');
+    redacted := replace(redacted, 'email":' || to_json(address), 'email":null');
     redacted := replace(redacted, 'email": ' || to_json(address), 'email": null');
   end loop;
   -- the answer to a change of the profile
