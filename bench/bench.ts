@@ -7,6 +7,7 @@ import { Generator } from "./generator.ts";
 import { signUpSupervisor } from "./plant.ts";
 import { measureRequests } from "./requests.ts";
 import { countLines, measureFunctions } from "./sizes.ts";
+import { functionTable, measureFunction } from "./function.ts";
 import { measureSql, sqlTable } from "./sql.ts";
 import { table } from "./table.ts";
 
@@ -89,6 +90,11 @@ try {
   await generator.end();
   await stack.stop();
 }
+
+progress("a function and a bare handler");
+const functionCost = await measureFunction(Number(options.rounds));
+result.function = functionCost;
+console.log(`\n${functionTable(functionCost)}\n`);
 
 if (!options["no-sizes"]) {
   progress("functions");

@@ -5,11 +5,13 @@
  */
 import type { Credentials } from "@supabase/server";
 import { extractCredentials, resolveEnv, verifyCredentials } from "@supabase/server/core";
+import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
 import { type Rpc, rpcAsServer, rpcAsUser } from "./database.ts";
 import { Problem } from "./problems.ts";
 import { sendSecondFactorRule } from "./second_factor.ts";
 import { isLegacyToken, verifyByPublishedKeys, verifyLegacyToken } from "./signing_keys.ts";
+import { fetchedKeyTrustMs, keepSession, knownSession } from "./verified_tokens.ts";
 
 /** What the middleware leaves for the handlers. */
 export interface Authenticated {
@@ -52,34 +54,52 @@ export const authenticate = createMiddleware<{ Variables: Authenticated }>(async
   if (credentials.token === null && c.req.header("Authorization") !== undefined) {
     throw new Problem("unauthenticated", "The Authorization header is not of the form: Bearer <access token>");
   }
-  const { token, claims, keyName } = await verified(credentials);
-  if (token === null) {
+  const { token } = credentials;
+  const known = token === null ? undefined : knownSession(token);
+  if (token !== null && known !== undefined) {
+    await admitUser(c, token, known);
+    return await next();
+  }
+  const verified = await verify(credentials);
+  if (verified.token === null) {
     // the caller holds the secret key, so that the service role is the caller's own
     c.set("rpc", rpcAsServer());
     c.set("role", "service_role");
-    c.set("session", { user_id: null, secret_key: keyName });
+    c.set("session", { user_id: null, secret_key: verified.keyName });
     return await next();
   }
-  const { exp, role, sub, aal, is_anonymous } = claims;
+  const session = sessionOf(verified.claims);
+  keepSession(verified.token, session, verified.isKeyFetched ? fetchedKeyTrustMs : undefined);
+  await admitUser(c, verified.token, session);
+  await next();
+});
+
+async function admitUser(c: Context<{ Variables: Authenticated }>, token: string, session: Session): Promise<void> {
+  await sendSecondFactorRule();
+  c.set("rpc", rpcAsUser(token));
+  c.set("role", "authenticated");
+  c.set("session", session);
+}
+
+/** Returns the session of a user's access token; throws for claims of any other token. */
+function sessionOf({ exp, role, sub, aal, is_anonymous }: Claims): Session & { ends_at: number } {
   if (exp === undefined || role !== "authenticated" || sub === undefined) {
     throw new Problem("unauthenticated", "The token is not the access token of a signed-in user");
   }
   if (is_anonymous === true) {
     throw new Problem("unauthenticated", "The token is of an anonymous user: sign in as a user with an e-mail address");
   }
-  await sendSecondFactorRule();
-  c.set("rpc", rpcAsUser(token));
-  c.set("role", "authenticated");
-  c.set("session", { user_id: sub, ends_at: exp * 1_000, aal: typeof aal === "string" ? aal : undefined });
-  await next();
-});
+  return { user_id: sub, ends_at: exp * 1_000, aal: typeof aal === "string" ? aal : undefined };
+}
 
 type Claims = Record<string, unknown> & { sub?: string; exp?: number };
 
-/** The token with its claims; no token for a server with the secret key. */
-async function verified(
-  credentials: Credentials,
-): Promise<{ token: string; claims: Claims; keyName?: never } | { token: null; claims: null; keyName?: string }> {
+/** What a credential turned out to be: a token with its claims, or the secret key of a server. */
+type Verified =
+  | { token: string; claims: Claims; /** The key was fetched, and may be withdrawn. */ isKeyFetched: boolean }
+  | { token: null; keyName?: string };
+
+async function verify(credentials: Credentials): Promise<Verified> {
   const { data: env, error: misconfigured } = resolveEnv();
   if (misconfigured !== null) throw misconfigured;
   const projectUrl = Deno.env.get("SUPABASE_PUBLIC_URL") ?? env.url;
@@ -90,7 +110,7 @@ async function verified(
     const secret = Deno.env.get("JWT_SECRET");
     if (!secret) throw new Problem("unauthenticated", noLegacySecret);
     try {
-      return { token, claims: await verifyLegacyToken(token, secret, expected) };
+      return { token, claims: await verifyLegacyToken(token, secret, expected), isKeyFetched: false };
     } catch (error) {
       throw new Problem("unauthenticated", reasonOf(error));
     }
@@ -98,16 +118,16 @@ async function verified(
   const { data: auth, error } = await verifyCredentials(credentials, { auth: ["user", "secret:*"], env, ...expected });
   if (error === null) {
     if (auth.authMode !== "user" || auth.token === null) {
-      return { token: null, claims: null, keyName: auth.keyName ?? undefined };
+      return { token: null, keyName: auth.keyName ?? undefined };
     }
-    return { token: auth.token, claims: auth.jwtClaims ?? {} };
+    return { token: auth.token, claims: auth.jwtClaims ?? {}, isKeyFetched: env.jwks instanceof URL };
   }
   if (error.status >= 500) {
     throw new Problem("unavailable", "The keys that access tokens are signed with cannot be had now");
   }
   if (token !== null && codeOf(error.cause) === "ERR_JWKS_NO_MATCHING_KEY" && !(env.jwks instanceof URL)) {
     const claims = await verifyByPublishedKeys(token, projectUrl, expected);
-    if (claims !== undefined) return { token, claims };
+    if (claims !== undefined) return { token, claims, isKeyFetched: true };
   }
   throw new Problem("unauthenticated", reasonOf(error.cause));
 }

@@ -30,7 +30,7 @@ const clientGoneStatus = 499;
 export function useFrame<E extends Env & { Variables: RequestIdVariables }>(app: Hono<E>, options: FrameOptions): void {
   app.use(requestId({ limitLength: 128 }));
   app.use(requestLog);
-  app.use(cors(options.cors));
+  app.use(crossOrigin(options.cors));
   app.use(securityHeaders(options.cacheControl));
   app.use(draining);
   app.use(routing(app));
@@ -46,11 +46,22 @@ export function useFrame<E extends Env & { Variables: RequestIdVariables }>(app:
   });
 }
 
+/** Hono's CORS. Hono copies an answer for headers that are set before it exists, so they are set afterwards. */
+function crossOrigin(options: FrameOptions["cors"]): MiddlewareHandler {
+  const setHeaders = cors(options);
+  return async (c, next) => {
+    if (c.req.method === "OPTIONS") return await setHeaders(c, next);
+    await next();
+    await setHeaders(c, () => Promise.resolve());
+  };
+}
+
 const securityHeaders = (cacheControl: FrameOptions["cacheControl"]): MiddlewareHandler => async (c, next) => {
   await next();
+  // not by c.header, which copies the answer
   const { headers } = c.res;
-  if (!headers.has("Cache-Control")) c.header("Cache-Control", cacheControl(headers));
-  c.header("X-Content-Type-Options", "nosniff");
+  if (!headers.has("Cache-Control")) headers.set("Cache-Control", cacheControl(headers));
+  headers.set("X-Content-Type-Options", "nosniff");
 };
 
 function asProblem(error: Error): Problem {

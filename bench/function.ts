@@ -1,0 +1,107 @@
+/**
+ * What a function costs beside its one call of the database: requests per second of GET one operation, and of a bare
+ * Hono handler that makes one `fetch` to the same canned Data API. Part of `deno task bench`; alone:
+ * `deno run -A bench/function.ts [rounds]`.
+ *
+ * @module
+ */
+import { TextLineStream } from "@std/streams/mod.js";
+import { SignJWT } from "jose";
+import { edgeDeno, edgeFlags } from "../local/edge_deno.ts";
+import { generateKeys, keySet, signingKeyId } from "../local/keys.ts";
+import { inProject } from "../local/paths.ts";
+import contract from "../docs/openapi.json" with { type: "json" };
+import { median } from "./median.ts";
+import { table } from "./table.ts";
+
+/** Requests per second. */
+export interface FunctionFigures {
+  function: number;
+  bare: number;
+  /** The middle of the rounds' ratios. */
+  ratio: number;
+}
+
+const actions = [
+  "RELEASE",
+  "START",
+  "STOP",
+  "REPORT_QUANTITY",
+  "COMPLETE",
+  "FINISH",
+  "HOLD",
+  "CANCEL",
+  "REVERSE",
+  "CORRECT",
+];
+
+/** An operation of the contract's examples. */
+const operation = JSON.stringify({
+  ...Object.fromEntries(
+    Object.entries(contract.components.schemas.Operation.properties).map(([name, property]) => [
+      name,
+      "example" in property ? property.example : null,
+    ]),
+  ),
+  allowed_actions: actions.map((action) => ({ action, allowed: false, blocked_by: "forbidden" })),
+});
+
+/** Measures both in an isolate of the functions' Deno, rounds in turn, with an access token as of a user. */
+export async function measureFunction(rounds: number, clients = 16): Promise<FunctionFigures> {
+  const keys = generateKeys();
+  const dataApi = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    async (request) => {
+      await request.bytes();
+      return new Response(operation, { headers: { "content-type": "application/json" } });
+    },
+  );
+  const url = `http://127.0.0.1:${dataApi.addr.port}`;
+  const token = await new SignJWT({
+    role: "authenticated",
+    email: "bench@example.com",
+    session_id: crypto.randomUUID(),
+  })
+    .setProtectedHeader({ alg: "HS256", typ: "JWT", kid: signingKeyId })
+    .setSubject(crypto.randomUUID()).setAudience("authenticated").setIssuer(`${url}/auth/v1`)
+    .setIssuedAt().setExpirationTime("1h")
+    .sign(new TextEncoder().encode(keys.jwtSecret));
+  const plan = { path: "/operations/v1/403860-001/1/0010", token, clients, rounds, duration_ms: 1_000 };
+  const isolate = new Deno.Command(await edgeDeno(), {
+    args: [...edgeFlags, inProject("bench", "function_isolate.ts"), JSON.stringify(plan)],
+    env: {
+      SUPABASE_URL: url,
+      SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: keys.publishableKey }),
+      SUPABASE_SECRET_KEYS: JSON.stringify({ default: keys.secretKey }),
+      SUPABASE_JWKS: keySet(keys.jwtSecret),
+    },
+    stdout: "piped",
+  }).spawn();
+  const measured: Record<"function" | "bare", number>[] = [];
+  for await (const line of isolate.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())) {
+    measured.push(JSON.parse(String(line)));
+  }
+  const { success } = await isolate.status;
+  await dataApi.shutdown();
+  if (!success) throw new Error("The isolate failed, see above");
+  return {
+    function: median(measured.map((round) => round.function)),
+    bare: median(measured.map(({ bare }) => bare)),
+    ratio: median(measured.map((round) => round.function / round.bare)),
+  };
+}
+
+/** The figures as a table. */
+export function functionTable(figures: FunctionFigures): string {
+  return table([{
+    "GET one operation, canned Data API": "function",
+    "requests/s": Math.round(figures.function),
+    "bare handler requests/s": Math.round(figures.bare),
+    "of the bare handler": figures.ratio.toFixed(2),
+    "at least": "0.60",
+  }]);
+}
+
+if (import.meta.main) {
+  console.log(functionTable(await measureFunction(Number(Deno.args[0] ?? 5))));
+}

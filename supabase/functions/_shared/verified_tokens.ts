@@ -1,0 +1,46 @@
+/**
+ * Access tokens that this isolate has verified, so that a signature is checked once and not with each request.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import type { Session } from "./auth.ts";
+
+/** Tokens that are kept; the oldest go first. */
+const maxTokens = 1_000;
+
+/** Keys that were fetched may be withdrawn: what they verified is verified again after this time. */
+export const fetchedKeyTrustMs = 60_000;
+
+interface Verified {
+  session: Session;
+  untilMs: number;
+}
+
+/** By digest, so that the memory holds no token that could be used. */
+const verified = new Map<string, Verified>();
+
+const digestOf = (token: string) => createHash("sha256").update(token).digest("base64");
+
+/** Returns whom a token stands for, when it was verified before and is still to be trusted. */
+export function knownSession(token: string): Session | undefined {
+  if (verified.size === 0) return undefined;
+  const digest = digestOf(token);
+  const known = verified.get(digest);
+  if (known === undefined) return undefined;
+  if (Date.now() < known.untilMs) return known.session;
+  verified.delete(digest);
+}
+
+/**
+ * Keeps a verified token until it expires. Tokens that were rejected are not kept.
+ *
+ * @param trustMs How long it is trusted at most.
+ */
+export function keepSession(token: string, session: Session & { ends_at: number }, trustMs = Infinity): void {
+  if (verified.size >= maxTokens) {
+    const [oldest] = verified.keys();
+    if (oldest !== undefined) verified.delete(oldest);
+  }
+  verified.set(digestOf(token), { session, untilMs: Math.min(session.ends_at, Date.now() + trustMs) });
+}
