@@ -19,8 +19,11 @@ export interface FeedHead extends FeedPosition {
   is_announced: boolean;
 }
 
-/** Time between two queries while a reader waits. */
+/** Time between two queries while a reader waits and the feed rests. */
 const pollMs = Number(Deno.env.get("FEED_POLL_MS") ?? 250);
+
+/** The same after the feed has moved: events seldom come alone. */
+const pollMovingMs = Math.min(25, pollMs);
 
 /** The same while Realtime announces events: its messages can be lost. */
 const pollAnnouncedMs = 5_000;
@@ -38,6 +41,8 @@ const freshMs = 1_000;
 
 const waiters = new Set<Waiter>();
 let isWatching = false;
+/** Time until the next query; it grows while the feed rests. */
+let pauseMs = pollMs;
 /** The last answer, and when it arrived. */
 let lastHead: FeedHead | undefined;
 let lastHeadAtMs = -Infinity;
@@ -77,8 +82,6 @@ const isBehind = (from: FeedPosition, head: FeedHead) => head.pos > from.pos || 
 
 async function watch(): Promise<void> {
   isWatching = true;
-  // readers have just read: the first query can wait
-  let pauseMs = pollMs;
   while (waiters.size > 0) {
     if (!isWoken) {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -92,10 +95,9 @@ async function watch(): Promise<void> {
       const head = await feedHead();
       [lastHead, lastHeadAtMs] = [head, performance.now()];
       if (head.is_announced) listen();
-      for (const { from, resume } of waiters) {
-        if (isBehind(from, head)) resume();
-      }
-      pauseMs = isListening ? pollAnnouncedMs : pollMs;
+      const moved = [...waiters].filter(({ from }) => isBehind(from, head));
+      for (const { resume } of moved) resume();
+      pauseMs = pauseAfter(moved.length > 0);
     } catch {
       // the readers meet the failure in their own reads
       pauseMs = pollFailedMs;
@@ -104,6 +106,12 @@ async function watch(): Promise<void> {
     await Promise.resolve();
   }
   isWatching = false;
+}
+
+/** Returns a short pause after the feed has moved; half again as long as the last one, up to the usual, while it rests. */
+function pauseAfter(hasMoved: boolean): number {
+  if (hasMoved) return pollMovingMs;
+  return isListening ? pollAnnouncedMs : Math.min(1.5 * pauseMs, pollMs);
 }
 
 /** Subscribes to Realtime, which wakes the watch. Polling continues when that fails. */
