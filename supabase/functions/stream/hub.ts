@@ -23,6 +23,9 @@ const maxRecent_characters = 4 * 1024 * 1024;
 const firstPage = 10;
 const maxPage = 200;
 
+/** After events, so long until the common reader reads again. */
+const pauseMoving_ms = 15;
+
 /** So many streams read for themselves at once. */
 const maxReaders = 4;
 
@@ -129,7 +132,10 @@ export class Hub {
       try {
         const page = await this.#readPage(await this.#begin(), 500);
         this.#advance(page, await itemsOf(page));
-        if (!page.has_more) await feedMoves(page, 5_000, this.#idle.signal);
+        if (page.has_more) continue;
+        // events seldom come alone: the next read finds them without a question before it
+        if (page.events.length > 0) await delay(pauseMoving_ms);
+        else await feedMoves(page, 5_000, this.#idle.signal);
       } catch (error) {
         this.#fail(error, this.#open);
         await delay(1_000);
