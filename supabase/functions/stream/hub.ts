@@ -24,7 +24,7 @@ const firstPage = 10;
 const maxPage = 200;
 
 /** After events, so long until the common reader reads again. */
-const pauseMoving_ms = 15;
+const pauseMovingMs = 15;
 
 /** So many streams read for themselves at once. */
 const maxReaders = 4;
@@ -134,7 +134,7 @@ export class Hub {
         this.#advance(page, await itemsOf(page));
         if (page.has_more) continue;
         // events seldom come alone: the next read finds them without a question before it
-        if (page.events.length > 0) await delay(pauseMoving_ms);
+        if (page.events.length > 0) await delay(pauseMovingMs);
         else await feedMoves(page, 5_000, this.#idle.signal);
       } catch (error) {
         this.#fail(error, this.#open);
