@@ -27,9 +27,8 @@ export const routing = <E extends Env>(app: Hono<E>): MiddlewareHandler => async
 
 /** Rejects percent-encoding that is not UTF-8: the router would read it as the text of its escapes, another name. */
 export const urlDecoding: MiddlewareHandler = async (c, next) => {
-  const { pathname, search } = new URL(c.req.url);
   try {
-    decodeURIComponent(pathname + search);
+    decodeURIComponent(c.req.url);
   } catch {
     throw new Problem("malformed_request", "The URL has percent-encoding that is not UTF-8");
   }
