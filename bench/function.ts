@@ -7,9 +7,9 @@
  */
 import { TextLineStream } from "@std/streams/mod.js";
 import { SignJWT } from "jose";
-import { edgeDeno, edgeFlags } from "../local/edge_deno.ts";
-import { generateKeys, keySet, signingKeyId } from "../local/keys.ts";
-import { inProject } from "../local/paths.ts";
+import { edgeDeno, edgeFlags } from "../local/functions/edge_deno.ts";
+import { generateKeys, keySet, signingKeyId } from "../local/platform/keys.ts";
+import { inProject } from "../local/system/paths.ts";
 import contract from "../docs/openapi.json" with { type: "json" };
 import { median } from "./median.ts";
 import { table } from "./table.ts";

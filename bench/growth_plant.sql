@@ -27,7 +27,7 @@ from generate_series(1, :operations) i;
 insert into public.mes_operations (
   id, order_no, operation_no, asset_id, activity_code, activity_description, workplace_name, workplace_group,
   qty_desired, planned_start_at, planned_end_at, t_target_processing_min,
-  status, hold_kind, qty_processed, qty_scrap, actual_start_at, actual_end_at,
+  state, qty_processed, qty_scrap, actual_start_at, actual_end_at,
   t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, running_since, running_phase, last_op_seq,
   run_count, worked_until, logged_processing_min, counted_since
 ) overriding system value
@@ -41,9 +41,8 @@ select
   case when is_rare then 'Rare place' else 'Place ' || lpad(place::text, 2, '0') end,
   case when is_rare then 'Rare group' else 'Group ' || place % 5 end,
   50, began_at, began_at + interval '2 hours', 90,
-  case when not is_open then case when events = 2 then 'CANCELLED' else 'FINISHED' end
-    when i % 20 = 0 then 'IN_PROGRESS' when i % 20 = 1 then 'ON_HOLD' when i % 20 < 10 then 'RELEASED' else 'PLANNED' end,
-  case when is_open and i % 20 = 1 then 'PAUSED' end,
+  case when not is_open then case when events = 2 then 'CANCELLED'::public.state else 'FINISHED' end
+    when i % 20 = 0 then 'IN_PROGRESS' when i % 20 = 1 then 'PAUSED' when i % 20 < 10 then 'RELEASED' else 'PLANNED' end,
   case when is_open then case when i % 20 < 2 then 10 else 0 end when events = 2 then 0 else 50 end,
   case when not is_open and events > 2 then 1 else 0 end,
   case when not is_open or i % 20 < 2 then began_at end,
@@ -52,7 +51,7 @@ select
   case when not is_open or i % 20 < 2 then 0 end,
   case when not is_open then case when events = 2 then 10 else 100 end end,
   case when is_open and i % 20 = 0 then began_at end,
-  case when is_open and i % 20 = 0 then 'PROCESSING' end,
+  case when is_open and i % 20 = 0 then 'PROCESSING'::public.phase end,
   case when not is_open then events when i % 20 = 0 then 2 when i % 20 = 1 then 3 else 0 end,
   case when not is_open and events > 2 then 2 when not is_open or i % 20 < 2 then 1 else 0 end,
   began_at + case when not is_open then case when events = 2 then interval '10 minutes' else interval '100 minutes' end
@@ -67,12 +66,12 @@ insert into public.operation_events (
 )
 select
   o.id, seq, action, o.order_no, o.asset_id, o.operation_no, o.workplace_name,
-  case when seq = 1 then 'RELEASED' when action = 'START' then 'ON_HOLD' else 'IN_PROGRESS' end,
-  case when action in ('START', 'REPORT_QUANTITY') then 'IN_PROGRESS' when action = 'STOP' then 'ON_HOLD' when action = 'CANCEL' then 'CANCELLED' else 'FINISHED' end,
-  o.actual_start_at + after, case action when 'START' then 'PROCESSING' end,
+  case when seq = 1 then 'RELEASED'::public.status when action = 'START' then 'ON_HOLD' else 'IN_PROGRESS' end,
+  case when action in ('START', 'REPORT_QUANTITY') then 'IN_PROGRESS'::public.status when action = 'STOP' then 'ON_HOLD' when action = 'CANCEL' then 'CANCELLED' else 'FINISHED' end,
+  o.actual_start_at + after, case action when 'START' then 'PROCESSING'::public.phase end,
   case when action = 'REPORT_QUANTITY' and seq = 2 then case when g.is_open then 10 else 49 end else 0 end,
   case when action = 'REPORT_QUANTITY' and seq = 2 and not g.is_open then 1 else 0 end,
-  case action when 'CANCEL' then 'CANCEL' when 'FINISH' then 'SHORTFALL' end,
+  case action when 'CANCEL' then 'CANCEL'::public.reason_kind when 'FINISH' then 'SHORTFALL' end,
   case when action in ('CANCEL', 'FINISH') then 'UNSPECIFIED' end,
   -- one of 21 people; the last one is there a day in a while
   md5(case when g.is_rare then 'rare' else (abs(g.chance) % 20)::text end)::uuid,
@@ -83,7 +82,7 @@ join public.mes_operations o on o.id = g.i
 cross join lateral generate_series(1, o.last_op_seq) seq
 cross join lateral (select
   case
-    when seq = 1 then 'START'
+    when seq = 1 then 'START'::public.action
     when g.events = 2 then 'CANCEL'
     when seq = 2 then 'REPORT_QUANTITY'
     when seq = 3 then 'STOP'

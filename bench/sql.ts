@@ -42,7 +42,7 @@ const plant = `
   insert into public.workplaces (name) select unnest('{${workplaces}}'::text[]);
   update public.profiles set role = 'supervisor', workplace_access = '{${workplaces}}' where id = '${supervisor.sub}';
   insert into public.mes_operations (
-    order_no, asset_id, operation_no, workplace_name, workplace_group, activity_code, activity_description, status,
+    order_no, asset_id, operation_no, workplace_name, workplace_group, activity_code, activity_description, state,
     planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, timestamp_ms, change_type
   )
   select
@@ -206,7 +206,7 @@ const written: Record<string, Written> = {
     status_after: "IN_PROGRESS",
     phase: "PROCESSING",
     qty_good: 0,
-    set: `status = 'IN_PROGRESS', actual_start_at = clock_timestamp(), running_since = clock_timestamp(),
+    set: `state = 'IN_PROGRESS', actual_start_at = clock_timestamp(), running_since = clock_timestamp(),
       running_phase = 'PROCESSING', run_count = 1, worked_until = clock_timestamp(),
       t_actual_processing_min = 0, t_actual_setup_min = 0`,
   },
@@ -215,7 +215,7 @@ const written: Record<string, Written> = {
     status_after: "FINISHED",
     phase: null,
     qty_good: 0,
-    set: `status = 'FINISHED', actual_end_at = clock_timestamp(), running_since = null, running_phase = null,
+    set: `state = 'FINISHED', actual_end_at = clock_timestamp(), running_since = null, running_phase = null,
       worked_until = clock_timestamp(), t_actual_processing_min = 1, t_actual_lead_min = 1, logged_processing_min = 1`,
   },
 };

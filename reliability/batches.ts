@@ -52,10 +52,10 @@ async function giveHistory({ databaseUrl }: Stack, [operation]: RunningOperation
           occurred_at, phase, created_at
         )
         select
-          o.id, n, case n % 2 when 1 then 'START' else 'STOP' end, o.order_no, o.asset_id, o.operation_no, o.workplace_name,
-          case when n = 1 then 'RELEASED' when n % 2 = 1 then 'ON_HOLD' else 'IN_PROGRESS' end,
-          case n % 2 when 1 then 'IN_PROGRESS' else 'ON_HOLD' end,
-          ${began}::timestamptz + n * ${step_ms} * interval '1 millisecond', case n % 2 when 1 then 'PROCESSING' end,
+          o.id, n, case n % 2 when 1 then 'START'::public.action else 'STOP' end, o.order_no, o.asset_id, o.operation_no, o.workplace_name,
+          case when n = 1 then 'RELEASED'::public.status when n % 2 = 1 then 'ON_HOLD' else 'IN_PROGRESS' end,
+          case n % 2 when 1 then 'IN_PROGRESS'::public.status else 'ON_HOLD' end,
+          ${began}::timestamptz + n * ${step_ms} * interval '1 millisecond', case n % 2 when 1 then 'PROCESSING'::public.phase end,
           ${began}::timestamptz + n * ${step_ms} * interval '1 millisecond'
         from public.mes_operations o cross join generate_series(1, 2 * ${runs}::integer) n
         where o.order_no = ${order_no}`;

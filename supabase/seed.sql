@@ -75,14 +75,14 @@ planned as (
   cross join lateral (select sales_order - 403860 + r.slots_later as slot) s
 )
 insert into public.mes_operations (
-  order_no, asset_id, operation_no, status, reference_url, activity_code, activity_description, workplace_name, workplace_group,
+  order_no, asset_id, operation_no, state, reference_url, activity_code, activity_description, workplace_name, workplace_group,
   qty_desired, overrun_tolerance_pct, planned_start_at, planned_end_at,
   t_target_setup_min, t_target_processing_min, t_target_lead_min, timestamp_ms, change_type
 )
 select
   p.order_no, p.asset_id, p.operation_no,
   -- the ERP releases what begins within a day
-  case when p.starts_at < now() + interval '1 day' then 'RELEASED' else 'PLANNED' end,
+  case when p.starts_at < now() + interval '1 day' then 'RELEASED'::public.state else 'PLANNED' end,
   'https://erp.example.com/orders/' || p.order_no, p.activity_code, p.description, p.workplace_name, w.workplace_group,
   p.qty_desired,
   -- a sheet of frame parts or covers may be filled up

@@ -112,50 +112,68 @@ return hashtextextended(name, 0) | (1::bigint << 63);
 comment on function app.lock_key(text) is 'Key of the advisory lock of a name, always negative.';
 
 -- supabase/schemas/00_base/04_refusals.sql
--- What: how a command refuses.
--- Why: all refusals have one form, so that the edge functions turn each into a problem without knowing its rule.
+-- What: problems, and how a command refuses.
+-- Why: rules return problems, one function raises: so each rule serves requests, batches and imports.
 
--- Every refusal of a command is raised here, so that all have one form: SQLSTATE PTxyz is HTTP status xyz to the
--- Data API, the message is the machine code, the detail is JSON: a sentence and what the code needs.
-create function app.refuse(status integer, code text, sentence text, more jsonb default '{}') returns void
+create type app.problem as (status integer, code text, sentence text, more jsonb);
+comment on type app.problem is
+  'Why a request or an item is refused: HTTP status, machine code of the problem table, one sentence, further members. Null = it is not.';
+
+-- Rules are stable SQL functions without a SET clause: they are inlined, so that a rule that holds costs a comparison.
+create function app.problem(status integer, code text, sentence text, more jsonb default '{}') returns app.problem
+language sql immutable parallel safe
+return row(status, code, sentence, more)::app.problem;
+comment on function app.problem(integer, text, text, jsonb) is 'Makes a problem.';
+grant execute on function app.problem to authenticated, service_role;
+
+create function app.field_problem(pointer text, code text, sentence text, more jsonb default '{}') returns app.problem
+language sql stable parallel safe
+return app.problem(422, 'validation_failed', sentence, more || jsonb_build_object('errors', jsonb_build_array(
+  jsonb_build_object('in', 'body', 'pointer', pointer, 'message', left(sentence, 1000), 'code', code))));
+comment on function app.field_problem(text, text, text, jsonb) is
+  'Makes the problem validation_failed of one field, named by a JSON Pointer.';
+grant execute on function app.field_problem to authenticated, service_role;
+
+-- SQLSTATE PTxyz is HTTP status xyz to the Data API, the message is the machine code, the detail is JSON.
+create function app.raise_problem(problem app.problem) returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-  raise exception using
-    errcode = 'PT' || status,
-    message = code,
-    -- a sentence quotes what was sent
-    detail = (jsonb_build_object('detail', left(sentence, 1000)) || more)::text;
+  if problem.code is not null then
+    raise exception using
+      errcode = 'PT' || problem.status,
+      message = problem.code,
+      -- a sentence quotes what was sent
+      detail = (jsonb_build_object('detail', left(problem.sentence, 1000)) || problem.more)::text;
+  end if;
 end
 $$;
-comment on function app.refuse(integer, text, text, jsonb) is
-  'Raises a refusal: HTTP status, machine code of the problem table, one sentence of at most 1,000 characters, further members of the problem.';
+comment on function app.raise_problem(app.problem) is 'Raises a problem, unless it is null.';
+grant execute on function app.raise_problem to authenticated, service_role;
+
+create function app.refuse(status integer, code text, sentence text, more jsonb default '{}') returns void
+language sql
+return app.raise_problem(app.problem(status, code, sentence, more));
+comment on function app.refuse(integer, text, text, jsonb) is 'Raises the problem that app.problem makes.';
 grant execute on function app.refuse to authenticated, service_role;
 
 create function app.refuse_field(pointer text, code text, sentence text) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  perform app.refuse(
-    422, 'validation_failed', sentence,
-    jsonb_build_object('errors', jsonb_build_array(jsonb_build_object('in', 'body', 'pointer', pointer, 'message', left(sentence, 1000), 'code', code)))
-  );
-end
-$$;
-comment on function app.refuse_field(text, text, text) is 'Raises 422 validation_failed for one field, named by a JSON Pointer.';
+language sql
+return app.raise_problem(app.field_problem(pointer, code, sentence));
+comment on function app.refuse_field(text, text, text) is 'Raises the problem that app.field_problem makes.';
 grant execute on function app.refuse_field to authenticated, service_role;
+
+create function app.missing_problem() returns app.problem
+language sql immutable parallel safe
+return app.problem(404, 'not_found', 'There is no such resource, or it is not yours to see');
+comment on function app.missing_problem() is 'Makes the problem not_found in the one form for missing and hidden.';
+grant execute on function app.missing_problem to authenticated, service_role;
 
 -- Missing and hidden answer alike, word for word: the sentence names nothing that the caller did not send.
 create function app.refuse_missing() returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  perform app.refuse(404, 'not_found', 'There is no such resource, or it is not yours to see');
-end
-$$;
+language sql
+return app.raise_problem(app.missing_problem());
 comment on function app.refuse_missing() is 'Raises 404 not_found in the one form for missing and hidden.';
 grant execute on function app.refuse_missing to authenticated, service_role;
 
@@ -171,49 +189,35 @@ end
 $$;
 comment on function app.require_version(integer, integer[]) is 'Raises 412 stale_version unless the version is among those of If-Match; null = no condition.';
 
-create function app.added_quantity(base integer, difference integer) returns integer
-language plpgsql immutable
-set search_path = ''
-as $$
-begin
-  return base + difference;
-exception when numeric_value_out_of_range then
-  perform app.refuse(422, 'invalid_quantity', format('%s + %s pieces is more than can be counted', base, difference));
-end
-$$;
-comment on function app.added_quantity(integer, integer) is 'Sum of two counts of pieces; raises 422 invalid_quantity beyond 2^31-1.';
+-- What a refusal answers for its item: the problem that the same request alone would get.
+create function app.problem_json(problem app.problem) returns json
+language sql stable parallel safe
+return case when (problem).code is not null then json_build_object(
+  'status', (problem).status,
+  'code', (problem).code,
+  'more', jsonb_build_object('detail', left((problem).sentence, 1000)) || case
+    -- a thousand problems are one answer, which is stored: from a long problem, lists are left out
+    when octet_length((problem).more::text) <= 4096 then (problem).more else '{}' end
+) end;
+comment on function app.problem_json(app.problem) is 'The problem of one item: {"status", "code", "more"}; null for null.';
 
--- What a refusal inside of a batch answers for its item: the problem that the same request alone would get.
-create function app.item_problem(state text, message text, detail text) returns json
+create function app.caught_problem(state text, message text, detail text) returns app.problem
 language plpgsql immutable
 set search_path = ''
 as $$
 begin
   return case
-    when state ~ '^PT[0-9]{3}$' then json_build_object('status', right(state, 3)::integer, 'code', message, 'more',
-      -- a thousand problems are one answer, which is stored: from a long problem, lists are left out
-      case when octet_length(detail) <= 4096 then detail::json else json_build_object('detail', detail::json -> 'detail') end)
-    when state = '23505' then json_build_object('status', 409, 'code', 'idempotency_conflict',
-      'more', json_build_object('detail', 'The id belongs to another event'))
-    when state like '23%' then json_build_object('status', 400, 'code', 'integrity_error',
-      'more', json_build_object('detail', 'A value refers to something that does not exist, or breaks a rule of the database'))
-    when state like '22%' then json_build_object('status', 400, 'code', 'malformed_request',
-      'more', json_build_object('detail', 'A value is not of the form that the database takes'))
+    when state ~ '^PT[0-9]{3}$'
+    then app.problem(right(state, 3)::integer, message, detail::jsonb ->> 'detail', detail::jsonb - 'detail')
+    when state = '23505' then app.problem(409, 'idempotency_conflict', 'The id belongs to another event')
+    when state like '23%'
+    then app.problem(400, 'integrity_error', 'A value refers to something that does not exist, or breaks a rule of the database')
+    when state like '22%' then app.problem(400, 'malformed_request', 'A value is not of the form that the database takes')
   end;
 end
 $$;
-comment on function app.item_problem(text, text, text) is
-  'Status, code and further members of the problem that an error is for one item of a batch; null for errors that concern the whole batch.';
-
-create function app.row_problem(status integer, code text, sentence text, pointer text default null, error_code text default null) returns json
-language sql immutable parallel safe
-return json_build_object('status', status, 'code', code, 'more', case
-  when pointer is null then json_build_object('detail', sentence)
-  else json_build_object('detail', sentence, 'errors', json_build_array(
-    json_build_object('in', 'body', 'pointer', pointer, 'message', sentence, 'code', error_code)))
-end);
-comment on function app.row_problem(integer, text, text, text, text) is
-  'The problem of one row, in the form of app.item_problem; for validation_failed with the field that is wrong.';
+comment on function app.caught_problem(text, text, text) is
+  'The problem that a caught error is for one item; null for errors that concern the whole request.';
 
 -- supabase/schemas/00_base/05_rows.sql
 -- What: triggers that every table of `public` has.
@@ -426,10 +430,14 @@ grant execute on function public.health to service_role;
 -- What: who is calling, and what the caller may see.
 -- Why: access is looked up in the table at each request, so that a revoked role or workplace is gone at the next one.
 
+-- Closed sets are types of `public`: the generated TypeScript takes their values from there.
+create type public.role as enum ('readonly', 'machine', 'operator', 'supervisor', 'manager', 'admin');
+comment on type public.role is 'What a user may do; a machine may do what an operator may.';
+
 create type app.caller as (
   user_id uuid,
   email text,
-  role text,
+  role public.role,
   workplaces text[],
   sees_all boolean,
   is_server boolean
@@ -437,7 +445,7 @@ create type app.caller as (
 
 comment on type app.caller is 'The user who calls, with role and workplaces, or a server with the secret key (role admin, no user).';
 
-create function app.role_rank(role text) returns integer
+create function app.role_rank(role public.role) returns integer
 language sql immutable parallel safe
 return case role
   when 'readonly' then 0
@@ -448,7 +456,7 @@ return case role
   when 'admin' then 4
   else -1
 end;
-comment on function app.role_rank(text) is 'Order of the roles, so that "supervisor or above" is one comparison; -1 = no role.';
+comment on function app.role_rank(public.role) is 'Order of the roles, so that "supervisor or above" is one comparison; -1 = no role.';
 grant execute on function app.role_rank to authenticated, service_role;
 
 -- `role` is what the Data API set for this transaction from the verified credential; unlike current_user it is
@@ -474,7 +482,7 @@ comment on function app.current_caller() is
   'The caller of this transaction, or null for a signed-in user without a profile, for an anonymous user and for anon. Raises 403 forbidden without a demanded second factor.';
 grant execute on function app.current_caller to authenticated, service_role;
 
-create function app.has_second_factor(role text, level text) returns boolean
+create function app.has_second_factor(role public.role, level text) returns boolean
 language plpgsql stable security definer
 set search_path = ''
 as $$
@@ -489,7 +497,7 @@ begin
   return true;
 end
 $$;
-comment on function app.has_second_factor(text, text) is
+comment on function app.has_second_factor(public.role, text) is
   'True for a session with a second factor, and where none is demanded. Raises 403 forbidden, so that the caller learns why.';
 
 create function public.require_second_factor(is_required boolean) returns json
@@ -516,17 +524,16 @@ comment on function app.has_workplace(app.caller) is
   'True for managers and above, servers, and users with at least one workplace. Everybody else sees their own profile only and stores nothing else.';
 grant execute on function app.has_workplace to authenticated, service_role;
 
-create function app.require_role(caller app.caller, least_role text, sentence text) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  if app.role_rank((caller).role) < app.role_rank(least_role) then
-    perform app.refuse(403, 'forbidden', sentence, jsonb_build_object('required_role', least_role));
-  end if;
-end
-$$;
-comment on function app.require_role(app.caller, text, text) is 'Raises 403 forbidden unless the caller has at least this role.';
+create function app.role_problem(caller app.caller, least_role public.role, sentence text) returns app.problem
+language sql stable parallel safe
+return case when app.role_rank((caller).role) < app.role_rank(least_role)
+  then app.problem(403, 'forbidden', sentence, jsonb_build_object('required_role', least_role)) end;
+comment on function app.role_problem(app.caller, public.role, text) is 'Makes the problem forbidden for a caller with a lesser role.';
+
+create function app.require_role(caller app.caller, least_role public.role, sentence text) returns void
+language sql
+return app.raise_problem(app.role_problem(caller, least_role, sentence));
+comment on function app.require_role(app.caller, public.role, text) is 'Raises 403 forbidden unless the caller has at least this role.';
 
 create function app.require_workplace(caller app.caller) returns void
 language plpgsql
@@ -626,7 +633,7 @@ create table app.idempotency_keys (
   route text not null,
   key text collate "C" not null,
   fingerprint text not null,
-  least_role text not null,
+  least_role public.role not null,
   workplace_names text[],
   answer json not null,
   mentions text[],
@@ -795,6 +802,33 @@ $$;
 comment on function app.remember(app.caller, app.idempotency, text[], json) is
   'Stores the answer of a command under its key, if it has one and the caller has a workplace, with the workplaces that it tells about (* = seen only with access to all), and returns it.';
 
+-- What every function that changes something begins and ends with.
+create type app.command as (caller app.caller, request app.idempotency, answer json);
+
+comment on type app.command is 'Who changes something, under which key, and the stored answer when this is a repetition.';
+
+create function app.begin_command(idempotency jsonb) returns app.command
+language plpgsql
+set search_path = ''
+as $$
+declare
+  command app.command;
+begin
+  command.caller := app.current_caller();
+  command.request := app.idempotency(idempotency);
+  command.answer := app.replay(command.caller, command.request);
+  return command;
+end
+$$;
+comment on function app.begin_command(jsonb) is
+  'The caller, the key and the stored answer of a command. Raises what app.current_caller, app.idempotency and app.replay raise.';
+
+create function app.finish_command(command app.command, workplace_names text[], answer json) returns json
+language sql
+return app.remember((command).caller, (command).request, workplace_names, answer);
+comment on function app.finish_command(app.command, text[], json) is
+  'Stores the answer of a command as app.remember does, and returns it.';
+
 -- supabase/schemas/15_profiles/01_profiles.sql
 -- What: profiles, made by sign-up.
 -- Why: role and workplaces decide everything else, so that they never come from what a user typed.
@@ -803,12 +837,11 @@ create table public.profiles (
   id uuid primary key references auth.users (id) on delete cascade,
   email text,
   full_name text,
-  role text not null default 'operator',
+  role public.role not null default 'operator',
   workplace_access text[] not null default '{}',
   version integer not null default 1,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
-  constraint profiles_role_known check (role in ('readonly', 'machine', 'operator', 'supervisor', 'manager', 'admin')),
   constraint profiles_email_short check (char_length(email) <= 320),
   constraint profiles_full_name_short check (char_length(full_name) between 1 and 200),
   constraint profiles_workplace_access_bounded check (
@@ -818,7 +851,6 @@ create table public.profiles (
   )
 );
 comment on table public.profiles is 'Who may do what, where: one row per user of Supabase Auth.';
-comment on column public.profiles.role is 'readonly, machine, operator, supervisor, manager or admin.';
 comment on column public.profiles.workplace_access is 'Names of the workplaces the user works at; * = all.';
 comment on column public.profiles.version is 'Number of the last change, the ETag.';
 create index profiles_by_email on public.profiles (coalesce(email, '') collate "C", id);
@@ -961,15 +993,13 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('profile', profile);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   wanted constant public.profiles := jsonb_populate_record(null::public.profiles, profile);
   stored public.profiles;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_role(caller, 'admin', 'Only an admin may create profiles');
 
@@ -983,7 +1013,7 @@ begin
   if not found then
     perform app.refuse(409, 'duplicate_profile', format('Profile "%s" exists already', wanted.id));
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 201, 'body', app.profile_json(stored)));
+  return app.finish_command(command, null, json_build_object('status', 201, 'body', app.profile_json(stored)));
 end
 $$;
 comment on function public.create_profile(jsonb, jsonb) is
@@ -996,16 +1026,14 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('patch', patch) and app.require_bounded('if_match', if_match);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   profile public.profiles;
   wanted public.profiles;
   changeable text[];
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   select * into profile from public.profiles p where p.id = update_profile.id for update;
   if not found or not app.sees_profile(caller, profile) then
@@ -1033,7 +1061,7 @@ begin
     where p.id = profile.id
     returning * into profile;
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.profile_json(profile)));
+  return app.finish_command(command, null, json_build_object('status', 200, 'body', app.profile_json(profile)));
 end
 $$;
 comment on function public.update_profile(uuid, jsonb, integer[], jsonb) is
@@ -1251,15 +1279,13 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('workplace', workplace);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   wanted constant public.workplaces := jsonb_populate_record(null::public.workplaces, workplace);
   stored public.workplaces;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_role(caller, 'manager', 'Only managers may create workplaces');
   insert into public.workplaces (name, workplace_group, capacity, active)
@@ -1269,7 +1295,7 @@ begin
   if not found then
     perform app.refuse(409, 'duplicate_workplace', format('Workplace "%s" exists already', wanted.name));
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 201, 'body', app.workplace_json(stored)));
+  return app.finish_command(command, null, json_build_object('status', 201, 'body', app.workplace_json(stored)));
 end
 $$;
 comment on function public.create_workplace(jsonb, jsonb) is
@@ -1283,15 +1309,13 @@ as $$
 declare
   bounded constant boolean := app.require_bounded('name', name) and app.require_bounded('patch', patch)
     and app.require_bounded('if_match', if_match);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   workplace public.workplaces;
   wanted public.workplaces;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_plant(caller);
   select * into workplace from public.workplaces w where w.name = update_workplace.name for update;
@@ -1307,7 +1331,7 @@ begin
     where w.name = workplace.name
     returning * into workplace;
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.workplace_json(workplace)));
+  return app.finish_command(command, null, json_build_object('status', 200, 'body', app.workplace_json(workplace)));
 end
 $$;
 comment on function public.update_workplace(text, jsonb, integer[], jsonb) is
@@ -1343,8 +1367,11 @@ grant execute on function public.delete_workplace to authenticated, service_role
 -- What: reason codes and the functions behind their endpoints.
 -- Why: stops, scrap, holds, cancellations and shortfalls are explained by codes that can be counted.
 
+create type public.reason_kind as enum ('STOP', 'SCRAP', 'HOLD', 'CANCEL', 'SHORTFALL');
+comment on type public.reason_kind is 'What a reason explains.';
+
 create table public.reason_codes (
-  kind text not null,
+  kind public.reason_kind not null,
   code text collate "C" not null,
   description text,
   active boolean not null default true,
@@ -1352,12 +1379,11 @@ create table public.reason_codes (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   primary key (kind, code),
-  constraint reason_codes_kind_known check (kind in ('STOP', 'SCRAP', 'HOLD', 'CANCEL', 'SHORTFALL')),
   constraint reason_codes_code_is_key check (app.is_key(code)),
   constraint reason_codes_description_short check (char_length(description) <= 500)
 );
 comment on table public.reason_codes is 'Why something stopped, was scrapped, held, cancelled or closed short.';
-comment on column public.reason_codes.kind is 'What the reason explains: STOP, SCRAP, HOLD, CANCEL or SHORTFALL.';
+comment on column public.reason_codes.kind is 'What the reason explains.';
 comment on column public.reason_codes.code is 'Short code, unique within its kind, e.g. MATERIAL.';
 comment on column public.reason_codes.active is 'False once the code is no longer offered; events keep it.';
 grant select on public.reason_codes to authenticated, service_role;
@@ -1404,7 +1430,7 @@ declare
   bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('code', code);
   reason public.reason_codes;
 begin
-  select * into reason from public.reason_codes r where r.kind = get_reason_code.kind and r.code = get_reason_code.code;
+  select * into reason from public.reason_codes r where r.kind = get_reason_code.kind::public.reason_kind and r.code = get_reason_code.code;
   if not found then
     perform app.refuse_missing();
   end if;
@@ -1436,10 +1462,10 @@ begin
   take := least(take, 500);
   rows := array(
     select r from public.reason_codes r
-    where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind)
+    where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind::public.reason_kind)
       and (list_reason_codes.active is null or r.active = list_reason_codes.active)
-      and (after_kind is null or (r.kind, r.code) > (after_kind, after_code))
-    order by r.kind, r.code
+      and (after_kind is null or (r.kind::text, r.code) > (after_kind, after_code))
+    order by r.kind::text, r.code
     limit take + 1 offset skip
   );
   return json_build_object(
@@ -1448,7 +1474,7 @@ begin
     -- few rows: the exact count is as cheap as an estimate
     'total', case when count is not null then (
       select count(*) from public.reason_codes r
-      where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind)
+      where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind::public.reason_kind)
         and (list_reason_codes.active is null or r.active = list_reason_codes.active)
     ) end
   );
@@ -1464,15 +1490,13 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('reason_code', reason_code);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   wanted constant public.reason_codes := jsonb_populate_record(null::public.reason_codes, reason_code);
   stored public.reason_codes;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_role(caller, 'manager', 'Only managers may create reason codes');
   insert into public.reason_codes (kind, code, description, active)
@@ -1482,7 +1506,7 @@ begin
   if not found then
     perform app.refuse(409, 'duplicate_reason_code', format('Reason code %s/%s exists already', wanted.kind, wanted.code));
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 201, 'body', app.reason_code_json(stored)));
+  return app.finish_command(command, null, json_build_object('status', 201, 'body', app.reason_code_json(stored)));
 end
 $$;
 comment on function public.create_reason_code(jsonb, jsonb) is
@@ -1498,18 +1522,16 @@ as $$
 declare
   bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('code', code)
     and app.require_bounded('patch', patch) and app.require_bounded('if_match', if_match);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   reason public.reason_codes;
   wanted public.reason_codes;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_plant(caller);
-  select * into reason from public.reason_codes r where r.kind = update_reason_code.kind and r.code = update_reason_code.code for update;
+  select * into reason from public.reason_codes r where r.kind = update_reason_code.kind::public.reason_kind and r.code = update_reason_code.code for update;
   if not found then
     perform app.refuse_missing();
   end if;
@@ -1522,7 +1544,7 @@ begin
     where r.kind = reason.kind and r.code = reason.code
     returning * into reason;
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.reason_code_json(reason)));
+  return app.finish_command(command, null, json_build_object('status', 200, 'body', app.reason_code_json(reason)));
 end
 $$;
 comment on function public.update_reason_code(text, text, jsonb, integer[], jsonb) is
@@ -1540,7 +1562,7 @@ declare
   reason public.reason_codes;
 begin
   perform app.require_plant(caller);
-  select * into reason from public.reason_codes r where r.kind = delete_reason_code.kind and r.code = delete_reason_code.code for update;
+  select * into reason from public.reason_codes r where r.kind = delete_reason_code.kind::public.reason_kind and r.code = delete_reason_code.code for update;
   if not found then
     perform app.refuse_missing();
   end if;
@@ -1561,6 +1583,51 @@ grant execute on function public.delete_reason_code to authenticated, service_ro
 -- supabase/schemas/30_operations/01_operations.sql
 -- What: operations: the plan of the ERP and the projection of what the floor reported.
 -- Why: key and fields are those of the first service, so that its clients and its rows move over unchanged.
+
+create type public.state as enum (
+  'PLANNED', 'RELEASED', 'IN_PROGRESS', 'PAUSED', 'BLOCKED_BEFORE_START', 'BLOCKED', 'FINISHED', 'CANCELLED'
+);
+comment on type public.state is
+  'Where an operation stands in its lifecycle. A pause ends when somebody resumes, a block when a supervisor lifts it.';
+
+create type public.status as enum ('PLANNED', 'RELEASED', 'IN_PROGRESS', 'ON_HOLD', 'FINISHED', 'CANCELLED');
+comment on type public.status is 'The state as clients see it: three states are ON_HOLD, told apart by hold_kind.';
+
+create type public.hold_kind as enum ('PAUSED', 'BLOCKED');
+comment on type public.hold_kind is 'Why an operation is ON_HOLD.';
+
+create type public.phase as enum ('SETUP', 'PROCESSING');
+comment on type public.phase is 'Kind of work: preparing the machine, or making pieces.';
+
+create type public.change_type as enum ('INSERT', 'UPDATE', 'DELETE');
+comment on type public.change_type is 'Kind of a change in the source system''s feed.';
+
+-- PL/pgSQL, because they serve generated columns: those are prepared for each statement, as check constraints are.
+create function app.status_of(state public.state) returns public.status
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+begin
+  return case
+    when state in ('PAUSED', 'BLOCKED_BEFORE_START', 'BLOCKED') then 'ON_HOLD'
+    else state::text
+  end::public.status;
+end
+$$;
+comment on function app.status_of(public.state) is 'The status that clients see for a state.';
+
+create function app.hold_kind_of(state public.state) returns public.hold_kind
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+begin
+  return case
+    when state = 'PAUSED' then 'PAUSED'::public.hold_kind
+    when state in ('BLOCKED_BEFORE_START', 'BLOCKED') then 'BLOCKED'
+  end;
+end
+$$;
+comment on function app.hold_kind_of(public.state) is 'The kind of hold that a state is; null when it is none.';
 
 create table public.mes_operations (
   -- The key: orders and operations as the ERP numbers them, the machine as the plant numbers it.
@@ -1584,9 +1651,10 @@ create table public.mes_operations (
   t_target_setup_min numeric(12, 3),
   t_target_lead_min numeric(12, 3),
 
-  -- What happened, owned by the floor: written by app.record_event alone.
-  status text not null default 'PLANNED',
-  hold_kind text,
+  -- What happened, owned by the floor: what app.evolve makes of the events.
+  state public.state not null default 'PLANNED',
+  status public.status not null generated always as (app.status_of(state)) stored,
+  hold_kind public.hold_kind generated always as (app.hold_kind_of(state)) stored,
   hold_reason_code text collate "C",
   qty_processed integer not null default 0,
   qty_scrap integer not null default 0,
@@ -1599,7 +1667,7 @@ create table public.mes_operations (
   unlogged_processing_min numeric(12, 3) not null default 0,
   unlogged_setup_min numeric(12, 3) not null default 0,
   running_since timestamptz,
-  running_phase text,
+  running_phase public.phase,
   run_count integer not null default 0,
   worked_until timestamptz,
   logged_processing_min numeric(12, 3) not null default 0,
@@ -1609,7 +1677,7 @@ create table public.mes_operations (
 
   -- Where the row comes from.
   timestamp_ms timestamptz,
-  change_type text,
+  change_type public.change_type,
   source_conflict boolean not null default false,
   version integer not null default 1,
   -- No foreign key: the id stays when the user is deleted, and the row does not change.
@@ -1627,13 +1695,9 @@ create table public.mes_operations (
   constraint mes_operations_workplace_group_is_key check (app.is_key(workplace_group)),
   constraint mes_operations_activity_description_short check (char_length(activity_description) <= 500),
   constraint mes_operations_reference_url_short check (char_length(reference_url) <= 2048),
-  constraint mes_operations_status_known check (status in ('PLANNED', 'RELEASED', 'IN_PROGRESS', 'ON_HOLD', 'FINISHED', 'CANCELLED')),
-  constraint mes_operations_hold_kind_when_on_hold check ((status = 'ON_HOLD') = (hold_kind is not null) and hold_kind in ('PAUSED', 'BLOCKED')),
   constraint mes_operations_running_when_in_progress check (
-    (status = 'IN_PROGRESS') = (running_since is not null) and (running_since is null) = (running_phase is null)
+    (state = 'IN_PROGRESS') = (running_since is not null) and (running_since is null) = (running_phase is null)
   ),
-  constraint mes_operations_running_phase_known check (running_phase in ('SETUP', 'PROCESSING')),
-  constraint mes_operations_change_type_known check (change_type in ('INSERT', 'UPDATE', 'DELETE')),
   constraint mes_operations_qty_desired_not_negative check (qty_desired >= 0),
   constraint mes_operations_qty_scrap_within_processed check (qty_scrap between 0 and qty_processed),
   constraint mes_operations_qty_good_within_tolerance check (
@@ -1676,8 +1740,7 @@ comment on column public.mes_operations.planned_end_at is 'Planned end.';
 comment on column public.mes_operations.t_target_processing_min is 'Planned processing time in minutes.';
 comment on column public.mes_operations.t_target_setup_min is 'Planned setup time in minutes.';
 comment on column public.mes_operations.t_target_lead_min is 'Planned lead time in minutes.';
-comment on column public.mes_operations.status is 'PLANNED, RELEASED, IN_PROGRESS, ON_HOLD, FINISHED or CANCELLED.';
-comment on column public.mes_operations.hold_kind is 'Why it is ON_HOLD: PAUSED by an operator, or BLOCKED until a supervisor releases it.';
+comment on column public.mes_operations.state is 'Where it stands in the lifecycle; status and hold_kind follow from it.';
 comment on column public.mes_operations.hold_reason_code is 'Reason of the pause or the block.';
 comment on column public.mes_operations.qty_processed is 'All pieces run, scrap included: the sum over its events.';
 comment on column public.mes_operations.qty_scrap is 'Scrap among the pieces run: the sum over its events.';
@@ -1690,7 +1753,7 @@ comment on column public.mes_operations.t_actual_lead_min is 'Minutes from actua
 comment on column public.mes_operations.unlogged_processing_min is 'Processing minutes stated by a client that did not report the runs.';
 comment on column public.mes_operations.unlogged_setup_min is 'Setup minutes stated by a client that did not report the runs.';
 comment on column public.mes_operations.running_since is 'Start of the open run; null when nothing runs.';
-comment on column public.mes_operations.running_phase is 'Phase of the open run: SETUP or PROCESSING.';
+comment on column public.mes_operations.running_phase is 'Phase of the open run.';
 comment on column public.mes_operations.run_count is 'Number of its last run; 0 = none.';
 comment on column public.mes_operations.worked_until is 'End of its last run, or its start while it is open: the end of all runs.';
 comment on column public.mes_operations.logged_processing_min is 'Minutes of its closed PROCESSING runs, each to a thousandth: kept as runs close and move.';
@@ -1698,7 +1761,7 @@ comment on column public.mes_operations.logged_setup_min is 'Minutes of its clos
 comment on column public.mes_operations.counted_since is 'Earliest occurred_at of its REPORT_QUANTITY events.';
 comment on column public.mes_operations.last_op_seq is 'op_seq of its newest event; 0 = none.';
 comment on column public.mes_operations.timestamp_ms is 'When the source system made this change.';
-comment on column public.mes_operations.change_type is 'Kind of the source system''s last change: INSERT, UPDATE or DELETE.';
+comment on column public.mes_operations.change_type is 'Kind of the source system''s last change.';
 comment on column public.mes_operations.source_conflict is 'True when the source deleted or cancelled it although work had begun.';
 comment on column public.mes_operations.version is 'Number of the last change, the ETag.';
 comment on column public.mes_operations.created_by is 'User who created it; null for servers.';
@@ -1731,7 +1794,7 @@ as $$
 begin
   new.version := old.version + greatest(new.last_op_seq - old.last_op_seq, 1);
   new.created_at := old.created_at;
-  new.updated_at := greatest(clock_timestamp(), old.updated_at);
+  new.updated_at := greatest(clock_timestamp(), new.updated_at);
   return new;
 end
 $$;
@@ -1849,7 +1912,7 @@ grant execute on function app.operation_json to authenticated, service_role;
 
 -- The filters of operations, for lists and for bulk changes.
 create type app.operation_filter as (
-  statuses text[],
+  statuses public.status[],
   workplace_names text[],
   workplace_group text,
   order_no text,
@@ -1959,7 +2022,7 @@ declare
     and app.require_bounded('after_order_no', after_order_no)
     and app.require_bounded('after_operation_no', after_operation_no) and app.require_bounded('skip', skip)
     and app.require_bounded('count', count);
-  filter constant app.operation_filter := row(app.distinct_values(statuses), app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
+  filter constant app.operation_filter := row(app.distinct_values(statuses)::public.status[], app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
     planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q);
   conditions constant text := app.conditions(filter);
   places constant text[] := app.places_to_list((filter).workplace_names);
@@ -2031,101 +2094,113 @@ comment on function public.list_queue(text, integer) is
 grant execute on function public.list_queue to authenticated, service_role;
 
 -- supabase/schemas/40_lifecycle/01_lifecycle.sql
--- What: states, actions and transitions.
+-- What: actions and transitions.
 -- Why: the lifecycle is data, so that rules, documents and tests read the same tables.
 
-create table app.actions (
-  action text primary key,
-  position integer not null,
-  least_role text not null
+create type public.action as enum (
+  'START', 'STOP', 'REPORT_QUANTITY', 'COMPLETE', 'FINISH', 'RELEASE', 'HOLD', 'CANCEL', 'REVERSE', 'CORRECT'
 );
-comment on table app.actions is 'What can be done to an operation, in the order in which clients list it, and who may do it.';
+comment on type public.action is 'What can be done to an operation.';
+
+create table app.actions (
+  action public.action primary key,
+  position integer not null unique,
+  least_role public.role not null,
+  run_effect text not null,
+  follows text not null,
+  quantities text not null,
+  reason_kind public.reason_kind,
+  reason_needed text not null,
+  takes text[] not null,
+  constraint actions_run_effect_known check (run_effect in ('none', 'opens', 'closes')),
+  constraint actions_follows_known check (follows in ('nothing', 'the start', 'all work')),
+  constraint actions_quantities_known check (quantities in ('none', 'added', 'taken back', 'signed')),
+  constraint actions_reason_needed_known check (reason_needed in ('never', 'when short', 'always')),
+  constraint actions_needed_reason_has_kind check (reason_needed = 'never' or reason_kind is not null)
+);
+comment on table app.actions is 'What each action does, in all states alike.';
+comment on column app.actions.position is 'Place in the list of allowed actions.';
+comment on column app.actions.least_role is 'Role that it needs at least; a transition may need more.';
+comment on column app.actions.run_effect is 'Opens a run, after closing the one in another phase; closes the open run; or neither.';
+comment on column app.actions.follows is
+  'What it must not come before: all work so far, the start of work, or nothing. A transition to another state follows all work.';
+comment on column app.actions.quantities is 'How its quantities count: added, taken back from an event, a signed difference, or it has none.';
+comment on column app.actions.reason_kind is 'Kind of its reason code; null = it takes none.';
+comment on column app.actions.reason_needed is 'When a reason code is needed; short = fewer good pieces than desired.';
+comment on column app.actions.takes is 'Fields of a report that it uses, besides those that every report has.';
 
 alter table app.actions enable row level security;
 
-insert into app.actions (position, action, least_role) values
-  (1, 'RELEASE', 'supervisor'),
-  (2, 'START', 'operator'),
-  (3, 'STOP', 'operator'),
-  (4, 'REPORT_QUANTITY', 'operator'),
-  (5, 'COMPLETE', 'operator'),
-  (6, 'FINISH', 'operator'),
-  (7, 'HOLD', 'supervisor'),
-  (8, 'CANCEL', 'supervisor'),
-  (9, 'REVERSE', 'operator'),
-  (10, 'CORRECT', 'supervisor');
+insert into app.actions
+  (position, action, least_role, run_effect, follows, quantities, reason_kind, reason_needed, takes)
+values
+  (1, 'RELEASE', 'supervisor', 'none', 'all work', 'none', null, 'never', '{}'),
+  (2, 'START', 'operator', 'opens', 'all work', 'none', null, 'never', '{phase}'),
+  (3, 'STOP', 'operator', 'closes', 'all work', 'none', 'STOP', 'never', '{reason_code}'),
+  (4, 'REPORT_QUANTITY', 'operator', 'none', 'the start', 'added', 'SCRAP', 'never', '{qty_good,qty_scrap,reason_code}'),
+  (5, 'COMPLETE', 'operator', 'closes', 'all work', 'added', 'SHORTFALL', 'when short', '{qty_good,qty_scrap,reason_code}'),
+  (6, 'FINISH', 'operator', 'closes', 'all work', 'none', 'SHORTFALL', 'when short', '{reason_code}'),
+  (7, 'HOLD', 'supervisor', 'closes', 'all work', 'none', 'HOLD', 'always', '{reason_code}'),
+  (8, 'CANCEL', 'supervisor', 'closes', 'all work', 'none', 'CANCEL', 'always', '{reason_code}'),
+  (9, 'REVERSE', 'operator', 'none', 'the start', 'taken back', null, 'never', '{qty_good,qty_scrap,reverses_event_id}'),
+  (10, 'CORRECT', 'supervisor', 'none', 'nothing', 'signed', null, 'never',
+    '{qty_good,qty_scrap,actual_start_at,actual_end_at,t_actual_setup_min,t_actual_processing_min,t_actual_lead_min}');
 
 create table app.transitions (
-  action text not null references app.actions (action),
-  from_state text not null,
-  to_state text not null,
+  action public.action not null references app.actions (action),
+  from_state public.state not null,
+  to_state public.state not null,
+  least_role public.role,
   primary key (action, from_state)
 );
 comment on table app.transitions is 'The lifecycle of an operation: which action leads from which state to which.';
+comment on column app.transitions.least_role is 'Role that this transition needs at least; null = that of the action.';
 
 alter table app.transitions enable row level security;
 
-insert into app.transitions (action, from_state, to_state) values
-  ('RELEASE', 'PLANNED', 'RELEASED'),
-  ('RELEASE', 'BLOCKED_BEFORE_START', 'RELEASED'),
-  ('RELEASE', 'BLOCKED', 'PAUSED'),
-  ('START', 'RELEASED', 'IN_PROGRESS'),
-  ('START', 'PAUSED', 'IN_PROGRESS'),
-  ('START', 'IN_PROGRESS', 'IN_PROGRESS'),
-  ('STOP', 'IN_PROGRESS', 'PAUSED'),
-  ('REPORT_QUANTITY', 'IN_PROGRESS', 'IN_PROGRESS'),
-  ('REPORT_QUANTITY', 'PAUSED', 'PAUSED'),
-  ('REPORT_QUANTITY', 'BLOCKED', 'BLOCKED'),
-  ('COMPLETE', 'IN_PROGRESS', 'FINISHED'),
-  ('COMPLETE', 'PAUSED', 'FINISHED'),
-  ('COMPLETE', 'BLOCKED', 'FINISHED'),
-  ('FINISH', 'IN_PROGRESS', 'FINISHED'),
-  ('FINISH', 'PAUSED', 'FINISHED'),
-  ('FINISH', 'BLOCKED', 'FINISHED'),
-  ('HOLD', 'RELEASED', 'BLOCKED_BEFORE_START'),
-  ('HOLD', 'IN_PROGRESS', 'BLOCKED'),
-  ('CANCEL', 'PLANNED', 'CANCELLED'),
-  ('CANCEL', 'RELEASED', 'CANCELLED'),
-  ('CANCEL', 'BLOCKED_BEFORE_START', 'CANCELLED'),
-  ('CANCEL', 'IN_PROGRESS', 'CANCELLED'),
-  ('CANCEL', 'PAUSED', 'CANCELLED'),
-  ('CANCEL', 'BLOCKED', 'CANCELLED'),
-  ('REVERSE', 'IN_PROGRESS', 'IN_PROGRESS'),
-  ('REVERSE', 'PAUSED', 'PAUSED'),
-  ('REVERSE', 'BLOCKED', 'BLOCKED'),
-  ('REVERSE', 'FINISHED', 'PAUSED'),
-  ('CORRECT', 'IN_PROGRESS', 'IN_PROGRESS'),
-  ('CORRECT', 'PAUSED', 'PAUSED'),
-  ('CORRECT', 'BLOCKED', 'BLOCKED'),
-  ('CORRECT', 'FINISHED', 'FINISHED');
-
--- ON_HOLD is two states to the floor (a pause that anyone ends, a block that a supervisor lifts), and a block of
--- something never started is a third: it returns to RELEASED.
-create function app.execution_state(operation public.mes_operations) returns text
-language sql immutable parallel safe
-return case
-  when (operation).status <> 'ON_HOLD' then (operation).status
-  when (operation).hold_kind = 'PAUSED' then 'PAUSED'
-  when (operation).actual_start_at is null then 'BLOCKED_BEFORE_START'
-  else 'BLOCKED'
-end;
-comment on function app.execution_state(public.mes_operations) is
-  'State in the table of transitions: the status, with ON_HOLD split into PAUSED, BLOCKED and BLOCKED_BEFORE_START.';
-
--- What is finished counts as delivered: taking it back is a supervisor's decision.
-create function app.least_role(action app.actions, state text) returns text
-language sql immutable parallel safe
-return case when (action).action = 'REVERSE' and state = 'FINISHED' then 'supervisor' else (action).least_role end;
-comment on function app.least_role(app.actions, text) is 'Role that an action in this state needs at least.';
+insert into app.transitions (action, from_state, to_state, least_role) values
+  ('RELEASE', 'PLANNED', 'RELEASED', null),
+  ('RELEASE', 'BLOCKED_BEFORE_START', 'RELEASED', null),
+  ('RELEASE', 'BLOCKED', 'PAUSED', null),
+  ('START', 'RELEASED', 'IN_PROGRESS', null),
+  ('START', 'PAUSED', 'IN_PROGRESS', null),
+  ('START', 'IN_PROGRESS', 'IN_PROGRESS', null),
+  ('STOP', 'IN_PROGRESS', 'PAUSED', null),
+  ('REPORT_QUANTITY', 'IN_PROGRESS', 'IN_PROGRESS', null),
+  ('REPORT_QUANTITY', 'PAUSED', 'PAUSED', null),
+  ('REPORT_QUANTITY', 'BLOCKED', 'BLOCKED', null),
+  ('COMPLETE', 'IN_PROGRESS', 'FINISHED', null),
+  ('COMPLETE', 'PAUSED', 'FINISHED', null),
+  ('COMPLETE', 'BLOCKED', 'FINISHED', null),
+  ('FINISH', 'IN_PROGRESS', 'FINISHED', null),
+  ('FINISH', 'PAUSED', 'FINISHED', null),
+  ('FINISH', 'BLOCKED', 'FINISHED', null),
+  ('HOLD', 'RELEASED', 'BLOCKED_BEFORE_START', null),
+  ('HOLD', 'IN_PROGRESS', 'BLOCKED', null),
+  ('CANCEL', 'PLANNED', 'CANCELLED', null),
+  ('CANCEL', 'RELEASED', 'CANCELLED', null),
+  ('CANCEL', 'BLOCKED_BEFORE_START', 'CANCELLED', null),
+  ('CANCEL', 'IN_PROGRESS', 'CANCELLED', null),
+  ('CANCEL', 'PAUSED', 'CANCELLED', null),
+  ('CANCEL', 'BLOCKED', 'CANCELLED', null),
+  ('REVERSE', 'IN_PROGRESS', 'IN_PROGRESS', null),
+  ('REVERSE', 'PAUSED', 'PAUSED', null),
+  ('REVERSE', 'BLOCKED', 'BLOCKED', null),
+  -- What is finished counts as delivered: taking it back is a supervisor's decision.
+  ('REVERSE', 'FINISHED', 'PAUSED', 'supervisor'),
+  ('CORRECT', 'IN_PROGRESS', 'IN_PROGRESS', null),
+  ('CORRECT', 'PAUSED', 'PAUSED', null),
+  ('CORRECT', 'BLOCKED', 'BLOCKED', null),
+  ('CORRECT', 'FINISHED', 'FINISHED', null);
 
 -- supabase/schemas/40_lifecycle/02_allowed_actions.sql
 -- What: what a caller may do next.
 -- Why: clients show buttons by it, and refusals say what is possible instead.
 
-create function app.possible_action(action text, blocked_by text) returns json
+create function app.possible_action(action public.action, blocked_by text) returns json
 language sql stable
 return json_build_object('action', action, 'allowed', blocked_by is null, 'blocked_by', blocked_by);
-comment on function app.possible_action(text, text) is 'One action as clients see it, with the machine code of what blocks it.';
+comment on function app.possible_action(public.action, text) is 'One action as clients see it, with the machine code of what blocks it.';
 
 -- The answers are few and change with the lifecycle alone: a migration that changes actions or transitions refreshes
 -- them. Most requests need one, and composing it would be most of their cost.
@@ -2133,17 +2208,20 @@ create materialized view app.possible_actions as
 select possible.state, possible.rank, possible.is_processing,
   json_agg(app.possible_action(possible.action, possible.blocked_by) order by possible.position) as actions,
   json_agg(
-    app.possible_action(possible.action, coalesce(possible.blocked_by, case when possible.action = 'START' then 'workplace_busy' end))
+    app.possible_action(possible.action, coalesce(possible.blocked_by, case when possible.needs_room then 'workplace_busy' end))
     order by possible.position
   ) as actions_at_full_workplace
 from (
-  select s.state, r.rank, p.is_processing, a.action, a.position, case
-    when r.rank < app.role_rank(app.least_role(a, s.state)) then 'forbidden'
-    when a.action = 'START' and s.state in ('BLOCKED', 'BLOCKED_BEFORE_START') then 'operation_blocked'
-    when a.action = 'START' and p.is_processing then 'already_running'
-    when t.action is null then 'invalid_state_transition'
-  end as blocked_by
-  from (select t.from_state as state from app.transitions t union select t.to_state from app.transitions t) s
+  select s.state, r.rank, p.is_processing, a.action, a.position,
+    -- an operation that runs has its room
+    a.run_effect = 'opens' and s.state <> 'IN_PROGRESS' as needs_room,
+    case
+      when r.rank < app.role_rank(coalesce(t.least_role, a.least_role)) then 'forbidden'
+      when a.run_effect = 'opens' and s.state in ('BLOCKED', 'BLOCKED_BEFORE_START') then 'operation_blocked'
+      when a.run_effect = 'opens' and p.is_processing then 'already_running'
+      when t.action is null then 'invalid_state_transition'
+    end as blocked_by
+  from unnest(enum_range(null::public.state)) s (state)
     cross join generate_series(app.role_rank(null), app.role_rank('admin')) r (rank)
     cross join (values (false), (true)) p (is_processing)
     cross join app.actions a
@@ -2166,7 +2244,7 @@ begin
   select p.actions, p.actions_at_full_workplace, w.capacity into actions, actions_at_full_workplace, capacity
   from app.possible_actions p
     left join public.workplaces w on w.name = (operation).workplace_name and w.capacity is not null
-  where p.state = app.execution_state(operation) and p.rank = app.role_rank((caller).role)
+  where p.state = (operation).state and p.rank = app.role_rank((caller).role)
     and p.is_processing = ((operation).running_phase is not distinct from 'PROCESSING');
   if capacity <= (
     select count(*) from public.mes_operations o
@@ -2181,20 +2259,27 @@ comment on function app.allowed_actions(public.mes_operations, app.caller) is
   'For each action whether this caller may take it now, and if not the machine code of the cause. The shape is {"action", "allowed", "blocked_by"}.';
 grant execute on function app.allowed_actions to authenticated, service_role;
 
-create function app.refuse_transition(operation public.mes_operations, caller app.caller, attempt text) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  perform app.refuse(
-    422, 'invalid_state_transition',
-    format('Cannot %s operation %s: status is "%s"', attempt, app.operation_label(operation), (operation).status),
-    jsonb_build_object('current_status', (operation).status, 'allowed_actions', app.allowed_actions(operation, caller))
-  );
-end
-$$;
-comment on function app.refuse_transition(public.mes_operations, app.caller, text) is
-  'Raises 422 invalid_state_transition with the current status and what is allowed instead.';
+create function app.transition_problem(operation public.mes_operations, caller app.caller, attempt text) returns app.problem
+language sql stable
+return app.problem(
+  422, 'invalid_state_transition',
+  format('Cannot %s operation %s: status is "%s"', attempt, app.operation_label(operation), (operation).status),
+  jsonb_build_object('current_status', (operation).status, 'allowed_actions', app.allowed_actions(operation, caller))
+);
+comment on function app.transition_problem(public.mes_operations, app.caller, text) is
+  'Makes the problem invalid_state_transition with the current status and what is allowed instead.';
+
+create function app.blocked_problem(operation public.mes_operations, caller app.caller) returns app.problem
+language sql stable
+return app.problem(
+  409, 'operation_blocked',
+  format('Cannot START operation %s: it is blocked with reason "%s" until a supervisor releases it',
+    app.operation_label(operation), (operation).hold_reason_code),
+  jsonb_build_object('current_status', (operation).status, 'hold_reason_code', (operation).hold_reason_code,
+    'allowed_actions', app.allowed_actions(operation, caller))
+);
+comment on function app.blocked_problem(public.mes_operations, app.caller) is
+  'Makes the problem operation_blocked with the reason and what is allowed instead.';
 
 create view app.operation_answers as
 select (null::app.operation_body).*, null::json as allowed_actions where false;
@@ -2221,18 +2306,18 @@ create table public.operation_events (
   id uuid primary key default gen_random_uuid(),
   operation_id bigint not null,
   op_seq integer not null,
-  action_type text not null,
+  action_type public.action not null,
   order_no text collate "C" not null,
   asset_id integer not null,
   operation_no text collate "C" not null,
   workplace_name text collate "C",
-  status_before text,
-  status_after text not null,
+  status_before public.status,
+  status_after public.status not null,
   occurred_at timestamptz not null,
-  phase text,
+  phase public.phase,
   qty_good integer not null default 0,
   qty_scrap integer not null default 0,
-  reason_kind text,
+  reason_kind public.reason_kind,
   reason_code text collate "C",
   note text,
   reverses_event_id uuid references public.operation_events (id),
@@ -2249,10 +2334,7 @@ create table public.operation_events (
   constraint operation_events_op_seq_positive check (op_seq > 0),
   constraint operation_events_reason_known foreign key (reason_kind, reason_code) references public.reason_codes (kind, code),
   constraint operation_events_reason_has_kind check (reason_code is null or reason_kind is not null),
-  constraint operation_events_action_type_known check (
-    action_type in ('START', 'STOP', 'REPORT_QUANTITY', 'COMPLETE', 'FINISH', 'RELEASE', 'HOLD', 'CANCEL', 'REVERSE', 'CORRECT')
-  ),
-  constraint operation_events_phase_of_start check ((action_type = 'START') = (phase is not null) and phase in ('SETUP', 'PROCESSING')),
+  constraint operation_events_phase_of_start check ((action_type = 'START') = (phase is not null)),
   constraint operation_events_quantities_fit_action check (
     action_type = 'CORRECT'
     or (action_type in ('REPORT_QUANTITY', 'COMPLETE', 'REVERSE') and qty_good >= 0 and qty_scrap >= 0)
@@ -2271,12 +2353,11 @@ comment on table public.operation_events is 'What happened, append-only. Totals,
 comment on column public.operation_events.id is 'Made by the terminal or here; the same id again is the same event.';
 comment on column public.operation_events.operation_id is 'Internal number of the operation.';
 comment on column public.operation_events.op_seq is 'Position among the events of its operation: 1, 2, 3, ... without gaps.';
-comment on column public.operation_events.action_type is 'START, STOP, REPORT_QUANTITY, COMPLETE, FINISH, RELEASE, HOLD, CANCEL, REVERSE or CORRECT.';
 comment on column public.operation_events.workplace_name is 'Workplace at the time of the event; decides who sees it.';
 comment on column public.operation_events.status_before is 'Status before the event; null for an opening event, which begins an operation taken over with work done.';
 comment on column public.operation_events.status_after is 'Status after the event.';
 comment on column public.operation_events.occurred_at is 'When it happened, by the device or by default the server.';
-comment on column public.operation_events.phase is 'What a START begins: SETUP or PROCESSING.';
+comment on column public.operation_events.phase is 'What a START begins.';
 comment on column public.operation_events.qty_good is 'Good pieces: added by a report, taken back by a REVERSE, the signed difference of a CORRECT.';
 comment on column public.operation_events.qty_scrap is 'Scrapped pieces, likewise.';
 comment on column public.operation_events.reason_kind is 'Kind of the reason code, decided by the action.';
@@ -2434,7 +2515,7 @@ comment on function app.event_json(public.operation_events) is
 create table public.operation_runs (
   operation_id bigint not null references public.mes_operations (id) on delete cascade,
   run_no integer not null,
-  phase text not null,
+  phase public.phase not null,
   started_at timestamptz not null,
   ended_at timestamptz,
   start_event_id uuid not null references public.operation_events (id),
@@ -2442,7 +2523,6 @@ create table public.operation_runs (
   user_id uuid,
   reporter_id bigint references app.reporters (id),
   primary key (operation_id, run_no),
-  constraint operation_runs_phase_known check (phase in ('SETUP', 'PROCESSING')),
   constraint operation_runs_end_after_start check (started_at <= ended_at),
   constraint operation_runs_end_has_event check ((ended_at is null) = (end_event_id is null)),
   constraint operation_runs_do_not_overlap exclude using gist (
@@ -2452,7 +2532,6 @@ create table public.operation_runs (
 );
 comment on table public.operation_runs is 'Uninterrupted stretches of work, derived from events; at most one open run per operation.';
 comment on column public.operation_runs.run_no is 'Number of the run within its operation: 1, 2, 3, ...';
-comment on column public.operation_runs.phase is 'SETUP or PROCESSING.';
 comment on column public.operation_runs.started_at is 'When work began, corrections included.';
 comment on column public.operation_runs.ended_at is 'When work ceased; null while it runs.';
 comment on column public.operation_runs.start_event_id is 'Event that opened the run.';
@@ -2518,17 +2597,37 @@ $$;
 comment on function public.list_runs(text, integer, text) is 'The runs of an operation, oldest first. Raises 404 not_found.';
 grant execute on function public.list_runs to authenticated, service_role;
 
+create function app.running_problem(operation public.mes_operations) returns app.problem
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  run public.operation_runs;
+begin
+  select * into run from public.operation_runs r where r.operation_id = operation.id and r.run_no = operation.run_count;
+  return app.problem(
+    409, 'already_running',
+    format('Cannot START operation %s: it has been running since %s',
+      app.operation_label(operation), app.iso(operation.running_since)),
+    jsonb_build_object('running_since', app.iso(operation.running_since), 'phase', operation.running_phase,
+      'user_id', run.user_id, 'user_email', app.reporter_email(run.reporter_id))
+  );
+end
+$$;
+comment on function app.running_problem(public.mes_operations) is
+  'Makes the problem already_running of an operation that runs, naming who has started it.';
+
 -- supabase/schemas/50_events/03_rules.sql
 -- What: the rules that a report meets.
--- Why: each rule stands alone and says what it refuses.
+-- Why: each rule stands alone and returns a problem or null; who asks decides what becomes of it.
 
 -- What somebody reports, however it came in: an event of a terminal, a step of a planner, a PATCH.
 create type app.report as (
   id uuid,
   digest bytea,
-  action_type text,
+  action_type public.action,
   occurred_at timestamptz,
-  phase text,
+  phase public.phase,
   qty_good integer,
   qty_scrap integer,
   reason_code text,
@@ -2537,6 +2636,7 @@ create type app.report as (
   operation_data jsonb,
   user_id uuid,
   user_email text,
+  reporter_id bigint,
   actual_start_at timestamptz,
   actual_end_at timestamptz,
   t_actual_setup_min numeric,
@@ -2567,32 +2667,20 @@ end
 $$;
 comment on function app.running_operations(text, bigint[]) is 'The operations that run at a workplace, except some, as a JSON array.';
 
-create function app.missing_room(operation public.mes_operations, capacity integer, running jsonb) returns jsonb
-language sql immutable parallel safe
-return case when jsonb_array_length(running) >= capacity then jsonb_build_object(
-  'detail', format('Cannot start operation %s: workplace "%s" runs %s of at most %s operations',
+create function app.room_problem(operation public.mes_operations, capacity integer, running jsonb) returns app.problem
+language sql stable parallel safe
+return case when jsonb_array_length(running) >= capacity then app.problem(
+  409, 'workplace_busy',
+  format('Cannot start operation %s: workplace "%s" runs %s of at most %s operations',
     app.operation_label(operation), (operation).workplace_name, jsonb_array_length(running), capacity),
-  'capacity', capacity,
-  'running_operations', running
+  jsonb_build_object('capacity', capacity, 'running_operations', running)
 ) end;
-comment on function app.missing_room(public.mes_operations, integer, jsonb) is
-  'What workplace_busy says when these other operations leave no room for the operation, else null.';
-
-create function app.require_room(missing jsonb) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  if missing ? 'detail' then
-    perform app.refuse(409, 'workplace_busy', missing ->> 'detail', missing - 'detail');
-  end if;
-end
-$$;
-comment on function app.require_room(jsonb) is 'Raises 409 workplace_busy for what app.missing_room answers, unless that is null.';
+comment on function app.room_problem(public.mes_operations, integer, jsonb) is
+  'The problem workplace_busy when these other operations leave no room for the operation.';
 
 -- A workplace of capacity 2 has at most 2 running operations: the lock on its row makes the count true. It does not
 -- keep others from planning operations there.
-create function app.require_free_workplace(operation public.mes_operations) returns void
+create function app.require_room(operation public.mes_operations) returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -2600,110 +2688,112 @@ declare
   allowed integer;
 begin
   select w.capacity into allowed from public.workplaces w
-  where w.name = (operation).workplace_name and w.capacity is not null
+  where w.name = operation.workplace_name and w.capacity is not null
   for no key update;
   if allowed is not null then
-    perform app.require_room(app.missing_room(
-      operation, allowed, app.running_operations((operation).workplace_name, array[(operation).id])));
+    perform app.raise_problem(app.room_problem(
+      operation, allowed, app.running_operations(operation.workplace_name, array[operation.id])));
   end if;
 end
 $$;
-comment on function app.require_free_workplace(public.mes_operations) is
-  'Raises 409 workplace_busy with the running operations when the workplace has no room; locks the workplace until commit.';
+comment on function app.require_room(public.mes_operations) is
+  'Raises 409 workplace_busy when the workplace has no room; locks the workplace until commit.';
 
-create function app.require_reason(operation public.mes_operations, report app.report, kind text, needed boolean) returns void
-language plpgsql
+create function app.is_reason(kind public.reason_kind, code text) returns boolean
+language plpgsql stable
 set search_path = ''
-set plan_cache_mode = force_generic_plan
 as $$
 begin
-  if (report).reason_code is null and needed then
-    perform app.refuse(
-      422, 'reason_required',
-      format('Cannot %s operation %s: a reason code of kind %s is required', (report).action_type, app.operation_label(operation), kind),
-      jsonb_build_object('kind', kind)
-    );
-  elsif (report).reason_code is not null and kind is null then
-    perform app.refuse_field('/reason_code', 'not_used', format('%s takes no reason code', (report).action_type));
-  elsif (report).reason_code is not null and not exists (
+  -- inactive, it is not offered any more; PATCH and import still write it
+  return exists (
     select from public.reason_codes r
-    where r.kind = require_reason.kind and r.code = (report).reason_code
-      -- inactive, it is not offered any more; PATCH and import still write it
-      and (r.active or r.code = 'UNSPECIFIED')
-  ) then
-    perform app.refuse_field('/reason_code', 'unknown_reason', format('"%s" is not an active reason code of kind %s', (report).reason_code, kind));
-  end if;
+    where r.kind = is_reason.kind and r.code = is_reason.code and (r.active or r.code = 'UNSPECIFIED')
+  );
 end
 $$;
-comment on function app.require_reason(public.mes_operations, app.report, text, boolean) is
-  'Raises 422 reason_required when a needed reason is missing, 422 validation_failed when it is not an active code of its kind, or the action takes none.';
+comment on function app.is_reason(public.reason_kind, text) is 'True for an active code of the kind.';
 
-create function app.require_quantities(operation public.mes_operations) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  if (operation).qty_scrap not between 0 and (operation).qty_processed then
-    perform app.refuse(
-      422, 'invalid_quantity',
-      format('Operation %s cannot have %s scrapped of %s processed pieces', app.operation_label(operation), (operation).qty_scrap, (operation).qty_processed),
-      jsonb_build_object('qty_processed', (operation).qty_processed, 'qty_scrap', (operation).qty_scrap)
-    );
-  elsif (operation).qty_processed - (operation).qty_scrap > floor((operation).qty_desired * (1 + (operation).overrun_tolerance_pct / 100)) then
-    perform app.refuse(
-      422, 'invalid_quantity',
-      format('Operation %s cannot have %s good pieces: %s are desired, with %s %% tolerance', app.operation_label(operation),
-        (operation).qty_processed - (operation).qty_scrap, (operation).qty_desired, (operation).overrun_tolerance_pct),
-      jsonb_build_object(
-        'qty_desired', (operation).qty_desired,
-        'qty_good', (operation).qty_processed - (operation).qty_scrap,
-        'limit', floor((operation).qty_desired * (1 + (operation).overrun_tolerance_pct / 100))
-      )
-    );
-  end if;
-end
-$$;
-comment on function app.require_quantities(public.mes_operations) is
-  'Raises 422 invalid_quantity unless 0 <= scrap <= processed and good <= desired within tolerance.';
+create function app.reason_problem(
+  operation public.mes_operations, action app.actions, reason_code text, is_short boolean
+) returns app.problem
+language sql stable
+return case
+  when reason_code is null then case
+    when (action).reason_needed = 'always' or (action).reason_needed = 'when short' and is_short then app.problem(
+      422, 'reason_required',
+      format('Cannot %s operation %s: a reason code of kind %s is required',
+        (action).action, app.operation_label(operation), (action).reason_kind),
+      jsonb_build_object('kind', (action).reason_kind))
+    end
+  when (action).reason_kind is null
+  then app.field_problem('/reason_code', 'not_used', format('%s takes no reason code', (action).action))
+  when not app.is_reason((action).reason_kind, reason_code)
+  then app.field_problem('/reason_code', 'unknown_reason',
+    format('"%s" is not an active reason code of kind %s', reason_code, (action).reason_kind))
+end;
+comment on function app.reason_problem(public.mes_operations, app.actions, text, boolean) is
+  'The problem reason_required when a needed reason is missing, validation_failed when it is not an active code of its kind, or the action takes none.';
 
--- A REVERSE takes back at most what is left of the event that it names; without quantities, all of that.
-create function app.reversal(operation public.mes_operations, inout report app.report)
-language plpgsql
+create function app.good_limit(operation public.mes_operations) returns numeric
+language sql immutable parallel safe
+return floor((operation).qty_desired * (1 + coalesce((operation).overrun_tolerance_pct, 0) / 100));
+comment on function app.good_limit(public.mes_operations) is 'Good pieces that the operation may have; null = no limit.';
+
+create function app.quantity_problem(operation public.mes_operations, processed bigint, scrap bigint) returns app.problem
+language sql stable parallel safe
+return case
+  when processed > 2147483647 then app.problem(422, 'invalid_quantity',
+    format('Operation %s cannot have %s pieces: that is more than can be counted', app.operation_label(operation), processed))
+  when scrap not between 0 and processed then app.problem(
+    422, 'invalid_quantity',
+    format('Operation %s cannot have %s scrapped of %s processed pieces', app.operation_label(operation), scrap, processed),
+    jsonb_build_object('qty_processed', processed, 'qty_scrap', scrap))
+  when processed - scrap > app.good_limit(operation) then app.problem(
+    422, 'invalid_quantity',
+    format('Operation %s cannot have %s good pieces: %s are desired, with %s %% tolerance', app.operation_label(operation),
+      processed - scrap, (operation).qty_desired, coalesce((operation).overrun_tolerance_pct, 0)),
+    jsonb_build_object('qty_desired', (operation).qty_desired, 'qty_good', processed - scrap, 'limit', app.good_limit(operation)))
+end;
+comment on function app.quantity_problem(public.mes_operations, bigint, bigint) is
+  'The problem invalid_quantity unless 0 <= scrap <= processed and good <= desired within tolerance.';
+
+create type app.pieces as (good integer, scrap integer);
+
+create function app.pieces_left(operation public.mes_operations, event_id uuid) returns app.pieces
+language plpgsql stable
 set search_path = ''
 as $$
 declare
-  reversed public.operation_events;
-  good_left integer;
-  scrap_left integer;
+  pieces app.pieces;
 begin
-  select * into reversed from public.operation_events e
-  where e.id = report.reverses_event_id and e.operation_id = (operation).id and e.action_type in ('REPORT_QUANTITY', 'COMPLETE');
-  if not found then
-    perform app.refuse_field('/reverses_event_id', 'not_reversible', format('"%s" is not a REPORT_QUANTITY or COMPLETE of operation %s',
-      report.reverses_event_id, app.operation_label(operation)));
-  end if;
-  select reversed.qty_good - coalesce(sum(e.qty_good), 0), reversed.qty_scrap - coalesce(sum(e.qty_scrap), 0) into good_left, scrap_left
+  select e.qty_good - coalesce(sum(r.qty_good), 0), e.qty_scrap - coalesce(sum(r.qty_scrap), 0) into pieces
   from public.operation_events e
-  where e.reverses_event_id = reversed.id;
-
-  if report.qty_good is null and report.qty_scrap is null then
-    report.qty_good := good_left;
-    report.qty_scrap := scrap_left;
-  end if;
-  report.qty_good := coalesce(report.qty_good, 0);
-  report.qty_scrap := coalesce(report.qty_scrap, 0);
-  if report.qty_good > good_left or report.qty_scrap > scrap_left or report.qty_good + report.qty_scrap = 0 then
-    perform app.refuse(
-      422, 'invalid_quantity',
-      format('Cannot take back %s good and %s scrapped pieces of event "%s": %s good and %s scrapped are left of it',
-        report.qty_good, report.qty_scrap, reversed.id, good_left, scrap_left),
-      jsonb_build_object('limit', jsonb_build_object('qty_good', good_left, 'qty_scrap', scrap_left))
-    );
-  end if;
+  join app.actions a on a.action = e.action_type and a.quantities = 'added'
+  left join public.operation_events r on r.reverses_event_id = e.id
+  where e.id = event_id and e.operation_id = operation.id
+  group by e.id;
+  return pieces;
 end
 $$;
-comment on function app.reversal(public.mes_operations, app.report) is
-  'The REVERSE with its quantities filled in. Raises 422 validation_failed when the event is not one to reverse, 422 invalid_quantity when less is left of it.';
+comment on function app.pieces_left(public.mes_operations, uuid) is
+  'Pieces of an event that REVERSE can still take back; null when it is not an event of the operation that adds pieces.';
+
+create function app.reversal_problem(
+  operation public.mes_operations, event_id uuid, taken app.pieces, available app.pieces
+) returns app.problem
+language sql stable
+return case
+  when (available).good is null then app.field_problem('/reverses_event_id', 'not_reversible',
+    format('"%s" is not a REPORT_QUANTITY or COMPLETE of operation %s', event_id, app.operation_label(operation)))
+  when (taken).good > (available).good or (taken).scrap > (available).scrap or (taken).good + (taken).scrap = 0
+  then app.problem(
+    422, 'invalid_quantity',
+    format('Cannot take back %s good and %s scrapped pieces of event "%s": %s good and %s scrapped are left of it',
+      (taken).good, (taken).scrap, event_id, (available).good, (available).scrap),
+    jsonb_build_object('limit', jsonb_build_object('qty_good', (available).good, 'qty_scrap', (available).scrap)))
+end;
+comment on function app.reversal_problem(public.mes_operations, uuid, app.pieces, app.pieces) is
+  'The problem validation_failed when the event is not one to reverse, invalid_quantity when less is left of it.';
 
 -- supabase/schemas/50_events/04_times.sql
 -- What: when a report happened.
@@ -2761,111 +2851,80 @@ end
 $$;
 comment on function app.ahead_of_clock(timestamptz) is 'The sentence about a time in the future: it, the offset in words, and the server''s time.';
 
-create function app.require_past(pointer text, instant timestamptz) returns void
-language plpgsql
-set search_path = ''
-as $$
-declare
-  sentence text;
-begin
-  -- nearly all is: the record need not be looked at
-  if instant is null or instant <= clock_timestamp() + interval '60 seconds' or instant <= app.latest_time() then
-    return;
-  end if;
-  sentence := app.ahead_of_clock(instant);
-  perform app.refuse(
-    422, 'validation_failed', sentence,
-    jsonb_build_object(
-      'server_time', app.iso(clock_timestamp()),
-      'errors', jsonb_build_array(jsonb_build_object(
-        'in', 'body', 'pointer', pointer, 'message', sentence, 'code', 'in_future')))
-  );
-end
-$$;
-comment on function app.require_past(text, timestamptz) is
-  'Raises 422 validation_failed (in_future), with the server''s time and the offset, for what is later than app.latest_time().';
+create function app.future_problem(pointer text, instant timestamptz) returns app.problem
+language sql stable
+return case
+  -- nearly all is past: the record need not be looked at
+  when instant > clock_timestamp() + interval '60 seconds' and instant > app.latest_time()
+  then app.field_problem(pointer, 'in_future', app.ahead_of_clock(instant),
+    jsonb_build_object('server_time', app.iso(clock_timestamp())))
+end;
+comment on function app.future_problem(text, timestamptz) is
+  'The problem validation_failed (in_future), with the server''s time and the offset, for what is later than app.latest_time().';
 
-create function app.require_recent(
-  operation public.mes_operations, caller app.caller, action text, instant timestamptz
-) returns void
-language plpgsql
+create function app.age_problem(
+  operation public.mes_operations, caller app.caller, action public.action, instant timestamptz
+) returns app.problem
+language plpgsql stable
 set search_path = ''
 as $$
 declare
   heard_at constant timestamptz := clock_timestamp();
-  age_limit interval;
+  age_limit constant interval := (select s.report_age_limit from app.settings s);
 begin
-  if instant is null or app.role_rank((caller).role) >= app.role_rank('supervisor') then
-    return;
-  end if;
-  select s.report_age_limit into age_limit from app.settings s;
-  if instant < heard_at - age_limit then
-    perform app.refuse(
-      422, 'too_old',
-      format('Cannot %s operation %s at %s: that is %s behind the server''s clock, %s; a supervisor may report it',
-        action, app.operation_label(operation), app.iso(instant), app.in_words(heard_at - instant), app.iso(heard_at)),
-      jsonb_build_object('server_time', app.iso(heard_at), 'limit', app.iso(heard_at - age_limit),
-        'limit_days', round(extract(epoch from age_limit) / 86400, 2))
-    );
-  end if;
+  return case when instant < heard_at - age_limit and app.role_rank(caller.role) < app.role_rank('supervisor') then app.problem(
+    422, 'too_old',
+    format('Cannot %s operation %s at %s: that is %s behind the server''s clock, %s; a supervisor may report it',
+      action, app.operation_label(operation), app.iso(instant), app.in_words(heard_at - instant), app.iso(heard_at)),
+    jsonb_build_object('server_time', app.iso(heard_at), 'limit', app.iso(heard_at - age_limit),
+      'limit_days', round(extract(epoch from age_limit) / 86400, 2))
+  ) end;
 end
 $$;
-comment on function app.require_recent(public.mes_operations, app.caller, text, timestamptz) is
-  'Raises 422 too_old for machines and operators when it happened longer ago than app.settings allows: their device''s clock is wrong.';
+comment on function app.age_problem(public.mes_operations, app.caller, public.action, timestamptz) is
+  'The problem too_old for machines and operators when it happened longer ago than app.settings allows: their device''s clock is wrong.';
 
-create function app.occurred_at(
-  operation public.mes_operations, caller app.caller, report app.report
-) returns timestamptz
-language plpgsql
-set search_path = ''
-as $$
-declare
-  -- now() is when the transaction began, before it waited for the row: between writers it runs backwards
-  -- to the millisecond, as clients read it: what they send back as a filter or a condition means the same instant
-  heard_at constant timestamptz := date_trunc('milliseconds', clock_timestamp());
-  happened_at constant timestamptz := date_trunc('milliseconds', (report).occurred_at);
-  earliest timestamptz;
-begin
-  if (report).action_type in ('RELEASE', 'START', 'STOP', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL')
-    or (report).action_type = 'REVERSE' and (operation).status = 'FINISHED'
-  then
-    earliest := app.timeline_end(operation);
-  elsif (report).action_type in ('REPORT_QUANTITY', 'REVERSE') then
-    earliest := (operation).actual_start_at;
-  end if;
-  if happened_at is null then
-    -- clocks of devices may be ahead, that of the server may have stepped back: what follows has not happened before
-    return greatest(heard_at, earliest);
-  end if;
-  perform app.require_past('/occurred_at', happened_at);
-  perform app.require_recent(operation, caller, (report).action_type, happened_at);
-  if happened_at >= earliest is not false then
-    return happened_at;
-  elsif earliest > heard_at and happened_at > heard_at - interval '60 seconds' then
-    -- it happens now, and what it follows is in the future of the server's clock: that is the clock's fault
-    return earliest;
-  elsif (report).action_type in ('REPORT_QUANTITY', 'REVERSE') and (operation).status <> 'FINISHED' then
-    perform app.refuse(
-      409, 'out_of_order',
-      format('Cannot report quantities of operation %s at %s: it started at %s',
-        app.operation_label(operation), app.iso(happened_at), app.iso(earliest)),
-      jsonb_build_object('last_occurred_at', app.iso(earliest))
-    );
-  end if;
-  perform app.refuse(
-    409, 'out_of_order',
-    format('Cannot %s operation %s at %s: its last event occurred at %s',
-      (report).action_type, app.operation_label(operation), app.iso(happened_at), app.iso(earliest)),
-    jsonb_build_object('last_occurred_at', app.iso(earliest))
-  );
-  return null;
-end
-$$;
-comment on function app.occurred_at(public.mes_operations, app.caller, app.report) is
-  'When the report happened: as stated, or now, but never before what it follows. Raises 422 validation_failed (in_future) and too_old, 409 out_of_order before the end of the timeline.';
+create function app.earliest_time(operation public.mes_operations, action app.actions, to_state public.state) returns timestamptz
+language sql immutable parallel safe
+return case
+  when (action).follows = 'all work' or to_state <> (operation).state then app.timeline_end(operation)
+  when (action).follows = 'the start' then (operation).actual_start_at
+end;
+comment on function app.earliest_time(public.mes_operations, app.actions, public.state) is
+  'The moment that an action must not come before; null = there is none.';
+
+-- Clocks of devices may be ahead, that of the server may have stepped back: what happens now has not happened before
+-- what it follows. now() is when the transaction began, before it waited for the row.
+create function app.occurred_at(stated timestamptz, earliest timestamptz, heard_at timestamptz) returns timestamptz
+language sql immutable parallel safe
+return case
+  when stated is null then greatest(heard_at, earliest)
+  when stated < earliest and earliest > heard_at and stated > heard_at - interval '60 seconds' then earliest
+  else stated
+end;
+comment on function app.occurred_at(timestamptz, timestamptz, timestamptz) is
+  'When a report happened: as stated, or now; not before what it follows, if it happens now.';
+
+create function app.order_problem(
+  operation public.mes_operations, action app.actions, to_state public.state, occurred_at timestamptz, earliest timestamptz
+) returns app.problem
+language sql stable
+return case when occurred_at < earliest then app.problem(
+  409, 'out_of_order',
+  case
+    when (action).follows = 'the start' and to_state = (operation).state
+    then format('Cannot report quantities of operation %s at %s: it started at %s',
+      app.operation_label(operation), app.iso(occurred_at), app.iso(earliest))
+    else format('Cannot %s operation %s at %s: its last event occurred at %s',
+      (action).action, app.operation_label(operation), app.iso(occurred_at), app.iso(earliest))
+  end,
+  jsonb_build_object('last_occurred_at', app.iso(earliest))
+) end;
+comment on function app.order_problem(public.mes_operations, app.actions, public.state, timestamptz, timestamptz) is
+  'The problem out_of_order for what would come before the moment that it follows.';
 
 -- supabase/schemas/50_events/05_minutes_and_corrections.sql
--- What: minutes of an operation, and the CORRECT that moves them.
+-- What: minutes of an operation, and the CORRECT that moves times and minutes.
 -- Why: a corrected run corrects the minutes.
 
 -- An operation can have thousands of runs. Its row keeps what they add up to, and each run that closes or moves changes
@@ -2907,168 +2966,444 @@ $$;
 comment on function app.with_minutes(public.mes_operations) is
   'The operation with its actual minutes: those of its closed runs and the unlogged ones.';
 
-create function app.logged_minutes(operation public.mes_operations, phase text, as_of timestamptz) returns numeric
+create function app.logged_minutes(operation public.mes_operations, phase public.phase, as_of timestamptz) returns numeric
 language sql immutable parallel safe
 return case phase when 'SETUP' then (operation).logged_setup_min else (operation).logged_processing_min end
   + case when (operation).running_phase = phase
       then greatest(app.minutes_between((operation).running_since, as_of), 0) else 0 end;
-comment on function app.logged_minutes(public.mes_operations, text, timestamptz) is
+comment on function app.logged_minutes(public.mes_operations, public.phase, timestamptz) is
   'Minutes of the runs of one phase, the open one as far as it had come at that moment.';
 
--- Moves the times and minutes that a CORRECT states, and says what they were.
-create function app.correct_times(inout operation public.mes_operations, report app.report, out changes jsonb)
-language plpgsql
+create function app.opened_run(operation public.mes_operations, event public.operation_events) returns public.operation_runs
+language plpgsql immutable
 set search_path = ''
 as $$
 declare
-  before constant public.mes_operations := operation;
-  first_run public.operation_runs;
-  last_run public.operation_runs;
-  moved_run public.operation_runs;
-  starts_run boolean;
-  ends_run boolean;
-  is_one_run boolean;
-  setup_min constant numeric := (operation).unlogged_setup_min + app.logged_minutes(operation, 'SETUP', (report).occurred_at);
-  processing_min constant numeric := (operation).unlogged_processing_min + app.logged_minutes(operation, 'PROCESSING', (report).occurred_at);
-  new_start constant timestamptz := coalesce(date_trunc('milliseconds', (report).actual_start_at), (operation).actual_start_at);
-  new_end constant timestamptz := coalesce(date_trunc('milliseconds', (report).actual_end_at), (operation).actual_end_at);
+  run public.operation_runs;
 begin
-  changes := '{}';
-  select * into first_run from public.operation_runs r where r.operation_id = operation.id and r.run_no = 1;
-  select * into last_run from public.operation_runs r
-  where r.operation_id = operation.id and r.run_no = operation.run_count;
-  -- the first run began with the operation, unless the operation arrived with work done before its first run here
-  starts_run := coalesce(first_run.started_at = before.actual_start_at, false);
-  -- a run that the end itself closed ends when the operation does; one that was stopped before stays
-  ends_run := coalesce(last_run.ended_at = before.actual_end_at, false) and exists (
-    select from public.operation_events e where e.id = last_run.end_event_id and e.action_type in ('COMPLETE', 'FINISH'));
-  is_one_run := starts_run and ends_run and last_run.run_no = 1;
+  run.operation_id := operation.id;
+  run.run_no := operation.run_count;
+  run.phase := operation.running_phase;
+  run.started_at := operation.running_since;
+  run.start_event_id := event.id;
+  run.user_id := event.user_id;
+  run.reporter_id := event.reporter_id;
+  return run;
+end
+$$;
+comment on function app.opened_run(public.mes_operations, public.operation_events) is 'The open run, which this event has opened.';
 
-  if new_start is distinct from before.actual_start_at then
-    perform app.require_past('/actual_start_at', new_start);
-    if new_start > new_end
-      or new_start > (case when is_one_run then new_end when starts_run then first_run.ended_at else first_run.started_at end)
-      or new_start > operation.counted_since
-    then
-      perform app.refuse(
-        409, 'out_of_order',
-        format('Cannot move the start of operation %s to %s: work was reported before that', app.operation_label(operation), app.iso(new_start))
-      );
-    end if;
-    operation.actual_start_at := new_start;
-    if starts_run and last_run.run_no = 1 and last_run.ended_at is null then
-      operation.running_since := new_start;
-    end if;
-    changes := changes || jsonb_build_object('actual_start_at', jsonb_build_object(
-      'before', app.iso(before.actual_start_at), 'after', app.iso(new_start)));
+create function app.runs_to_correct(operation public.mes_operations) returns public.operation_runs[]
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return array(
+    select r from public.operation_runs r
+    where r.operation_id = operation.id and r.run_no in (1, operation.run_count)
+    order by r.run_no
+  );
+end
+$$;
+comment on function app.runs_to_correct(public.mes_operations) is 'The first and the last run of an operation.';
+
+create type app.end_runs as (
+  first_run public.operation_runs,
+  last_run public.operation_runs,
+  starts boolean,
+  ends boolean
+);
+
+comment on type app.end_runs is
+  'First and last run of an operation: starts = the operation began with the first one, ends = what ended the operation closed the last one.';
+
+create function app.end_runs(operation public.mes_operations, runs public.operation_runs[]) returns app.end_runs
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  ends app.end_runs;
+begin
+  ends.first_run := runs[1];
+  ends.last_run := runs[cardinality(runs)];
+  -- not so when the operation arrived with work done before its first run here
+  ends.starts := coalesce((ends.first_run).started_at = operation.actual_start_at, false);
+  -- a run that was stopped before the end stays
+  ends.ends := coalesce((ends.last_run).ended_at = operation.actual_end_at, false) and exists (
+    select from public.operation_events e where e.id = (ends.last_run).end_event_id and e.status_after = 'FINISHED');
+  return ends;
+end
+$$;
+comment on function app.end_runs(public.mes_operations, public.operation_runs[]) is
+  'The first and the last of these runs, and whether they move with the start and the end of the operation.';
+
+create function app.before_and_after(field text, before jsonb, after jsonb) returns jsonb
+language sql stable parallel safe
+return case when after is not null and after is distinct from before
+  then jsonb_build_object(field, jsonb_build_object('before', before, 'after', after)) else '{}' end;
+comment on function app.before_and_after(text, jsonb, jsonb) is
+  'What a CORRECT changes of a field, as its event says it; empty when nothing.';
+
+-- Minutes are stated as they shall be read at that moment, whatever the runs say.
+create function app.minutes_read(operation public.mes_operations, phase public.phase, as_of timestamptz) returns numeric
+language sql immutable parallel safe
+return case when (operation).t_actual_setup_min is not null then greatest(app.logged_minutes(operation, phase, as_of)
+  + case phase when 'SETUP' then (operation).unlogged_setup_min else (operation).unlogged_processing_min end, 0) end;
+comment on function app.minutes_read(public.mes_operations, public.phase, timestamptz) is
+  'Actual minutes of a phase as they are read at that moment; null before work begins.';
+
+create function app.correction_problem(
+  operation public.mes_operations, report app.report, runs public.operation_runs[], changes jsonb
+) returns app.problem
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  ends constant app.end_runs := app.end_runs(operation, runs);
+  first_run constant public.operation_runs := ends.first_run;
+  last_run constant public.operation_runs := ends.last_run;
+  is_one_run constant boolean := ends.starts and ends.ends and last_run.run_no = 1;
+  new_start constant timestamptz := coalesce(report.actual_start_at, operation.actual_start_at);
+  new_end constant timestamptz := coalesce(report.actual_end_at, operation.actual_end_at);
+begin
+  return coalesce(
+    case when changes ? 'actual_start_at' then coalesce(
+      app.future_problem('/actual_start_at', new_start),
+      case
+        when new_start > new_end
+          or new_start > (case when is_one_run then new_end when ends.starts then first_run.ended_at else first_run.started_at end)
+          or new_start > operation.counted_since
+        then app.problem(409, 'out_of_order', format('Cannot move the start of operation %s to %s: work was reported before that',
+          app.operation_label(operation), app.iso(new_start)))
+      end)
+    end,
+    case when changes ? 'actual_end_at' then coalesce(
+      case when operation.state <> 'FINISHED' then app.field_problem('/actual_end_at', 'not_finished',
+        format('operation %s has not ended: FINISH it', app.operation_label(operation))) end,
+      app.future_problem('/actual_end_at', new_end),
+      case
+        when new_end < greatest(new_start,
+          case when is_one_run then new_start when ends.ends then last_run.started_at else last_run.ended_at end)
+        then app.problem(409, 'out_of_order', format('Cannot move the end of operation %s to %s: it was still worked on then',
+          app.operation_label(operation), app.iso(new_end)))
+      end)
+    end,
+    case when changes ? 't_actual_lead_min' and new_end - new_start is not null
+      then app.field_problem('/t_actual_lead_min', 'derived',
+        format('operation %s has a start and an end: the lead time lies between them', app.operation_label(operation)))
+    end
+  );
+end
+$$;
+comment on function app.correction_problem(public.mes_operations, app.report, public.operation_runs[], jsonb) is
+  'The problem out_of_order when work would lie outside of corrected times, validation_failed for times that are not to be stated.';
+
+-- Moves what a CORRECT or an opening states.
+create function app.evolve_correction(
+  inout operation public.mes_operations, inout runs public.operation_runs[], event public.operation_events
+)
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  is_opening constant boolean := event.status_before is null;
+  ends constant app.end_runs := app.end_runs(operation, runs);
+  new_start constant timestamptz := (event.changes #>> '{actual_start_at,after}')::timestamptz;
+  new_end constant timestamptz := (event.changes #>> '{actual_end_at,after}')::timestamptz;
+  setup_min constant numeric := (event.changes #>> '{t_actual_setup_min,after}')::numeric;
+  processing_min constant numeric := (event.changes #>> '{t_actual_processing_min,after}')::numeric;
+  run public.operation_runs;
+  moved public.operation_runs[] := '{}'::public.operation_runs[];
+begin
+  operation.actual_start_at := coalesce(new_start, operation.actual_start_at);
+  operation.actual_end_at := coalesce(new_end, operation.actual_end_at);
+  if is_opening and operation.state = 'IN_PROGRESS' then
+    -- the minutes that it brings are those until the opening
+    operation.running_since := case
+      when coalesce(setup_min, 0) + coalesce(processing_min, 0) > 0 then event.occurred_at else operation.actual_start_at end;
+    operation.running_phase := 'PROCESSING';
+    operation.run_count := 1;
+    operation.worked_until := operation.running_since;
+    moved := array[app.opened_run(operation, event)];
   end if;
-
-  if new_end is distinct from before.actual_end_at then
-    if before.status <> 'FINISHED' then
-      perform app.refuse_field('/actual_end_at', 'not_finished', format('operation %s has not ended: FINISH it', app.operation_label(operation)));
-    end if;
-    perform app.require_past('/actual_end_at', new_end);
-    if new_end < greatest(new_start, case when is_one_run then new_start when ends_run then last_run.started_at else last_run.ended_at end) then
-      perform app.refuse(
-        409, 'out_of_order',
-        format('Cannot move the end of operation %s to %s: it was still worked on then', app.operation_label(operation), app.iso(new_end))
-      );
-    end if;
-    operation.actual_end_at := new_end;
-    changes := changes || jsonb_build_object('actual_end_at', jsonb_build_object(
-      'before', app.iso(before.actual_end_at), 'after', app.iso(new_end)));
-  end if;
-
   -- start and end of one run move together
-  foreach moved_run in array case last_run.run_no when 1 then array[first_run] else array[first_run, last_run] end loop
-    if starts_run and moved_run.run_no = 1 and changes ? 'actual_start_at'
-      or ends_run and moved_run.run_no = operation.run_count and changes ? 'actual_end_at'
+  foreach run in array coalesce(runs, '{}') loop
+    if ends.starts and run.run_no = 1 and new_start is not null
+      or ends.ends and run.run_no = operation.run_count and new_end is not null
     then
-      operation := app.with_run(operation, moved_run, -1);
-      if starts_run and moved_run.run_no = 1 then
-        moved_run.started_at := new_start;
+      operation := app.with_run(operation, run, -1);
+      if ends.starts and run.run_no = 1 then
+        run.started_at := operation.actual_start_at;
       end if;
-      if ends_run and moved_run.run_no = operation.run_count then
-        moved_run.ended_at := new_end;
+      if ends.ends and run.run_no = operation.run_count then
+        run.ended_at := operation.actual_end_at;
       end if;
-      operation := app.with_run(operation, moved_run, 1);
-      if moved_run.run_no = operation.run_count then
-        operation.worked_until := coalesce(moved_run.ended_at, moved_run.started_at);
+      operation := app.with_run(operation, run, 1);
+      if run.run_no = operation.run_count then
+        operation.worked_until := coalesce(run.ended_at, run.started_at);
+        operation.running_since := case when run.ended_at is null then run.started_at end;
       end if;
-      update public.operation_runs r set started_at = moved_run.started_at, ended_at = moved_run.ended_at
-      where r.operation_id = operation.id and r.run_no = moved_run.run_no;
+      moved := moved || run;
     end if;
   end loop;
-
-  -- minutes are stated as they shall be read at that moment, whatever the runs say
-  if report.t_actual_setup_min <> greatest(setup_min, 0) or before.t_actual_setup_min is null and report.t_actual_setup_min is not null then
-    operation.unlogged_setup_min := report.t_actual_setup_min - app.logged_minutes(operation, 'SETUP', report.occurred_at);
-    changes := changes || jsonb_build_object('t_actual_setup_min', jsonb_build_object(
-      'before', case when before.t_actual_setup_min is not null then greatest(setup_min, 0) end, 'after', report.t_actual_setup_min));
+  runs := moved;
+  if setup_min is not null then
+    operation.unlogged_setup_min := setup_min
+      - case when is_opening then 0 else app.logged_minutes(operation, 'SETUP', event.occurred_at) end;
   end if;
-
-  if report.t_actual_processing_min <> greatest(processing_min, 0) or before.t_actual_processing_min is null and report.t_actual_processing_min is not null then
-    operation.unlogged_processing_min := report.t_actual_processing_min - app.logged_minutes(operation, 'PROCESSING', report.occurred_at);
-    changes := changes || jsonb_build_object('t_actual_processing_min', jsonb_build_object(
-      'before', case when before.t_actual_processing_min is not null then greatest(processing_min, 0) end, 'after', report.t_actual_processing_min));
+  if processing_min is not null then
+    operation.unlogged_processing_min := processing_min
+      - case when is_opening then 0 else app.logged_minutes(operation, 'PROCESSING', event.occurred_at) end;
   end if;
+  operation.t_actual_lead_min := coalesce((event.changes #>> '{t_actual_lead_min,after}')::numeric, operation.t_actual_lead_min);
+end
+$$;
+comment on function app.evolve_correction(public.mes_operations, public.operation_runs[], public.operation_events) is
+  'The operation with the times and minutes that an event states, and the runs that this moves or opens.';
 
-  if report.t_actual_lead_min is distinct from before.t_actual_lead_min and report.t_actual_lead_min is not null then
-    if operation.actual_end_at - operation.actual_start_at is not null then
-      perform app.refuse_field('/t_actual_lead_min', 'derived', format('operation %s has a start and an end: the lead time lies between them', app.operation_label(operation)));
+-- supabase/schemas/50_events/06_recording.sql
+-- What: the one way in which an operation's execution changes: decide, evolve, store.
+-- Why: log, row and runs cannot disagree when one function makes the event and one follows from it.
+
+create type app.decision as (event public.operation_events, problem app.problem);
+
+comment on type app.decision is 'The event that a report becomes, or the problem that it meets.';
+
+-- Fills in the event, then judges it. The caller of this function has locked the operation and checked that the reporter
+-- sees it.
+create function app.decide(operation public.mes_operations, caller app.caller, report app.report) returns app.decision
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  heard_at constant timestamptz := clock_timestamp();
+  action app.actions;
+  transition app.transitions;
+  event public.operation_events;
+  runs public.operation_runs[];
+  taken app.pieces;
+  available app.pieces;
+  sign integer := 1;
+  earliest timestamptz;
+  processed bigint;
+  scrap bigint;
+  problem app.problem;
+begin
+  select * into action from app.actions a where a.action = report.action_type;
+  select * into transition from app.transitions t where t.action = report.action_type and t.from_state = operation.state;
+  earliest := app.earliest_time(operation, action, transition.to_state);
+
+  event.id := coalesce(report.id, gen_random_uuid());
+  event.operation_id := operation.id;
+  event.op_seq := operation.last_op_seq + 1;
+  event.action_type := report.action_type;
+  event.order_no := operation.order_no;
+  event.asset_id := operation.asset_id;
+  event.operation_no := operation.operation_no;
+  event.workplace_name := operation.workplace_name;
+  event.status_before := operation.status;
+  event.status_after := app.status_of(transition.to_state);
+  -- to the millisecond, as clients read it: what they send back as a filter or a condition means the same instant
+  event.occurred_at := app.occurred_at(
+    date_trunc('milliseconds', report.occurred_at), earliest, date_trunc('milliseconds', heard_at));
+  event.phase := case when action.run_effect = 'opens' then coalesce(report.phase, 'PROCESSING') end;
+  event.qty_good := coalesce(report.qty_good, 0);
+  event.qty_scrap := coalesce(report.qty_scrap, 0);
+  event.reason_kind := case when report.reason_code is not null then action.reason_kind end;
+  event.reason_code := report.reason_code;
+  event.note := report.note;
+  event.operation_data := report.operation_data;
+  event.user_id := coalesce(report.user_id, caller.user_id);
+  event.reporter_id := report.reporter_id;
+  event.report_digest := report.digest;
+  -- the server's clock may have stepped back
+  event.created_at := greatest(heard_at, event.occurred_at - interval '2 minutes', operation.updated_at);
+
+  if action.quantities = 'none' then
+    event.qty_good := 0;
+    event.qty_scrap := 0;
+  elsif action.quantities = 'taken back' then
+    sign := -1;
+    event.reverses_event_id := report.reverses_event_id;
+    available := app.pieces_left(operation, report.reverses_event_id);
+    if report.qty_good is null and report.qty_scrap is null then
+      event.qty_good := coalesce(available.good, 0);
+      event.qty_scrap := coalesce(available.scrap, 0);
     end if;
-    operation.t_actual_lead_min := report.t_actual_lead_min;
-    changes := changes || jsonb_build_object('t_actual_lead_min', jsonb_build_object(
-      'before', before.t_actual_lead_min, 'after', report.t_actual_lead_min));
+    taken := row(event.qty_good, event.qty_scrap);
+  elsif report.action_type = 'COMPLETE' then
+    event.qty_good := coalesce(report.qty_good, greatest(operation.qty_desired - operation.qty_good, 0), 0);
+  elsif action.quantities = 'signed' then
+    runs := app.runs_to_correct(operation);
+    report.actual_start_at := date_trunc('milliseconds', report.actual_start_at);
+    report.actual_end_at := date_trunc('milliseconds', report.actual_end_at);
+    event.changes :=
+      app.before_and_after('actual_start_at', to_jsonb(app.iso(operation.actual_start_at)), to_jsonb(app.iso(report.actual_start_at)))
+      || app.before_and_after('actual_end_at', to_jsonb(app.iso(operation.actual_end_at)), to_jsonb(app.iso(report.actual_end_at)))
+      || app.before_and_after('t_actual_setup_min',
+        to_jsonb(app.minutes_read(operation, 'SETUP', event.occurred_at)), to_jsonb(report.t_actual_setup_min))
+      || app.before_and_after('t_actual_processing_min',
+        to_jsonb(app.minutes_read(operation, 'PROCESSING', event.occurred_at)), to_jsonb(report.t_actual_processing_min))
+      || app.before_and_after('t_actual_lead_min', to_jsonb(operation.t_actual_lead_min), to_jsonb(report.t_actual_lead_min))
+      || app.before_and_after('qty_processed', to_jsonb(operation.qty_processed),
+        to_jsonb(operation.qty_processed + event.qty_good::bigint + event.qty_scrap))
+      || app.before_and_after('qty_scrap', to_jsonb(operation.qty_scrap), to_jsonb(operation.qty_scrap::bigint + event.qty_scrap));
+  end if;
+  scrap := operation.qty_scrap::bigint + sign * event.qty_scrap;
+  processed := operation.qty_processed + sign * (event.qty_good::bigint + event.qty_scrap);
+
+  -- One condition after the other: PL/pgSQL prepares each expression anew in each transaction, but only those it comes to.
+  if app.role_rank(caller.role) < app.role_rank(coalesce(transition.least_role, action.least_role)) then
+    problem := app.role_problem(caller, coalesce(transition.least_role, action.least_role),
+      format('Your role may not %s operation %s', report.action_type, app.operation_label(operation)));
+  elsif action.run_effect = 'opens' and operation.hold_kind = 'BLOCKED' then
+    problem := app.blocked_problem(operation, caller);
+  elsif transition.to_state is null then
+    problem := app.transition_problem(operation, caller, report.action_type::text);
+  elsif operation.running_phase = event.phase then
+    problem := app.running_problem(operation);
+  elsif report.occurred_at is not null then
+    problem := coalesce(
+      app.future_problem('/occurred_at', report.occurred_at),
+      app.age_problem(operation, caller, report.action_type, report.occurred_at));
+  end if;
+  if problem.code is not null then
+    return row(event, problem)::app.decision;
+  end if;
+  if event.occurred_at < earliest then
+    problem := app.order_problem(operation, action, transition.to_state, event.occurred_at, earliest);
+  elsif report.action_type = 'COMPLETE' and report.qty_good is null and operation.qty_desired is null then
+    problem := app.problem(422, 'invalid_quantity',
+      format('Cannot COMPLETE operation %s without qty_good: it has no desired quantity', app.operation_label(operation)));
+  elsif action.quantities = 'taken back' then
+    problem := app.reversal_problem(operation, report.reverses_event_id, taken, available);
+  end if;
+  if problem.code is null and (event.qty_good <> 0 or event.qty_scrap <> 0) then
+    problem := app.quantity_problem(operation, processed, scrap);
+  end if;
+  if problem.code is null and event.changes is not null then
+    problem := coalesce(
+      app.age_problem(operation, caller, report.action_type, least(report.actual_start_at, report.actual_end_at)),
+      app.correction_problem(operation, report, runs, event.changes));
+  end if;
+  if problem.code is null and (report.reason_code is not null or action.reason_needed <> 'never') then
+    problem := app.reason_problem(
+      operation, action, report.reason_code, coalesce(processed - scrap < operation.qty_desired, false));
+  end if;
+  return row(event, problem)::app.decision;
+end
+$$;
+comment on function app.decide(public.mes_operations, app.caller, app.report) is
+  'The event that a report on a locked operation becomes, or the problem that it meets. Changes nothing; room at the workplace is looked at by who stores the event.';
+
+create function app.evolve(
+  inout operation public.mes_operations, inout runs public.operation_runs[], event public.operation_events
+)
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  before_state constant public.state := operation.state;
+  action app.actions;
+  sign integer := 1;
+  closed_run public.operation_runs;
+  corrected record;
+begin
+  select * into action from app.actions a where a.action = event.action_type;
+  operation.last_op_seq := event.op_seq;
+  operation.version := operation.version + 1;
+  operation.updated_at := event.created_at;
+
+  if event.status_before is null then
+    operation.state := case event.status_after when 'ON_HOLD' then 'PAUSED' else event.status_after::text end::public.state;
+  else
+    select t.to_state into operation.state from app.transitions t where t.action = event.action_type and t.from_state = before_state;
+  end if;
+  if operation.state <> before_state then
+    operation.status := app.status_of(operation.state);
+    operation.hold_kind := app.hold_kind_of(operation.state);
+    operation.hold_reason_code := case when operation.hold_kind is not null then event.reason_code end;
+  end if;
+
+  if event.qty_good <> 0 or event.qty_scrap <> 0 then
+    sign := case action.quantities when 'taken back' then -1 else 1 end;
+    operation.qty_scrap := operation.qty_scrap + sign * event.qty_scrap;
+    operation.qty_processed := operation.qty_processed + sign * (event.qty_good + event.qty_scrap);
+    -- the table generates it, when it is stored
+    operation.qty_good := operation.qty_processed - operation.qty_scrap;
+  end if;
+  if action.quantities = 'added' and action.follows = 'the start' then
+    operation.counted_since := least(operation.counted_since, event.occurred_at);
+  end if;
+
+  if event.changes is not null then
+    corrected := app.evolve_correction(operation, runs, event);
+    operation := corrected.operation;
+    runs := corrected.runs;
+  else
+    runs := null;
+  end if;
+  if action.run_effect <> 'none' and operation.running_since is not null then
+    closed_run.operation_id := operation.id;
+    closed_run.run_no := operation.run_count;
+    closed_run.phase := operation.running_phase;
+    closed_run.started_at := operation.running_since;
+    closed_run.ended_at := event.occurred_at;
+    closed_run.end_event_id := event.id;
+    runs := array[closed_run];
+    operation := app.with_run(operation, closed_run, 1);
+    operation.worked_until := event.occurred_at;
+    operation.running_since := null;
+    operation.running_phase := null;
+  end if;
+  if action.run_effect = 'opens' then
+    operation.actual_start_at := coalesce(operation.actual_start_at, event.occurred_at);
+    operation.running_since := event.occurred_at;
+    operation.running_phase := event.phase;
+    operation.run_count := operation.run_count + 1;
+    operation.worked_until := event.occurred_at;
+    runs := runs || app.opened_run(operation, event);
+  end if;
+  if operation.state <> before_state and event.status_before is not null then
+    if operation.state in ('FINISHED', 'CANCELLED') and operation.actual_start_at is not null then
+      operation.actual_end_at := event.occurred_at;
+    elsif before_state = 'FINISHED' then
+      operation.actual_end_at := null;
+      operation.t_actual_lead_min := null;
+    end if;
+  end if;
+  if event.changes is not null
+    or operation.actual_start_at is not null and (operation.state <> before_state or action.run_effect <> 'none')
+  then
+    operation := app.with_minutes(operation);
   end if;
 end
 $$;
-comment on function app.correct_times(public.mes_operations, app.report) is
-  'Applies the times and minutes of a CORRECT to the operation and its runs. Raises 409 out_of_order when work would lie outside of them.';
+comment on function app.evolve(public.mes_operations, public.operation_runs[], public.operation_events) is
+  'The operation after the event, and the runs that the event opens, closes or moves. Of an event with changes, the runs before it are the first and the last one; other events need none.';
 
--- supabase/schemas/50_events/06_recording.sql
--- What: the one way in which an operation's execution changes.
--- Why: log, row and runs cannot disagree when one function writes them.
-
-create function app.append_event(
-  operation public.mes_operations, status_before text, caller app.caller, report app.report, reason_kind text, changes jsonb
-) returns public.operation_events
+create function app.store_runs(runs public.operation_runs[]) returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
-  event public.operation_events;
+  run public.operation_runs;
 begin
-  insert into public.operation_events (
-    id, operation_id, op_seq, action_type, order_no, asset_id, operation_no, workplace_name, status_before, status_after,
-    occurred_at, phase, qty_good, qty_scrap, reason_kind, reason_code, note, reverses_event_id, changes, operation_data,
-    user_id, reporter_id, report_digest, created_at
-  )
-  values (
-    coalesce(report.id, gen_random_uuid()), operation.id, operation.last_op_seq + 1, report.action_type,
-    operation.order_no, operation.asset_id, operation.operation_no, operation.workplace_name,
-    status_before, operation.status,
-    report.occurred_at, report.phase, coalesce(report.qty_good, 0), coalesce(report.qty_scrap, 0),
-    case when report.reason_code is not null then reason_kind end, report.reason_code, report.note, report.reverses_event_id,
-    changes, report.operation_data,
-    coalesce(report.user_id, caller.user_id),
-    app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email)), report.digest,
-    -- the server's clock may have stepped back
-    greatest(
-      clock_timestamp(),
-      report.occurred_at - interval '2 minutes',
-      (select e.created_at from public.operation_events e
-       where e.operation_id = operation.id and e.op_seq = operation.last_op_seq)
-    )
-  )
-  returning * into event;
-  return event;
+  foreach run in array runs loop
+    if run.start_event_id is null then
+      -- closed by an event that did not open it
+      update public.operation_runs r set ended_at = run.ended_at, end_event_id = run.end_event_id
+      where r.operation_id = run.operation_id and r.run_no = run.run_no;
+    else
+      insert into public.operation_runs select run.*
+      on conflict (operation_id, run_no) do update set started_at = excluded.started_at, ended_at = excluded.ended_at;
+    end if;
+  end loop;
 end
 $$;
-comment on function app.append_event(public.mes_operations, text, app.caller, app.report, text, jsonb) is
-  'Writes the next event of an operation. Raises 400 integrity_error for an unknown user.';
+comment on function app.store_runs(public.operation_runs[]) is 'Writes runs that app.evolve has opened, closed or moved.';
 
-create function app.store_operation(operation public.mes_operations) returns public.mes_operations
+create function app.store_execution(operation public.mes_operations) returns public.mes_operations
 language plpgsql
 set search_path = ''
 as $$
@@ -3076,291 +3411,147 @@ declare
   stored public.mes_operations;
 begin
   update public.mes_operations o
-  set (reference_url, activity_code, activity_description, workplace_name, workplace_group, qty_desired, overrun_tolerance_pct,
-       planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type,
-       source_conflict, status, hold_kind, hold_reason_code, qty_processed, qty_scrap, actual_start_at, actual_end_at,
-       t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, unlogged_processing_min, unlogged_setup_min,
-       running_since, running_phase, run_count, worked_until, logged_processing_min, logged_setup_min, counted_since,
-       last_op_seq)
-    = row ((operation).reference_url, (operation).activity_code, (operation).activity_description, (operation).workplace_name,
-       (operation).workplace_group, (operation).qty_desired, (operation).overrun_tolerance_pct,
-       (operation).planned_start_at, (operation).planned_end_at, (operation).t_target_processing_min, (operation).t_target_setup_min,
-       (operation).t_target_lead_min, (operation).timestamp_ms, (operation).change_type,
-       (operation).source_conflict, (operation).status, (operation).hold_kind, (operation).hold_reason_code, (operation).qty_processed,
-       (operation).qty_scrap, (operation).actual_start_at, (operation).actual_end_at,
-       (operation).t_actual_processing_min, (operation).t_actual_setup_min, (operation).t_actual_lead_min,
-       (operation).unlogged_processing_min, (operation).unlogged_setup_min,
-       (operation).running_since, (operation).running_phase, (operation).run_count, (operation).worked_until,
-       (operation).logged_processing_min, (operation).logged_setup_min, (operation).counted_since,
-       (operation).last_op_seq)
-  where o.id = (operation).id
+  set state = operation.state, hold_reason_code = operation.hold_reason_code, qty_processed = operation.qty_processed,
+    qty_scrap = operation.qty_scrap, actual_start_at = operation.actual_start_at, actual_end_at = operation.actual_end_at,
+    t_actual_processing_min = operation.t_actual_processing_min, t_actual_setup_min = operation.t_actual_setup_min,
+    t_actual_lead_min = operation.t_actual_lead_min, unlogged_processing_min = operation.unlogged_processing_min,
+    unlogged_setup_min = operation.unlogged_setup_min, running_since = operation.running_since,
+    running_phase = operation.running_phase, run_count = operation.run_count, worked_until = operation.worked_until,
+    logged_processing_min = operation.logged_processing_min, logged_setup_min = operation.logged_setup_min,
+    counted_since = operation.counted_since, last_op_seq = operation.last_op_seq, updated_at = operation.updated_at
+  where o.id = operation.id
   returning o.* into stored;
   return stored;
 end
 $$;
-comment on function app.store_operation(public.mes_operations) is
-  'Writes plan and execution of an operation back to its row and returns the row, with its new version.';
+comment on function app.store_execution(public.mes_operations) is
+  'Writes the execution of an operation back to its row and returns the row, with its new version.';
 
-create function app.store_run(inout run public.operation_runs)
-language plpgsql
-set search_path = ''
-as $$
-begin
-  insert into public.operation_runs select run.*;
-  run := null;
-end
-$$;
-comment on function app.store_run(public.operation_runs) is 'Writes a run to the table and returns null, for none is unstored then.';
-
--- The one way in which an operation's execution changes. The caller of this function holds the operation's row lock, has
--- checked that the person sees it, and stores the operation and its open run afterwards. A batch takes many steps on one
--- operation: each version of the row that it would store in between makes all later looks at the row slower.
-create function app.take_step(
-  inout operation public.mes_operations, inout unstored_run public.operation_runs,
-  caller app.caller, report app.report, room jsonb,
-  out event public.operation_events
-)
+create function app.store_quantities(operation public.mes_operations) returns public.mes_operations
 language plpgsql
 set search_path = ''
 as $$
 declare
-  before constant public.mes_operations := operation;
-  transition app.transitions;
-  run public.operation_runs;
-  closes_run boolean;
-  opens_run boolean;
-  direction constant integer := case report.action_type when 'REVERSE' then -1 else 1 end;
-  reason_kind text;
-  corrected record;
-  changes jsonb;
+  stored public.mes_operations;
 begin
-  -- who, and whether the lifecycle has such a step
-  perform app.require_role(
-    caller, (select app.least_role(a, app.execution_state(operation)) from app.actions a where a.action = report.action_type),
-    format('Your role may not %s operation %s', report.action_type, app.operation_label(operation))
-  );
-  if report.action_type = 'START' and operation.hold_kind = 'BLOCKED' then
-    perform app.refuse(
-      409, 'operation_blocked',
-      format('Cannot START operation %s: it is blocked with reason "%s" until a supervisor releases it', app.operation_label(operation), operation.hold_reason_code),
-      jsonb_build_object('current_status', operation.status, 'hold_reason_code', operation.hold_reason_code,
-        'allowed_actions', app.allowed_actions(operation, caller))
-    );
-  end if;
-  select * into transition from app.transitions t where t.action = report.action_type and t.from_state = app.execution_state(operation);
-  if not found then
-    perform app.refuse_transition(operation, caller, report.action_type);
-  end if;
+  update public.mes_operations o
+  set qty_processed = operation.qty_processed, qty_scrap = operation.qty_scrap, counted_since = operation.counted_since,
+    last_op_seq = operation.last_op_seq, updated_at = operation.updated_at
+  where o.id = operation.id
+  returning o.* into stored;
+  return stored;
+end
+$$;
+comment on function app.store_quantities(public.mes_operations) is
+  'Like app.store_execution, for an event that changed neither state nor times.';
 
-  -- when
-  if report.action_type = 'START' then
-    report.phase := coalesce(report.phase, 'PROCESSING');
-    if operation.running_phase = report.phase then
-      if unstored_run.run_no is null then
-        select * into run from public.operation_runs r
-        where r.operation_id = operation.id and r.run_no = operation.run_count;
-      else
-        run := unstored_run;
-      end if;
-      perform app.refuse(
-        409, 'already_running',
-        format('Cannot START operation %s: it has been running since %s', app.operation_label(operation), app.iso(operation.running_since)),
-        jsonb_build_object('running_since', app.iso(operation.running_since), 'phase', operation.running_phase,
-          'user_id', run.user_id, 'user_email', app.reporter_email(run.reporter_id))
-      );
-    end if;
-  end if;
-  report.occurred_at := app.occurred_at(operation, caller, report);
+create type app.recorded as (event public.operation_events, operation public.mes_operations);
 
-  -- status
-  closes_run := operation.running_since is not null and report.action_type in ('START', 'STOP', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL');
-  opens_run := report.action_type = 'START';
-  if opens_run and not closes_run then
-    if room is null then
-      perform app.require_free_workplace(operation);
-    else
-      perform app.require_room(room);
-    end if;
+create function app.append_event(
+  operation public.mes_operations, runs public.operation_runs[], event public.operation_events
+) returns public.mes_operations
+language plpgsql
+set search_path = ''
+as $$
+declare
+  evolved record;
+begin
+  insert into public.operation_events select event.*;
+  evolved := app.evolve(operation, runs, event);
+  if cardinality(evolved.runs) > 0 then
+    perform app.store_runs(evolved.runs);
   end if;
-  operation.status := case when transition.to_state in ('PAUSED', 'BLOCKED', 'BLOCKED_BEFORE_START') then 'ON_HOLD' else transition.to_state end;
-  operation.hold_kind := case transition.to_state when 'PAUSED' then 'PAUSED' when 'BLOCKED' then 'BLOCKED' when 'BLOCKED_BEFORE_START' then 'BLOCKED' end;
-  operation.hold_reason_code := case
-    when report.action_type in ('STOP', 'HOLD') then report.reason_code
-    when operation.status = 'ON_HOLD' and report.action_type <> 'RELEASE' then before.hold_reason_code
+  return evolved.operation;
+end
+$$;
+comment on function app.append_event(public.mes_operations, public.operation_runs[], public.operation_events) is
+  'Writes an event to the log and what it does to runs, and returns what it makes of the operation.';
+
+create function app.take_action(operation public.mes_operations, caller app.caller, report app.report) returns app.recorded
+language plpgsql
+set search_path = ''
+as $$
+declare
+  decision app.decision;
+begin
+  report.reporter_id := app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
+  decision := app.decide(operation, caller, report);
+  perform app.raise_problem(decision.problem);
+  if (decision.event).phase is not null and operation.running_since is null then
+    perform app.require_room(operation);
+  end if;
+  return row(decision.event, app.append_event(
+    operation, case when (decision.event).changes is not null then app.runs_to_correct(operation) end, decision.event
+  ))::app.recorded;
+end
+$$;
+comment on function app.take_action(public.mes_operations, app.caller, app.report) is
+  'Takes one action on a locked operation: everything but storing its row. Raises the problem that app.decide finds, and 409 workplace_busy.';
+
+create function app.record_event(operation public.mes_operations, caller app.caller, report app.report) returns app.recorded
+language plpgsql
+set search_path = ''
+as $$
+declare
+  taken app.recorded := app.take_action(operation, caller, report);
+begin
+  taken.operation := case
+    when (taken.event).changes is null and (taken.operation).state = operation.state
+      and (taken.operation).run_count = operation.run_count
+    then app.store_quantities(taken.operation)
+    else app.store_execution(taken.operation)
   end;
-
-  -- quantities
-  if report.action_type = 'COMPLETE' then
-    if report.qty_good is null and operation.qty_desired is null then
-      perform app.refuse(
-        422, 'invalid_quantity',
-        format('Cannot COMPLETE operation %s without qty_good: it has no desired quantity', app.operation_label(operation))
-      );
-    end if;
-    report.qty_good := coalesce(report.qty_good, greatest(operation.qty_desired - operation.qty_good, 0));
-  end if;
-  if report.action_type = 'REVERSE' then
-    report := app.reversal(operation, report);
-  end if;
-  if report.qty_good <> 0 or report.qty_scrap <> 0 then
-    operation.qty_scrap := app.added_quantity(operation.qty_scrap, direction * coalesce(report.qty_scrap, 0));
-    operation.qty_processed := app.added_quantity(
-      operation.qty_processed, direction * app.added_quantity(coalesce(report.qty_good, 0), coalesce(report.qty_scrap, 0)));
-    perform app.require_quantities(operation);
-    -- the table generates it, when it is stored
-    operation.qty_good := operation.qty_processed - operation.qty_scrap;
-  end if;
-
-  -- times
-  if report.action_type = 'CORRECT' then
-    perform app.require_recent(operation, caller, 'CORRECT', least(report.actual_start_at, report.actual_end_at));
-    if unstored_run.run_no is not null then
-      unstored_run := app.store_run(unstored_run);
-    end if;
-    corrected := app.correct_times(operation, report);
-    operation := corrected.operation;
-    changes := corrected.changes;
-    if operation.qty_processed <> before.qty_processed then
-      changes := changes || jsonb_build_object('qty_processed', jsonb_build_object('before', before.qty_processed, 'after', operation.qty_processed));
-    end if;
-    if operation.qty_scrap <> before.qty_scrap then
-      changes := changes || jsonb_build_object('qty_scrap', jsonb_build_object('before', before.qty_scrap, 'after', operation.qty_scrap));
-    end if;
-  end if;
-  if closes_run then
-    run.phase := operation.running_phase;
-    run.started_at := operation.running_since;
-    run.ended_at := report.occurred_at;
-    operation := app.with_run(operation, run, 1);
-    operation.worked_until := report.occurred_at;
-    operation.running_since := null;
-    operation.running_phase := null;
-  end if;
-  if opens_run then
-    operation.actual_start_at := coalesce(operation.actual_start_at, report.occurred_at);
-    operation.running_since := report.occurred_at;
-    operation.running_phase := report.phase;
-    operation.run_count := operation.run_count + 1;
-    operation.worked_until := report.occurred_at;
-  end if;
-  if report.action_type = 'REPORT_QUANTITY' then
-    operation.counted_since := least(operation.counted_since, report.occurred_at);
-  end if;
-  if operation.status in ('FINISHED', 'CANCELLED') and operation.status <> before.status and operation.actual_start_at is not null then
-    operation.actual_end_at := report.occurred_at;
-  elsif before.status = 'FINISHED' and operation.status <> 'FINISHED' then
-    operation.actual_end_at := null;
-    operation.t_actual_lead_min := null;
-  end if;
-
-  -- why
-  reason_kind := case report.action_type
-    when 'STOP' then 'STOP' when 'REPORT_QUANTITY' then 'SCRAP' when 'COMPLETE' then 'SHORTFALL' when 'FINISH' then 'SHORTFALL'
-    when 'HOLD' then 'HOLD' when 'CANCEL' then 'CANCEL' end;
-  perform app.require_reason(operation, report, reason_kind, needed =>
-    reason_kind in ('HOLD', 'CANCEL')
-    or (reason_kind = 'SHORTFALL' and coalesce(operation.qty_processed - operation.qty_scrap < operation.qty_desired, false)));
-
-  -- event, runs, minutes
-  event := app.append_event(operation, before.status, caller, report, reason_kind, changes);
-  operation.last_op_seq := event.op_seq;
-  if closes_run and unstored_run.run_no is not null then
-    unstored_run.ended_at := report.occurred_at;
-    unstored_run.end_event_id := event.id;
-    unstored_run := app.store_run(unstored_run);
-  elsif closes_run then
-    update public.operation_runs r set ended_at = report.occurred_at, end_event_id = event.id
-    where r.operation_id = operation.id and r.run_no = before.run_count;
-  end if;
-  if opens_run then
-    unstored_run.operation_id := operation.id;
-    unstored_run.run_no := operation.run_count;
-    unstored_run.phase := report.phase;
-    unstored_run.started_at := report.occurred_at;
-    unstored_run.start_event_id := event.id;
-    unstored_run.user_id := event.user_id;
-    unstored_run.reporter_id := event.reporter_id;
-  end if;
-  if report.action_type = 'CORRECT' or operation.actual_start_at is not null and report.action_type not in ('REPORT_QUANTITY', 'RELEASE') then
-    operation := app.with_minutes(operation);
-  end if;
-end
-$$;
-comment on function app.take_step(public.mes_operations, public.operation_runs, app.caller, app.report, jsonb) is
-  'Takes one action on a locked operation: checks role, lifecycle, time, quantities, reason and workplace, appends the event and derives the runs, all or nothing. unstored_run is the open run that is not in the table yet, null when there is none. room is what app.missing_room answered for the workplace, {} when there is room, null to look now. Raises the refusals of the problem table.';
-
-create function app.record_event(
-  inout operation public.mes_operations, caller app.caller, report app.report, out event public.operation_events
-)
-language plpgsql
-set search_path = ''
-as $$
-declare
-  taken record;
-begin
-  taken := app.take_step(operation, null, caller, report, null);
-  if (taken.unstored_run).run_no is not null then
-    perform app.store_run(taken.unstored_run);
-  end if;
-  operation := app.store_operation(taken.operation);
-  event := taken.event;
+  return taken;
 end
 $$;
 comment on function app.record_event(public.mes_operations, app.caller, app.report) is
-  'Takes one step on a locked operation and stores what it changed, all or nothing. Raises what app.take_step raises.';
+  'Takes one action on a locked operation and stores what it changed, all or nothing. Raises what app.take_action raises.';
 
 -- supabase/schemas/50_events/07_openings.sql
 -- What: operations that arrive with work already done.
 -- Why: one event explains what they bring.
 
--- An operation that arrives with work already done begins with one event that explains it.
-create function app.record_opening(inout operation public.mes_operations, caller app.caller, opened public.mes_operations, out event public.operation_events)
+create function app.opening_problem(operation public.mes_operations) returns app.problem
+language sql stable
+return case when (operation).actual_end_at is not null and coalesce((operation).status, 'PLANNED') not in ('FINISHED', 'CANCELLED')
+  then app.field_problem('/actual_end_at', 'not_finished', format('operation %s has not ended: its status is "%s"',
+    app.operation_label(operation), coalesce((operation).status, 'PLANNED'))) end;
+comment on function app.opening_problem(public.mes_operations) is
+  'The problem validation_failed of a new operation that brings an end, but is neither finished nor cancelled.';
+
+create function app.record_opening(operation public.mes_operations, caller app.caller, opened public.mes_operations) returns public.mes_operations
 language plpgsql
 set search_path = ''
 as $$
 declare
-  report app.report;
-  changes jsonb;
   opened_at constant timestamptz := date_trunc('milliseconds', clock_timestamp());
+  event public.operation_events;
 begin
-  operation.status := opened.status;
-  operation.hold_kind := case when opened.status = 'ON_HOLD' then 'PAUSED' end;
-  operation.qty_processed := opened.qty_processed;
-  operation.qty_scrap := opened.qty_scrap;
-  operation.actual_start_at := coalesce(date_trunc('milliseconds', opened.actual_start_at), case when opened.status in ('IN_PROGRESS', 'ON_HOLD') then opened_at end);
-  operation.actual_end_at := date_trunc('milliseconds', opened.actual_end_at);
-  operation.unlogged_setup_min := coalesce(opened.t_actual_setup_min, 0);
-  operation.unlogged_processing_min := coalesce(opened.t_actual_processing_min, 0);
-  operation.t_actual_lead_min := opened.t_actual_lead_min;
-  if opened.status = 'IN_PROGRESS' then
-    -- the minutes that it brings are those since its start
-    operation.running_since := case
-      when operation.unlogged_setup_min + operation.unlogged_processing_min > 0 then opened_at else operation.actual_start_at end;
-    operation.running_phase := 'PROCESSING';
-    operation.run_count := 1;
-    operation.worked_until := operation.running_since;
-  end if;
-  operation := app.with_minutes(operation);
-
-  report.action_type := 'CORRECT';
-  report.occurred_at := opened_at;
-  report.qty_good := operation.qty_processed - operation.qty_scrap;
-  report.qty_scrap := operation.qty_scrap;
-  select jsonb_object_agg(o.key, jsonb_build_object('before', null, 'after', o.value)) into changes
+  event.id := gen_random_uuid();
+  event.operation_id := operation.id;
+  event.op_seq := 1;
+  event.action_type := 'CORRECT';
+  event.order_no := operation.order_no;
+  event.asset_id := operation.asset_id;
+  event.operation_no := operation.operation_no;
+  event.workplace_name := operation.workplace_name;
+  event.status_after := opened.status;
+  event.occurred_at := opened_at;
+  event.created_at := clock_timestamp();
+  event.qty_good := opened.qty_processed - opened.qty_scrap;
+  event.qty_scrap := opened.qty_scrap;
+  event.user_id := caller.user_id;
+  event.reporter_id := app.reporter_of(caller.user_id, caller.email);
+  select coalesce(jsonb_object_agg(o.key, jsonb_build_object('before', null, 'after', o.value)), '{}') into event.changes
   from jsonb_each(jsonb_strip_nulls(jsonb_build_object(
-    'status', operation.status, 'qty_processed', operation.qty_processed, 'qty_scrap', operation.qty_scrap,
-    'actual_start_at', app.iso(operation.actual_start_at), 'actual_end_at', app.iso(operation.actual_end_at),
+    'status', opened.status, 'qty_processed', opened.qty_processed, 'qty_scrap', opened.qty_scrap,
+    'actual_start_at', app.iso(coalesce(date_trunc('milliseconds', opened.actual_start_at),
+      case when opened.status in ('IN_PROGRESS', 'ON_HOLD') then opened_at end)),
+    'actual_end_at', app.iso(date_trunc('milliseconds', opened.actual_end_at)),
     't_actual_setup_min', opened.t_actual_setup_min, 't_actual_processing_min', opened.t_actual_processing_min,
     't_actual_lead_min', opened.t_actual_lead_min
   ))) o;
-
-  event := app.append_event(operation, null, caller, report, null, changes);
-  operation.last_op_seq := event.op_seq;
-  if operation.running_since is not null then
-    insert into public.operation_runs (operation_id, run_no, phase, started_at, start_event_id, user_id, reporter_id)
-    values (operation.id, 1, operation.running_phase, operation.running_since, event.id, event.user_id, event.reporter_id);
-  end if;
-  operation := app.store_operation(operation);
+  return app.store_execution(app.append_event(operation, null, event));
 end
 $$;
 comment on function app.record_opening(public.mes_operations, app.caller, public.mes_operations) is
@@ -3444,7 +3635,7 @@ declare
     case when order_no is not null then 'e.order_no = $1' end,
     case when operation_no is not null then 'e.operation_no = $2' end,
     case when asset_id is not null then 'e.asset_id = $3' end,
-    case when action_types is not null then 'e.action_type = any($4)' end,
+    case when action_types is not null then 'e.action_type = any($4::public.action[])' end,
     case when workplace_name is not null then 'e.workplace_name = $5' end,
     case when user_id is not null then 'e.user_id = $6' end,
     -- nothing is heard before it happens, but for the clocks of devices
@@ -3455,7 +3646,7 @@ declare
   -- `is true` keeps it on the order of the list, where the page begins within an hour of the span's end.
   page constant text := regexp_replace(filter, 'e.occurred_at \S+ \$\d', '(\&) is true', 'g')
     || case when before_created_at is not null then ' and (e.created_at, e.id) < ($9, $10)' else '' end;
-  actions constant text[] := app.distinct_values(action_types);
+  actions constant public.action[] := app.distinct_values(action_types)::public.action[];
   places constant text[] := app.places_to_list(case when workplace_name is not null then array[workplace_name] end);
   alternatives text[] := app.all_pairs(
     app.alternatives('e.workplace_name', '$13', cardinality(places)),
@@ -3531,24 +3722,18 @@ $$;
 comment on function app.attribute_report(app.report, app.caller) is
   'Fills in the user of a report. Raises 403 forbidden when a user names somebody else.';
 
-create function app.require_one_asset(
+create function app.ambiguous_problem(
   order_no text, operation_no text, workplace_name text, asset_ids integer[]
-) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  if cardinality(asset_ids) > 1 then
-    perform app.refuse(
-      409, 'ambiguous_operation',
-      format('Operation %s/%s exists on %s assets at workplace "%s": send asset_id',
-        order_no, operation_no, cardinality(asset_ids), workplace_name),
-      jsonb_build_object('asset_ids', asset_ids)
-    );
-  end if;
-end
-$$;
-comment on function app.require_one_asset(text, text, text, integer[]) is 'Raises 409 ambiguous_operation with the asset ids when there are several.';
+) returns app.problem
+language sql stable parallel safe
+return case when cardinality(asset_ids) > 1 then app.problem(
+  409, 'ambiguous_operation',
+  format('Operation %s/%s exists on %s assets at workplace "%s": send asset_id',
+    order_no, operation_no, cardinality(asset_ids), workplace_name),
+  jsonb_build_object('asset_ids', asset_ids)
+) end;
+comment on function app.ambiguous_problem(text, text, text, integer[]) is
+  'The problem ambiguous_operation with the asset ids when there are several.';
 
 -- The first service's events carry no asset: order, operation and workplace must then mean one operation.
 create function app.lock_reported_operation(order_no text, operation_no text, workplace_name text, asset_id integer) returns public.mes_operations
@@ -3556,15 +3741,18 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  asset_ids integer[];
+  asset_ids integer[] := array[asset_id];
   operation public.mes_operations;
 begin
-  select array_agg(o.asset_id order by o.asset_id) into asset_ids
-  from public.mes_operations o
-  where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
-    and o.workplace_name = lock_reported_operation.workplace_name
-    and (lock_reported_operation.asset_id is null or o.asset_id = lock_reported_operation.asset_id);
-  perform app.require_one_asset(order_no, operation_no, workplace_name, asset_ids);
+  if asset_id is null then
+    asset_ids := array(
+      select o.asset_id from public.mes_operations o
+      where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
+        and o.workplace_name = lock_reported_operation.workplace_name
+      order by o.asset_id
+    );
+    perform app.raise_problem(app.ambiguous_problem(order_no, operation_no, workplace_name, asset_ids));
+  end if;
   select * into operation from public.mes_operations o
   where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
     and o.asset_id = asset_ids[1] and o.workplace_name = lock_reported_operation.workplace_name
@@ -3623,15 +3811,11 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  done app.outcome;
-  recorded record;
+  recorded app.recorded;
 begin
   if not coalesce(dry_run, false) then
     recorded := app.record_event(operation, caller, report);
-    done.status := 201;
-    done.event := recorded.event;
-    done.operation := recorded.operation;
-    return done;
+    return row(201, recorded.event, recorded.operation)::app.outcome;
   end if;
   -- not undone: the answer tells the address of the reporter, which is a row of its own
   perform app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
@@ -3640,24 +3824,19 @@ begin
     raise sqlstate 'DRYRN';
   exception when sqlstate 'DRYRN' then
     -- everything since `begin` is undone; the variables tell what would have happened
-    done.status := 200;
-    done.event := recorded.event;
-    done.operation := recorded.operation;
-    return done;
+    return row(200, recorded.event, recorded.operation)::app.outcome;
   end;
 end
 $$;
 comment on function app.carry_out(public.mes_operations, app.caller, app.report, boolean) is
-  'Records a report on a locked operation, or tells what it would do. Raises what record_event raises.';
+  'Records a report on a locked operation, or tells what it would do. Raises what app.record_event raises.';
 
 create function app.read_report(caller app.caller, report jsonb) returns app.report
 language plpgsql
 set search_path = ''
 as $$
 declare
-  corrections constant text[] := array['actual_start_at', 'actual_end_at', 't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min'];
-  made app.report := jsonb_populate_record(null::app.report, report
-    - case when report ->> 'action_type' = 'CORRECT' then array['digest'] else corrections || array['digest'] end);
+  made app.report := jsonb_populate_record(null::app.report, report - array['digest', 'reporter_id']);
 begin
   if not app.sees_workplace(caller, report ->> 'workplace_name') then
     perform app.refuse_missing();
@@ -3666,6 +3845,13 @@ begin
   -- 1e300 is written out here
   if octet_length((report -> 'operation_data')::text) > 32768 then
     perform app.refuse_field('/operation_data', 'too_big', 'must be at most 32 KiB with its numbers written out');
+  end if;
+  -- as the log would refuse it
+  if made.occurred_at < '1970-01-01Z' or made.occurred_at >= '10000-01-01Z' or char_length(made.note) > 2000
+    or jsonb_typeof(made.operation_data) <> 'object'
+    or made.action_type <> 'CORRECT' and least(made.qty_good, made.qty_scrap) < 0
+  then
+    raise check_violation using message = 'A report with a value that no event can have';
   end if;
   made := app.attribute_report(made, caller);
   if made.id is not null then
@@ -3709,18 +3895,17 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('report', report);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   outcome app.outcome;
   answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   outcome := app.take_report(caller, report);
   answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
-  return case outcome.status when 201 then app.remember(caller, request, array[report ->> 'workplace_name'], answer) else answer end;
+  return case outcome.status when 201 then app.finish_command(command, array[report ->> 'workplace_name'], answer) else answer end;
 end
 $$;
 comment on function public.report_event(jsonb, jsonb) is
@@ -3736,16 +3921,15 @@ as $$
 declare
   bounded constant boolean := app.require_bounded('order_no', order_no)
     and app.require_bounded('operation_no', operation_no) and app.require_bounded('step', step);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   operation public.mes_operations;
   made app.report;
   outcome app.outcome;
   answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_plant(caller);
   select * into operation from public.mes_operations o
@@ -3755,14 +3939,14 @@ begin
   if not found or not app.sees_workplace(caller, operation.workplace_name) then
     perform app.refuse_missing();
   end if;
-  made.action_type := step ->> 'action';
+  made.action_type := (step ->> 'action')::public.action;
   made.reason_code := step ->> 'reason_code';
   made.note := step ->> 'note';
   made.occurred_at := (step ->> 'occurred_at')::timestamptz;
   outcome := app.carry_out(operation, caller, app.attribute_report(made, caller), (step ->> 'dry_run')::boolean);
   answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
   return case outcome.status
-    when 201 then app.remember(caller, request, array[coalesce(operation.workplace_name, '*')], answer)
+    when 201 then app.finish_command(command, array[coalesce(operation.workplace_name, '*')], answer)
     else answer
   end;
 end
@@ -3797,73 +3981,68 @@ $$;
 comment on function app.operation_positions(jsonb, public.mes_operations[]) is
   'For each report the position of its operation in the array; -1 when several are meant, null when none is.';
 
--- State of a batch. Its operations stand in memory until its end: a row that is stored a thousand times in one
--- transaction is slower to find each time.
+create function app.running_in_batch(
+  operations public.mes_operations[], workplace_name text, is_end boolean, started_by integer[]
+) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return app.running_operations(workplace_name, array(select u.id from unnest(operations) u)) || coalesce((
+    select jsonb_agg(app.as_running(operations[u.ordinality]) order by u.ordinality)
+    from unnest(operations) with ordinality u
+    where u.workplace_name = running_in_batch.workplace_name and u.state = 'IN_PROGRESS'
+      and (not is_end or started_by[u.ordinality] is null)
+  ), '[]');
+end
+$$;
+comment on function app.running_in_batch(public.mes_operations[], text, boolean, integer[]) is
+  'What runs at a workplace at this point of a batch; at its end, but for what the batch has started.';
+
+-- A START for which a batch leaves no room at its end.
+create type app.denial as (position integer, from_index integer, problem app.problem);
+
+comment on type app.denial is 'position of the operation, index of its START among the reports, and the problem workplace_busy.';
+
+-- State of a batch. Its operations and events stand in memory until its end: a row that is stored a thousand times in
+-- one transaction is slower to find each time.
 create type app.batch as (
   operations public.mes_operations[],
-  unstored_runs public.operation_runs[],
   started_by integer[],
   results json[]
 );
 
 comment on type app.batch is
-  'operations, their open runs that are not stored yet, and the index of the START since which each runs (null: it does not, or ran before the batch) have equal positions.';
-
--- What a dry run of a START meets: what runs at its turn.
-create function app.room_now(batch app.batch, operation public.mes_operations, places public.workplaces[]) returns jsonb
-language plpgsql stable
-set search_path = ''
-as $$
-begin
-  return coalesce((
-    select app.missing_room(operation, p.capacity,
-      app.running_operations(p.name, array(select u.id from unnest(batch.operations) u)) || coalesce((
-        select jsonb_agg(app.as_running(batch.operations[u.ordinality]) order by u.ordinality)
-        from unnest(batch.operations) with ordinality u
-        where u.workplace_name = p.name and u.status = 'IN_PROGRESS' and u.id <> (operation).id
-      ), '[]'))
-    from unnest(places) p
-    where p.name = (operation).workplace_name
-  ), '{}');
-end
-$$;
-comment on function app.room_now(app.batch, public.mes_operations, public.workplaces[]) is
-  'The room that an operation would find at this point of a batch: what app.missing_room answers, or {}.';
+  'operations, and the index of the START since which each runs (null: it does not, or ran before the batch) have equal positions.';
 
 -- A START that a batch itself ends needs no room, so it is judged by what runs when the batch is through. What the
 -- workplace has room for is given to the STARTs in their order.
-create function app.denied_starts(batch app.batch, places public.workplaces[]) returns jsonb
+create function app.denied_starts(batch app.batch, places public.workplaces[]) returns app.denial[]
 language plpgsql stable
 set search_path = ''
 as $$
 declare
-  denied jsonb := '{}'::jsonb;
+  denied app.denial[] := '{}'::app.denial[];
   place public.workplaces;
   running jsonb;
-  missing jsonb;
+  problem app.problem;
   start record;
 begin
   foreach place in array places loop
     running := null;
     for start in
-      select u.ordinality as position, batch.started_by[u.ordinality] as index,
+      select u.ordinality::integer as position, batch.started_by[u.ordinality] as index,
         batch.operations[u.ordinality] as operation
       from unnest(batch.operations) with ordinality u
       where u.workplace_name = place.name and batch.started_by[u.ordinality] is not null
       order by index
     loop
-      running := coalesce(running,
-        app.running_operations(place.name, array(select u.id from unnest(batch.operations) u)) || coalesce((
-          select jsonb_agg(app.as_running(batch.operations[u.ordinality]) order by u.ordinality)
-          from unnest(batch.operations) with ordinality u
-          where u.workplace_name = place.name and u.status = 'IN_PROGRESS' and batch.started_by[u.ordinality] is null
-        ), '[]'));
-      missing := app.missing_room(start.operation, place.capacity, running);
-      if missing is null then
+      running := coalesce(running, app.running_in_batch(batch.operations, place.name, true, batch.started_by));
+      problem := app.room_problem(start.operation, place.capacity, running);
+      if problem.code is null then
         running := running || app.as_running(start.operation);
       else
-        denied := denied || jsonb_build_object(
-          start.position, jsonb_build_object('from_index', start.index, 'room', missing));
+        denied := denied || row(start.position, start.index, problem)::app.denial;
       end if;
     end loop;
   end loop;
@@ -3871,34 +4050,53 @@ begin
 end
 $$;
 comment on function app.denied_starts(app.batch, public.workplaces[]) is
-  'The operations that a batch leaves running without room for them: {"<position>": {"from_index": index of the START, "room": what app.missing_room answers}}.';
+  'The operations that a batch leaves running without room for them.';
 
 -- supabase/schemas/50_events/11_batches.sql
 -- What: batches of terminals that were offline.
 -- Why: one refused report does not stop the rest, and two batches never wait in a circle.
 
+create function app.store_events(events public.operation_events[], runs public.operation_runs[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into public.operation_events select e.* from unnest(events) e;
+  perform app.store_runs(runs);
+end
+$$;
+comment on function app.store_events(public.operation_events[], public.operation_runs[]) is
+  'Writes events to the log as one set, and the runs that they opened, closed or moved.';
+
 create function app.take_batch(
   caller app.caller, reports jsonb, is_atomic boolean,
-  locked public.mes_operations[], places public.workplaces[], denied jsonb
+  locked public.mes_operations[], places public.workplaces[], denied app.denial[]
 ) returns app.batch
 language plpgsql
 set search_path = ''
 as $$
 declare
   positions constant integer[] := app.operation_positions(reports, locked);
+  -- what these look at must be stored
+  look_back constant public.action[] := array(select a.action from app.actions a where a.quantities in ('taken back', 'signed'));
   operations public.mes_operations[] := locked;
-  unstored_runs public.operation_runs[] := array_fill(null::public.operation_runs, array[cardinality(locked)]);
   started_by integer[] := array_fill(null::integer, array[cardinality(locked)]);
   results json[] := '{}'::json[];
+  -- not stored yet: events, runs, and for each operation the place of its open run among these
+  events public.operation_events[] := '{}'::public.operation_events[];
+  runs public.operation_runs[] := '{}'::public.operation_runs[];
+  open_runs integer[] := array_fill(null::integer, array[cardinality(locked)]);
+  event_ids uuid[] := '{}'::uuid[];
   item record;
-  position integer;
+  place integer;
+  operation public.mes_operations;
   made app.report;
+  reporter app.report;
   known app.outcome;
-  room jsonb;
-  taken record;
-  event_id uuid;
-  status integer;
-  problem json;
+  decision app.decision;
+  evolved record;
+  run public.operation_runs;
+  problem app.problem;
   state text;
   message text;
   detail text;
@@ -3906,68 +4104,123 @@ begin
   for item in
     select r.value as report, (r.ordinality - 1)::integer as index from jsonb_array_elements(reports) with ordinality r
   loop
+    place := positions[item.index + 1];
+    operation := operations[place];
     problem := null;
+    known := null;
+    decision := null;
     begin
       made := app.read_report(caller, item.report);
-      known := app.known_event(made, caller);
-      position := positions[item.index + 1];
-      if known.status is not null then
-        status := known.status;
-        event_id := (known.event).id;
-      elsif position is null then
-        perform app.refuse_missing();
-      elsif position = -1 then
-        perform app.require_one_asset(
-          item.report ->> 'order_no', item.report ->> 'operation_no', item.report ->> 'workplace_name', array(
-          select u.asset_id from unnest(locked) u
-          where u.order_no = item.report ->> 'order_no' and u.operation_no = item.report ->> 'operation_no'
-            and u.workplace_name = item.report ->> 'workplace_name'
-          order by u.asset_id));
-      elsif (item.report ->> 'dry_run')::boolean then
-        room := case when made.action_type = 'START'
-          then app.room_now(row(operations, unstored_runs, started_by, null)::app.batch, operations[position], places)
-        end;
-        begin
-          taken := app.take_step(operations[position], unstored_runs[position], caller, made, room);
-          raise sqlstate 'DRYRN';
-        exception when sqlstate 'DRYRN' then
-          status := 200;
-          event_id := (taken.event).id;
-        end;
-      else
-        room := case when (denied #>> array[position::text, 'from_index'])::integer <= item.index
-          then denied #> array[position::text, 'room'] else '{}' end;
-        taken := app.take_step(operations[position], unstored_runs[position], caller, made, room);
-        status := 201;
-        event_id := (taken.event).id;
-        started_by[position] := case
-          when (taken.operation).running_since is null then null
-          when operations[position].running_since is null then item.index
-          else started_by[position]
-        end;
-        operations[position] := taken.operation;
-        unstored_runs[position] := taken.unstored_run;
+      if reporter.action_type is null or (reporter.user_id, reporter.user_email) is distinct from (made.user_id, made.user_email) then
+        reporter := made;
+        reporter.reporter_id := app.reporter_of(made.user_id, made.user_email);
       end if;
+      made.reporter_id := reporter.reporter_id;
     exception when others then
       get stacked diagnostics state = returned_sqlstate, message = message_text, detail = pg_exception_detail;
-      problem := app.item_problem(state, message, detail);
-      if problem is null then
+      problem := app.caught_problem(state, message, detail);
+      if problem.code is null then
         raise;
-      elsif is_atomic then
-        perform app.refuse((problem ->> 'status')::integer, problem ->> 'code', problem -> 'more' ->> 'detail',
-          (problem -> 'more')::jsonb - 'detail' || jsonb_build_object('index', item.index));
       end if;
     end;
-    results := results || case
-      when problem is null then json_build_object('index', item.index, 'status', status, 'id', event_id, 'problem', null)
-      else json_build_object('index', item.index, 'status', problem -> 'status', 'id', left(item.report ->> 'id', 64), 'problem', problem)
+
+    if problem.code is null and cardinality(events) > 0 and (
+      made.action_type = any(look_back) or made.id = any(event_ids)
+      or made.action_type = 'START' and operation.running_since is not null
+    ) then
+      perform app.store_events(events, runs);
+      events := '{}'::public.operation_events[];
+      runs := '{}'::public.operation_runs[];
+      open_runs := array_fill(null::integer, array[cardinality(locked)]);
+      event_ids := '{}'::uuid[];
+    end if;
+
+    if problem.code is null then
+      -- reads only: what it has stored would be undone with an error
+      begin
+        known := app.known_event(made, caller);
+        if known.status is not null then
+          null;
+        elsif place is null then
+          problem := app.missing_problem();
+        elsif place = -1 then
+          problem := app.ambiguous_problem(
+            item.report ->> 'order_no', item.report ->> 'operation_no', item.report ->> 'workplace_name', array(
+            select u.asset_id from unnest(locked) u
+            where u.order_no = item.report ->> 'order_no' and u.operation_no = item.report ->> 'operation_no'
+              and u.workplace_name = item.report ->> 'workplace_name'
+            order by u.asset_id));
+        else
+          decision := app.decide(operation, caller, made);
+          problem := decision.problem;
+          if problem.code is null and (decision.event).phase is not null and operation.running_since is null then
+            problem := case
+              when (item.report ->> 'dry_run')::boolean then (
+                select app.room_problem(operation, p.capacity, app.running_in_batch(operations, p.name, false, started_by))
+                from unnest(places) p where p.name = operation.workplace_name)
+              else (
+                select d.problem from unnest(denied) d
+                where d.position = place and d.from_index <= item.index
+                order by d.from_index
+                limit 1)
+            end;
+          end if;
+          if problem.code is null then
+            evolved := app.evolve(
+              operation, case when (decision.event).changes is not null then app.runs_to_correct(operation) end, decision.event);
+          end if;
+        end if;
+      exception when others then
+        get stacked diagnostics state = returned_sqlstate, message = message_text, detail = pg_exception_detail;
+        problem := app.caught_problem(state, message, detail);
+        if problem.code is null then
+          raise;
+        end if;
+      end;
+    end if;
+
+    if problem.code is not null then
+      if is_atomic then
+        problem.more := problem.more || jsonb_build_object('index', item.index);
+        perform app.raise_problem(problem);
+      end if;
+      results := results || json_build_object('index', item.index, 'status', problem.status,
+        'id', left(item.report ->> 'id', 64), 'problem', app.problem_json(problem));
+      continue;
+    end if;
+    results := results || json_build_object('index', item.index,
+      'status', coalesce(known.status, case when (item.report ->> 'dry_run')::boolean then 200 else 201 end),
+      'id', coalesce((known.event).id, (decision.event).id), 'problem', null);
+    if known.status is not null or coalesce((item.report ->> 'dry_run')::boolean, false) then
+      continue;
+    end if;
+
+    events := events || decision.event;
+    event_ids := event_ids || (decision.event).id;
+    operations[place] := evolved.operation;
+    started_by[place] := case
+      when (evolved.operation).running_since is null then null
+      when operation.running_since is null then item.index
+      else started_by[place]
     end;
+    foreach run in array coalesce(evolved.runs, '{}') loop
+      if run.start_event_id is null and open_runs[place] is not null then
+        -- the run that this closes stands here
+        runs[open_runs[place]].ended_at := run.ended_at;
+        runs[open_runs[place]].end_event_id := run.end_event_id;
+        open_runs[place] := null;
+      else
+        runs := runs || run;
+        open_runs[place] := case when run.ended_at is null then cardinality(runs) end;
+      end if;
+    end loop;
   end loop;
-  return row(operations, unstored_runs, started_by, results)::app.batch;
+  perform app.store_events(events, runs);
+  return row(operations, started_by, results)::app.batch;
 end
 $$;
-comment on function app.take_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], jsonb) is
-  'Takes reports on locked operations in their order and appends their events; the operations are stored by the caller. A START of an operation in `denied` is refused from its index on; any other is taken whether there is room or not. Raises what concerns the whole batch, and for is_atomic the problem of the first refused report with its index.';
+comment on function app.take_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], app.denial[]) is
+  'Takes reports on locked operations in their order and writes their events and runs; the operations are stored by the caller. A START of an operation in `denied` is refused from its index on; any other is taken whether there is room or not. Raises what concerns the whole batch, and for is_atomic the problem of the first refused report with its index.';
 
 -- A large batch keeps a core busy for about a second. Many at once, as after an outage of the network, would each take
 -- so long that the time limit of statements ends all of them, again and again.
@@ -4008,19 +4261,19 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('reports', reports, 8388608);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   operations public.mes_operations[];
   places public.workplaces[];
   batch app.batch;
-  denied jsonb := '{}'::jsonb;
-  newly_denied jsonb;
-  first_denied record;
-  answer json;
+  denied app.denial[] := '{}'::app.denial[];
+  newly_denied app.denial[];
+  problem app.problem;
+  first_denied app.denial;
+  collisions integer := 0;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_role(caller, 'operator', 'Your role may not report events');
   perform app.require_workplace(caller);
@@ -4058,24 +4311,27 @@ begin
     exception when sqlstate 'AGAIN' then
       -- Everything since `begin` is undone. What is denied cannot run at the end of the next try: the tries come to an
       -- end.
-      select (d.value ->> 'from_index')::integer as index, d.value -> 'room' as room into first_denied
-      from jsonb_each(newly_denied) d
-      order by (d.value ->> 'from_index')::integer
-      limit 1;
       if is_atomic then
-        perform app.require_room(first_denied.room || jsonb_build_object('index', first_denied.index));
+        select d.* into first_denied from unnest(newly_denied) d order by d.from_index limit 1;
+        problem := first_denied.problem;
+        problem.more := problem.more || jsonb_build_object('index', first_denied.from_index);
+        perform app.raise_problem(problem);
       end if;
-      denied := denied || newly_denied;
+      denied := newly_denied || denied;
+    when unique_violation then
+      -- another request has just stored an event under one of the ids: by now it is known
+      collisions := collisions + 1;
+      if collisions > 3 then
+        raise;
+      end if;
     end;
   end loop;
 
-  insert into public.operation_runs select r.* from unnest(batch.unstored_runs) r where r.operation_id is not null;
-  perform app.store_operation(batch.operations[o.ordinality])
+  perform app.store_execution(batch.operations[o.ordinality])
   from unnest(operations) with ordinality o
   where batch.operations[o.ordinality].last_op_seq > o.last_op_seq;
-  return app.remember(
-    caller, request,
-    array(
+  return app.finish_command(
+    command, array(
       select distinct r ->> 'workplace_name' from jsonb_array_elements(reports) r where app.sees_workplace(caller, r ->> 'workplace_name')
     ),
     json_build_object('status', 207, 'body', array_to_json(batch.results))
@@ -4088,9 +4344,8 @@ grant execute on function public.report_events to authenticated, service_role;
 
 -- supabase/schemas/50_events/12_rebuild.sql
 -- What: the proof that operations follow from their events.
--- Why: nothing here reads what app.record_event wrote but the events themselves.
+-- Why: an operation is a fold of app.evolve over its events, and nothing else.
 
--- The proof. Nothing here reads what record_event wrote but the events themselves.
 create function app.rebuild_operation(operation public.mes_operations) returns public.mes_operations
 language plpgsql stable
 set search_path = ''
@@ -4099,21 +4354,20 @@ declare
   rebuilt public.mes_operations := operation;
   event public.operation_events;
   runs public.operation_runs[] := '{}'::public.operation_runs[];
-  last integer := 0;
-  opening boolean;
-  ended_by_end boolean := false;
-  starts_run boolean;
-  ends_run boolean;
+  run public.operation_runs;
+  evolved record;
 begin
   -- what there was before the first event: the plan, and nothing done
   rebuilt.status := coalesce(
-    (select e.status_before from public.operation_events e where e.operation_id = operation.id and e.op_seq = 1),
+    (select coalesce(e.status_before, 'PLANNED') from public.operation_events e where e.operation_id = operation.id and e.op_seq = 1),
     operation.status
   );
+  rebuilt.state := rebuilt.status::text::public.state;
   rebuilt.hold_kind := null;
   rebuilt.hold_reason_code := null;
   rebuilt.qty_processed := 0;
   rebuilt.qty_scrap := 0;
+  rebuilt.qty_good := 0;
   rebuilt.actual_start_at := null;
   rebuilt.actual_end_at := null;
   rebuilt.t_actual_setup_min := null;
@@ -4121,116 +4375,41 @@ begin
   rebuilt.t_actual_lead_min := null;
   rebuilt.unlogged_setup_min := 0;
   rebuilt.unlogged_processing_min := 0;
+  rebuilt.running_since := null;
+  rebuilt.running_phase := null;
+  rebuilt.run_count := 0;
+  rebuilt.worked_until := null;
+  rebuilt.logged_setup_min := 0;
+  rebuilt.logged_processing_min := 0;
   rebuilt.counted_since := null;
   rebuilt.last_op_seq := 0;
 
   for event in select * from public.operation_events e where e.operation_id = operation.id order by e.op_seq loop
-    opening := event.status_before is null;
-    rebuilt.last_op_seq := rebuilt.last_op_seq + 1;
-
-    rebuilt.qty_scrap := rebuilt.qty_scrap + case event.action_type when 'REVERSE' then -1 else 1 end * event.qty_scrap;
-    rebuilt.qty_processed := rebuilt.qty_processed
-      + case event.action_type when 'REVERSE' then -1 else 1 end * (event.qty_good + event.qty_scrap);
-
-    if event.action_type = 'REPORT_QUANTITY' then
-      rebuilt.counted_since := least(rebuilt.counted_since, event.occurred_at);
+    evolved := app.evolve(rebuilt, case
+      when event.changes is null then null
+      when cardinality(runs) < 2 then runs
+      else array[runs[1], runs[cardinality(runs)]]
+    end, event);
+    rebuilt := evolved.operation;
+    -- the log must say of the status what the lifecycle says, and leave no number out
+    if rebuilt.status <> event.status_after or event.op_seq <> rebuilt.last_op_seq then
+      rebuilt.state := null;
     end if;
-
-    -- runs
-    if last > 0 and runs[last].ended_at is null and event.action_type in ('START', 'STOP', 'HOLD', 'COMPLETE', 'FINISH', 'CANCEL') then
-      runs[last].ended_at := event.occurred_at;
-      ended_by_end := event.action_type in ('COMPLETE', 'FINISH');
-    end if;
-    if event.action_type = 'START' or opening and event.status_after = 'IN_PROGRESS' then
-      last := last + 1;
-      runs[last].phase := coalesce(event.phase, 'PROCESSING');
-      -- minutes that came along are those before the opening
-      runs[last].started_at := case
-        when opening and coalesce((event.changes #>> '{t_actual_setup_min,after}')::numeric, 0)
-          + coalesce((event.changes #>> '{t_actual_processing_min,after}')::numeric, 0) = 0
-        then (event.changes #>> '{actual_start_at,after}')::timestamptz
-        else event.occurred_at
-      end;
-      rebuilt.actual_start_at := coalesce(rebuilt.actual_start_at, case when not opening then event.occurred_at end);
-    end if;
-
-    -- times and minutes that were stated
-    starts_run := not opening and last > 0 and runs[1].started_at = rebuilt.actual_start_at;
-    ends_run := not opening and last > 0 and ended_by_end and runs[last].ended_at = rebuilt.actual_end_at;
-    if event.changes ? 'actual_start_at' then
-      rebuilt.actual_start_at := (event.changes #>> '{actual_start_at,after}')::timestamptz;
-      if starts_run then
-        runs[1].started_at := rebuilt.actual_start_at;
-      end if;
-    end if;
-    if event.changes ? 'actual_end_at' then
-      rebuilt.actual_end_at := (event.changes #>> '{actual_end_at,after}')::timestamptz;
-      if ends_run then
-        runs[last].ended_at := rebuilt.actual_end_at;
-      end if;
-    end if;
-    if event.changes ? 't_actual_setup_min' then
-      rebuilt.unlogged_setup_min := (event.changes #>> '{t_actual_setup_min,after}')::numeric - coalesce((
-        select sum(greatest(app.minutes_between(r.started_at, coalesce(r.ended_at, event.occurred_at)), 0))
-        from unnest(runs) r where r.phase = 'SETUP'), 0);
-    end if;
-    if event.changes ? 't_actual_processing_min' then
-      rebuilt.unlogged_processing_min := (event.changes #>> '{t_actual_processing_min,after}')::numeric - coalesce((
-        select sum(greatest(app.minutes_between(r.started_at, coalesce(r.ended_at, event.occurred_at)), 0))
-        from unnest(runs) r where r.phase = 'PROCESSING'), 0);
-    end if;
-    rebuilt.t_actual_lead_min := coalesce((event.changes #>> '{t_actual_lead_min,after}')::numeric, rebuilt.t_actual_lead_min);
-
-    -- status
-    if event.status_after in ('FINISHED', 'CANCELLED') and event.status_after <> event.status_before and rebuilt.actual_start_at is not null then
-      rebuilt.actual_end_at := event.occurred_at;
-    elsif event.status_before = 'FINISHED' and event.status_after <> 'FINISHED' then
-      rebuilt.actual_end_at := null;
-      rebuilt.t_actual_lead_min := null;
-    end if;
-    rebuilt.status := event.status_after;
-    rebuilt.hold_kind := case
-      when event.status_after <> 'ON_HOLD' then null
-      when event.action_type = 'HOLD' then 'BLOCKED'
-      when event.action_type in ('STOP', 'RELEASE') or event.status_before is distinct from 'ON_HOLD' then 'PAUSED'
-      else rebuilt.hold_kind
-    end;
-    rebuilt.hold_reason_code := case
-      when event.action_type in ('STOP', 'HOLD') then event.reason_code
-      when event.status_after = 'ON_HOLD' and event.action_type <> 'RELEASE' then rebuilt.hold_reason_code
-    end;
-
-    -- minutes are known once work has begun or somebody has stated them
-    if event.action_type = 'CORRECT' or rebuilt.actual_start_at is not null then
-      rebuilt.t_actual_setup_min := 0;
-    end if;
+    foreach run in array coalesce(evolved.runs, '{}') loop
+      -- a run that is closed keeps what its START said
+      run.start_event_id := coalesce(run.start_event_id, runs[run.run_no].start_event_id);
+      runs[run.run_no] := run;
+    end loop;
   end loop;
 
-  rebuilt.running_since := case when last > 0 and runs[last].ended_at is null then runs[last].started_at end;
-  rebuilt.running_phase := case when last > 0 and runs[last].ended_at is null then runs[last].phase end;
-  rebuilt.run_count := last;
-  rebuilt.worked_until := case when last > 0 then coalesce(runs[last].ended_at, runs[last].started_at) end;
-  rebuilt.logged_setup_min := coalesce((
-    select sum(app.minutes_between(r.started_at, r.ended_at)) from unnest(runs) r where r.phase = 'SETUP'), 0);
-  rebuilt.logged_processing_min := coalesce((
-    select sum(app.minutes_between(r.started_at, r.ended_at)) from unnest(runs) r where r.phase = 'PROCESSING'), 0);
-  if rebuilt.t_actual_setup_min is not null then
-    rebuilt.t_actual_setup_min := rebuilt.unlogged_setup_min + rebuilt.logged_setup_min;
-    rebuilt.t_actual_processing_min := rebuilt.unlogged_processing_min + rebuilt.logged_processing_min;
-    if rebuilt.running_phase is distinct from 'SETUP' then
-      rebuilt.t_actual_setup_min := greatest(rebuilt.t_actual_setup_min, 0);
-    end if;
-    if rebuilt.running_phase is distinct from 'PROCESSING' then
-      rebuilt.t_actual_processing_min := greatest(rebuilt.t_actual_processing_min, 0);
-    end if;
-    rebuilt.t_actual_lead_min := coalesce(app.minutes_between(rebuilt.actual_start_at, rebuilt.actual_end_at), rebuilt.t_actual_lead_min);
-  end if;
-  rebuilt.qty_good := rebuilt.qty_processed - rebuilt.qty_scrap;
+  -- not of its execution
+  rebuilt.version := operation.version;
+  rebuilt.updated_at := operation.updated_at;
   return rebuilt;
 end
 $$;
 comment on function app.rebuild_operation(public.mes_operations) is
-  'The operation as its events alone say it is: status, quantities, times, minutes and open run. Equal to the stored row, or something is wrong.';
+  'The operation as its events alone say it is: state, quantities, times, minutes and open run. Equal to the stored row, or something is wrong.';
 
 create function app.divergent_operations() returns table (stored public.mes_operations, rebuilt public.mes_operations)
 language plpgsql stable
@@ -4290,25 +4469,21 @@ end
 $$;
 comment on function app.require_own_workplace(app.caller, text) is 'Raises 403 forbidden when the caller would put an operation where they do not work.';
 
-create function app.require_plan(operation public.mes_operations) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  if (operation).planned_start_at >= (operation).planned_end_at then
-    perform app.refuse_field('/planned_end_at', 'not_after_start', format('planned_end_at "%s" must be later than planned_start_at "%s"',
-      app.iso((operation).planned_end_at), app.iso((operation).planned_start_at)));
-  elsif (operation).actual_start_at > (operation).actual_end_at then
-    perform app.refuse_field('/actual_end_at', 'before_start', format('actual_end_at "%s" must not be earlier than actual_start_at "%s"',
-      app.iso((operation).actual_end_at), app.iso((operation).actual_start_at)));
-  end if;
-  perform app.require_past('/actual_start_at', (operation).actual_start_at);
-  perform app.require_past('/actual_end_at', (operation).actual_end_at);
-  perform app.require_quantities(operation);
-end
-$$;
-comment on function app.require_plan(public.mes_operations) is
-  'Raises 422 validation_failed when times are out of order, 422 invalid_quantity when quantities are.';
+create function app.plan_problem(operation public.mes_operations) returns app.problem
+language sql stable
+return coalesce(
+  case when (operation).planned_start_at >= (operation).planned_end_at then app.field_problem('/planned_end_at', 'not_after_start',
+    format('planned_end_at "%s" must be later than planned_start_at "%s"',
+      app.iso((operation).planned_end_at), app.iso((operation).planned_start_at))) end,
+  case when (operation).actual_start_at > (operation).actual_end_at then app.field_problem('/actual_end_at', 'before_start',
+    format('actual_end_at "%s" must not be earlier than actual_start_at "%s"',
+      app.iso((operation).actual_end_at), app.iso((operation).actual_start_at))) end,
+  app.future_problem('/actual_start_at', (operation).actual_start_at),
+  app.future_problem('/actual_end_at', (operation).actual_end_at),
+  app.quantity_problem(operation, coalesce((operation).qty_processed, 0), coalesce((operation).qty_scrap, 0))
+);
+comment on function app.plan_problem(public.mes_operations) is
+  'The problem validation_failed when times are out of order, invalid_quantity when quantities are.';
 
 create function app.brings_execution(operation public.mes_operations) returns boolean
 language sql immutable parallel safe
@@ -4324,15 +4499,13 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('operation', operation);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   wanted public.mes_operations := jsonb_populate_record(null::public.mes_operations, operation);
   stored public.mes_operations;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_role(caller, 'supervisor', 'Your role may not create operations');
   perform app.require_own_workplace(caller, wanted.workplace_name);
@@ -4341,20 +4514,16 @@ begin
   wanted.qty_processed := coalesce(wanted.qty_processed, 0);
   wanted.qty_scrap := coalesce(wanted.qty_scrap, 0);
   wanted.overrun_tolerance_pct := coalesce(wanted.overrun_tolerance_pct, 0);
-  perform app.require_plan(wanted);
-  if wanted.actual_end_at is not null and wanted.status not in ('FINISHED', 'CANCELLED') then
-    perform app.refuse_field('/actual_end_at', 'not_finished', format('operation %s has not ended: its status is "%s"',
-      app.operation_label(wanted), wanted.status));
-  end if;
+  perform app.raise_problem(coalesce(app.plan_problem(wanted), app.opening_problem(wanted)));
   perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);
 
   insert into public.mes_operations (
-    order_no, asset_id, operation_no, status, reference_url, activity_code, activity_description, workplace_name, workplace_group,
+    order_no, asset_id, operation_no, state, reference_url, activity_code, activity_description, workplace_name, workplace_group,
     qty_desired, overrun_tolerance_pct, planned_start_at, planned_end_at,
     t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type, created_by
   )
   values (
-    wanted.order_no, wanted.asset_id, wanted.operation_no, case wanted.status when 'RELEASED' then 'RELEASED' else 'PLANNED' end,
+    wanted.order_no, wanted.asset_id, wanted.operation_no, case wanted.status when 'RELEASED' then 'RELEASED' else 'PLANNED' end::public.state,
     wanted.reference_url, wanted.activity_code, wanted.activity_description, wanted.workplace_name, wanted.workplace_group,
     wanted.qty_desired, wanted.overrun_tolerance_pct, wanted.planned_start_at, wanted.planned_end_at,
     wanted.t_target_processing_min, wanted.t_target_setup_min, wanted.t_target_lead_min, wanted.timestamp_ms, wanted.change_type, caller.user_id
@@ -4366,9 +4535,9 @@ begin
   end if;
 
   if app.brings_execution(wanted) then
-    stored := (app.record_opening(stored, caller, wanted)).operation;
+    stored := app.record_opening(stored, caller, wanted);
   end if;
-  return app.remember(caller, request, array[coalesce(stored.workplace_name, '*')],
+  return app.finish_command(command, array[coalesce(stored.workplace_name, '*')],
     json_build_object('status', 201, 'body', app.operation_answer(stored, caller)));
 end
 $$;
@@ -4381,10 +4550,10 @@ grant execute on function public.create_operation to authenticated, service_role
 -- Why: an absolute status, quantity or time becomes the actions that lead to it.
 
 -- The status changes of the first service, and the actions they become.
-create function app.actions_to_status(operation public.mes_operations, wanted text) returns text[]
+create function app.actions_to_status(operation public.mes_operations, wanted public.status) returns public.action[]
 language sql immutable
 return case
-  when wanted = (operation).status then '{}'::text[]
+  when wanted = (operation).status then '{}'::public.action[]
   when (operation).status = 'PLANNED' and wanted = 'RELEASED' then '{RELEASE}'
   when (operation).status = 'RELEASED' and wanted = 'IN_PROGRESS' then '{START}'
   when (operation).status = 'RELEASED' and wanted = 'ON_HOLD' then '{HOLD}'
@@ -4394,7 +4563,7 @@ return case
   when (operation).status = 'ON_HOLD' and wanted = 'IN_PROGRESS' then '{START}'
   when (operation).status not in ('FINISHED', 'CANCELLED') and wanted = 'CANCELLED' then '{CANCEL}'
 end;
-comment on function app.actions_to_status(public.mes_operations, text) is
+comment on function app.actions_to_status(public.mes_operations, public.status) is
   'Actions that a PATCH of the status stands for, in order; null when the first service did not allow the change.';
 
 create function app.plan_fields() returns text[]
@@ -4404,10 +4573,41 @@ return array['reference_url', 'activity_code', 'activity_description', 'workplac
   't_target_processing_min', 't_target_setup_min', 't_target_lead_min'];
 comment on function app.plan_fields() is 'The fields of the plan, which the ERP and planners own.';
 
-create function app.role_to_change(patch jsonb) returns text
+create function app.role_to_change(patch jsonb) returns public.role
 language sql immutable parallel safe
-return case when patch ?| app.plan_fields() then 'supervisor' else 'operator' end;
+return case when patch ?| app.plan_fields() then 'supervisor'::public.role else 'operator' end;
 comment on function app.role_to_change(jsonb) is 'Role that a PATCH needs at least; the actions that it becomes may need more.';
+
+create function app.store_operation(operation public.mes_operations) returns public.mes_operations
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.mes_operations o
+  set (reference_url, activity_code, activity_description, workplace_name, workplace_group, qty_desired, overrun_tolerance_pct,
+       planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type,
+       state, hold_reason_code, qty_processed, qty_scrap, actual_start_at, actual_end_at,
+       t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, unlogged_processing_min, unlogged_setup_min,
+       running_since, running_phase, run_count, worked_until, logged_processing_min, logged_setup_min, counted_since,
+       last_op_seq, updated_at)
+    = row (operation.reference_url, operation.activity_code, operation.activity_description, operation.workplace_name,
+       operation.workplace_group, operation.qty_desired, operation.overrun_tolerance_pct,
+       operation.planned_start_at, operation.planned_end_at, operation.t_target_processing_min, operation.t_target_setup_min,
+       operation.t_target_lead_min, operation.timestamp_ms, operation.change_type,
+       operation.state, operation.hold_reason_code, operation.qty_processed, operation.qty_scrap,
+       operation.actual_start_at, operation.actual_end_at,
+       operation.t_actual_processing_min, operation.t_actual_setup_min, operation.t_actual_lead_min,
+       operation.unlogged_processing_min, operation.unlogged_setup_min,
+       operation.running_since, operation.running_phase, operation.run_count, operation.worked_until,
+       operation.logged_processing_min, operation.logged_setup_min, operation.counted_since,
+       operation.last_op_seq, operation.updated_at)
+  where o.id = operation.id
+  returning o.* into operation;
+  return operation;
+end
+$$;
+comment on function app.store_operation(public.mes_operations) is
+  'Writes plan and execution of an operation back to its row and returns the row, with its new version.';
 
 create function app.change_operation(before public.mes_operations, caller app.caller, patch jsonb) returns public.mes_operations
 language plpgsql
@@ -4418,8 +4618,8 @@ declare
     't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min', 'reason_code', 'note', 'timestamp_ms', 'change_type'];
   operation public.mes_operations;
   wanted public.mes_operations;
-  actions text[];
-  action text;
+  actions public.action[];
+  action public.action;
   report app.report;
   correction app.report;
   ended_at timestamptz;
@@ -4435,9 +4635,9 @@ begin
 
   actions := app.actions_to_status(before, wanted.status);
   if actions is null then
-    perform app.refuse_transition(before, caller, format('set status "%s" of', wanted.status));
+    perform app.raise_problem(app.transition_problem(before, caller, format('set status "%s" of', wanted.status)));
   end if;
-  perform app.require_plan(wanted);
+  perform app.raise_problem(app.plan_problem(wanted));
   if wanted.workplace_name is distinct from before.workplace_name then
     perform app.require_own_workplace(caller, wanted.workplace_name);
     perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);
@@ -4454,7 +4654,7 @@ begin
     if action in ('RELEASE', 'START') then
       report.action_type := action;
       report.occurred_at := case when action = 'START' and before.actual_start_at is null then wanted.actual_start_at end;
-      operation := (app.record_event(operation, caller, report)).operation;
+      operation := (app.take_action(operation, caller, report)).operation;
     end if;
   end loop;
 
@@ -4497,13 +4697,13 @@ begin
   if correction.qty_good <> 0 or correction.qty_scrap <> 0 or correction.actual_start_at is not null or correction.actual_end_at is not null
     or correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null or correction.t_actual_lead_min is not null
   then
-    operation := (app.record_event(operation, caller, correction)).operation;
+    operation := (app.take_action(operation, caller, correction)).operation;
   end if;
 
   -- 3. what was made since
   if report.qty_good > 0 or report.qty_scrap > 0 then
     report.reason_code := null;
-    operation := (app.record_event(operation, caller, report)).operation;
+    operation := (app.take_action(operation, caller, report)).operation;
   end if;
 
   -- 4. what ends it; clients of the first service send no reason
@@ -4515,14 +4715,11 @@ begin
       report.occurred_at := ended_at;
       report.reason_code := coalesce(patch ->> 'reason_code', case
         when action in ('HOLD', 'CANCEL') or action = 'FINISH' and operation.qty_good < operation.qty_desired then 'UNSPECIFIED' end);
-      operation := (app.record_event(operation, caller, report)).operation;
+      operation := (app.take_action(operation, caller, report)).operation;
     end if;
   end loop;
 
-  if operation.version = before.version and operation is distinct from before then
-    operation := app.store_operation(operation);
-  end if;
-  return operation;
+  return case when operation is distinct from before then app.store_operation(operation) else operation end;
 end
 $$;
 comment on function app.change_operation(public.mes_operations, app.caller, jsonb) is
@@ -4538,14 +4735,12 @@ declare
   bounded constant boolean := app.require_bounded('order_no', order_no)
     and app.require_bounded('operation_no', operation_no) and app.require_bounded('patch', patch)
     and app.require_bounded('if_match', if_match);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   operation public.mes_operations;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_plant(caller);
   select * into operation from public.mes_operations o
@@ -4556,7 +4751,7 @@ begin
   end if;
   perform app.require_version(operation.version, if_match);
   operation := app.change_operation(operation, caller, patch);
-  return app.remember(caller, request, array[coalesce(operation.workplace_name, '*')],
+  return app.finish_command(command, array[coalesce(operation.workplace_name, '*')],
     json_build_object('status', 200, 'body', app.operation_answer(operation, caller)));
 end
 $$;
@@ -4571,7 +4766,7 @@ as $$
 declare
   operation public.mes_operations;
   results json[] := '{}'::json[];
-  problem json;
+  problem app.problem;
   state text;
   message text;
   detail text;
@@ -4582,17 +4777,17 @@ begin
       problem := null;
     exception when others then
       get stacked diagnostics state = returned_sqlstate, message = message_text, detail = pg_exception_detail;
-      problem := app.item_problem(state, message, detail);
-      if problem is null then
+      problem := app.caught_problem(state, message, detail);
+      if problem.code is null then
         raise;
       end if;
     end;
     results := results || json_build_object(
       'index', cardinality(results),
-      'status', coalesce((problem ->> 'status')::integer, 200),
+      'status', coalesce(problem.status, 200),
       'id', app.operation_label(operation),
       'version', operation.version,
-      'problem', problem
+      'problem', app.problem_json(problem)
     );
   end loop;
   return array_to_json(results);
@@ -4608,18 +4803,16 @@ as $$
 declare
   bounded constant boolean := app.require_bounded('filter', filter, 65536) and app.require_bounded('patch', patch);
   most constant integer := 500;
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   wanted constant app.operation_filter := jsonb_populate_record(null::app.operation_filter, filter);
-  are_bounded constant boolean := app.require_bounded('statuses', (wanted).statuses)
+  are_bounded constant boolean := app.require_bounded('statuses', (wanted).statuses::text[])
     and app.require_bounded('workplace_names', (wanted).workplace_names);
   operations public.mes_operations[];
   results json;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_role(caller, 'supervisor', 'Your role may not change operations in bulk');
   perform app.require_workplace(caller);
@@ -4650,7 +4843,7 @@ begin
     perform app.refuse(422, 'validation_failed', format('The filter matches more than %s operations: narrow it', most), jsonb_build_object('limit', most));
   end if;
   if not is_dry_run then
-    return app.remember(caller, request, array(select distinct coalesce(o.workplace_name, '*') from unnest(operations) o),
+    return app.finish_command(command, array(select distinct coalesce(o.workplace_name, '*') from unnest(operations) o),
       json_build_object('status', 207, 'body', app.apply_bulk(operations, caller, patch)));
   end if;
   begin
@@ -4720,7 +4913,7 @@ begin
   perform app.require_version(operation.version, if_match);
   -- what was worked on is a record of the plant
   if operation.status = 'FINISHED' or operation.actual_start_at is not null or operation.qty_processed > 0 then
-    perform app.refuse_transition(operation, caller, 'delete');
+    perform app.raise_problem(app.transition_problem(operation, caller, 'delete'));
   end if;
   perform app.bury_operation(operation.order_no, operation.operation_no, operation.asset_id, operation.timestamp_ms);
   delete from public.mes_operations o where o.id = operation.id;
@@ -4737,11 +4930,11 @@ grant execute on function public.delete_operation to authenticated, service_role
 create type app.import_decision as (
   index integer,
   outcome text,
-  problem json,
+  problem app.problem,
   body jsonb,
   existing public.mes_operations,
   wanted public.mes_operations,
-  actions text[]
+  actions public.action[]
 );
 
 comment on type app.import_decision is
@@ -4780,18 +4973,19 @@ begin
   if (decision).outcome = 'created' then
     -- a number that no stored operation has
     operation.id := 0;
-    operation.status := case when app.brings_execution(operation) then operation.status
+    operation.state := case when app.brings_execution(operation) then case operation.status when 'ON_HOLD' then 'PAUSED' else operation.status::text end::public.state
       when (decision).body ->> 'status' = 'RELEASED' then 'RELEASED' else 'PLANNED' end;
     operation.qty_processed := coalesce(operation.qty_processed, 0);
     operation.qty_scrap := coalesce(operation.qty_scrap, 0);
     operation.actual_start_at := coalesce(operation.actual_start_at,
-      case when operation.status in ('IN_PROGRESS', 'ON_HOLD') then clock_timestamp() end);
+      case when operation.state in ('IN_PROGRESS', 'PAUSED') then clock_timestamp() end);
   end if;
-  operation.status := case
-    when 'CANCEL' = any((decision).actions) then 'CANCELLED'
+  operation.state := case
+    when 'CANCEL' = any((decision).actions) then 'CANCELLED'::public.state
     when 'RELEASE' = any((decision).actions) then 'RELEASED'
-    else coalesce(operation.status, 'PLANNED')
+    else coalesce(operation.state, 'PLANNED')
   end;
+  operation.status := app.status_of(operation.state);
   made.operation := operation;
   return made;
 end
@@ -4834,6 +5028,8 @@ begin
           select jsonb_object_agg(f.key, f.value) from jsonb_each(r.body) f
           where f.key = any(array['order_no', 'operation_no', 'asset_id', 'timestamp_ms', 'change_type'])
             or r.change_type <> 'DELETE' and f.key = any(app.plan_fields())
+              -- null is the same as left out
+              and (f.key <> 'overrun_tolerance_pct' or f.value <> 'null')
         ) end
       ) as wanted
     from parsed r
@@ -4849,41 +5045,30 @@ begin
         -- before anything else is told of it; and who sees some workplaces only cannot say of an unknown operation
         -- that it is deleted, which would keep others from importing it
         when m.change_type = 'DELETE' and not app.sees_workplace(caller, (m.existing).workplace_name)
-        then app.row_problem(404, 'not_found', 'There is no such resource, or it is not yours to see')
+        then app.missing_problem()
         when m.change_type <> 'DELETE' and (
           m.exists and not app.sees_workplace(caller, (m.existing).workplace_name)
           or not app.sees_workplace(caller, (m.wanted).workplace_name))
-        then app.row_problem(403, 'forbidden', 'You have no access to the workplace of this operation')
+        then app.problem(403, 'forbidden', 'You have no access to the workplace of this operation')
         when m.timestamp_ms <= m.known_at then null
         -- it would make every row that comes later a stale one
         when m.timestamp_ms > latest_time + interval '24 hours'
-        then app.row_problem(422, 'validation_failed', app.ahead_of_clock(m.timestamp_ms), '/timestamp_ms', 'in_future')
-        when m.change_type = 'DELETE' then null
-        when (m.wanted).planned_start_at >= (m.wanted).planned_end_at
-        then app.row_problem(422, 'validation_failed', 'planned_end_at must be later than planned_start_at', '/planned_end_at', 'not_after_start')
-        when (m.wanted).actual_start_at > (m.wanted).actual_end_at
-        then app.row_problem(422, 'validation_failed', 'actual_end_at must not be earlier than actual_start_at', '/actual_end_at', 'before_start')
-        when not m.exists and greatest((m.wanted).actual_start_at, (m.wanted).actual_end_at) > latest_time
-        then app.row_problem(422, 'validation_failed',
-          app.ahead_of_clock(greatest((m.wanted).actual_start_at, (m.wanted).actual_end_at)),
-          case when (m.wanted).actual_start_at > latest_time then '/actual_start_at' else '/actual_end_at' end, 'in_future')
-        when not m.exists and (m.wanted).actual_end_at is not null and m.status not in ('FINISHED', 'CANCELLED')
-        then app.row_problem(422, 'validation_failed', format('The operation has not ended: its status is "%s"', m.status), '/actual_end_at', 'not_finished')
-        when coalesce((m.wanted).qty_scrap, 0) > coalesce((m.wanted).qty_processed, 0)
-          or coalesce((m.wanted).qty_processed, 0) - coalesce((m.wanted).qty_scrap, 0)
-            > floor((m.wanted).qty_desired * (1 + coalesce((m.wanted).overrun_tolerance_pct, (m.existing).overrun_tolerance_pct, 0) / 100))
-        then app.row_problem(422, 'invalid_quantity', 'More pieces than the desired quantity and its tolerance allow, or more scrap than pieces')
-        when not m.exists and not is_takeover and m.status not in ('PLANNED', 'RELEASED', 'CANCELLED')
-        then app.row_problem(422, 'validation_failed',
-          format('A new operation is PLANNED or RELEASED, not "%s": take work of another system over with mode=takeover', m.status),
-          '/status', 'not_planned')
+        then app.field_problem('/timestamp_ms', 'in_future', app.ahead_of_clock(m.timestamp_ms))
+        when m.change_type <> 'DELETE' then coalesce(
+          app.plan_problem(m.wanted),
+          case when not m.exists then coalesce(
+            app.opening_problem(m.wanted),
+            case when not is_takeover and m.status not in ('PLANNED', 'RELEASED', 'CANCELLED') then app.field_problem('/status', 'not_planned',
+              format('A new operation is PLANNED or RELEASED, not "%s": take work of another system over with mode=takeover', m.status))
+            end)
+          end)
       end as problem
     from matched m
   )
   select
     j.index,
     case
-      when j.problem is not null then 'rejected'
+      when (j.problem).code is not null then 'rejected'
       when j.timestamp_ms <= j.known_at then 'skipped_stale'
       when j.change_type = 'DELETE' and j.exists and j.has_begun then 'flagged'
       when j.change_type = 'DELETE' then 'deleted'
@@ -4896,8 +5081,8 @@ begin
     j.existing,
     j.wanted,
     case
-      when j.change_type = 'DELETE' or j.problem is not null then '{}'::text[]
-      when not j.exists and is_takeover then '{}'::text[]
+      when j.change_type = 'DELETE' or (j.problem).code is not null then '{}'::public.action[]
+      when not j.exists and is_takeover then '{}'::public.action[]
       when j.status = 'CANCELLED' and not coalesce(j.has_begun, false) and (j.existing).status is distinct from 'CANCELLED' then '{CANCEL}'
       when j.status = 'RELEASED' and (j.existing).status = 'PLANNED' then '{RELEASE}'
       else '{}'
@@ -4923,7 +5108,7 @@ declare
   operation public.mes_operations;
   opened public.mes_operations;
   report app.report;
-  action text;
+  action public.action;
 begin
   decisions := array(select d from app.import_decisions(rows, is_takeover, caller) d order by d.index);
 
@@ -4937,13 +5122,13 @@ begin
 
   with inserted as (
     insert into public.mes_operations (
-      order_no, asset_id, operation_no, status, reference_url, activity_code, activity_description, workplace_name, workplace_group,
+      order_no, asset_id, operation_no, state, reference_url, activity_code, activity_description, workplace_name, workplace_group,
       qty_desired, overrun_tolerance_pct, planned_start_at, planned_end_at,
       t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type, created_by
     )
     select
       (d.wanted).order_no, (d.wanted).asset_id, (d.wanted).operation_no,
-      case when d.body ->> 'status' = 'RELEASED' then 'RELEASED' else 'PLANNED' end,
+      case when d.body ->> 'status' = 'RELEASED' then 'RELEASED' else 'PLANNED' end::public.state,
       (d.wanted).reference_url, (d.wanted).activity_code, (d.wanted).activity_description, (d.wanted).workplace_name, (d.wanted).workplace_group,
       (d.wanted).qty_desired, coalesce((d.wanted).overrun_tolerance_pct, 0), (d.wanted).planned_start_at, (d.wanted).planned_end_at,
       (d.wanted).t_target_processing_min, (d.wanted).t_target_setup_min, (d.wanted).t_target_lead_min,
@@ -5012,10 +5197,10 @@ language sql stable
 begin atomic
   select json_agg(json_build_object(
     'index', d.index,
-    'status', case d.outcome when 'rejected' then (d.problem ->> 'status')::integer when 'created' then 201 else 200 end,
+    'status', case d.outcome when 'rejected' then (d.problem).status when 'created' then 201 else 200 end,
     'id', format('%s/%s/%s', d.body ->> 'order_no', d.body ->> 'asset_id', d.body ->> 'operation_no'),
     'outcome', d.outcome,
-    'problem', d.problem
+    'problem', app.problem_json(d.problem)
   ) order by d.index)
   from unnest(decisions) d;
 end;
@@ -5113,14 +5298,13 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('rows', rows, 8388608);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
-  least_role constant text := case when is_takeover then 'manager' else 'supervisor' end;
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
+  least_role constant public.role := case when is_takeover then 'manager'::public.role else 'supervisor' end;
   answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_role(caller, least_role, format('Importing operations needs the role %s', least_role));
   perform app.require_workplace(caller);
@@ -5128,7 +5312,7 @@ begin
     perform app.refuse_field('', 'too_big', 'An import takes at most 1000 rows at once');
   end if;
   answer := json_build_object('status', 207, 'body', app.apply_feed(rows, is_takeover, is_dry_run, caller));
-  return case when is_dry_run then answer else app.remember(caller, request, null, answer) end;
+  return case when is_dry_run then answer else app.finish_command(command, null, answer) end;
 end
 $$;
 comment on function public.import_operations(jsonb, boolean, boolean, jsonb) is
@@ -5144,7 +5328,7 @@ create table app.feed (
   -- No foreign key: the trigger of the event itself makes the row, and events are never deleted.
   event_id uuid not null,
   workplace_name text collate "C",
-  action_type text not null,
+  action_type public.action not null,
   order_no text collate "C" not null,
   recorded_at timestamptz not null default clock_timestamp()
 );
@@ -5447,7 +5631,7 @@ begin
       (
         select f.pos, f.event_id from app.feed f
         where visible is null and f.pos > from_pos and f.pos <= last_pos
-          and (action_types is null or f.action_type = any(action_types)) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+          and (action_types is null or f.action_type = any(action_types::public.action[])) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
         order by f.pos
         limit take
       )
@@ -5455,7 +5639,7 @@ begin
       select f.pos, f.event_id from unnest(visible) w cross join lateral (
         select f.pos, f.event_id from app.feed f
         where f.workplace_name = w and f.pos > from_pos and f.pos <= last_pos
-          and (action_types is null or f.action_type = any(action_types)) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+          and (action_types is null or f.action_type = any(action_types::public.action[])) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
         order by f.pos
         limit take
       ) f
@@ -5771,7 +5955,7 @@ create table app.webhook_endpoints (
   id uuid primary key default gen_random_uuid(),
   url text not null,
   description text,
-  action_types text[],
+  action_types public.action[],
   workplace_names text[],
   order_prefix text collate "C",
   enabled boolean not null default true,
@@ -5785,8 +5969,7 @@ create table app.webhook_endpoints (
   constraint webhook_endpoints_url_is_http check (url ~ '^https?://[^/?#@]+([/?#]|$)' and char_length(url) <= 2048),
   constraint webhook_endpoints_description_short check (char_length(description) <= 500),
   constraint webhook_endpoints_action_types_known check (
-    cardinality(action_types) > 0
-    and action_types <@ array['START', 'STOP', 'REPORT_QUANTITY', 'COMPLETE', 'FINISH', 'RELEASE', 'HOLD', 'CANCEL', 'REVERSE', 'CORRECT']
+    cardinality(action_types) > 0 and array_position(action_types, null) is null
   ),
   constraint webhook_endpoints_workplace_names_bounded check (
     cardinality(workplace_names) between 1 and 100 and array_position(workplace_names, null) is null
@@ -5933,10 +6116,10 @@ return (endpoint).enabled
   and ((endpoint).order_prefix is null or starts_with((event).order_no, (endpoint).order_prefix));
 comment on function app.wants_event(app.webhook_endpoints, public.operation_events) is 'True when the event is to be sent to the endpoint.';
 
-create function app.webhook_type(action_type text) returns text
+create function app.webhook_type(action_type public.action) returns text
 language sql immutable parallel safe
-return 'operation.' || lower(action_type);
-comment on function app.webhook_type(text) is 'Type of the message about an event, e.g. operation.report_quantity.';
+return 'operation.' || lower(action_type::text);
+comment on function app.webhook_type(public.action) is 'Type of the message about an event, e.g. operation.report_quantity.';
 
 create function app.tell_event(event_id uuid, response text default null) returns void
 language plpgsql
@@ -6132,15 +6315,13 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('endpoint', endpoint);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   wanted constant app.webhook_endpoints := jsonb_populate_record(null::app.webhook_endpoints, endpoint);
   stored app.webhook_endpoints;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return app.with_secret(answer);
+  if command.answer is not null then
+    return app.with_secret(command.answer);
   end if;
   perform app.require_webhook_manager(caller);
   if wanted.enabled is not false then
@@ -6153,7 +6334,7 @@ begin
   )
   returning * into stored;
   insert into app.webhook_health (endpoint_id) values (stored.id);
-  return app.with_secret(app.remember(caller, request, null, json_build_object(
+  return app.with_secret(app.finish_command(command, null, json_build_object(
     'status', 201, 'endpoint', app.webhook_endpoint_json(stored), 'secret_id', app.new_webhook_secret(stored.id)
   )));
 end
@@ -6170,15 +6351,13 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('patch', patch) and app.require_bounded('if_match', if_match);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   endpoint app.webhook_endpoints;
   wanted app.webhook_endpoints;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_webhook_manager(caller);
   endpoint := app.lock_webhook_endpoint(endpoint_id);
@@ -6208,7 +6387,7 @@ begin
     where e.id = endpoint.id
     returning * into endpoint;
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.webhook_endpoint_json(endpoint)));
+  return app.finish_command(command, null, json_build_object('status', 200, 'body', app.webhook_endpoint_json(endpoint)));
 end
 $$;
 comment on function public.update_webhook_endpoint(uuid, jsonb, integer[], jsonb) is
@@ -6285,15 +6464,13 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   endpoint app.webhook_endpoints;
   secret_id bigint;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return app.with_secret(answer);
+  if command.answer is not null then
+    return app.with_secret(command.answer);
   end if;
   perform app.require_webhook_manager(caller);
   endpoint := app.lock_webhook_endpoint(endpoint_id);
@@ -6302,7 +6479,7 @@ begin
   update app.webhook_secrets s set expires_at = clock_timestamp() + least(greatest(overlap_h, 0), 168) * interval '1 hour'
   where s.endpoint_id = endpoint.id;
   secret_id := app.new_webhook_secret(endpoint.id);
-  return app.with_secret(app.remember(caller, request, null, json_build_object(
+  return app.with_secret(app.finish_command(command, null, json_build_object(
     'status', 200, 'endpoint', app.webhook_endpoint_json(endpoint), 'secret_id', secret_id
   )));
 end
@@ -6340,21 +6517,19 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   endpoint app.webhook_endpoints;
   delivery app.webhook_deliveries;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_webhook_manager(caller);
   endpoint := app.lock_webhook_endpoint(endpoint_id);
   perform app.require_enabled(endpoint);
   insert into app.webhook_deliveries (endpoint_id, type) values (endpoint.id, 'webhook.ping') returning * into delivery;
-  return app.remember(caller, request, null, json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
+  return app.finish_command(command, null, json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
 end
 $$;
 comment on function public.test_webhook_endpoint(uuid, jsonb) is
@@ -6441,15 +6616,13 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   delivery app.webhook_deliveries;
   endpoint app.webhook_endpoints;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_webhook_manager(caller);
   select * into delivery from app.webhook_deliveries d where d.id = delivery_id for no key update;
@@ -6469,7 +6642,7 @@ begin
     returning * into delivery;
     perform app.tell_event(delivery.event_id);
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
+  return app.finish_command(command, null, json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
 end
 $$;
 comment on function public.replay_webhook_delivery(uuid, jsonb) is
@@ -6493,8 +6666,8 @@ as $$
 declare
   bounded constant boolean := app.require_bounded('after_mark', after_mark)
     and app.require_bounded('until_mark', until_mark) and app.require_bounded('generation', generation);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   floor_pos constant bigint := (select s.floor_pos from app.feed_state s);
   from_pos bigint := coalesce(after_pos, floor_pos);
   head_pos bigint;
@@ -6504,11 +6677,9 @@ declare
   event_ids uuid[];
   replayed integer;
   reached bigint;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_webhook_manager(caller);
   endpoint := app.lock_webhook_endpoint(endpoint_id);
@@ -6553,7 +6724,7 @@ begin
   perform app.tell_event(id) from unnest(event_ids) id;
   -- Where nothing was gone through, it is where it began; a time begins behind the last event of before.
   reached := coalesce(reached, after_pos, (select max(f.pos) from app.feed f where f.pos <= from_pos), floor_pos);
-  return app.remember(caller, request, null, json_build_object('status', 202, 'body', json_build_object(
+  return app.finish_command(command, null, json_build_object('status', 202, 'body', json_build_object(
     'replayed', replayed,
     'generation', app.feed_generation(),
     'pos', reached,

@@ -11,11 +11,11 @@ export type Database = {
           "actual_end_at": string | null;
           "actual_start_at": string | null;
           "asset_id": number;
-          "change_type": string | null;
+          "change_type": Database["public"]["Enums"]["change_type"] | null;
           "counted_since": string | null;
           "created_at": string;
           "created_by": string | null;
-          "hold_kind": string | null;
+          "hold_kind": Database["public"]["Enums"]["hold_kind"] | null;
           "hold_reason_code": string | null;
           "id": number;
           "last_op_seq": number;
@@ -32,10 +32,11 @@ export type Database = {
           "qty_scrap": number;
           "reference_url": string | null;
           "run_count": number;
-          "running_phase": string | null;
+          "running_phase": Database["public"]["Enums"]["phase"] | null;
           "running_since": string | null;
           "source_conflict": boolean;
-          "status": string;
+          "state": Database["public"]["Enums"]["state"];
+          "status": Database["public"]["Enums"]["status"];
           "t_actual_lead_min": number | null;
           "t_actual_processing_min": number | null;
           "t_actual_setup_min": number | null;
@@ -59,11 +60,11 @@ export type Database = {
           "actual_end_at"?: string | null;
           "actual_start_at"?: string | null;
           "asset_id": number;
-          "change_type"?: string | null;
+          "change_type"?: Database["public"]["Enums"]["change_type"] | null;
           "counted_since"?: string | null;
           "created_at"?: string;
           "created_by"?: string | null;
-          "hold_kind"?: string | null;
+          "hold_kind"?: never;
           "hold_reason_code"?: string | null;
           "id"?: never;
           "last_op_seq"?: number;
@@ -80,10 +81,11 @@ export type Database = {
           "qty_scrap"?: number;
           "reference_url"?: string | null;
           "run_count"?: number;
-          "running_phase"?: string | null;
+          "running_phase"?: Database["public"]["Enums"]["phase"] | null;
           "running_since"?: string | null;
           "source_conflict"?: boolean;
-          "status"?: string;
+          "state"?: Database["public"]["Enums"]["state"];
+          "status"?: never;
           "t_actual_lead_min"?: number | null;
           "t_actual_processing_min"?: number | null;
           "t_actual_setup_min"?: number | null;
@@ -106,11 +108,11 @@ export type Database = {
           "actual_end_at"?: string | null;
           "actual_start_at"?: string | null;
           "asset_id"?: number;
-          "change_type"?: string | null;
+          "change_type"?: Database["public"]["Enums"]["change_type"] | null;
           "counted_since"?: string | null;
           "created_at"?: string;
           "created_by"?: string | null;
-          "hold_kind"?: string | null;
+          "hold_kind"?: never;
           "hold_reason_code"?: string | null;
           "id"?: never;
           "last_op_seq"?: number;
@@ -127,10 +129,11 @@ export type Database = {
           "qty_scrap"?: number;
           "reference_url"?: string | null;
           "run_count"?: number;
-          "running_phase"?: string | null;
+          "running_phase"?: Database["public"]["Enums"]["phase"] | null;
           "running_since"?: string | null;
           "source_conflict"?: boolean;
-          "status"?: string;
+          "state"?: Database["public"]["Enums"]["state"];
+          "status"?: never;
           "t_actual_lead_min"?: number | null;
           "t_actual_processing_min"?: number | null;
           "t_actual_setup_min"?: number | null;
@@ -158,7 +161,7 @@ export type Database = {
       };
       "operation_events": {
         Row: {
-          "action_type": string;
+          "action_type": Database["public"]["Enums"]["action"];
           "asset_id": number;
           "changes": Json | null;
           "created_at": string;
@@ -170,22 +173,22 @@ export type Database = {
           "operation_id": number;
           "operation_no": string;
           "order_no": string;
-          "phase": string | null;
+          "phase": Database["public"]["Enums"]["phase"] | null;
           "qty_good": number;
           "qty_scrap": number;
           "reason_code": string | null;
-          "reason_kind": string | null;
+          "reason_kind": Database["public"]["Enums"]["reason_kind"] | null;
           "report_digest": string | null;
           "reporter_id": number | null;
           "reverses_event_id": string | null;
-          "status_after": string;
-          "status_before": string | null;
+          "status_after": Database["public"]["Enums"]["status"];
+          "status_before": Database["public"]["Enums"]["status"] | null;
           "user_id": string | null;
           "workplace_name": string | null;
         };
         ComputedFields: never;
         Insert: {
-          "action_type": string;
+          "action_type": Database["public"]["Enums"]["action"];
           "asset_id": number;
           "changes"?: Json | null;
           "created_at"?: string;
@@ -197,21 +200,21 @@ export type Database = {
           "operation_id": number;
           "operation_no": string;
           "order_no": string;
-          "phase"?: string | null;
+          "phase"?: Database["public"]["Enums"]["phase"] | null;
           "qty_good"?: number;
           "qty_scrap"?: number;
           "reason_code"?: string | null;
-          "reason_kind"?: string | null;
+          "reason_kind"?: Database["public"]["Enums"]["reason_kind"] | null;
           "report_digest"?: string | null;
           "reporter_id"?: number | null;
           "reverses_event_id"?: string | null;
-          "status_after": string;
-          "status_before"?: string | null;
+          "status_after": Database["public"]["Enums"]["status"];
+          "status_before"?: Database["public"]["Enums"]["status"] | null;
           "user_id"?: string | null;
           "workplace_name"?: string | null;
         };
         Update: {
-          "action_type"?: string;
+          "action_type"?: Database["public"]["Enums"]["action"];
           "asset_id"?: number;
           "changes"?: Json | null;
           "created_at"?: string;
@@ -223,16 +226,16 @@ export type Database = {
           "operation_id"?: number;
           "operation_no"?: string;
           "order_no"?: string;
-          "phase"?: string | null;
+          "phase"?: Database["public"]["Enums"]["phase"] | null;
           "qty_good"?: number;
           "qty_scrap"?: number;
           "reason_code"?: string | null;
-          "reason_kind"?: string | null;
+          "reason_kind"?: Database["public"]["Enums"]["reason_kind"] | null;
           "report_digest"?: string | null;
           "reporter_id"?: number | null;
           "reverses_event_id"?: string | null;
-          "status_after"?: string;
-          "status_before"?: string | null;
+          "status_after"?: Database["public"]["Enums"]["status"];
+          "status_before"?: Database["public"]["Enums"]["status"] | null;
           "user_id"?: string | null;
           "workplace_name"?: string | null;
         };
@@ -258,7 +261,7 @@ export type Database = {
           "end_event_id": string | null;
           "ended_at": string | null;
           "operation_id": number;
-          "phase": string;
+          "phase": Database["public"]["Enums"]["phase"];
           "reporter_id": number | null;
           "run_no": number;
           "start_event_id": string;
@@ -270,7 +273,7 @@ export type Database = {
           "end_event_id"?: string | null;
           "ended_at"?: string | null;
           "operation_id": number;
-          "phase": string;
+          "phase": Database["public"]["Enums"]["phase"];
           "reporter_id"?: number | null;
           "run_no": number;
           "start_event_id": string;
@@ -281,7 +284,7 @@ export type Database = {
           "end_event_id"?: string | null;
           "ended_at"?: string | null;
           "operation_id"?: number;
-          "phase"?: string;
+          "phase"?: Database["public"]["Enums"]["phase"];
           "reporter_id"?: number | null;
           "run_no"?: number;
           "start_event_id"?: string;
@@ -318,7 +321,7 @@ export type Database = {
           "email": string | null;
           "full_name": string | null;
           "id": string;
-          "role": string;
+          "role": Database["public"]["Enums"]["role"];
           "updated_at": string;
           "version": number;
           "workplace_access": (string)[];
@@ -329,7 +332,7 @@ export type Database = {
           "email"?: string | null;
           "full_name"?: string | null;
           "id": string;
-          "role"?: string;
+          "role"?: Database["public"]["Enums"]["role"];
           "updated_at"?: string;
           "version"?: number;
           "workplace_access"?: (string)[];
@@ -339,7 +342,7 @@ export type Database = {
           "email"?: string | null;
           "full_name"?: string | null;
           "id"?: string;
-          "role"?: string;
+          "role"?: Database["public"]["Enums"]["role"];
           "updated_at"?: string;
           "version"?: number;
           "workplace_access"?: (string)[];
@@ -352,7 +355,7 @@ export type Database = {
           "code": string;
           "created_at": string;
           "description": string | null;
-          "kind": string;
+          "kind": Database["public"]["Enums"]["reason_kind"];
           "updated_at": string;
           "version": number;
         };
@@ -362,7 +365,7 @@ export type Database = {
           "code": string;
           "created_at"?: string;
           "description"?: string | null;
-          "kind": string;
+          "kind": Database["public"]["Enums"]["reason_kind"];
           "updated_at"?: string;
           "version"?: number;
         };
@@ -371,7 +374,7 @@ export type Database = {
           "code"?: string;
           "created_at"?: string;
           "description"?: string | null;
-          "kind"?: string;
+          "kind"?: Database["public"]["Enums"]["reason_kind"];
           "updated_at"?: string;
           "version"?: number;
         };
@@ -634,7 +637,32 @@ export type Database = {
       "use_stream_ticket": { Args: { "digest": string }; Returns: Json };
     };
     Enums: {
-      [_ in never]: never;
+      "action":
+        | "START"
+        | "STOP"
+        | "REPORT_QUANTITY"
+        | "COMPLETE"
+        | "FINISH"
+        | "RELEASE"
+        | "HOLD"
+        | "CANCEL"
+        | "REVERSE"
+        | "CORRECT";
+      "change_type": "INSERT" | "UPDATE" | "DELETE";
+      "hold_kind": "PAUSED" | "BLOCKED";
+      "phase": "SETUP" | "PROCESSING";
+      "reason_kind": "STOP" | "SCRAP" | "HOLD" | "CANCEL" | "SHORTFALL";
+      "role": "readonly" | "machine" | "operator" | "supervisor" | "manager" | "admin";
+      "state":
+        | "PLANNED"
+        | "RELEASED"
+        | "IN_PROGRESS"
+        | "PAUSED"
+        | "BLOCKED_BEFORE_START"
+        | "BLOCKED"
+        | "FINISHED"
+        | "CANCELLED";
+      "status": "PLANNED" | "RELEASED" | "IN_PROGRESS" | "ON_HOLD" | "FINISHED" | "CANCELLED";
     };
     CompositeTypes: {
       [_ in never]: never;
@@ -741,6 +769,35 @@ export type CompositeTypes<
 
 export const Constants = {
   "public": {
-    Enums: {},
+    Enums: {
+      "action": [
+        "START",
+        "STOP",
+        "REPORT_QUANTITY",
+        "COMPLETE",
+        "FINISH",
+        "RELEASE",
+        "HOLD",
+        "CANCEL",
+        "REVERSE",
+        "CORRECT",
+      ],
+      "change_type": ["INSERT", "UPDATE", "DELETE"],
+      "hold_kind": ["PAUSED", "BLOCKED"],
+      "phase": ["SETUP", "PROCESSING"],
+      "reason_kind": ["STOP", "SCRAP", "HOLD", "CANCEL", "SHORTFALL"],
+      "role": ["readonly", "machine", "operator", "supervisor", "manager", "admin"],
+      "state": [
+        "PLANNED",
+        "RELEASED",
+        "IN_PROGRESS",
+        "PAUSED",
+        "BLOCKED_BEFORE_START",
+        "BLOCKED",
+        "FINISHED",
+        "CANCELLED",
+      ],
+      "status": ["PLANNED", "RELEASED", "IN_PROGRESS", "ON_HOLD", "FINISHED", "CANCELLED"],
+    },
   },
 } as const;

@@ -4,10 +4,11 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
+import { Constants } from "./database.types.ts";
 import { eventId, instantOut, key, text, userId } from "./fields.ts";
 import { Action, operationKey, OperationWithActions, Status } from "./operation.ts";
 
-export const Phase = z.enum(["SETUP", "PROCESSING"]).openapi("Phase", {
+export const Phase = z.enum(Constants.public.Enums.phase).openapi("Phase", {
   description: "Kind of work: SETUP prepares the machine, PROCESSING makes pieces.",
   example: "PROCESSING",
 });

@@ -4,9 +4,13 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
+import { Constants } from "./database.types.ts";
 import { addedMinutes, assetId, instantOut, key, minutes, quantity, text, versionFields } from "./fields.ts";
 
-export const Status = z.enum(["PLANNED", "RELEASED", "IN_PROGRESS", "ON_HOLD", "FINISHED", "CANCELLED"]).openapi(
+/** The closed sets of the database. */
+const { action, change_type, hold_kind, status } = Constants.public.Enums;
+
+export const Status = z.enum(status).openapi(
   "Status",
   {
     description: "Status of the operation. FINISHED and CANCELLED are final.",
@@ -14,28 +18,20 @@ export const Status = z.enum(["PLANNED", "RELEASED", "IN_PROGRESS", "ON_HOLD", "
   },
 );
 
-export const ChangeType = z.enum(["INSERT", "UPDATE", "DELETE"]).openapi("ChangeType", {
+export const ChangeType = z.enum(change_type).openapi("ChangeType", {
   description: "Kind of a change in the source system.",
   example: "INSERT",
 });
 
-export const HoldKind = z.enum(["PAUSED", "BLOCKED"]).openapi("HoldKind", {
+export const HoldKind = z.enum(hold_kind).openapi("HoldKind", {
   description: "PAUSED: an operator stopped the work. BLOCKED: a supervisor has to release the operation.",
   example: "PAUSED",
 });
 
-export const Action = z.enum([
-  "START",
-  "STOP",
-  "REPORT_QUANTITY",
-  "COMPLETE",
-  "FINISH",
-  "RELEASE",
-  "HOLD",
-  "CANCEL",
-  "REVERSE",
-  "CORRECT",
-]).openapi("Action", { description: "Action that an event reports.", example: "START" });
+export const Action = z.enum(action).openapi("Action", {
+  description: "Action that an event reports.",
+  example: "START",
+});
 
 export const AllowedAction = z.object({
   action: Action,

@@ -5,6 +5,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import type { Answer, Page } from "../_shared/database.ts";
+import { Constants } from "../_shared/database.types.ts";
 import { instantOut, key, patchOf, text, userId, versionFields } from "../_shared/fields.ts";
 
 declare module "../_shared/database.ts" {
@@ -18,7 +19,7 @@ declare module "../_shared/database.ts" {
   }
 }
 
-const Role = z.enum(["readonly", "machine", "operator", "supervisor", "manager", "admin"]).openapi("Role", {
+const Role = z.enum(Constants.public.Enums.role).openapi("Role", {
   description: "Role of the user, which decides the rights; see the table of roles in the README.",
   example: "operator",
 });

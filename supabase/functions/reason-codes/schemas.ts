@@ -5,6 +5,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import type { Answer, Page } from "../_shared/database.ts";
+import { Constants } from "../_shared/database.types.ts";
 import { key, patchOf, text, versionFields } from "../_shared/fields.ts";
 import { flag, listQuery } from "../_shared/lists.ts";
 
@@ -18,7 +19,7 @@ declare module "../_shared/database.ts" {
   }
 }
 
-const ReasonKind = z.enum(["STOP", "SCRAP", "HOLD", "CANCEL", "SHORTFALL"]).openapi("ReasonKind", {
+const ReasonKind = z.enum(Constants.public.Enums.reason_kind).openapi("ReasonKind", {
   description: "Kind of event that the reason explains.",
   example: "STOP",
 });

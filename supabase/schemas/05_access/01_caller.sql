@@ -1,10 +1,14 @@
 -- What: who is calling, and what the caller may see.
 -- Why: access is looked up in the table at each request, so that a revoked role or workplace is gone at the next one.
 
+-- Closed sets are types of `public`: the generated TypeScript takes their values from there.
+create type public.role as enum ('readonly', 'machine', 'operator', 'supervisor', 'manager', 'admin');
+comment on type public.role is 'What a user may do; a machine may do what an operator may.';
+
 create type app.caller as (
   user_id uuid,
   email text,
-  role text,
+  role public.role,
   workplaces text[],
   sees_all boolean,
   is_server boolean
@@ -12,7 +16,7 @@ create type app.caller as (
 
 comment on type app.caller is 'The user who calls, with role and workplaces, or a server with the secret key (role admin, no user).';
 
-create function app.role_rank(role text) returns integer
+create function app.role_rank(role public.role) returns integer
 language sql immutable parallel safe
 return case role
   when 'readonly' then 0
@@ -23,7 +27,7 @@ return case role
   when 'admin' then 4
   else -1
 end;
-comment on function app.role_rank(text) is 'Order of the roles, so that "supervisor or above" is one comparison; -1 = no role.';
+comment on function app.role_rank(public.role) is 'Order of the roles, so that "supervisor or above" is one comparison; -1 = no role.';
 grant execute on function app.role_rank to authenticated, service_role;
 
 -- `role` is what the Data API set for this transaction from the verified credential; unlike current_user it is
@@ -49,7 +53,7 @@ comment on function app.current_caller() is
   'The caller of this transaction, or null for a signed-in user without a profile, for an anonymous user and for anon. Raises 403 forbidden without a demanded second factor.';
 grant execute on function app.current_caller to authenticated, service_role;
 
-create function app.has_second_factor(role text, level text) returns boolean
+create function app.has_second_factor(role public.role, level text) returns boolean
 language plpgsql stable security definer
 set search_path = ''
 as $$
@@ -64,7 +68,7 @@ begin
   return true;
 end
 $$;
-comment on function app.has_second_factor(text, text) is
+comment on function app.has_second_factor(public.role, text) is
   'True for a session with a second factor, and where none is demanded. Raises 403 forbidden, so that the caller learns why.';
 
 create function public.require_second_factor(is_required boolean) returns json
@@ -91,17 +95,16 @@ comment on function app.has_workplace(app.caller) is
   'True for managers and above, servers, and users with at least one workplace. Everybody else sees their own profile only and stores nothing else.';
 grant execute on function app.has_workplace to authenticated, service_role;
 
-create function app.require_role(caller app.caller, least_role text, sentence text) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  if app.role_rank((caller).role) < app.role_rank(least_role) then
-    perform app.refuse(403, 'forbidden', sentence, jsonb_build_object('required_role', least_role));
-  end if;
-end
-$$;
-comment on function app.require_role(app.caller, text, text) is 'Raises 403 forbidden unless the caller has at least this role.';
+create function app.role_problem(caller app.caller, least_role public.role, sentence text) returns app.problem
+language sql stable parallel safe
+return case when app.role_rank((caller).role) < app.role_rank(least_role)
+  then app.problem(403, 'forbidden', sentence, jsonb_build_object('required_role', least_role)) end;
+comment on function app.role_problem(app.caller, public.role, text) is 'Makes the problem forbidden for a caller with a lesser role.';
+
+create function app.require_role(caller app.caller, least_role public.role, sentence text) returns void
+language sql
+return app.raise_problem(app.role_problem(caller, least_role, sentence));
+comment on function app.require_role(app.caller, public.role, text) is 'Raises 403 forbidden unless the caller has at least this role.';
 
 create function app.require_workplace(caller app.caller) returns void
 language plpgsql

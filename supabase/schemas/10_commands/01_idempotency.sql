@@ -13,7 +13,7 @@ create table app.idempotency_keys (
   route text not null,
   key text collate "C" not null,
   fingerprint text not null,
-  least_role text not null,
+  least_role public.role not null,
   workplace_names text[],
   answer json not null,
   mentions text[],
@@ -181,3 +181,30 @@ end
 $$;
 comment on function app.remember(app.caller, app.idempotency, text[], json) is
   'Stores the answer of a command under its key, if it has one and the caller has a workplace, with the workplaces that it tells about (* = seen only with access to all), and returns it.';
+
+-- What every function that changes something begins and ends with.
+create type app.command as (caller app.caller, request app.idempotency, answer json);
+
+comment on type app.command is 'Who changes something, under which key, and the stored answer when this is a repetition.';
+
+create function app.begin_command(idempotency jsonb) returns app.command
+language plpgsql
+set search_path = ''
+as $$
+declare
+  command app.command;
+begin
+  command.caller := app.current_caller();
+  command.request := app.idempotency(idempotency);
+  command.answer := app.replay(command.caller, command.request);
+  return command;
+end
+$$;
+comment on function app.begin_command(jsonb) is
+  'The caller, the key and the stored answer of a command. Raises what app.current_caller, app.idempotency and app.replay raise.';
+
+create function app.finish_command(command app.command, workplace_names text[], answer json) returns json
+language sql
+return app.remember((command).caller, (command).request, workplace_names, answer);
+comment on function app.finish_command(app.command, text[], json) is
+  'Stores the answer of a command as app.remember does, and returns it.';

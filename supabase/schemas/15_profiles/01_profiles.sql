@@ -5,12 +5,11 @@ create table public.profiles (
   id uuid primary key references auth.users (id) on delete cascade,
   email text,
   full_name text,
-  role text not null default 'operator',
+  role public.role not null default 'operator',
   workplace_access text[] not null default '{}',
   version integer not null default 1,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
-  constraint profiles_role_known check (role in ('readonly', 'machine', 'operator', 'supervisor', 'manager', 'admin')),
   constraint profiles_email_short check (char_length(email) <= 320),
   constraint profiles_full_name_short check (char_length(full_name) between 1 and 200),
   constraint profiles_workplace_access_bounded check (
@@ -20,7 +19,6 @@ create table public.profiles (
   )
 );
 comment on table public.profiles is 'Who may do what, where: one row per user of Supabase Auth.';
-comment on column public.profiles.role is 'readonly, machine, operator, supervisor, manager or admin.';
 comment on column public.profiles.workplace_access is 'Names of the workplaces the user works at; * = all.';
 comment on column public.profiles.version is 'Number of the last change, the ETag.';
 create index profiles_by_email on public.profiles (coalesce(email, '') collate "C", id);

@@ -76,15 +76,13 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('profile', profile);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   wanted constant public.profiles := jsonb_populate_record(null::public.profiles, profile);
   stored public.profiles;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_role(caller, 'admin', 'Only an admin may create profiles');
 
@@ -98,7 +96,7 @@ begin
   if not found then
     perform app.refuse(409, 'duplicate_profile', format('Profile "%s" exists already', wanted.id));
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 201, 'body', app.profile_json(stored)));
+  return app.finish_command(command, null, json_build_object('status', 201, 'body', app.profile_json(stored)));
 end
 $$;
 comment on function public.create_profile(jsonb, jsonb) is
@@ -111,16 +109,14 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('patch', patch) and app.require_bounded('if_match', if_match);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   profile public.profiles;
   wanted public.profiles;
   changeable text[];
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   select * into profile from public.profiles p where p.id = update_profile.id for update;
   if not found or not app.sees_profile(caller, profile) then
@@ -148,7 +144,7 @@ begin
     where p.id = profile.id
     returning * into profile;
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.profile_json(profile)));
+  return app.finish_command(command, null, json_build_object('status', 200, 'body', app.profile_json(profile)));
 end
 $$;
 comment on function public.update_profile(uuid, jsonb, integer[], jsonb) is

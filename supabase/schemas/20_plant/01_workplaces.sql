@@ -122,15 +122,13 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('workplace', workplace);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   wanted constant public.workplaces := jsonb_populate_record(null::public.workplaces, workplace);
   stored public.workplaces;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_role(caller, 'manager', 'Only managers may create workplaces');
   insert into public.workplaces (name, workplace_group, capacity, active)
@@ -140,7 +138,7 @@ begin
   if not found then
     perform app.refuse(409, 'duplicate_workplace', format('Workplace "%s" exists already', wanted.name));
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 201, 'body', app.workplace_json(stored)));
+  return app.finish_command(command, null, json_build_object('status', 201, 'body', app.workplace_json(stored)));
 end
 $$;
 comment on function public.create_workplace(jsonb, jsonb) is
@@ -154,15 +152,13 @@ as $$
 declare
   bounded constant boolean := app.require_bounded('name', name) and app.require_bounded('patch', patch)
     and app.require_bounded('if_match', if_match);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   workplace public.workplaces;
   wanted public.workplaces;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_plant(caller);
   select * into workplace from public.workplaces w where w.name = update_workplace.name for update;
@@ -178,7 +174,7 @@ begin
     where w.name = workplace.name
     returning * into workplace;
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.workplace_json(workplace)));
+  return app.finish_command(command, null, json_build_object('status', 200, 'body', app.workplace_json(workplace)));
 end
 $$;
 comment on function public.update_workplace(text, jsonb, integer[], jsonb) is

@@ -1,8 +1,11 @@
 -- What: reason codes and the functions behind their endpoints.
 -- Why: stops, scrap, holds, cancellations and shortfalls are explained by codes that can be counted.
 
+create type public.reason_kind as enum ('STOP', 'SCRAP', 'HOLD', 'CANCEL', 'SHORTFALL');
+comment on type public.reason_kind is 'What a reason explains.';
+
 create table public.reason_codes (
-  kind text not null,
+  kind public.reason_kind not null,
   code text collate "C" not null,
   description text,
   active boolean not null default true,
@@ -10,12 +13,11 @@ create table public.reason_codes (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   primary key (kind, code),
-  constraint reason_codes_kind_known check (kind in ('STOP', 'SCRAP', 'HOLD', 'CANCEL', 'SHORTFALL')),
   constraint reason_codes_code_is_key check (app.is_key(code)),
   constraint reason_codes_description_short check (char_length(description) <= 500)
 );
 comment on table public.reason_codes is 'Why something stopped, was scrapped, held, cancelled or closed short.';
-comment on column public.reason_codes.kind is 'What the reason explains: STOP, SCRAP, HOLD, CANCEL or SHORTFALL.';
+comment on column public.reason_codes.kind is 'What the reason explains.';
 comment on column public.reason_codes.code is 'Short code, unique within its kind, e.g. MATERIAL.';
 comment on column public.reason_codes.active is 'False once the code is no longer offered; events keep it.';
 grant select on public.reason_codes to authenticated, service_role;
@@ -62,7 +64,7 @@ declare
   bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('code', code);
   reason public.reason_codes;
 begin
-  select * into reason from public.reason_codes r where r.kind = get_reason_code.kind and r.code = get_reason_code.code;
+  select * into reason from public.reason_codes r where r.kind = get_reason_code.kind::public.reason_kind and r.code = get_reason_code.code;
   if not found then
     perform app.refuse_missing();
   end if;
@@ -94,10 +96,10 @@ begin
   take := least(take, 500);
   rows := array(
     select r from public.reason_codes r
-    where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind)
+    where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind::public.reason_kind)
       and (list_reason_codes.active is null or r.active = list_reason_codes.active)
-      and (after_kind is null or (r.kind, r.code) > (after_kind, after_code))
-    order by r.kind, r.code
+      and (after_kind is null or (r.kind::text, r.code) > (after_kind, after_code))
+    order by r.kind::text, r.code
     limit take + 1 offset skip
   );
   return json_build_object(
@@ -106,7 +108,7 @@ begin
     -- few rows: the exact count is as cheap as an estimate
     'total', case when count is not null then (
       select count(*) from public.reason_codes r
-      where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind)
+      where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind::public.reason_kind)
         and (list_reason_codes.active is null or r.active = list_reason_codes.active)
     ) end
   );
@@ -122,15 +124,13 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('reason_code', reason_code);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   wanted constant public.reason_codes := jsonb_populate_record(null::public.reason_codes, reason_code);
   stored public.reason_codes;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_role(caller, 'manager', 'Only managers may create reason codes');
   insert into public.reason_codes (kind, code, description, active)
@@ -140,7 +140,7 @@ begin
   if not found then
     perform app.refuse(409, 'duplicate_reason_code', format('Reason code %s/%s exists already', wanted.kind, wanted.code));
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 201, 'body', app.reason_code_json(stored)));
+  return app.finish_command(command, null, json_build_object('status', 201, 'body', app.reason_code_json(stored)));
 end
 $$;
 comment on function public.create_reason_code(jsonb, jsonb) is
@@ -156,18 +156,16 @@ as $$
 declare
   bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('code', code)
     and app.require_bounded('patch', patch) and app.require_bounded('if_match', if_match);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   reason public.reason_codes;
   wanted public.reason_codes;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_plant(caller);
-  select * into reason from public.reason_codes r where r.kind = update_reason_code.kind and r.code = update_reason_code.code for update;
+  select * into reason from public.reason_codes r where r.kind = update_reason_code.kind::public.reason_kind and r.code = update_reason_code.code for update;
   if not found then
     perform app.refuse_missing();
   end if;
@@ -180,7 +178,7 @@ begin
     where r.kind = reason.kind and r.code = reason.code
     returning * into reason;
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.reason_code_json(reason)));
+  return app.finish_command(command, null, json_build_object('status', 200, 'body', app.reason_code_json(reason)));
 end
 $$;
 comment on function public.update_reason_code(text, text, jsonb, integer[], jsonb) is
@@ -198,7 +196,7 @@ declare
   reason public.reason_codes;
 begin
   perform app.require_plant(caller);
-  select * into reason from public.reason_codes r where r.kind = delete_reason_code.kind and r.code = delete_reason_code.code for update;
+  select * into reason from public.reason_codes r where r.kind = delete_reason_code.kind::public.reason_kind and r.code = delete_reason_code.code for update;
   if not found then
     perform app.refuse_missing();
   end if;

@@ -1,6 +1,51 @@
 -- What: operations: the plan of the ERP and the projection of what the floor reported.
 -- Why: key and fields are those of the first service, so that its clients and its rows move over unchanged.
 
+create type public.state as enum (
+  'PLANNED', 'RELEASED', 'IN_PROGRESS', 'PAUSED', 'BLOCKED_BEFORE_START', 'BLOCKED', 'FINISHED', 'CANCELLED'
+);
+comment on type public.state is
+  'Where an operation stands in its lifecycle. A pause ends when somebody resumes, a block when a supervisor lifts it.';
+
+create type public.status as enum ('PLANNED', 'RELEASED', 'IN_PROGRESS', 'ON_HOLD', 'FINISHED', 'CANCELLED');
+comment on type public.status is 'The state as clients see it: three states are ON_HOLD, told apart by hold_kind.';
+
+create type public.hold_kind as enum ('PAUSED', 'BLOCKED');
+comment on type public.hold_kind is 'Why an operation is ON_HOLD.';
+
+create type public.phase as enum ('SETUP', 'PROCESSING');
+comment on type public.phase is 'Kind of work: preparing the machine, or making pieces.';
+
+create type public.change_type as enum ('INSERT', 'UPDATE', 'DELETE');
+comment on type public.change_type is 'Kind of a change in the source system''s feed.';
+
+-- PL/pgSQL, because they serve generated columns: those are prepared for each statement, as check constraints are.
+create function app.status_of(state public.state) returns public.status
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+begin
+  return case
+    when state in ('PAUSED', 'BLOCKED_BEFORE_START', 'BLOCKED') then 'ON_HOLD'
+    else state::text
+  end::public.status;
+end
+$$;
+comment on function app.status_of(public.state) is 'The status that clients see for a state.';
+
+create function app.hold_kind_of(state public.state) returns public.hold_kind
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+begin
+  return case
+    when state = 'PAUSED' then 'PAUSED'::public.hold_kind
+    when state in ('BLOCKED_BEFORE_START', 'BLOCKED') then 'BLOCKED'
+  end;
+end
+$$;
+comment on function app.hold_kind_of(public.state) is 'The kind of hold that a state is; null when it is none.';
+
 create table public.mes_operations (
   -- The key: orders and operations as the ERP numbers them, the machine as the plant numbers it.
   order_no text collate "C" not null,
@@ -23,9 +68,10 @@ create table public.mes_operations (
   t_target_setup_min numeric(12, 3),
   t_target_lead_min numeric(12, 3),
 
-  -- What happened, owned by the floor: written by app.record_event alone.
-  status text not null default 'PLANNED',
-  hold_kind text,
+  -- What happened, owned by the floor: what app.evolve makes of the events.
+  state public.state not null default 'PLANNED',
+  status public.status not null generated always as (app.status_of(state)) stored,
+  hold_kind public.hold_kind generated always as (app.hold_kind_of(state)) stored,
   hold_reason_code text collate "C",
   qty_processed integer not null default 0,
   qty_scrap integer not null default 0,
@@ -38,7 +84,7 @@ create table public.mes_operations (
   unlogged_processing_min numeric(12, 3) not null default 0,
   unlogged_setup_min numeric(12, 3) not null default 0,
   running_since timestamptz,
-  running_phase text,
+  running_phase public.phase,
   run_count integer not null default 0,
   worked_until timestamptz,
   logged_processing_min numeric(12, 3) not null default 0,
@@ -48,7 +94,7 @@ create table public.mes_operations (
 
   -- Where the row comes from.
   timestamp_ms timestamptz,
-  change_type text,
+  change_type public.change_type,
   source_conflict boolean not null default false,
   version integer not null default 1,
   -- No foreign key: the id stays when the user is deleted, and the row does not change.
@@ -66,13 +112,9 @@ create table public.mes_operations (
   constraint mes_operations_workplace_group_is_key check (app.is_key(workplace_group)),
   constraint mes_operations_activity_description_short check (char_length(activity_description) <= 500),
   constraint mes_operations_reference_url_short check (char_length(reference_url) <= 2048),
-  constraint mes_operations_status_known check (status in ('PLANNED', 'RELEASED', 'IN_PROGRESS', 'ON_HOLD', 'FINISHED', 'CANCELLED')),
-  constraint mes_operations_hold_kind_when_on_hold check ((status = 'ON_HOLD') = (hold_kind is not null) and hold_kind in ('PAUSED', 'BLOCKED')),
   constraint mes_operations_running_when_in_progress check (
-    (status = 'IN_PROGRESS') = (running_since is not null) and (running_since is null) = (running_phase is null)
+    (state = 'IN_PROGRESS') = (running_since is not null) and (running_since is null) = (running_phase is null)
   ),
-  constraint mes_operations_running_phase_known check (running_phase in ('SETUP', 'PROCESSING')),
-  constraint mes_operations_change_type_known check (change_type in ('INSERT', 'UPDATE', 'DELETE')),
   constraint mes_operations_qty_desired_not_negative check (qty_desired >= 0),
   constraint mes_operations_qty_scrap_within_processed check (qty_scrap between 0 and qty_processed),
   constraint mes_operations_qty_good_within_tolerance check (
@@ -115,8 +157,7 @@ comment on column public.mes_operations.planned_end_at is 'Planned end.';
 comment on column public.mes_operations.t_target_processing_min is 'Planned processing time in minutes.';
 comment on column public.mes_operations.t_target_setup_min is 'Planned setup time in minutes.';
 comment on column public.mes_operations.t_target_lead_min is 'Planned lead time in minutes.';
-comment on column public.mes_operations.status is 'PLANNED, RELEASED, IN_PROGRESS, ON_HOLD, FINISHED or CANCELLED.';
-comment on column public.mes_operations.hold_kind is 'Why it is ON_HOLD: PAUSED by an operator, or BLOCKED until a supervisor releases it.';
+comment on column public.mes_operations.state is 'Where it stands in the lifecycle; status and hold_kind follow from it.';
 comment on column public.mes_operations.hold_reason_code is 'Reason of the pause or the block.';
 comment on column public.mes_operations.qty_processed is 'All pieces run, scrap included: the sum over its events.';
 comment on column public.mes_operations.qty_scrap is 'Scrap among the pieces run: the sum over its events.';
@@ -129,7 +170,7 @@ comment on column public.mes_operations.t_actual_lead_min is 'Minutes from actua
 comment on column public.mes_operations.unlogged_processing_min is 'Processing minutes stated by a client that did not report the runs.';
 comment on column public.mes_operations.unlogged_setup_min is 'Setup minutes stated by a client that did not report the runs.';
 comment on column public.mes_operations.running_since is 'Start of the open run; null when nothing runs.';
-comment on column public.mes_operations.running_phase is 'Phase of the open run: SETUP or PROCESSING.';
+comment on column public.mes_operations.running_phase is 'Phase of the open run.';
 comment on column public.mes_operations.run_count is 'Number of its last run; 0 = none.';
 comment on column public.mes_operations.worked_until is 'End of its last run, or its start while it is open: the end of all runs.';
 comment on column public.mes_operations.logged_processing_min is 'Minutes of its closed PROCESSING runs, each to a thousandth: kept as runs close and move.';
@@ -137,7 +178,7 @@ comment on column public.mes_operations.logged_setup_min is 'Minutes of its clos
 comment on column public.mes_operations.counted_since is 'Earliest occurred_at of its REPORT_QUANTITY events.';
 comment on column public.mes_operations.last_op_seq is 'op_seq of its newest event; 0 = none.';
 comment on column public.mes_operations.timestamp_ms is 'When the source system made this change.';
-comment on column public.mes_operations.change_type is 'Kind of the source system''s last change: INSERT, UPDATE or DELETE.';
+comment on column public.mes_operations.change_type is 'Kind of the source system''s last change.';
 comment on column public.mes_operations.source_conflict is 'True when the source deleted or cancelled it although work had begun.';
 comment on column public.mes_operations.version is 'Number of the last change, the ETag.';
 comment on column public.mes_operations.created_by is 'User who created it; null for servers.';
@@ -170,7 +211,7 @@ as $$
 begin
   new.version := old.version + greatest(new.last_op_seq - old.last_op_seq, 1);
   new.created_at := old.created_at;
-  new.updated_at := greatest(clock_timestamp(), old.updated_at);
+  new.updated_at := greatest(clock_timestamp(), new.updated_at);
   return new;
 end
 $$;

@@ -3,7 +3,7 @@
 
 -- The filters of operations, for lists and for bulk changes.
 create type app.operation_filter as (
-  statuses text[],
+  statuses public.status[],
   workplace_names text[],
   workplace_group text,
   order_no text,
@@ -113,7 +113,7 @@ declare
     and app.require_bounded('after_order_no', after_order_no)
     and app.require_bounded('after_operation_no', after_operation_no) and app.require_bounded('skip', skip)
     and app.require_bounded('count', count);
-  filter constant app.operation_filter := row(app.distinct_values(statuses), app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
+  filter constant app.operation_filter := row(app.distinct_values(statuses)::public.status[], app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
     planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q);
   conditions constant text := app.conditions(filter);
   places constant text[] := app.places_to_list((filter).workplace_names);

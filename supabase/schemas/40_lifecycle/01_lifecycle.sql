@@ -1,86 +1,98 @@
--- What: states, actions and transitions.
+-- What: actions and transitions.
 -- Why: the lifecycle is data, so that rules, documents and tests read the same tables.
 
-create table app.actions (
-  action text primary key,
-  position integer not null,
-  least_role text not null
+create type public.action as enum (
+  'START', 'STOP', 'REPORT_QUANTITY', 'COMPLETE', 'FINISH', 'RELEASE', 'HOLD', 'CANCEL', 'REVERSE', 'CORRECT'
 );
-comment on table app.actions is 'What can be done to an operation, in the order in which clients list it, and who may do it.';
+comment on type public.action is 'What can be done to an operation.';
+
+create table app.actions (
+  action public.action primary key,
+  position integer not null unique,
+  least_role public.role not null,
+  run_effect text not null,
+  follows text not null,
+  quantities text not null,
+  reason_kind public.reason_kind,
+  reason_needed text not null,
+  takes text[] not null,
+  constraint actions_run_effect_known check (run_effect in ('none', 'opens', 'closes')),
+  constraint actions_follows_known check (follows in ('nothing', 'the start', 'all work')),
+  constraint actions_quantities_known check (quantities in ('none', 'added', 'taken back', 'signed')),
+  constraint actions_reason_needed_known check (reason_needed in ('never', 'when short', 'always')),
+  constraint actions_needed_reason_has_kind check (reason_needed = 'never' or reason_kind is not null)
+);
+comment on table app.actions is 'What each action does, in all states alike.';
+comment on column app.actions.position is 'Place in the list of allowed actions.';
+comment on column app.actions.least_role is 'Role that it needs at least; a transition may need more.';
+comment on column app.actions.run_effect is 'Opens a run, after closing the one in another phase; closes the open run; or neither.';
+comment on column app.actions.follows is
+  'What it must not come before: all work so far, the start of work, or nothing. A transition to another state follows all work.';
+comment on column app.actions.quantities is 'How its quantities count: added, taken back from an event, a signed difference, or it has none.';
+comment on column app.actions.reason_kind is 'Kind of its reason code; null = it takes none.';
+comment on column app.actions.reason_needed is 'When a reason code is needed; short = fewer good pieces than desired.';
+comment on column app.actions.takes is 'Fields of a report that it uses, besides those that every report has.';
 
 alter table app.actions enable row level security;
 
-insert into app.actions (position, action, least_role) values
-  (1, 'RELEASE', 'supervisor'),
-  (2, 'START', 'operator'),
-  (3, 'STOP', 'operator'),
-  (4, 'REPORT_QUANTITY', 'operator'),
-  (5, 'COMPLETE', 'operator'),
-  (6, 'FINISH', 'operator'),
-  (7, 'HOLD', 'supervisor'),
-  (8, 'CANCEL', 'supervisor'),
-  (9, 'REVERSE', 'operator'),
-  (10, 'CORRECT', 'supervisor');
+insert into app.actions
+  (position, action, least_role, run_effect, follows, quantities, reason_kind, reason_needed, takes)
+values
+  (1, 'RELEASE', 'supervisor', 'none', 'all work', 'none', null, 'never', '{}'),
+  (2, 'START', 'operator', 'opens', 'all work', 'none', null, 'never', '{phase}'),
+  (3, 'STOP', 'operator', 'closes', 'all work', 'none', 'STOP', 'never', '{reason_code}'),
+  (4, 'REPORT_QUANTITY', 'operator', 'none', 'the start', 'added', 'SCRAP', 'never', '{qty_good,qty_scrap,reason_code}'),
+  (5, 'COMPLETE', 'operator', 'closes', 'all work', 'added', 'SHORTFALL', 'when short', '{qty_good,qty_scrap,reason_code}'),
+  (6, 'FINISH', 'operator', 'closes', 'all work', 'none', 'SHORTFALL', 'when short', '{reason_code}'),
+  (7, 'HOLD', 'supervisor', 'closes', 'all work', 'none', 'HOLD', 'always', '{reason_code}'),
+  (8, 'CANCEL', 'supervisor', 'closes', 'all work', 'none', 'CANCEL', 'always', '{reason_code}'),
+  (9, 'REVERSE', 'operator', 'none', 'the start', 'taken back', null, 'never', '{qty_good,qty_scrap,reverses_event_id}'),
+  (10, 'CORRECT', 'supervisor', 'none', 'nothing', 'signed', null, 'never',
+    '{qty_good,qty_scrap,actual_start_at,actual_end_at,t_actual_setup_min,t_actual_processing_min,t_actual_lead_min}');
 
 create table app.transitions (
-  action text not null references app.actions (action),
-  from_state text not null,
-  to_state text not null,
+  action public.action not null references app.actions (action),
+  from_state public.state not null,
+  to_state public.state not null,
+  least_role public.role,
   primary key (action, from_state)
 );
 comment on table app.transitions is 'The lifecycle of an operation: which action leads from which state to which.';
+comment on column app.transitions.least_role is 'Role that this transition needs at least; null = that of the action.';
 
 alter table app.transitions enable row level security;
 
-insert into app.transitions (action, from_state, to_state) values
-  ('RELEASE', 'PLANNED', 'RELEASED'),
-  ('RELEASE', 'BLOCKED_BEFORE_START', 'RELEASED'),
-  ('RELEASE', 'BLOCKED', 'PAUSED'),
-  ('START', 'RELEASED', 'IN_PROGRESS'),
-  ('START', 'PAUSED', 'IN_PROGRESS'),
-  ('START', 'IN_PROGRESS', 'IN_PROGRESS'),
-  ('STOP', 'IN_PROGRESS', 'PAUSED'),
-  ('REPORT_QUANTITY', 'IN_PROGRESS', 'IN_PROGRESS'),
-  ('REPORT_QUANTITY', 'PAUSED', 'PAUSED'),
-  ('REPORT_QUANTITY', 'BLOCKED', 'BLOCKED'),
-  ('COMPLETE', 'IN_PROGRESS', 'FINISHED'),
-  ('COMPLETE', 'PAUSED', 'FINISHED'),
-  ('COMPLETE', 'BLOCKED', 'FINISHED'),
-  ('FINISH', 'IN_PROGRESS', 'FINISHED'),
-  ('FINISH', 'PAUSED', 'FINISHED'),
-  ('FINISH', 'BLOCKED', 'FINISHED'),
-  ('HOLD', 'RELEASED', 'BLOCKED_BEFORE_START'),
-  ('HOLD', 'IN_PROGRESS', 'BLOCKED'),
-  ('CANCEL', 'PLANNED', 'CANCELLED'),
-  ('CANCEL', 'RELEASED', 'CANCELLED'),
-  ('CANCEL', 'BLOCKED_BEFORE_START', 'CANCELLED'),
-  ('CANCEL', 'IN_PROGRESS', 'CANCELLED'),
-  ('CANCEL', 'PAUSED', 'CANCELLED'),
-  ('CANCEL', 'BLOCKED', 'CANCELLED'),
-  ('REVERSE', 'IN_PROGRESS', 'IN_PROGRESS'),
-  ('REVERSE', 'PAUSED', 'PAUSED'),
-  ('REVERSE', 'BLOCKED', 'BLOCKED'),
-  ('REVERSE', 'FINISHED', 'PAUSED'),
-  ('CORRECT', 'IN_PROGRESS', 'IN_PROGRESS'),
-  ('CORRECT', 'PAUSED', 'PAUSED'),
-  ('CORRECT', 'BLOCKED', 'BLOCKED'),
-  ('CORRECT', 'FINISHED', 'FINISHED');
-
--- ON_HOLD is two states to the floor (a pause that anyone ends, a block that a supervisor lifts), and a block of
--- something never started is a third: it returns to RELEASED.
-create function app.execution_state(operation public.mes_operations) returns text
-language sql immutable parallel safe
-return case
-  when (operation).status <> 'ON_HOLD' then (operation).status
-  when (operation).hold_kind = 'PAUSED' then 'PAUSED'
-  when (operation).actual_start_at is null then 'BLOCKED_BEFORE_START'
-  else 'BLOCKED'
-end;
-comment on function app.execution_state(public.mes_operations) is
-  'State in the table of transitions: the status, with ON_HOLD split into PAUSED, BLOCKED and BLOCKED_BEFORE_START.';
-
--- What is finished counts as delivered: taking it back is a supervisor's decision.
-create function app.least_role(action app.actions, state text) returns text
-language sql immutable parallel safe
-return case when (action).action = 'REVERSE' and state = 'FINISHED' then 'supervisor' else (action).least_role end;
-comment on function app.least_role(app.actions, text) is 'Role that an action in this state needs at least.';
+insert into app.transitions (action, from_state, to_state, least_role) values
+  ('RELEASE', 'PLANNED', 'RELEASED', null),
+  ('RELEASE', 'BLOCKED_BEFORE_START', 'RELEASED', null),
+  ('RELEASE', 'BLOCKED', 'PAUSED', null),
+  ('START', 'RELEASED', 'IN_PROGRESS', null),
+  ('START', 'PAUSED', 'IN_PROGRESS', null),
+  ('START', 'IN_PROGRESS', 'IN_PROGRESS', null),
+  ('STOP', 'IN_PROGRESS', 'PAUSED', null),
+  ('REPORT_QUANTITY', 'IN_PROGRESS', 'IN_PROGRESS', null),
+  ('REPORT_QUANTITY', 'PAUSED', 'PAUSED', null),
+  ('REPORT_QUANTITY', 'BLOCKED', 'BLOCKED', null),
+  ('COMPLETE', 'IN_PROGRESS', 'FINISHED', null),
+  ('COMPLETE', 'PAUSED', 'FINISHED', null),
+  ('COMPLETE', 'BLOCKED', 'FINISHED', null),
+  ('FINISH', 'IN_PROGRESS', 'FINISHED', null),
+  ('FINISH', 'PAUSED', 'FINISHED', null),
+  ('FINISH', 'BLOCKED', 'FINISHED', null),
+  ('HOLD', 'RELEASED', 'BLOCKED_BEFORE_START', null),
+  ('HOLD', 'IN_PROGRESS', 'BLOCKED', null),
+  ('CANCEL', 'PLANNED', 'CANCELLED', null),
+  ('CANCEL', 'RELEASED', 'CANCELLED', null),
+  ('CANCEL', 'BLOCKED_BEFORE_START', 'CANCELLED', null),
+  ('CANCEL', 'IN_PROGRESS', 'CANCELLED', null),
+  ('CANCEL', 'PAUSED', 'CANCELLED', null),
+  ('CANCEL', 'BLOCKED', 'CANCELLED', null),
+  ('REVERSE', 'IN_PROGRESS', 'IN_PROGRESS', null),
+  ('REVERSE', 'PAUSED', 'PAUSED', null),
+  ('REVERSE', 'BLOCKED', 'BLOCKED', null),
+  -- What is finished counts as delivered: taking it back is a supervisor's decision.
+  ('REVERSE', 'FINISHED', 'PAUSED', 'supervisor'),
+  ('CORRECT', 'IN_PROGRESS', 'IN_PROGRESS', null),
+  ('CORRECT', 'PAUSED', 'PAUSED', null),
+  ('CORRECT', 'BLOCKED', 'BLOCKED', null),
+  ('CORRECT', 'FINISHED', 'FINISHED', null);

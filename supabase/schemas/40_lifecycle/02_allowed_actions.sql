@@ -1,10 +1,10 @@
 -- What: what a caller may do next.
 -- Why: clients show buttons by it, and refusals say what is possible instead.
 
-create function app.possible_action(action text, blocked_by text) returns json
+create function app.possible_action(action public.action, blocked_by text) returns json
 language sql stable
 return json_build_object('action', action, 'allowed', blocked_by is null, 'blocked_by', blocked_by);
-comment on function app.possible_action(text, text) is 'One action as clients see it, with the machine code of what blocks it.';
+comment on function app.possible_action(public.action, text) is 'One action as clients see it, with the machine code of what blocks it.';
 
 -- The answers are few and change with the lifecycle alone: a migration that changes actions or transitions refreshes
 -- them. Most requests need one, and composing it would be most of their cost.
@@ -12,17 +12,20 @@ create materialized view app.possible_actions as
 select possible.state, possible.rank, possible.is_processing,
   json_agg(app.possible_action(possible.action, possible.blocked_by) order by possible.position) as actions,
   json_agg(
-    app.possible_action(possible.action, coalesce(possible.blocked_by, case when possible.action = 'START' then 'workplace_busy' end))
+    app.possible_action(possible.action, coalesce(possible.blocked_by, case when possible.needs_room then 'workplace_busy' end))
     order by possible.position
   ) as actions_at_full_workplace
 from (
-  select s.state, r.rank, p.is_processing, a.action, a.position, case
-    when r.rank < app.role_rank(app.least_role(a, s.state)) then 'forbidden'
-    when a.action = 'START' and s.state in ('BLOCKED', 'BLOCKED_BEFORE_START') then 'operation_blocked'
-    when a.action = 'START' and p.is_processing then 'already_running'
-    when t.action is null then 'invalid_state_transition'
-  end as blocked_by
-  from (select t.from_state as state from app.transitions t union select t.to_state from app.transitions t) s
+  select s.state, r.rank, p.is_processing, a.action, a.position,
+    -- an operation that runs has its room
+    a.run_effect = 'opens' and s.state <> 'IN_PROGRESS' as needs_room,
+    case
+      when r.rank < app.role_rank(coalesce(t.least_role, a.least_role)) then 'forbidden'
+      when a.run_effect = 'opens' and s.state in ('BLOCKED', 'BLOCKED_BEFORE_START') then 'operation_blocked'
+      when a.run_effect = 'opens' and p.is_processing then 'already_running'
+      when t.action is null then 'invalid_state_transition'
+    end as blocked_by
+  from unnest(enum_range(null::public.state)) s (state)
     cross join generate_series(app.role_rank(null), app.role_rank('admin')) r (rank)
     cross join (values (false), (true)) p (is_processing)
     cross join app.actions a
@@ -45,7 +48,7 @@ begin
   select p.actions, p.actions_at_full_workplace, w.capacity into actions, actions_at_full_workplace, capacity
   from app.possible_actions p
     left join public.workplaces w on w.name = (operation).workplace_name and w.capacity is not null
-  where p.state = app.execution_state(operation) and p.rank = app.role_rank((caller).role)
+  where p.state = (operation).state and p.rank = app.role_rank((caller).role)
     and p.is_processing = ((operation).running_phase is not distinct from 'PROCESSING');
   if capacity <= (
     select count(*) from public.mes_operations o
@@ -60,20 +63,27 @@ comment on function app.allowed_actions(public.mes_operations, app.caller) is
   'For each action whether this caller may take it now, and if not the machine code of the cause. The shape is {"action", "allowed", "blocked_by"}.';
 grant execute on function app.allowed_actions to authenticated, service_role;
 
-create function app.refuse_transition(operation public.mes_operations, caller app.caller, attempt text) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  perform app.refuse(
-    422, 'invalid_state_transition',
-    format('Cannot %s operation %s: status is "%s"', attempt, app.operation_label(operation), (operation).status),
-    jsonb_build_object('current_status', (operation).status, 'allowed_actions', app.allowed_actions(operation, caller))
-  );
-end
-$$;
-comment on function app.refuse_transition(public.mes_operations, app.caller, text) is
-  'Raises 422 invalid_state_transition with the current status and what is allowed instead.';
+create function app.transition_problem(operation public.mes_operations, caller app.caller, attempt text) returns app.problem
+language sql stable
+return app.problem(
+  422, 'invalid_state_transition',
+  format('Cannot %s operation %s: status is "%s"', attempt, app.operation_label(operation), (operation).status),
+  jsonb_build_object('current_status', (operation).status, 'allowed_actions', app.allowed_actions(operation, caller))
+);
+comment on function app.transition_problem(public.mes_operations, app.caller, text) is
+  'Makes the problem invalid_state_transition with the current status and what is allowed instead.';
+
+create function app.blocked_problem(operation public.mes_operations, caller app.caller) returns app.problem
+language sql stable
+return app.problem(
+  409, 'operation_blocked',
+  format('Cannot START operation %s: it is blocked with reason "%s" until a supervisor releases it',
+    app.operation_label(operation), (operation).hold_reason_code),
+  jsonb_build_object('current_status', (operation).status, 'hold_reason_code', (operation).hold_reason_code,
+    'allowed_actions', app.allowed_actions(operation, caller))
+);
+comment on function app.blocked_problem(public.mes_operations, app.caller) is
+  'Makes the problem operation_blocked with the reason and what is allowed instead.';
 
 create view app.operation_answers as
 select (null::app.operation_body).*, null::json as allowed_actions where false;

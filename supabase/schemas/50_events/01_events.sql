@@ -5,18 +5,18 @@ create table public.operation_events (
   id uuid primary key default gen_random_uuid(),
   operation_id bigint not null,
   op_seq integer not null,
-  action_type text not null,
+  action_type public.action not null,
   order_no text collate "C" not null,
   asset_id integer not null,
   operation_no text collate "C" not null,
   workplace_name text collate "C",
-  status_before text,
-  status_after text not null,
+  status_before public.status,
+  status_after public.status not null,
   occurred_at timestamptz not null,
-  phase text,
+  phase public.phase,
   qty_good integer not null default 0,
   qty_scrap integer not null default 0,
-  reason_kind text,
+  reason_kind public.reason_kind,
   reason_code text collate "C",
   note text,
   reverses_event_id uuid references public.operation_events (id),
@@ -33,10 +33,7 @@ create table public.operation_events (
   constraint operation_events_op_seq_positive check (op_seq > 0),
   constraint operation_events_reason_known foreign key (reason_kind, reason_code) references public.reason_codes (kind, code),
   constraint operation_events_reason_has_kind check (reason_code is null or reason_kind is not null),
-  constraint operation_events_action_type_known check (
-    action_type in ('START', 'STOP', 'REPORT_QUANTITY', 'COMPLETE', 'FINISH', 'RELEASE', 'HOLD', 'CANCEL', 'REVERSE', 'CORRECT')
-  ),
-  constraint operation_events_phase_of_start check ((action_type = 'START') = (phase is not null) and phase in ('SETUP', 'PROCESSING')),
+  constraint operation_events_phase_of_start check ((action_type = 'START') = (phase is not null)),
   constraint operation_events_quantities_fit_action check (
     action_type = 'CORRECT'
     or (action_type in ('REPORT_QUANTITY', 'COMPLETE', 'REVERSE') and qty_good >= 0 and qty_scrap >= 0)
@@ -55,12 +52,11 @@ comment on table public.operation_events is 'What happened, append-only. Totals,
 comment on column public.operation_events.id is 'Made by the terminal or here; the same id again is the same event.';
 comment on column public.operation_events.operation_id is 'Internal number of the operation.';
 comment on column public.operation_events.op_seq is 'Position among the events of its operation: 1, 2, 3, ... without gaps.';
-comment on column public.operation_events.action_type is 'START, STOP, REPORT_QUANTITY, COMPLETE, FINISH, RELEASE, HOLD, CANCEL, REVERSE or CORRECT.';
 comment on column public.operation_events.workplace_name is 'Workplace at the time of the event; decides who sees it.';
 comment on column public.operation_events.status_before is 'Status before the event; null for an opening event, which begins an operation taken over with work done.';
 comment on column public.operation_events.status_after is 'Status after the event.';
 comment on column public.operation_events.occurred_at is 'When it happened, by the device or by default the server.';
-comment on column public.operation_events.phase is 'What a START begins: SETUP or PROCESSING.';
+comment on column public.operation_events.phase is 'What a START begins.';
 comment on column public.operation_events.qty_good is 'Good pieces: added by a report, taken back by a REVERSE, the signed difference of a CORRECT.';
 comment on column public.operation_events.qty_scrap is 'Scrapped pieces, likewise.';
 comment on column public.operation_events.reason_kind is 'Kind of the reason code, decided by the action.';

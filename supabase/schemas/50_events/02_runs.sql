@@ -4,7 +4,7 @@
 create table public.operation_runs (
   operation_id bigint not null references public.mes_operations (id) on delete cascade,
   run_no integer not null,
-  phase text not null,
+  phase public.phase not null,
   started_at timestamptz not null,
   ended_at timestamptz,
   start_event_id uuid not null references public.operation_events (id),
@@ -12,7 +12,6 @@ create table public.operation_runs (
   user_id uuid,
   reporter_id bigint references app.reporters (id),
   primary key (operation_id, run_no),
-  constraint operation_runs_phase_known check (phase in ('SETUP', 'PROCESSING')),
   constraint operation_runs_end_after_start check (started_at <= ended_at),
   constraint operation_runs_end_has_event check ((ended_at is null) = (end_event_id is null)),
   constraint operation_runs_do_not_overlap exclude using gist (
@@ -22,7 +21,6 @@ create table public.operation_runs (
 );
 comment on table public.operation_runs is 'Uninterrupted stretches of work, derived from events; at most one open run per operation.';
 comment on column public.operation_runs.run_no is 'Number of the run within its operation: 1, 2, 3, ...';
-comment on column public.operation_runs.phase is 'SETUP or PROCESSING.';
 comment on column public.operation_runs.started_at is 'When work began, corrections included.';
 comment on column public.operation_runs.ended_at is 'When work ceased; null while it runs.';
 comment on column public.operation_runs.start_event_id is 'Event that opened the run.';
@@ -87,3 +85,23 @@ end
 $$;
 comment on function public.list_runs(text, integer, text) is 'The runs of an operation, oldest first. Raises 404 not_found.';
 grant execute on function public.list_runs to authenticated, service_role;
+
+create function app.running_problem(operation public.mes_operations) returns app.problem
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  run public.operation_runs;
+begin
+  select * into run from public.operation_runs r where r.operation_id = operation.id and r.run_no = operation.run_count;
+  return app.problem(
+    409, 'already_running',
+    format('Cannot START operation %s: it has been running since %s',
+      app.operation_label(operation), app.iso(operation.running_since)),
+    jsonb_build_object('running_since', app.iso(operation.running_since), 'phase', operation.running_phase,
+      'user_id', run.user_id, 'user_email', app.reporter_email(run.reporter_id))
+  );
+end
+$$;
+comment on function app.running_problem(public.mes_operations) is
+  'Makes the problem already_running of an operation that runs, naming who has started it.';

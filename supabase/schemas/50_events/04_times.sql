@@ -53,105 +53,74 @@ end
 $$;
 comment on function app.ahead_of_clock(timestamptz) is 'The sentence about a time in the future: it, the offset in words, and the server''s time.';
 
-create function app.require_past(pointer text, instant timestamptz) returns void
-language plpgsql
-set search_path = ''
-as $$
-declare
-  sentence text;
-begin
-  -- nearly all is: the record need not be looked at
-  if instant is null or instant <= clock_timestamp() + interval '60 seconds' or instant <= app.latest_time() then
-    return;
-  end if;
-  sentence := app.ahead_of_clock(instant);
-  perform app.refuse(
-    422, 'validation_failed', sentence,
-    jsonb_build_object(
-      'server_time', app.iso(clock_timestamp()),
-      'errors', jsonb_build_array(jsonb_build_object(
-        'in', 'body', 'pointer', pointer, 'message', sentence, 'code', 'in_future')))
-  );
-end
-$$;
-comment on function app.require_past(text, timestamptz) is
-  'Raises 422 validation_failed (in_future), with the server''s time and the offset, for what is later than app.latest_time().';
+create function app.future_problem(pointer text, instant timestamptz) returns app.problem
+language sql stable
+return case
+  -- nearly all is past: the record need not be looked at
+  when instant > clock_timestamp() + interval '60 seconds' and instant > app.latest_time()
+  then app.field_problem(pointer, 'in_future', app.ahead_of_clock(instant),
+    jsonb_build_object('server_time', app.iso(clock_timestamp())))
+end;
+comment on function app.future_problem(text, timestamptz) is
+  'The problem validation_failed (in_future), with the server''s time and the offset, for what is later than app.latest_time().';
 
-create function app.require_recent(
-  operation public.mes_operations, caller app.caller, action text, instant timestamptz
-) returns void
-language plpgsql
+create function app.age_problem(
+  operation public.mes_operations, caller app.caller, action public.action, instant timestamptz
+) returns app.problem
+language plpgsql stable
 set search_path = ''
 as $$
 declare
   heard_at constant timestamptz := clock_timestamp();
-  age_limit interval;
+  age_limit constant interval := (select s.report_age_limit from app.settings s);
 begin
-  if instant is null or app.role_rank((caller).role) >= app.role_rank('supervisor') then
-    return;
-  end if;
-  select s.report_age_limit into age_limit from app.settings s;
-  if instant < heard_at - age_limit then
-    perform app.refuse(
-      422, 'too_old',
-      format('Cannot %s operation %s at %s: that is %s behind the server''s clock, %s; a supervisor may report it',
-        action, app.operation_label(operation), app.iso(instant), app.in_words(heard_at - instant), app.iso(heard_at)),
-      jsonb_build_object('server_time', app.iso(heard_at), 'limit', app.iso(heard_at - age_limit),
-        'limit_days', round(extract(epoch from age_limit) / 86400, 2))
-    );
-  end if;
+  return case when instant < heard_at - age_limit and app.role_rank(caller.role) < app.role_rank('supervisor') then app.problem(
+    422, 'too_old',
+    format('Cannot %s operation %s at %s: that is %s behind the server''s clock, %s; a supervisor may report it',
+      action, app.operation_label(operation), app.iso(instant), app.in_words(heard_at - instant), app.iso(heard_at)),
+    jsonb_build_object('server_time', app.iso(heard_at), 'limit', app.iso(heard_at - age_limit),
+      'limit_days', round(extract(epoch from age_limit) / 86400, 2))
+  ) end;
 end
 $$;
-comment on function app.require_recent(public.mes_operations, app.caller, text, timestamptz) is
-  'Raises 422 too_old for machines and operators when it happened longer ago than app.settings allows: their device''s clock is wrong.';
+comment on function app.age_problem(public.mes_operations, app.caller, public.action, timestamptz) is
+  'The problem too_old for machines and operators when it happened longer ago than app.settings allows: their device''s clock is wrong.';
 
-create function app.occurred_at(
-  operation public.mes_operations, caller app.caller, report app.report
-) returns timestamptz
-language plpgsql
-set search_path = ''
-as $$
-declare
-  -- now() is when the transaction began, before it waited for the row: between writers it runs backwards
-  -- to the millisecond, as clients read it: what they send back as a filter or a condition means the same instant
-  heard_at constant timestamptz := date_trunc('milliseconds', clock_timestamp());
-  happened_at constant timestamptz := date_trunc('milliseconds', (report).occurred_at);
-  earliest timestamptz;
-begin
-  if (report).action_type in ('RELEASE', 'START', 'STOP', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL')
-    or (report).action_type = 'REVERSE' and (operation).status = 'FINISHED'
-  then
-    earliest := app.timeline_end(operation);
-  elsif (report).action_type in ('REPORT_QUANTITY', 'REVERSE') then
-    earliest := (operation).actual_start_at;
-  end if;
-  if happened_at is null then
-    -- clocks of devices may be ahead, that of the server may have stepped back: what follows has not happened before
-    return greatest(heard_at, earliest);
-  end if;
-  perform app.require_past('/occurred_at', happened_at);
-  perform app.require_recent(operation, caller, (report).action_type, happened_at);
-  if happened_at >= earliest is not false then
-    return happened_at;
-  elsif earliest > heard_at and happened_at > heard_at - interval '60 seconds' then
-    -- it happens now, and what it follows is in the future of the server's clock: that is the clock's fault
-    return earliest;
-  elsif (report).action_type in ('REPORT_QUANTITY', 'REVERSE') and (operation).status <> 'FINISHED' then
-    perform app.refuse(
-      409, 'out_of_order',
-      format('Cannot report quantities of operation %s at %s: it started at %s',
-        app.operation_label(operation), app.iso(happened_at), app.iso(earliest)),
-      jsonb_build_object('last_occurred_at', app.iso(earliest))
-    );
-  end if;
-  perform app.refuse(
-    409, 'out_of_order',
-    format('Cannot %s operation %s at %s: its last event occurred at %s',
-      (report).action_type, app.operation_label(operation), app.iso(happened_at), app.iso(earliest)),
-    jsonb_build_object('last_occurred_at', app.iso(earliest))
-  );
-  return null;
-end
-$$;
-comment on function app.occurred_at(public.mes_operations, app.caller, app.report) is
-  'When the report happened: as stated, or now, but never before what it follows. Raises 422 validation_failed (in_future) and too_old, 409 out_of_order before the end of the timeline.';
+create function app.earliest_time(operation public.mes_operations, action app.actions, to_state public.state) returns timestamptz
+language sql immutable parallel safe
+return case
+  when (action).follows = 'all work' or to_state <> (operation).state then app.timeline_end(operation)
+  when (action).follows = 'the start' then (operation).actual_start_at
+end;
+comment on function app.earliest_time(public.mes_operations, app.actions, public.state) is
+  'The moment that an action must not come before; null = there is none.';
+
+-- Clocks of devices may be ahead, that of the server may have stepped back: what happens now has not happened before
+-- what it follows. now() is when the transaction began, before it waited for the row.
+create function app.occurred_at(stated timestamptz, earliest timestamptz, heard_at timestamptz) returns timestamptz
+language sql immutable parallel safe
+return case
+  when stated is null then greatest(heard_at, earliest)
+  when stated < earliest and earliest > heard_at and stated > heard_at - interval '60 seconds' then earliest
+  else stated
+end;
+comment on function app.occurred_at(timestamptz, timestamptz, timestamptz) is
+  'When a report happened: as stated, or now; not before what it follows, if it happens now.';
+
+create function app.order_problem(
+  operation public.mes_operations, action app.actions, to_state public.state, occurred_at timestamptz, earliest timestamptz
+) returns app.problem
+language sql stable
+return case when occurred_at < earliest then app.problem(
+  409, 'out_of_order',
+  case
+    when (action).follows = 'the start' and to_state = (operation).state
+    then format('Cannot report quantities of operation %s at %s: it started at %s',
+      app.operation_label(operation), app.iso(occurred_at), app.iso(earliest))
+    else format('Cannot %s operation %s at %s: its last event occurred at %s',
+      (action).action, app.operation_label(operation), app.iso(occurred_at), app.iso(earliest))
+  end,
+  jsonb_build_object('last_occurred_at', app.iso(earliest))
+) end;
+comment on function app.order_problem(public.mes_operations, app.actions, public.state, timestamptz, timestamptz) is
+  'The problem out_of_order for what would come before the moment that it follows.';

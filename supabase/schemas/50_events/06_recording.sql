@@ -1,45 +1,245 @@
--- What: the one way in which an operation's execution changes.
--- Why: log, row and runs cannot disagree when one function writes them.
+-- What: the one way in which an operation's execution changes: decide, evolve, store.
+-- Why: log, row and runs cannot disagree when one function makes the event and one follows from it.
 
-create function app.append_event(
-  operation public.mes_operations, status_before text, caller app.caller, report app.report, reason_kind text, changes jsonb
-) returns public.operation_events
+create type app.decision as (event public.operation_events, problem app.problem);
+
+comment on type app.decision is 'The event that a report becomes, or the problem that it meets.';
+
+-- Fills in the event, then judges it. The caller of this function has locked the operation and checked that the reporter
+-- sees it.
+create function app.decide(operation public.mes_operations, caller app.caller, report app.report) returns app.decision
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  heard_at constant timestamptz := clock_timestamp();
+  action app.actions;
+  transition app.transitions;
+  event public.operation_events;
+  runs public.operation_runs[];
+  taken app.pieces;
+  available app.pieces;
+  sign integer := 1;
+  earliest timestamptz;
+  processed bigint;
+  scrap bigint;
+  problem app.problem;
+begin
+  select * into action from app.actions a where a.action = report.action_type;
+  select * into transition from app.transitions t where t.action = report.action_type and t.from_state = operation.state;
+  earliest := app.earliest_time(operation, action, transition.to_state);
+
+  event.id := coalesce(report.id, gen_random_uuid());
+  event.operation_id := operation.id;
+  event.op_seq := operation.last_op_seq + 1;
+  event.action_type := report.action_type;
+  event.order_no := operation.order_no;
+  event.asset_id := operation.asset_id;
+  event.operation_no := operation.operation_no;
+  event.workplace_name := operation.workplace_name;
+  event.status_before := operation.status;
+  event.status_after := app.status_of(transition.to_state);
+  -- to the millisecond, as clients read it: what they send back as a filter or a condition means the same instant
+  event.occurred_at := app.occurred_at(
+    date_trunc('milliseconds', report.occurred_at), earliest, date_trunc('milliseconds', heard_at));
+  event.phase := case when action.run_effect = 'opens' then coalesce(report.phase, 'PROCESSING') end;
+  event.qty_good := coalesce(report.qty_good, 0);
+  event.qty_scrap := coalesce(report.qty_scrap, 0);
+  event.reason_kind := case when report.reason_code is not null then action.reason_kind end;
+  event.reason_code := report.reason_code;
+  event.note := report.note;
+  event.operation_data := report.operation_data;
+  event.user_id := coalesce(report.user_id, caller.user_id);
+  event.reporter_id := report.reporter_id;
+  event.report_digest := report.digest;
+  -- the server's clock may have stepped back
+  event.created_at := greatest(heard_at, event.occurred_at - interval '2 minutes', operation.updated_at);
+
+  if action.quantities = 'none' then
+    event.qty_good := 0;
+    event.qty_scrap := 0;
+  elsif action.quantities = 'taken back' then
+    sign := -1;
+    event.reverses_event_id := report.reverses_event_id;
+    available := app.pieces_left(operation, report.reverses_event_id);
+    if report.qty_good is null and report.qty_scrap is null then
+      event.qty_good := coalesce(available.good, 0);
+      event.qty_scrap := coalesce(available.scrap, 0);
+    end if;
+    taken := row(event.qty_good, event.qty_scrap);
+  elsif report.action_type = 'COMPLETE' then
+    event.qty_good := coalesce(report.qty_good, greatest(operation.qty_desired - operation.qty_good, 0), 0);
+  elsif action.quantities = 'signed' then
+    runs := app.runs_to_correct(operation);
+    report.actual_start_at := date_trunc('milliseconds', report.actual_start_at);
+    report.actual_end_at := date_trunc('milliseconds', report.actual_end_at);
+    event.changes :=
+      app.before_and_after('actual_start_at', to_jsonb(app.iso(operation.actual_start_at)), to_jsonb(app.iso(report.actual_start_at)))
+      || app.before_and_after('actual_end_at', to_jsonb(app.iso(operation.actual_end_at)), to_jsonb(app.iso(report.actual_end_at)))
+      || app.before_and_after('t_actual_setup_min',
+        to_jsonb(app.minutes_read(operation, 'SETUP', event.occurred_at)), to_jsonb(report.t_actual_setup_min))
+      || app.before_and_after('t_actual_processing_min',
+        to_jsonb(app.minutes_read(operation, 'PROCESSING', event.occurred_at)), to_jsonb(report.t_actual_processing_min))
+      || app.before_and_after('t_actual_lead_min', to_jsonb(operation.t_actual_lead_min), to_jsonb(report.t_actual_lead_min))
+      || app.before_and_after('qty_processed', to_jsonb(operation.qty_processed),
+        to_jsonb(operation.qty_processed + event.qty_good::bigint + event.qty_scrap))
+      || app.before_and_after('qty_scrap', to_jsonb(operation.qty_scrap), to_jsonb(operation.qty_scrap::bigint + event.qty_scrap));
+  end if;
+  scrap := operation.qty_scrap::bigint + sign * event.qty_scrap;
+  processed := operation.qty_processed + sign * (event.qty_good::bigint + event.qty_scrap);
+
+  -- One condition after the other: PL/pgSQL prepares each expression anew in each transaction, but only those it comes to.
+  if app.role_rank(caller.role) < app.role_rank(coalesce(transition.least_role, action.least_role)) then
+    problem := app.role_problem(caller, coalesce(transition.least_role, action.least_role),
+      format('Your role may not %s operation %s', report.action_type, app.operation_label(operation)));
+  elsif action.run_effect = 'opens' and operation.hold_kind = 'BLOCKED' then
+    problem := app.blocked_problem(operation, caller);
+  elsif transition.to_state is null then
+    problem := app.transition_problem(operation, caller, report.action_type::text);
+  elsif operation.running_phase = event.phase then
+    problem := app.running_problem(operation);
+  elsif report.occurred_at is not null then
+    problem := coalesce(
+      app.future_problem('/occurred_at', report.occurred_at),
+      app.age_problem(operation, caller, report.action_type, report.occurred_at));
+  end if;
+  if problem.code is not null then
+    return row(event, problem)::app.decision;
+  end if;
+  if event.occurred_at < earliest then
+    problem := app.order_problem(operation, action, transition.to_state, event.occurred_at, earliest);
+  elsif report.action_type = 'COMPLETE' and report.qty_good is null and operation.qty_desired is null then
+    problem := app.problem(422, 'invalid_quantity',
+      format('Cannot COMPLETE operation %s without qty_good: it has no desired quantity', app.operation_label(operation)));
+  elsif action.quantities = 'taken back' then
+    problem := app.reversal_problem(operation, report.reverses_event_id, taken, available);
+  end if;
+  if problem.code is null and (event.qty_good <> 0 or event.qty_scrap <> 0) then
+    problem := app.quantity_problem(operation, processed, scrap);
+  end if;
+  if problem.code is null and event.changes is not null then
+    problem := coalesce(
+      app.age_problem(operation, caller, report.action_type, least(report.actual_start_at, report.actual_end_at)),
+      app.correction_problem(operation, report, runs, event.changes));
+  end if;
+  if problem.code is null and (report.reason_code is not null or action.reason_needed <> 'never') then
+    problem := app.reason_problem(
+      operation, action, report.reason_code, coalesce(processed - scrap < operation.qty_desired, false));
+  end if;
+  return row(event, problem)::app.decision;
+end
+$$;
+comment on function app.decide(public.mes_operations, app.caller, app.report) is
+  'The event that a report on a locked operation becomes, or the problem that it meets. Changes nothing; room at the workplace is looked at by who stores the event.';
+
+create function app.evolve(
+  inout operation public.mes_operations, inout runs public.operation_runs[], event public.operation_events
+)
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  before_state constant public.state := operation.state;
+  action app.actions;
+  sign integer := 1;
+  closed_run public.operation_runs;
+  corrected record;
+begin
+  select * into action from app.actions a where a.action = event.action_type;
+  operation.last_op_seq := event.op_seq;
+  operation.version := operation.version + 1;
+  operation.updated_at := event.created_at;
+
+  if event.status_before is null then
+    operation.state := case event.status_after when 'ON_HOLD' then 'PAUSED' else event.status_after::text end::public.state;
+  else
+    select t.to_state into operation.state from app.transitions t where t.action = event.action_type and t.from_state = before_state;
+  end if;
+  if operation.state <> before_state then
+    operation.status := app.status_of(operation.state);
+    operation.hold_kind := app.hold_kind_of(operation.state);
+    operation.hold_reason_code := case when operation.hold_kind is not null then event.reason_code end;
+  end if;
+
+  if event.qty_good <> 0 or event.qty_scrap <> 0 then
+    sign := case action.quantities when 'taken back' then -1 else 1 end;
+    operation.qty_scrap := operation.qty_scrap + sign * event.qty_scrap;
+    operation.qty_processed := operation.qty_processed + sign * (event.qty_good + event.qty_scrap);
+    -- the table generates it, when it is stored
+    operation.qty_good := operation.qty_processed - operation.qty_scrap;
+  end if;
+  if action.quantities = 'added' and action.follows = 'the start' then
+    operation.counted_since := least(operation.counted_since, event.occurred_at);
+  end if;
+
+  if event.changes is not null then
+    corrected := app.evolve_correction(operation, runs, event);
+    operation := corrected.operation;
+    runs := corrected.runs;
+  else
+    runs := null;
+  end if;
+  if action.run_effect <> 'none' and operation.running_since is not null then
+    closed_run.operation_id := operation.id;
+    closed_run.run_no := operation.run_count;
+    closed_run.phase := operation.running_phase;
+    closed_run.started_at := operation.running_since;
+    closed_run.ended_at := event.occurred_at;
+    closed_run.end_event_id := event.id;
+    runs := array[closed_run];
+    operation := app.with_run(operation, closed_run, 1);
+    operation.worked_until := event.occurred_at;
+    operation.running_since := null;
+    operation.running_phase := null;
+  end if;
+  if action.run_effect = 'opens' then
+    operation.actual_start_at := coalesce(operation.actual_start_at, event.occurred_at);
+    operation.running_since := event.occurred_at;
+    operation.running_phase := event.phase;
+    operation.run_count := operation.run_count + 1;
+    operation.worked_until := event.occurred_at;
+    runs := runs || app.opened_run(operation, event);
+  end if;
+  if operation.state <> before_state and event.status_before is not null then
+    if operation.state in ('FINISHED', 'CANCELLED') and operation.actual_start_at is not null then
+      operation.actual_end_at := event.occurred_at;
+    elsif before_state = 'FINISHED' then
+      operation.actual_end_at := null;
+      operation.t_actual_lead_min := null;
+    end if;
+  end if;
+  if event.changes is not null
+    or operation.actual_start_at is not null and (operation.state <> before_state or action.run_effect <> 'none')
+  then
+    operation := app.with_minutes(operation);
+  end if;
+end
+$$;
+comment on function app.evolve(public.mes_operations, public.operation_runs[], public.operation_events) is
+  'The operation after the event, and the runs that the event opens, closes or moves. Of an event with changes, the runs before it are the first and the last one; other events need none.';
+
+create function app.store_runs(runs public.operation_runs[]) returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
-  event public.operation_events;
+  run public.operation_runs;
 begin
-  insert into public.operation_events (
-    id, operation_id, op_seq, action_type, order_no, asset_id, operation_no, workplace_name, status_before, status_after,
-    occurred_at, phase, qty_good, qty_scrap, reason_kind, reason_code, note, reverses_event_id, changes, operation_data,
-    user_id, reporter_id, report_digest, created_at
-  )
-  values (
-    coalesce(report.id, gen_random_uuid()), operation.id, operation.last_op_seq + 1, report.action_type,
-    operation.order_no, operation.asset_id, operation.operation_no, operation.workplace_name,
-    status_before, operation.status,
-    report.occurred_at, report.phase, coalesce(report.qty_good, 0), coalesce(report.qty_scrap, 0),
-    case when report.reason_code is not null then reason_kind end, report.reason_code, report.note, report.reverses_event_id,
-    changes, report.operation_data,
-    coalesce(report.user_id, caller.user_id),
-    app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email)), report.digest,
-    -- the server's clock may have stepped back
-    greatest(
-      clock_timestamp(),
-      report.occurred_at - interval '2 minutes',
-      (select e.created_at from public.operation_events e
-       where e.operation_id = operation.id and e.op_seq = operation.last_op_seq)
-    )
-  )
-  returning * into event;
-  return event;
+  foreach run in array runs loop
+    if run.start_event_id is null then
+      -- closed by an event that did not open it
+      update public.operation_runs r set ended_at = run.ended_at, end_event_id = run.end_event_id
+      where r.operation_id = run.operation_id and r.run_no = run.run_no;
+    else
+      insert into public.operation_runs select run.*
+      on conflict (operation_id, run_no) do update set started_at = excluded.started_at, ended_at = excluded.ended_at;
+    end if;
+  end loop;
 end
 $$;
-comment on function app.append_event(public.mes_operations, text, app.caller, app.report, text, jsonb) is
-  'Writes the next event of an operation. Raises 400 integrity_error for an unknown user.';
+comment on function app.store_runs(public.operation_runs[]) is 'Writes runs that app.evolve has opened, closed or moved.';
 
-create function app.store_operation(operation public.mes_operations) returns public.mes_operations
+create function app.store_execution(operation public.mes_operations) returns public.mes_operations
 language plpgsql
 set search_path = ''
 as $$
@@ -47,235 +247,98 @@ declare
   stored public.mes_operations;
 begin
   update public.mes_operations o
-  set (reference_url, activity_code, activity_description, workplace_name, workplace_group, qty_desired, overrun_tolerance_pct,
-       planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type,
-       source_conflict, status, hold_kind, hold_reason_code, qty_processed, qty_scrap, actual_start_at, actual_end_at,
-       t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, unlogged_processing_min, unlogged_setup_min,
-       running_since, running_phase, run_count, worked_until, logged_processing_min, logged_setup_min, counted_since,
-       last_op_seq)
-    = row ((operation).reference_url, (operation).activity_code, (operation).activity_description, (operation).workplace_name,
-       (operation).workplace_group, (operation).qty_desired, (operation).overrun_tolerance_pct,
-       (operation).planned_start_at, (operation).planned_end_at, (operation).t_target_processing_min, (operation).t_target_setup_min,
-       (operation).t_target_lead_min, (operation).timestamp_ms, (operation).change_type,
-       (operation).source_conflict, (operation).status, (operation).hold_kind, (operation).hold_reason_code, (operation).qty_processed,
-       (operation).qty_scrap, (operation).actual_start_at, (operation).actual_end_at,
-       (operation).t_actual_processing_min, (operation).t_actual_setup_min, (operation).t_actual_lead_min,
-       (operation).unlogged_processing_min, (operation).unlogged_setup_min,
-       (operation).running_since, (operation).running_phase, (operation).run_count, (operation).worked_until,
-       (operation).logged_processing_min, (operation).logged_setup_min, (operation).counted_since,
-       (operation).last_op_seq)
-  where o.id = (operation).id
+  set state = operation.state, hold_reason_code = operation.hold_reason_code, qty_processed = operation.qty_processed,
+    qty_scrap = operation.qty_scrap, actual_start_at = operation.actual_start_at, actual_end_at = operation.actual_end_at,
+    t_actual_processing_min = operation.t_actual_processing_min, t_actual_setup_min = operation.t_actual_setup_min,
+    t_actual_lead_min = operation.t_actual_lead_min, unlogged_processing_min = operation.unlogged_processing_min,
+    unlogged_setup_min = operation.unlogged_setup_min, running_since = operation.running_since,
+    running_phase = operation.running_phase, run_count = operation.run_count, worked_until = operation.worked_until,
+    logged_processing_min = operation.logged_processing_min, logged_setup_min = operation.logged_setup_min,
+    counted_since = operation.counted_since, last_op_seq = operation.last_op_seq, updated_at = operation.updated_at
+  where o.id = operation.id
   returning o.* into stored;
   return stored;
 end
 $$;
-comment on function app.store_operation(public.mes_operations) is
-  'Writes plan and execution of an operation back to its row and returns the row, with its new version.';
+comment on function app.store_execution(public.mes_operations) is
+  'Writes the execution of an operation back to its row and returns the row, with its new version.';
 
-create function app.store_run(inout run public.operation_runs)
-language plpgsql
-set search_path = ''
-as $$
-begin
-  insert into public.operation_runs select run.*;
-  run := null;
-end
-$$;
-comment on function app.store_run(public.operation_runs) is 'Writes a run to the table and returns null, for none is unstored then.';
-
--- The one way in which an operation's execution changes. The caller of this function holds the operation's row lock, has
--- checked that the person sees it, and stores the operation and its open run afterwards. A batch takes many steps on one
--- operation: each version of the row that it would store in between makes all later looks at the row slower.
-create function app.take_step(
-  inout operation public.mes_operations, inout unstored_run public.operation_runs,
-  caller app.caller, report app.report, room jsonb,
-  out event public.operation_events
-)
+create function app.store_quantities(operation public.mes_operations) returns public.mes_operations
 language plpgsql
 set search_path = ''
 as $$
 declare
-  before constant public.mes_operations := operation;
-  transition app.transitions;
-  run public.operation_runs;
-  closes_run boolean;
-  opens_run boolean;
-  direction constant integer := case report.action_type when 'REVERSE' then -1 else 1 end;
-  reason_kind text;
-  corrected record;
-  changes jsonb;
+  stored public.mes_operations;
 begin
-  -- who, and whether the lifecycle has such a step
-  perform app.require_role(
-    caller, (select app.least_role(a, app.execution_state(operation)) from app.actions a where a.action = report.action_type),
-    format('Your role may not %s operation %s', report.action_type, app.operation_label(operation))
-  );
-  if report.action_type = 'START' and operation.hold_kind = 'BLOCKED' then
-    perform app.refuse(
-      409, 'operation_blocked',
-      format('Cannot START operation %s: it is blocked with reason "%s" until a supervisor releases it', app.operation_label(operation), operation.hold_reason_code),
-      jsonb_build_object('current_status', operation.status, 'hold_reason_code', operation.hold_reason_code,
-        'allowed_actions', app.allowed_actions(operation, caller))
-    );
-  end if;
-  select * into transition from app.transitions t where t.action = report.action_type and t.from_state = app.execution_state(operation);
-  if not found then
-    perform app.refuse_transition(operation, caller, report.action_type);
-  end if;
+  update public.mes_operations o
+  set qty_processed = operation.qty_processed, qty_scrap = operation.qty_scrap, counted_since = operation.counted_since,
+    last_op_seq = operation.last_op_seq, updated_at = operation.updated_at
+  where o.id = operation.id
+  returning o.* into stored;
+  return stored;
+end
+$$;
+comment on function app.store_quantities(public.mes_operations) is
+  'Like app.store_execution, for an event that changed neither state nor times.';
 
-  -- when
-  if report.action_type = 'START' then
-    report.phase := coalesce(report.phase, 'PROCESSING');
-    if operation.running_phase = report.phase then
-      if unstored_run.run_no is null then
-        select * into run from public.operation_runs r
-        where r.operation_id = operation.id and r.run_no = operation.run_count;
-      else
-        run := unstored_run;
-      end if;
-      perform app.refuse(
-        409, 'already_running',
-        format('Cannot START operation %s: it has been running since %s', app.operation_label(operation), app.iso(operation.running_since)),
-        jsonb_build_object('running_since', app.iso(operation.running_since), 'phase', operation.running_phase,
-          'user_id', run.user_id, 'user_email', app.reporter_email(run.reporter_id))
-      );
-    end if;
-  end if;
-  report.occurred_at := app.occurred_at(operation, caller, report);
+create type app.recorded as (event public.operation_events, operation public.mes_operations);
 
-  -- status
-  closes_run := operation.running_since is not null and report.action_type in ('START', 'STOP', 'COMPLETE', 'FINISH', 'HOLD', 'CANCEL');
-  opens_run := report.action_type = 'START';
-  if opens_run and not closes_run then
-    if room is null then
-      perform app.require_free_workplace(operation);
-    else
-      perform app.require_room(room);
-    end if;
+create function app.append_event(
+  operation public.mes_operations, runs public.operation_runs[], event public.operation_events
+) returns public.mes_operations
+language plpgsql
+set search_path = ''
+as $$
+declare
+  evolved record;
+begin
+  insert into public.operation_events select event.*;
+  evolved := app.evolve(operation, runs, event);
+  if cardinality(evolved.runs) > 0 then
+    perform app.store_runs(evolved.runs);
   end if;
-  operation.status := case when transition.to_state in ('PAUSED', 'BLOCKED', 'BLOCKED_BEFORE_START') then 'ON_HOLD' else transition.to_state end;
-  operation.hold_kind := case transition.to_state when 'PAUSED' then 'PAUSED' when 'BLOCKED' then 'BLOCKED' when 'BLOCKED_BEFORE_START' then 'BLOCKED' end;
-  operation.hold_reason_code := case
-    when report.action_type in ('STOP', 'HOLD') then report.reason_code
-    when operation.status = 'ON_HOLD' and report.action_type <> 'RELEASE' then before.hold_reason_code
+  return evolved.operation;
+end
+$$;
+comment on function app.append_event(public.mes_operations, public.operation_runs[], public.operation_events) is
+  'Writes an event to the log and what it does to runs, and returns what it makes of the operation.';
+
+create function app.take_action(operation public.mes_operations, caller app.caller, report app.report) returns app.recorded
+language plpgsql
+set search_path = ''
+as $$
+declare
+  decision app.decision;
+begin
+  report.reporter_id := app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
+  decision := app.decide(operation, caller, report);
+  perform app.raise_problem(decision.problem);
+  if (decision.event).phase is not null and operation.running_since is null then
+    perform app.require_room(operation);
+  end if;
+  return row(decision.event, app.append_event(
+    operation, case when (decision.event).changes is not null then app.runs_to_correct(operation) end, decision.event
+  ))::app.recorded;
+end
+$$;
+comment on function app.take_action(public.mes_operations, app.caller, app.report) is
+  'Takes one action on a locked operation: everything but storing its row. Raises the problem that app.decide finds, and 409 workplace_busy.';
+
+create function app.record_event(operation public.mes_operations, caller app.caller, report app.report) returns app.recorded
+language plpgsql
+set search_path = ''
+as $$
+declare
+  taken app.recorded := app.take_action(operation, caller, report);
+begin
+  taken.operation := case
+    when (taken.event).changes is null and (taken.operation).state = operation.state
+      and (taken.operation).run_count = operation.run_count
+    then app.store_quantities(taken.operation)
+    else app.store_execution(taken.operation)
   end;
-
-  -- quantities
-  if report.action_type = 'COMPLETE' then
-    if report.qty_good is null and operation.qty_desired is null then
-      perform app.refuse(
-        422, 'invalid_quantity',
-        format('Cannot COMPLETE operation %s without qty_good: it has no desired quantity', app.operation_label(operation))
-      );
-    end if;
-    report.qty_good := coalesce(report.qty_good, greatest(operation.qty_desired - operation.qty_good, 0));
-  end if;
-  if report.action_type = 'REVERSE' then
-    report := app.reversal(operation, report);
-  end if;
-  if report.qty_good <> 0 or report.qty_scrap <> 0 then
-    operation.qty_scrap := app.added_quantity(operation.qty_scrap, direction * coalesce(report.qty_scrap, 0));
-    operation.qty_processed := app.added_quantity(
-      operation.qty_processed, direction * app.added_quantity(coalesce(report.qty_good, 0), coalesce(report.qty_scrap, 0)));
-    perform app.require_quantities(operation);
-    -- the table generates it, when it is stored
-    operation.qty_good := operation.qty_processed - operation.qty_scrap;
-  end if;
-
-  -- times
-  if report.action_type = 'CORRECT' then
-    perform app.require_recent(operation, caller, 'CORRECT', least(report.actual_start_at, report.actual_end_at));
-    if unstored_run.run_no is not null then
-      unstored_run := app.store_run(unstored_run);
-    end if;
-    corrected := app.correct_times(operation, report);
-    operation := corrected.operation;
-    changes := corrected.changes;
-    if operation.qty_processed <> before.qty_processed then
-      changes := changes || jsonb_build_object('qty_processed', jsonb_build_object('before', before.qty_processed, 'after', operation.qty_processed));
-    end if;
-    if operation.qty_scrap <> before.qty_scrap then
-      changes := changes || jsonb_build_object('qty_scrap', jsonb_build_object('before', before.qty_scrap, 'after', operation.qty_scrap));
-    end if;
-  end if;
-  if closes_run then
-    run.phase := operation.running_phase;
-    run.started_at := operation.running_since;
-    run.ended_at := report.occurred_at;
-    operation := app.with_run(operation, run, 1);
-    operation.worked_until := report.occurred_at;
-    operation.running_since := null;
-    operation.running_phase := null;
-  end if;
-  if opens_run then
-    operation.actual_start_at := coalesce(operation.actual_start_at, report.occurred_at);
-    operation.running_since := report.occurred_at;
-    operation.running_phase := report.phase;
-    operation.run_count := operation.run_count + 1;
-    operation.worked_until := report.occurred_at;
-  end if;
-  if report.action_type = 'REPORT_QUANTITY' then
-    operation.counted_since := least(operation.counted_since, report.occurred_at);
-  end if;
-  if operation.status in ('FINISHED', 'CANCELLED') and operation.status <> before.status and operation.actual_start_at is not null then
-    operation.actual_end_at := report.occurred_at;
-  elsif before.status = 'FINISHED' and operation.status <> 'FINISHED' then
-    operation.actual_end_at := null;
-    operation.t_actual_lead_min := null;
-  end if;
-
-  -- why
-  reason_kind := case report.action_type
-    when 'STOP' then 'STOP' when 'REPORT_QUANTITY' then 'SCRAP' when 'COMPLETE' then 'SHORTFALL' when 'FINISH' then 'SHORTFALL'
-    when 'HOLD' then 'HOLD' when 'CANCEL' then 'CANCEL' end;
-  perform app.require_reason(operation, report, reason_kind, needed =>
-    reason_kind in ('HOLD', 'CANCEL')
-    or (reason_kind = 'SHORTFALL' and coalesce(operation.qty_processed - operation.qty_scrap < operation.qty_desired, false)));
-
-  -- event, runs, minutes
-  event := app.append_event(operation, before.status, caller, report, reason_kind, changes);
-  operation.last_op_seq := event.op_seq;
-  if closes_run and unstored_run.run_no is not null then
-    unstored_run.ended_at := report.occurred_at;
-    unstored_run.end_event_id := event.id;
-    unstored_run := app.store_run(unstored_run);
-  elsif closes_run then
-    update public.operation_runs r set ended_at = report.occurred_at, end_event_id = event.id
-    where r.operation_id = operation.id and r.run_no = before.run_count;
-  end if;
-  if opens_run then
-    unstored_run.operation_id := operation.id;
-    unstored_run.run_no := operation.run_count;
-    unstored_run.phase := report.phase;
-    unstored_run.started_at := report.occurred_at;
-    unstored_run.start_event_id := event.id;
-    unstored_run.user_id := event.user_id;
-    unstored_run.reporter_id := event.reporter_id;
-  end if;
-  if report.action_type = 'CORRECT' or operation.actual_start_at is not null and report.action_type not in ('REPORT_QUANTITY', 'RELEASE') then
-    operation := app.with_minutes(operation);
-  end if;
-end
-$$;
-comment on function app.take_step(public.mes_operations, public.operation_runs, app.caller, app.report, jsonb) is
-  'Takes one action on a locked operation: checks role, lifecycle, time, quantities, reason and workplace, appends the event and derives the runs, all or nothing. unstored_run is the open run that is not in the table yet, null when there is none. room is what app.missing_room answered for the workplace, {} when there is room, null to look now. Raises the refusals of the problem table.';
-
-create function app.record_event(
-  inout operation public.mes_operations, caller app.caller, report app.report, out event public.operation_events
-)
-language plpgsql
-set search_path = ''
-as $$
-declare
-  taken record;
-begin
-  taken := app.take_step(operation, null, caller, report, null);
-  if (taken.unstored_run).run_no is not null then
-    perform app.store_run(taken.unstored_run);
-  end if;
-  operation := app.store_operation(taken.operation);
-  event := taken.event;
+  return taken;
 end
 $$;
 comment on function app.record_event(public.mes_operations, app.caller, app.report) is
-  'Takes one step on a locked operation and stores what it changed, all or nothing. Raises what app.take_step raises.';
+  'Takes one action on a locked operation and stores what it changed, all or nothing. Raises what app.take_action raises.';

@@ -75,7 +75,7 @@ declare
     case when order_no is not null then 'e.order_no = $1' end,
     case when operation_no is not null then 'e.operation_no = $2' end,
     case when asset_id is not null then 'e.asset_id = $3' end,
-    case when action_types is not null then 'e.action_type = any($4)' end,
+    case when action_types is not null then 'e.action_type = any($4::public.action[])' end,
     case when workplace_name is not null then 'e.workplace_name = $5' end,
     case when user_id is not null then 'e.user_id = $6' end,
     -- nothing is heard before it happens, but for the clocks of devices
@@ -86,7 +86,7 @@ declare
   -- `is true` keeps it on the order of the list, where the page begins within an hour of the span's end.
   page constant text := regexp_replace(filter, 'e.occurred_at \S+ \$\d', '(\&) is true', 'g')
     || case when before_created_at is not null then ' and (e.created_at, e.id) < ($9, $10)' else '' end;
-  actions constant text[] := app.distinct_values(action_types);
+  actions constant public.action[] := app.distinct_values(action_types)::public.action[];
   places constant text[] := app.places_to_list(case when workplace_name is not null then array[workplace_name] end);
   alternatives text[] := app.all_pairs(
     app.alternatives('e.workplace_name', '$13', cardinality(places)),

@@ -29,24 +29,18 @@ $$;
 comment on function app.attribute_report(app.report, app.caller) is
   'Fills in the user of a report. Raises 403 forbidden when a user names somebody else.';
 
-create function app.require_one_asset(
+create function app.ambiguous_problem(
   order_no text, operation_no text, workplace_name text, asset_ids integer[]
-) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  if cardinality(asset_ids) > 1 then
-    perform app.refuse(
-      409, 'ambiguous_operation',
-      format('Operation %s/%s exists on %s assets at workplace "%s": send asset_id',
-        order_no, operation_no, cardinality(asset_ids), workplace_name),
-      jsonb_build_object('asset_ids', asset_ids)
-    );
-  end if;
-end
-$$;
-comment on function app.require_one_asset(text, text, text, integer[]) is 'Raises 409 ambiguous_operation with the asset ids when there are several.';
+) returns app.problem
+language sql stable parallel safe
+return case when cardinality(asset_ids) > 1 then app.problem(
+  409, 'ambiguous_operation',
+  format('Operation %s/%s exists on %s assets at workplace "%s": send asset_id',
+    order_no, operation_no, cardinality(asset_ids), workplace_name),
+  jsonb_build_object('asset_ids', asset_ids)
+) end;
+comment on function app.ambiguous_problem(text, text, text, integer[]) is
+  'The problem ambiguous_operation with the asset ids when there are several.';
 
 -- The first service's events carry no asset: order, operation and workplace must then mean one operation.
 create function app.lock_reported_operation(order_no text, operation_no text, workplace_name text, asset_id integer) returns public.mes_operations
@@ -54,15 +48,18 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  asset_ids integer[];
+  asset_ids integer[] := array[asset_id];
   operation public.mes_operations;
 begin
-  select array_agg(o.asset_id order by o.asset_id) into asset_ids
-  from public.mes_operations o
-  where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
-    and o.workplace_name = lock_reported_operation.workplace_name
-    and (lock_reported_operation.asset_id is null or o.asset_id = lock_reported_operation.asset_id);
-  perform app.require_one_asset(order_no, operation_no, workplace_name, asset_ids);
+  if asset_id is null then
+    asset_ids := array(
+      select o.asset_id from public.mes_operations o
+      where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
+        and o.workplace_name = lock_reported_operation.workplace_name
+      order by o.asset_id
+    );
+    perform app.raise_problem(app.ambiguous_problem(order_no, operation_no, workplace_name, asset_ids));
+  end if;
   select * into operation from public.mes_operations o
   where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
     and o.asset_id = asset_ids[1] and o.workplace_name = lock_reported_operation.workplace_name
@@ -121,15 +118,11 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  done app.outcome;
-  recorded record;
+  recorded app.recorded;
 begin
   if not coalesce(dry_run, false) then
     recorded := app.record_event(operation, caller, report);
-    done.status := 201;
-    done.event := recorded.event;
-    done.operation := recorded.operation;
-    return done;
+    return row(201, recorded.event, recorded.operation)::app.outcome;
   end if;
   -- not undone: the answer tells the address of the reporter, which is a row of its own
   perform app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
@@ -138,24 +131,19 @@ begin
     raise sqlstate 'DRYRN';
   exception when sqlstate 'DRYRN' then
     -- everything since `begin` is undone; the variables tell what would have happened
-    done.status := 200;
-    done.event := recorded.event;
-    done.operation := recorded.operation;
-    return done;
+    return row(200, recorded.event, recorded.operation)::app.outcome;
   end;
 end
 $$;
 comment on function app.carry_out(public.mes_operations, app.caller, app.report, boolean) is
-  'Records a report on a locked operation, or tells what it would do. Raises what record_event raises.';
+  'Records a report on a locked operation, or tells what it would do. Raises what app.record_event raises.';
 
 create function app.read_report(caller app.caller, report jsonb) returns app.report
 language plpgsql
 set search_path = ''
 as $$
 declare
-  corrections constant text[] := array['actual_start_at', 'actual_end_at', 't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min'];
-  made app.report := jsonb_populate_record(null::app.report, report
-    - case when report ->> 'action_type' = 'CORRECT' then array['digest'] else corrections || array['digest'] end);
+  made app.report := jsonb_populate_record(null::app.report, report - array['digest', 'reporter_id']);
 begin
   if not app.sees_workplace(caller, report ->> 'workplace_name') then
     perform app.refuse_missing();
@@ -164,6 +152,13 @@ begin
   -- 1e300 is written out here
   if octet_length((report -> 'operation_data')::text) > 32768 then
     perform app.refuse_field('/operation_data', 'too_big', 'must be at most 32 KiB with its numbers written out');
+  end if;
+  -- as the log would refuse it
+  if made.occurred_at < '1970-01-01Z' or made.occurred_at >= '10000-01-01Z' or char_length(made.note) > 2000
+    or jsonb_typeof(made.operation_data) <> 'object'
+    or made.action_type <> 'CORRECT' and least(made.qty_good, made.qty_scrap) < 0
+  then
+    raise check_violation using message = 'A report with a value that no event can have';
   end if;
   made := app.attribute_report(made, caller);
   if made.id is not null then
@@ -207,18 +202,17 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('report', report);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   outcome app.outcome;
   answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   outcome := app.take_report(caller, report);
   answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
-  return case outcome.status when 201 then app.remember(caller, request, array[report ->> 'workplace_name'], answer) else answer end;
+  return case outcome.status when 201 then app.finish_command(command, array[report ->> 'workplace_name'], answer) else answer end;
 end
 $$;
 comment on function public.report_event(jsonb, jsonb) is
@@ -234,16 +228,15 @@ as $$
 declare
   bounded constant boolean := app.require_bounded('order_no', order_no)
     and app.require_bounded('operation_no', operation_no) and app.require_bounded('step', step);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   operation public.mes_operations;
   made app.report;
   outcome app.outcome;
   answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_plant(caller);
   select * into operation from public.mes_operations o
@@ -253,14 +246,14 @@ begin
   if not found or not app.sees_workplace(caller, operation.workplace_name) then
     perform app.refuse_missing();
   end if;
-  made.action_type := step ->> 'action';
+  made.action_type := (step ->> 'action')::public.action;
   made.reason_code := step ->> 'reason_code';
   made.note := step ->> 'note';
   made.occurred_at := (step ->> 'occurred_at')::timestamptz;
   outcome := app.carry_out(operation, caller, app.attribute_report(made, caller), (step ->> 'dry_run')::boolean);
   answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
   return case outcome.status
-    when 201 then app.remember(caller, request, array[coalesce(operation.workplace_name, '*')], answer)
+    when 201 then app.finish_command(command, array[coalesce(operation.workplace_name, '*')], answer)
     else answer
   end;
 end

@@ -23,73 +23,68 @@ $$;
 comment on function app.operation_positions(jsonb, public.mes_operations[]) is
   'For each report the position of its operation in the array; -1 when several are meant, null when none is.';
 
--- State of a batch. Its operations stand in memory until its end: a row that is stored a thousand times in one
--- transaction is slower to find each time.
+create function app.running_in_batch(
+  operations public.mes_operations[], workplace_name text, is_end boolean, started_by integer[]
+) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return app.running_operations(workplace_name, array(select u.id from unnest(operations) u)) || coalesce((
+    select jsonb_agg(app.as_running(operations[u.ordinality]) order by u.ordinality)
+    from unnest(operations) with ordinality u
+    where u.workplace_name = running_in_batch.workplace_name and u.state = 'IN_PROGRESS'
+      and (not is_end or started_by[u.ordinality] is null)
+  ), '[]');
+end
+$$;
+comment on function app.running_in_batch(public.mes_operations[], text, boolean, integer[]) is
+  'What runs at a workplace at this point of a batch; at its end, but for what the batch has started.';
+
+-- A START for which a batch leaves no room at its end.
+create type app.denial as (position integer, from_index integer, problem app.problem);
+
+comment on type app.denial is 'position of the operation, index of its START among the reports, and the problem workplace_busy.';
+
+-- State of a batch. Its operations and events stand in memory until its end: a row that is stored a thousand times in
+-- one transaction is slower to find each time.
 create type app.batch as (
   operations public.mes_operations[],
-  unstored_runs public.operation_runs[],
   started_by integer[],
   results json[]
 );
 
 comment on type app.batch is
-  'operations, their open runs that are not stored yet, and the index of the START since which each runs (null: it does not, or ran before the batch) have equal positions.';
-
--- What a dry run of a START meets: what runs at its turn.
-create function app.room_now(batch app.batch, operation public.mes_operations, places public.workplaces[]) returns jsonb
-language plpgsql stable
-set search_path = ''
-as $$
-begin
-  return coalesce((
-    select app.missing_room(operation, p.capacity,
-      app.running_operations(p.name, array(select u.id from unnest(batch.operations) u)) || coalesce((
-        select jsonb_agg(app.as_running(batch.operations[u.ordinality]) order by u.ordinality)
-        from unnest(batch.operations) with ordinality u
-        where u.workplace_name = p.name and u.status = 'IN_PROGRESS' and u.id <> (operation).id
-      ), '[]'))
-    from unnest(places) p
-    where p.name = (operation).workplace_name
-  ), '{}');
-end
-$$;
-comment on function app.room_now(app.batch, public.mes_operations, public.workplaces[]) is
-  'The room that an operation would find at this point of a batch: what app.missing_room answers, or {}.';
+  'operations, and the index of the START since which each runs (null: it does not, or ran before the batch) have equal positions.';
 
 -- A START that a batch itself ends needs no room, so it is judged by what runs when the batch is through. What the
 -- workplace has room for is given to the STARTs in their order.
-create function app.denied_starts(batch app.batch, places public.workplaces[]) returns jsonb
+create function app.denied_starts(batch app.batch, places public.workplaces[]) returns app.denial[]
 language plpgsql stable
 set search_path = ''
 as $$
 declare
-  denied jsonb := '{}'::jsonb;
+  denied app.denial[] := '{}'::app.denial[];
   place public.workplaces;
   running jsonb;
-  missing jsonb;
+  problem app.problem;
   start record;
 begin
   foreach place in array places loop
     running := null;
     for start in
-      select u.ordinality as position, batch.started_by[u.ordinality] as index,
+      select u.ordinality::integer as position, batch.started_by[u.ordinality] as index,
         batch.operations[u.ordinality] as operation
       from unnest(batch.operations) with ordinality u
       where u.workplace_name = place.name and batch.started_by[u.ordinality] is not null
       order by index
     loop
-      running := coalesce(running,
-        app.running_operations(place.name, array(select u.id from unnest(batch.operations) u)) || coalesce((
-          select jsonb_agg(app.as_running(batch.operations[u.ordinality]) order by u.ordinality)
-          from unnest(batch.operations) with ordinality u
-          where u.workplace_name = place.name and u.status = 'IN_PROGRESS' and batch.started_by[u.ordinality] is null
-        ), '[]'));
-      missing := app.missing_room(start.operation, place.capacity, running);
-      if missing is null then
+      running := coalesce(running, app.running_in_batch(batch.operations, place.name, true, batch.started_by));
+      problem := app.room_problem(start.operation, place.capacity, running);
+      if problem.code is null then
         running := running || app.as_running(start.operation);
       else
-        denied := denied || jsonb_build_object(
-          start.position, jsonb_build_object('from_index', start.index, 'room', missing));
+        denied := denied || row(start.position, start.index, problem)::app.denial;
       end if;
     end loop;
   end loop;
@@ -97,4 +92,4 @@ begin
 end
 $$;
 comment on function app.denied_starts(app.batch, public.workplaces[]) is
-  'The operations that a batch leaves running without room for them: {"<position>": {"from_index": index of the START, "room": what app.missing_room answers}}.';
+  'The operations that a batch leaves running without room for them.';

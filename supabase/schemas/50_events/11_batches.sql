@@ -1,28 +1,47 @@
 -- What: batches of terminals that were offline.
 -- Why: one refused report does not stop the rest, and two batches never wait in a circle.
 
+create function app.store_events(events public.operation_events[], runs public.operation_runs[]) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  insert into public.operation_events select e.* from unnest(events) e;
+  perform app.store_runs(runs);
+end
+$$;
+comment on function app.store_events(public.operation_events[], public.operation_runs[]) is
+  'Writes events to the log as one set, and the runs that they opened, closed or moved.';
+
 create function app.take_batch(
   caller app.caller, reports jsonb, is_atomic boolean,
-  locked public.mes_operations[], places public.workplaces[], denied jsonb
+  locked public.mes_operations[], places public.workplaces[], denied app.denial[]
 ) returns app.batch
 language plpgsql
 set search_path = ''
 as $$
 declare
   positions constant integer[] := app.operation_positions(reports, locked);
+  -- what these look at must be stored
+  look_back constant public.action[] := array(select a.action from app.actions a where a.quantities in ('taken back', 'signed'));
   operations public.mes_operations[] := locked;
-  unstored_runs public.operation_runs[] := array_fill(null::public.operation_runs, array[cardinality(locked)]);
   started_by integer[] := array_fill(null::integer, array[cardinality(locked)]);
   results json[] := '{}'::json[];
+  -- not stored yet: events, runs, and for each operation the place of its open run among these
+  events public.operation_events[] := '{}'::public.operation_events[];
+  runs public.operation_runs[] := '{}'::public.operation_runs[];
+  open_runs integer[] := array_fill(null::integer, array[cardinality(locked)]);
+  event_ids uuid[] := '{}'::uuid[];
   item record;
-  position integer;
+  place integer;
+  operation public.mes_operations;
   made app.report;
+  reporter app.report;
   known app.outcome;
-  room jsonb;
-  taken record;
-  event_id uuid;
-  status integer;
-  problem json;
+  decision app.decision;
+  evolved record;
+  run public.operation_runs;
+  problem app.problem;
   state text;
   message text;
   detail text;
@@ -30,68 +49,123 @@ begin
   for item in
     select r.value as report, (r.ordinality - 1)::integer as index from jsonb_array_elements(reports) with ordinality r
   loop
+    place := positions[item.index + 1];
+    operation := operations[place];
     problem := null;
+    known := null;
+    decision := null;
     begin
       made := app.read_report(caller, item.report);
-      known := app.known_event(made, caller);
-      position := positions[item.index + 1];
-      if known.status is not null then
-        status := known.status;
-        event_id := (known.event).id;
-      elsif position is null then
-        perform app.refuse_missing();
-      elsif position = -1 then
-        perform app.require_one_asset(
-          item.report ->> 'order_no', item.report ->> 'operation_no', item.report ->> 'workplace_name', array(
-          select u.asset_id from unnest(locked) u
-          where u.order_no = item.report ->> 'order_no' and u.operation_no = item.report ->> 'operation_no'
-            and u.workplace_name = item.report ->> 'workplace_name'
-          order by u.asset_id));
-      elsif (item.report ->> 'dry_run')::boolean then
-        room := case when made.action_type = 'START'
-          then app.room_now(row(operations, unstored_runs, started_by, null)::app.batch, operations[position], places)
-        end;
-        begin
-          taken := app.take_step(operations[position], unstored_runs[position], caller, made, room);
-          raise sqlstate 'DRYRN';
-        exception when sqlstate 'DRYRN' then
-          status := 200;
-          event_id := (taken.event).id;
-        end;
-      else
-        room := case when (denied #>> array[position::text, 'from_index'])::integer <= item.index
-          then denied #> array[position::text, 'room'] else '{}' end;
-        taken := app.take_step(operations[position], unstored_runs[position], caller, made, room);
-        status := 201;
-        event_id := (taken.event).id;
-        started_by[position] := case
-          when (taken.operation).running_since is null then null
-          when operations[position].running_since is null then item.index
-          else started_by[position]
-        end;
-        operations[position] := taken.operation;
-        unstored_runs[position] := taken.unstored_run;
+      if reporter.action_type is null or (reporter.user_id, reporter.user_email) is distinct from (made.user_id, made.user_email) then
+        reporter := made;
+        reporter.reporter_id := app.reporter_of(made.user_id, made.user_email);
       end if;
+      made.reporter_id := reporter.reporter_id;
     exception when others then
       get stacked diagnostics state = returned_sqlstate, message = message_text, detail = pg_exception_detail;
-      problem := app.item_problem(state, message, detail);
-      if problem is null then
+      problem := app.caught_problem(state, message, detail);
+      if problem.code is null then
         raise;
-      elsif is_atomic then
-        perform app.refuse((problem ->> 'status')::integer, problem ->> 'code', problem -> 'more' ->> 'detail',
-          (problem -> 'more')::jsonb - 'detail' || jsonb_build_object('index', item.index));
       end if;
     end;
-    results := results || case
-      when problem is null then json_build_object('index', item.index, 'status', status, 'id', event_id, 'problem', null)
-      else json_build_object('index', item.index, 'status', problem -> 'status', 'id', left(item.report ->> 'id', 64), 'problem', problem)
+
+    if problem.code is null and cardinality(events) > 0 and (
+      made.action_type = any(look_back) or made.id = any(event_ids)
+      or made.action_type = 'START' and operation.running_since is not null
+    ) then
+      perform app.store_events(events, runs);
+      events := '{}'::public.operation_events[];
+      runs := '{}'::public.operation_runs[];
+      open_runs := array_fill(null::integer, array[cardinality(locked)]);
+      event_ids := '{}'::uuid[];
+    end if;
+
+    if problem.code is null then
+      -- reads only: what it has stored would be undone with an error
+      begin
+        known := app.known_event(made, caller);
+        if known.status is not null then
+          null;
+        elsif place is null then
+          problem := app.missing_problem();
+        elsif place = -1 then
+          problem := app.ambiguous_problem(
+            item.report ->> 'order_no', item.report ->> 'operation_no', item.report ->> 'workplace_name', array(
+            select u.asset_id from unnest(locked) u
+            where u.order_no = item.report ->> 'order_no' and u.operation_no = item.report ->> 'operation_no'
+              and u.workplace_name = item.report ->> 'workplace_name'
+            order by u.asset_id));
+        else
+          decision := app.decide(operation, caller, made);
+          problem := decision.problem;
+          if problem.code is null and (decision.event).phase is not null and operation.running_since is null then
+            problem := case
+              when (item.report ->> 'dry_run')::boolean then (
+                select app.room_problem(operation, p.capacity, app.running_in_batch(operations, p.name, false, started_by))
+                from unnest(places) p where p.name = operation.workplace_name)
+              else (
+                select d.problem from unnest(denied) d
+                where d.position = place and d.from_index <= item.index
+                order by d.from_index
+                limit 1)
+            end;
+          end if;
+          if problem.code is null then
+            evolved := app.evolve(
+              operation, case when (decision.event).changes is not null then app.runs_to_correct(operation) end, decision.event);
+          end if;
+        end if;
+      exception when others then
+        get stacked diagnostics state = returned_sqlstate, message = message_text, detail = pg_exception_detail;
+        problem := app.caught_problem(state, message, detail);
+        if problem.code is null then
+          raise;
+        end if;
+      end;
+    end if;
+
+    if problem.code is not null then
+      if is_atomic then
+        problem.more := problem.more || jsonb_build_object('index', item.index);
+        perform app.raise_problem(problem);
+      end if;
+      results := results || json_build_object('index', item.index, 'status', problem.status,
+        'id', left(item.report ->> 'id', 64), 'problem', app.problem_json(problem));
+      continue;
+    end if;
+    results := results || json_build_object('index', item.index,
+      'status', coalesce(known.status, case when (item.report ->> 'dry_run')::boolean then 200 else 201 end),
+      'id', coalesce((known.event).id, (decision.event).id), 'problem', null);
+    if known.status is not null or coalesce((item.report ->> 'dry_run')::boolean, false) then
+      continue;
+    end if;
+
+    events := events || decision.event;
+    event_ids := event_ids || (decision.event).id;
+    operations[place] := evolved.operation;
+    started_by[place] := case
+      when (evolved.operation).running_since is null then null
+      when operation.running_since is null then item.index
+      else started_by[place]
     end;
+    foreach run in array coalesce(evolved.runs, '{}') loop
+      if run.start_event_id is null and open_runs[place] is not null then
+        -- the run that this closes stands here
+        runs[open_runs[place]].ended_at := run.ended_at;
+        runs[open_runs[place]].end_event_id := run.end_event_id;
+        open_runs[place] := null;
+      else
+        runs := runs || run;
+        open_runs[place] := case when run.ended_at is null then cardinality(runs) end;
+      end if;
+    end loop;
   end loop;
-  return row(operations, unstored_runs, started_by, results)::app.batch;
+  perform app.store_events(events, runs);
+  return row(operations, started_by, results)::app.batch;
 end
 $$;
-comment on function app.take_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], jsonb) is
-  'Takes reports on locked operations in their order and appends their events; the operations are stored by the caller. A START of an operation in `denied` is refused from its index on; any other is taken whether there is room or not. Raises what concerns the whole batch, and for is_atomic the problem of the first refused report with its index.';
+comment on function app.take_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], app.denial[]) is
+  'Takes reports on locked operations in their order and writes their events and runs; the operations are stored by the caller. A START of an operation in `denied` is refused from its index on; any other is taken whether there is room or not. Raises what concerns the whole batch, and for is_atomic the problem of the first refused report with its index.';
 
 -- A large batch keeps a core busy for about a second. Many at once, as after an outage of the network, would each take
 -- so long that the time limit of statements ends all of them, again and again.
@@ -132,19 +206,19 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('reports', reports, 8388608);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   operations public.mes_operations[];
   places public.workplaces[];
   batch app.batch;
-  denied jsonb := '{}'::jsonb;
-  newly_denied jsonb;
-  first_denied record;
-  answer json;
+  denied app.denial[] := '{}'::app.denial[];
+  newly_denied app.denial[];
+  problem app.problem;
+  first_denied app.denial;
+  collisions integer := 0;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_role(caller, 'operator', 'Your role may not report events');
   perform app.require_workplace(caller);
@@ -182,24 +256,27 @@ begin
     exception when sqlstate 'AGAIN' then
       -- Everything since `begin` is undone. What is denied cannot run at the end of the next try: the tries come to an
       -- end.
-      select (d.value ->> 'from_index')::integer as index, d.value -> 'room' as room into first_denied
-      from jsonb_each(newly_denied) d
-      order by (d.value ->> 'from_index')::integer
-      limit 1;
       if is_atomic then
-        perform app.require_room(first_denied.room || jsonb_build_object('index', first_denied.index));
+        select d.* into first_denied from unnest(newly_denied) d order by d.from_index limit 1;
+        problem := first_denied.problem;
+        problem.more := problem.more || jsonb_build_object('index', first_denied.from_index);
+        perform app.raise_problem(problem);
       end if;
-      denied := denied || newly_denied;
+      denied := newly_denied || denied;
+    when unique_violation then
+      -- another request has just stored an event under one of the ids: by now it is known
+      collisions := collisions + 1;
+      if collisions > 3 then
+        raise;
+      end if;
     end;
   end loop;
 
-  insert into public.operation_runs select r.* from unnest(batch.unstored_runs) r where r.operation_id is not null;
-  perform app.store_operation(batch.operations[o.ordinality])
+  perform app.store_execution(batch.operations[o.ordinality])
   from unnest(operations) with ordinality o
   where batch.operations[o.ordinality].last_op_seq > o.last_op_seq;
-  return app.remember(
-    caller, request,
-    array(
+  return app.finish_command(
+    command, array(
       select distinct r ->> 'workplace_name' from jsonb_array_elements(reports) r where app.sees_workplace(caller, r ->> 'workplace_name')
     ),
     json_build_object('status', 207, 'body', array_to_json(batch.results))

@@ -27,25 +27,21 @@ end
 $$;
 comment on function app.require_own_workplace(app.caller, text) is 'Raises 403 forbidden when the caller would put an operation where they do not work.';
 
-create function app.require_plan(operation public.mes_operations) returns void
-language plpgsql
-set search_path = ''
-as $$
-begin
-  if (operation).planned_start_at >= (operation).planned_end_at then
-    perform app.refuse_field('/planned_end_at', 'not_after_start', format('planned_end_at "%s" must be later than planned_start_at "%s"',
-      app.iso((operation).planned_end_at), app.iso((operation).planned_start_at)));
-  elsif (operation).actual_start_at > (operation).actual_end_at then
-    perform app.refuse_field('/actual_end_at', 'before_start', format('actual_end_at "%s" must not be earlier than actual_start_at "%s"',
-      app.iso((operation).actual_end_at), app.iso((operation).actual_start_at)));
-  end if;
-  perform app.require_past('/actual_start_at', (operation).actual_start_at);
-  perform app.require_past('/actual_end_at', (operation).actual_end_at);
-  perform app.require_quantities(operation);
-end
-$$;
-comment on function app.require_plan(public.mes_operations) is
-  'Raises 422 validation_failed when times are out of order, 422 invalid_quantity when quantities are.';
+create function app.plan_problem(operation public.mes_operations) returns app.problem
+language sql stable
+return coalesce(
+  case when (operation).planned_start_at >= (operation).planned_end_at then app.field_problem('/planned_end_at', 'not_after_start',
+    format('planned_end_at "%s" must be later than planned_start_at "%s"',
+      app.iso((operation).planned_end_at), app.iso((operation).planned_start_at))) end,
+  case when (operation).actual_start_at > (operation).actual_end_at then app.field_problem('/actual_end_at', 'before_start',
+    format('actual_end_at "%s" must not be earlier than actual_start_at "%s"',
+      app.iso((operation).actual_end_at), app.iso((operation).actual_start_at))) end,
+  app.future_problem('/actual_start_at', (operation).actual_start_at),
+  app.future_problem('/actual_end_at', (operation).actual_end_at),
+  app.quantity_problem(operation, coalesce((operation).qty_processed, 0), coalesce((operation).qty_scrap, 0))
+);
+comment on function app.plan_problem(public.mes_operations) is
+  'The problem validation_failed when times are out of order, invalid_quantity when quantities are.';
 
 create function app.brings_execution(operation public.mes_operations) returns boolean
 language sql immutable parallel safe
@@ -61,15 +57,13 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('operation', operation);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   wanted public.mes_operations := jsonb_populate_record(null::public.mes_operations, operation);
   stored public.mes_operations;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_role(caller, 'supervisor', 'Your role may not create operations');
   perform app.require_own_workplace(caller, wanted.workplace_name);
@@ -78,20 +72,16 @@ begin
   wanted.qty_processed := coalesce(wanted.qty_processed, 0);
   wanted.qty_scrap := coalesce(wanted.qty_scrap, 0);
   wanted.overrun_tolerance_pct := coalesce(wanted.overrun_tolerance_pct, 0);
-  perform app.require_plan(wanted);
-  if wanted.actual_end_at is not null and wanted.status not in ('FINISHED', 'CANCELLED') then
-    perform app.refuse_field('/actual_end_at', 'not_finished', format('operation %s has not ended: its status is "%s"',
-      app.operation_label(wanted), wanted.status));
-  end if;
+  perform app.raise_problem(coalesce(app.plan_problem(wanted), app.opening_problem(wanted)));
   perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);
 
   insert into public.mes_operations (
-    order_no, asset_id, operation_no, status, reference_url, activity_code, activity_description, workplace_name, workplace_group,
+    order_no, asset_id, operation_no, state, reference_url, activity_code, activity_description, workplace_name, workplace_group,
     qty_desired, overrun_tolerance_pct, planned_start_at, planned_end_at,
     t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type, created_by
   )
   values (
-    wanted.order_no, wanted.asset_id, wanted.operation_no, case wanted.status when 'RELEASED' then 'RELEASED' else 'PLANNED' end,
+    wanted.order_no, wanted.asset_id, wanted.operation_no, case wanted.status when 'RELEASED' then 'RELEASED' else 'PLANNED' end::public.state,
     wanted.reference_url, wanted.activity_code, wanted.activity_description, wanted.workplace_name, wanted.workplace_group,
     wanted.qty_desired, wanted.overrun_tolerance_pct, wanted.planned_start_at, wanted.planned_end_at,
     wanted.t_target_processing_min, wanted.t_target_setup_min, wanted.t_target_lead_min, wanted.timestamp_ms, wanted.change_type, caller.user_id
@@ -103,9 +93,9 @@ begin
   end if;
 
   if app.brings_execution(wanted) then
-    stored := (app.record_opening(stored, caller, wanted)).operation;
+    stored := app.record_opening(stored, caller, wanted);
   end if;
-  return app.remember(caller, request, array[coalesce(stored.workplace_name, '*')],
+  return app.finish_command(command, array[coalesce(stored.workplace_name, '*')],
     json_build_object('status', 201, 'body', app.operation_answer(stored, caller)));
 end
 $$;

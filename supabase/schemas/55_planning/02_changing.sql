@@ -2,10 +2,10 @@
 -- Why: an absolute status, quantity or time becomes the actions that lead to it.
 
 -- The status changes of the first service, and the actions they become.
-create function app.actions_to_status(operation public.mes_operations, wanted text) returns text[]
+create function app.actions_to_status(operation public.mes_operations, wanted public.status) returns public.action[]
 language sql immutable
 return case
-  when wanted = (operation).status then '{}'::text[]
+  when wanted = (operation).status then '{}'::public.action[]
   when (operation).status = 'PLANNED' and wanted = 'RELEASED' then '{RELEASE}'
   when (operation).status = 'RELEASED' and wanted = 'IN_PROGRESS' then '{START}'
   when (operation).status = 'RELEASED' and wanted = 'ON_HOLD' then '{HOLD}'
@@ -15,7 +15,7 @@ return case
   when (operation).status = 'ON_HOLD' and wanted = 'IN_PROGRESS' then '{START}'
   when (operation).status not in ('FINISHED', 'CANCELLED') and wanted = 'CANCELLED' then '{CANCEL}'
 end;
-comment on function app.actions_to_status(public.mes_operations, text) is
+comment on function app.actions_to_status(public.mes_operations, public.status) is
   'Actions that a PATCH of the status stands for, in order; null when the first service did not allow the change.';
 
 create function app.plan_fields() returns text[]
@@ -25,10 +25,41 @@ return array['reference_url', 'activity_code', 'activity_description', 'workplac
   't_target_processing_min', 't_target_setup_min', 't_target_lead_min'];
 comment on function app.plan_fields() is 'The fields of the plan, which the ERP and planners own.';
 
-create function app.role_to_change(patch jsonb) returns text
+create function app.role_to_change(patch jsonb) returns public.role
 language sql immutable parallel safe
-return case when patch ?| app.plan_fields() then 'supervisor' else 'operator' end;
+return case when patch ?| app.plan_fields() then 'supervisor'::public.role else 'operator' end;
 comment on function app.role_to_change(jsonb) is 'Role that a PATCH needs at least; the actions that it becomes may need more.';
+
+create function app.store_operation(operation public.mes_operations) returns public.mes_operations
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.mes_operations o
+  set (reference_url, activity_code, activity_description, workplace_name, workplace_group, qty_desired, overrun_tolerance_pct,
+       planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type,
+       state, hold_reason_code, qty_processed, qty_scrap, actual_start_at, actual_end_at,
+       t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, unlogged_processing_min, unlogged_setup_min,
+       running_since, running_phase, run_count, worked_until, logged_processing_min, logged_setup_min, counted_since,
+       last_op_seq, updated_at)
+    = row (operation.reference_url, operation.activity_code, operation.activity_description, operation.workplace_name,
+       operation.workplace_group, operation.qty_desired, operation.overrun_tolerance_pct,
+       operation.planned_start_at, operation.planned_end_at, operation.t_target_processing_min, operation.t_target_setup_min,
+       operation.t_target_lead_min, operation.timestamp_ms, operation.change_type,
+       operation.state, operation.hold_reason_code, operation.qty_processed, operation.qty_scrap,
+       operation.actual_start_at, operation.actual_end_at,
+       operation.t_actual_processing_min, operation.t_actual_setup_min, operation.t_actual_lead_min,
+       operation.unlogged_processing_min, operation.unlogged_setup_min,
+       operation.running_since, operation.running_phase, operation.run_count, operation.worked_until,
+       operation.logged_processing_min, operation.logged_setup_min, operation.counted_since,
+       operation.last_op_seq, operation.updated_at)
+  where o.id = operation.id
+  returning o.* into operation;
+  return operation;
+end
+$$;
+comment on function app.store_operation(public.mes_operations) is
+  'Writes plan and execution of an operation back to its row and returns the row, with its new version.';
 
 create function app.change_operation(before public.mes_operations, caller app.caller, patch jsonb) returns public.mes_operations
 language plpgsql
@@ -39,8 +70,8 @@ declare
     't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min', 'reason_code', 'note', 'timestamp_ms', 'change_type'];
   operation public.mes_operations;
   wanted public.mes_operations;
-  actions text[];
-  action text;
+  actions public.action[];
+  action public.action;
   report app.report;
   correction app.report;
   ended_at timestamptz;
@@ -56,9 +87,9 @@ begin
 
   actions := app.actions_to_status(before, wanted.status);
   if actions is null then
-    perform app.refuse_transition(before, caller, format('set status "%s" of', wanted.status));
+    perform app.raise_problem(app.transition_problem(before, caller, format('set status "%s" of', wanted.status)));
   end if;
-  perform app.require_plan(wanted);
+  perform app.raise_problem(app.plan_problem(wanted));
   if wanted.workplace_name is distinct from before.workplace_name then
     perform app.require_own_workplace(caller, wanted.workplace_name);
     perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);
@@ -75,7 +106,7 @@ begin
     if action in ('RELEASE', 'START') then
       report.action_type := action;
       report.occurred_at := case when action = 'START' and before.actual_start_at is null then wanted.actual_start_at end;
-      operation := (app.record_event(operation, caller, report)).operation;
+      operation := (app.take_action(operation, caller, report)).operation;
     end if;
   end loop;
 
@@ -118,13 +149,13 @@ begin
   if correction.qty_good <> 0 or correction.qty_scrap <> 0 or correction.actual_start_at is not null or correction.actual_end_at is not null
     or correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null or correction.t_actual_lead_min is not null
   then
-    operation := (app.record_event(operation, caller, correction)).operation;
+    operation := (app.take_action(operation, caller, correction)).operation;
   end if;
 
   -- 3. what was made since
   if report.qty_good > 0 or report.qty_scrap > 0 then
     report.reason_code := null;
-    operation := (app.record_event(operation, caller, report)).operation;
+    operation := (app.take_action(operation, caller, report)).operation;
   end if;
 
   -- 4. what ends it; clients of the first service send no reason
@@ -136,14 +167,11 @@ begin
       report.occurred_at := ended_at;
       report.reason_code := coalesce(patch ->> 'reason_code', case
         when action in ('HOLD', 'CANCEL') or action = 'FINISH' and operation.qty_good < operation.qty_desired then 'UNSPECIFIED' end);
-      operation := (app.record_event(operation, caller, report)).operation;
+      operation := (app.take_action(operation, caller, report)).operation;
     end if;
   end loop;
 
-  if operation.version = before.version and operation is distinct from before then
-    operation := app.store_operation(operation);
-  end if;
-  return operation;
+  return case when operation is distinct from before then app.store_operation(operation) else operation end;
 end
 $$;
 comment on function app.change_operation(public.mes_operations, app.caller, jsonb) is
@@ -159,14 +187,12 @@ declare
   bounded constant boolean := app.require_bounded('order_no', order_no)
     and app.require_bounded('operation_no', operation_no) and app.require_bounded('patch', patch)
     and app.require_bounded('if_match', if_match);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   operation public.mes_operations;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_plant(caller);
   select * into operation from public.mes_operations o
@@ -177,7 +203,7 @@ begin
   end if;
   perform app.require_version(operation.version, if_match);
   operation := app.change_operation(operation, caller, patch);
-  return app.remember(caller, request, array[coalesce(operation.workplace_name, '*')],
+  return app.finish_command(command, array[coalesce(operation.workplace_name, '*')],
     json_build_object('status', 200, 'body', app.operation_answer(operation, caller)));
 end
 $$;
@@ -192,7 +218,7 @@ as $$
 declare
   operation public.mes_operations;
   results json[] := '{}'::json[];
-  problem json;
+  problem app.problem;
   state text;
   message text;
   detail text;
@@ -203,17 +229,17 @@ begin
       problem := null;
     exception when others then
       get stacked diagnostics state = returned_sqlstate, message = message_text, detail = pg_exception_detail;
-      problem := app.item_problem(state, message, detail);
-      if problem is null then
+      problem := app.caught_problem(state, message, detail);
+      if problem.code is null then
         raise;
       end if;
     end;
     results := results || json_build_object(
       'index', cardinality(results),
-      'status', coalesce((problem ->> 'status')::integer, 200),
+      'status', coalesce(problem.status, 200),
       'id', app.operation_label(operation),
       'version', operation.version,
-      'problem', problem
+      'problem', app.problem_json(problem)
     );
   end loop;
   return array_to_json(results);
@@ -229,18 +255,16 @@ as $$
 declare
   bounded constant boolean := app.require_bounded('filter', filter, 65536) and app.require_bounded('patch', patch);
   most constant integer := 500;
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   wanted constant app.operation_filter := jsonb_populate_record(null::app.operation_filter, filter);
-  are_bounded constant boolean := app.require_bounded('statuses', (wanted).statuses)
+  are_bounded constant boolean := app.require_bounded('statuses', (wanted).statuses::text[])
     and app.require_bounded('workplace_names', (wanted).workplace_names);
   operations public.mes_operations[];
   results json;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_role(caller, 'supervisor', 'Your role may not change operations in bulk');
   perform app.require_workplace(caller);
@@ -271,7 +295,7 @@ begin
     perform app.refuse(422, 'validation_failed', format('The filter matches more than %s operations: narrow it', most), jsonb_build_object('limit', most));
   end if;
   if not is_dry_run then
-    return app.remember(caller, request, array(select distinct coalesce(o.workplace_name, '*') from unnest(operations) o),
+    return app.finish_command(command, array(select distinct coalesce(o.workplace_name, '*') from unnest(operations) o),
       json_build_object('status', 207, 'body', app.apply_bulk(operations, caller, patch)));
   end if;
   begin

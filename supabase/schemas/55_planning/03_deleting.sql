@@ -51,7 +51,7 @@ begin
   perform app.require_version(operation.version, if_match);
   -- what was worked on is a record of the plant
   if operation.status = 'FINISHED' or operation.actual_start_at is not null or operation.qty_processed > 0 then
-    perform app.refuse_transition(operation, caller, 'delete');
+    perform app.raise_problem(app.transition_problem(operation, caller, 'delete'));
   end if;
   perform app.bury_operation(operation.order_no, operation.operation_no, operation.asset_id, operation.timestamp_ms);
   delete from public.mes_operations o where o.id = operation.id;

@@ -4,11 +4,11 @@
 create type app.import_decision as (
   index integer,
   outcome text,
-  problem json,
+  problem app.problem,
   body jsonb,
   existing public.mes_operations,
   wanted public.mes_operations,
-  actions text[]
+  actions public.action[]
 );
 
 comment on type app.import_decision is
@@ -47,18 +47,19 @@ begin
   if (decision).outcome = 'created' then
     -- a number that no stored operation has
     operation.id := 0;
-    operation.status := case when app.brings_execution(operation) then operation.status
+    operation.state := case when app.brings_execution(operation) then case operation.status when 'ON_HOLD' then 'PAUSED' else operation.status::text end::public.state
       when (decision).body ->> 'status' = 'RELEASED' then 'RELEASED' else 'PLANNED' end;
     operation.qty_processed := coalesce(operation.qty_processed, 0);
     operation.qty_scrap := coalesce(operation.qty_scrap, 0);
     operation.actual_start_at := coalesce(operation.actual_start_at,
-      case when operation.status in ('IN_PROGRESS', 'ON_HOLD') then clock_timestamp() end);
+      case when operation.state in ('IN_PROGRESS', 'PAUSED') then clock_timestamp() end);
   end if;
-  operation.status := case
-    when 'CANCEL' = any((decision).actions) then 'CANCELLED'
+  operation.state := case
+    when 'CANCEL' = any((decision).actions) then 'CANCELLED'::public.state
     when 'RELEASE' = any((decision).actions) then 'RELEASED'
-    else coalesce(operation.status, 'PLANNED')
+    else coalesce(operation.state, 'PLANNED')
   end;
+  operation.status := app.status_of(operation.state);
   made.operation := operation;
   return made;
 end
@@ -101,6 +102,8 @@ begin
           select jsonb_object_agg(f.key, f.value) from jsonb_each(r.body) f
           where f.key = any(array['order_no', 'operation_no', 'asset_id', 'timestamp_ms', 'change_type'])
             or r.change_type <> 'DELETE' and f.key = any(app.plan_fields())
+              -- null is the same as left out
+              and (f.key <> 'overrun_tolerance_pct' or f.value <> 'null')
         ) end
       ) as wanted
     from parsed r
@@ -116,41 +119,30 @@ begin
         -- before anything else is told of it; and who sees some workplaces only cannot say of an unknown operation
         -- that it is deleted, which would keep others from importing it
         when m.change_type = 'DELETE' and not app.sees_workplace(caller, (m.existing).workplace_name)
-        then app.row_problem(404, 'not_found', 'There is no such resource, or it is not yours to see')
+        then app.missing_problem()
         when m.change_type <> 'DELETE' and (
           m.exists and not app.sees_workplace(caller, (m.existing).workplace_name)
           or not app.sees_workplace(caller, (m.wanted).workplace_name))
-        then app.row_problem(403, 'forbidden', 'You have no access to the workplace of this operation')
+        then app.problem(403, 'forbidden', 'You have no access to the workplace of this operation')
         when m.timestamp_ms <= m.known_at then null
         -- it would make every row that comes later a stale one
         when m.timestamp_ms > latest_time + interval '24 hours'
-        then app.row_problem(422, 'validation_failed', app.ahead_of_clock(m.timestamp_ms), '/timestamp_ms', 'in_future')
-        when m.change_type = 'DELETE' then null
-        when (m.wanted).planned_start_at >= (m.wanted).planned_end_at
-        then app.row_problem(422, 'validation_failed', 'planned_end_at must be later than planned_start_at', '/planned_end_at', 'not_after_start')
-        when (m.wanted).actual_start_at > (m.wanted).actual_end_at
-        then app.row_problem(422, 'validation_failed', 'actual_end_at must not be earlier than actual_start_at', '/actual_end_at', 'before_start')
-        when not m.exists and greatest((m.wanted).actual_start_at, (m.wanted).actual_end_at) > latest_time
-        then app.row_problem(422, 'validation_failed',
-          app.ahead_of_clock(greatest((m.wanted).actual_start_at, (m.wanted).actual_end_at)),
-          case when (m.wanted).actual_start_at > latest_time then '/actual_start_at' else '/actual_end_at' end, 'in_future')
-        when not m.exists and (m.wanted).actual_end_at is not null and m.status not in ('FINISHED', 'CANCELLED')
-        then app.row_problem(422, 'validation_failed', format('The operation has not ended: its status is "%s"', m.status), '/actual_end_at', 'not_finished')
-        when coalesce((m.wanted).qty_scrap, 0) > coalesce((m.wanted).qty_processed, 0)
-          or coalesce((m.wanted).qty_processed, 0) - coalesce((m.wanted).qty_scrap, 0)
-            > floor((m.wanted).qty_desired * (1 + coalesce((m.wanted).overrun_tolerance_pct, (m.existing).overrun_tolerance_pct, 0) / 100))
-        then app.row_problem(422, 'invalid_quantity', 'More pieces than the desired quantity and its tolerance allow, or more scrap than pieces')
-        when not m.exists and not is_takeover and m.status not in ('PLANNED', 'RELEASED', 'CANCELLED')
-        then app.row_problem(422, 'validation_failed',
-          format('A new operation is PLANNED or RELEASED, not "%s": take work of another system over with mode=takeover', m.status),
-          '/status', 'not_planned')
+        then app.field_problem('/timestamp_ms', 'in_future', app.ahead_of_clock(m.timestamp_ms))
+        when m.change_type <> 'DELETE' then coalesce(
+          app.plan_problem(m.wanted),
+          case when not m.exists then coalesce(
+            app.opening_problem(m.wanted),
+            case when not is_takeover and m.status not in ('PLANNED', 'RELEASED', 'CANCELLED') then app.field_problem('/status', 'not_planned',
+              format('A new operation is PLANNED or RELEASED, not "%s": take work of another system over with mode=takeover', m.status))
+            end)
+          end)
       end as problem
     from matched m
   )
   select
     j.index,
     case
-      when j.problem is not null then 'rejected'
+      when (j.problem).code is not null then 'rejected'
       when j.timestamp_ms <= j.known_at then 'skipped_stale'
       when j.change_type = 'DELETE' and j.exists and j.has_begun then 'flagged'
       when j.change_type = 'DELETE' then 'deleted'
@@ -163,8 +155,8 @@ begin
     j.existing,
     j.wanted,
     case
-      when j.change_type = 'DELETE' or j.problem is not null then '{}'::text[]
-      when not j.exists and is_takeover then '{}'::text[]
+      when j.change_type = 'DELETE' or (j.problem).code is not null then '{}'::public.action[]
+      when not j.exists and is_takeover then '{}'::public.action[]
       when j.status = 'CANCELLED' and not coalesce(j.has_begun, false) and (j.existing).status is distinct from 'CANCELLED' then '{CANCEL}'
       when j.status = 'RELEASED' and (j.existing).status = 'PLANNED' then '{RELEASE}'
       else '{}'

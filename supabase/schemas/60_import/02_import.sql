@@ -12,7 +12,7 @@ declare
   operation public.mes_operations;
   opened public.mes_operations;
   report app.report;
-  action text;
+  action public.action;
 begin
   decisions := array(select d from app.import_decisions(rows, is_takeover, caller) d order by d.index);
 
@@ -26,13 +26,13 @@ begin
 
   with inserted as (
     insert into public.mes_operations (
-      order_no, asset_id, operation_no, status, reference_url, activity_code, activity_description, workplace_name, workplace_group,
+      order_no, asset_id, operation_no, state, reference_url, activity_code, activity_description, workplace_name, workplace_group,
       qty_desired, overrun_tolerance_pct, planned_start_at, planned_end_at,
       t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type, created_by
     )
     select
       (d.wanted).order_no, (d.wanted).asset_id, (d.wanted).operation_no,
-      case when d.body ->> 'status' = 'RELEASED' then 'RELEASED' else 'PLANNED' end,
+      case when d.body ->> 'status' = 'RELEASED' then 'RELEASED' else 'PLANNED' end::public.state,
       (d.wanted).reference_url, (d.wanted).activity_code, (d.wanted).activity_description, (d.wanted).workplace_name, (d.wanted).workplace_group,
       (d.wanted).qty_desired, coalesce((d.wanted).overrun_tolerance_pct, 0), (d.wanted).planned_start_at, (d.wanted).planned_end_at,
       (d.wanted).t_target_processing_min, (d.wanted).t_target_setup_min, (d.wanted).t_target_lead_min,
@@ -101,10 +101,10 @@ language sql stable
 begin atomic
   select json_agg(json_build_object(
     'index', d.index,
-    'status', case d.outcome when 'rejected' then (d.problem ->> 'status')::integer when 'created' then 201 else 200 end,
+    'status', case d.outcome when 'rejected' then (d.problem).status when 'created' then 201 else 200 end,
     'id', format('%s/%s/%s', d.body ->> 'order_no', d.body ->> 'asset_id', d.body ->> 'operation_no'),
     'outcome', d.outcome,
-    'problem', d.problem
+    'problem', app.problem_json(d.problem)
   ) order by d.index)
   from unnest(decisions) d;
 end;
@@ -202,14 +202,13 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('rows', rows, 8388608);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
-  least_role constant text := case when is_takeover then 'manager' else 'supervisor' end;
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
+  least_role constant public.role := case when is_takeover then 'manager'::public.role else 'supervisor' end;
   answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_role(caller, least_role, format('Importing operations needs the role %s', least_role));
   perform app.require_workplace(caller);
@@ -217,7 +216,7 @@ begin
     perform app.refuse_field('', 'too_big', 'An import takes at most 1000 rows at once');
   end if;
   answer := json_build_object('status', 207, 'body', app.apply_feed(rows, is_takeover, is_dry_run, caller));
-  return case when is_dry_run then answer else app.remember(caller, request, null, answer) end;
+  return case when is_dry_run then answer else app.finish_command(command, null, answer) end;
 end
 $$;
 comment on function public.import_operations(jsonb, boolean, boolean, jsonb) is

@@ -6,7 +6,7 @@ create table app.feed (
   -- No foreign key: the trigger of the event itself makes the row, and events are never deleted.
   event_id uuid not null,
   workplace_name text collate "C",
-  action_type text not null,
+  action_type public.action not null,
   order_no text collate "C" not null,
   recorded_at timestamptz not null default clock_timestamp()
 );

@@ -80,7 +80,7 @@ begin
       (
         select f.pos, f.event_id from app.feed f
         where visible is null and f.pos > from_pos and f.pos <= last_pos
-          and (action_types is null or f.action_type = any(action_types)) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+          and (action_types is null or f.action_type = any(action_types::public.action[])) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
         order by f.pos
         limit take
       )
@@ -88,7 +88,7 @@ begin
       select f.pos, f.event_id from unnest(visible) w cross join lateral (
         select f.pos, f.event_id from app.feed f
         where f.workplace_name = w and f.pos > from_pos and f.pos <= last_pos
-          and (action_types is null or f.action_type = any(action_types)) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+          and (action_types is null or f.action_type = any(action_types::public.action[])) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
         order by f.pos
         limit take
       ) f

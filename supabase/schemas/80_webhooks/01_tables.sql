@@ -5,7 +5,7 @@ create table app.webhook_endpoints (
   id uuid primary key default gen_random_uuid(),
   url text not null,
   description text,
-  action_types text[],
+  action_types public.action[],
   workplace_names text[],
   order_prefix text collate "C",
   enabled boolean not null default true,
@@ -19,8 +19,7 @@ create table app.webhook_endpoints (
   constraint webhook_endpoints_url_is_http check (url ~ '^https?://[^/?#@]+([/?#]|$)' and char_length(url) <= 2048),
   constraint webhook_endpoints_description_short check (char_length(description) <= 500),
   constraint webhook_endpoints_action_types_known check (
-    cardinality(action_types) > 0
-    and action_types <@ array['START', 'STOP', 'REPORT_QUANTITY', 'COMPLETE', 'FINISH', 'RELEASE', 'HOLD', 'CANCEL', 'REVERSE', 'CORRECT']
+    cardinality(action_types) > 0 and array_position(action_types, null) is null
   ),
   constraint webhook_endpoints_workplace_names_bounded check (
     cardinality(workplace_names) between 1 and 100 and array_position(workplace_names, null) is null
@@ -167,10 +166,10 @@ return (endpoint).enabled
   and ((endpoint).order_prefix is null or starts_with((event).order_no, (endpoint).order_prefix));
 comment on function app.wants_event(app.webhook_endpoints, public.operation_events) is 'True when the event is to be sent to the endpoint.';
 
-create function app.webhook_type(action_type text) returns text
+create function app.webhook_type(action_type public.action) returns text
 language sql immutable parallel safe
-return 'operation.' || lower(action_type);
-comment on function app.webhook_type(text) is 'Type of the message about an event, e.g. operation.report_quantity.';
+return 'operation.' || lower(action_type::text);
+comment on function app.webhook_type(public.action) is 'Type of the message about an event, e.g. operation.report_quantity.';
 
 create function app.tell_event(event_id uuid, response text default null) returns void
 language plpgsql

@@ -145,15 +145,13 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('endpoint', endpoint);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   wanted constant app.webhook_endpoints := jsonb_populate_record(null::app.webhook_endpoints, endpoint);
   stored app.webhook_endpoints;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return app.with_secret(answer);
+  if command.answer is not null then
+    return app.with_secret(command.answer);
   end if;
   perform app.require_webhook_manager(caller);
   if wanted.enabled is not false then
@@ -166,7 +164,7 @@ begin
   )
   returning * into stored;
   insert into app.webhook_health (endpoint_id) values (stored.id);
-  return app.with_secret(app.remember(caller, request, null, json_build_object(
+  return app.with_secret(app.finish_command(command, null, json_build_object(
     'status', 201, 'endpoint', app.webhook_endpoint_json(stored), 'secret_id', app.new_webhook_secret(stored.id)
   )));
 end
@@ -183,15 +181,13 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('patch', patch) and app.require_bounded('if_match', if_match);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   endpoint app.webhook_endpoints;
   wanted app.webhook_endpoints;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_webhook_manager(caller);
   endpoint := app.lock_webhook_endpoint(endpoint_id);
@@ -221,7 +217,7 @@ begin
     where e.id = endpoint.id
     returning * into endpoint;
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 200, 'body', app.webhook_endpoint_json(endpoint)));
+  return app.finish_command(command, null, json_build_object('status', 200, 'body', app.webhook_endpoint_json(endpoint)));
 end
 $$;
 comment on function public.update_webhook_endpoint(uuid, jsonb, integer[], jsonb) is

@@ -46,15 +46,13 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   endpoint app.webhook_endpoints;
   secret_id bigint;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return app.with_secret(answer);
+  if command.answer is not null then
+    return app.with_secret(command.answer);
   end if;
   perform app.require_webhook_manager(caller);
   endpoint := app.lock_webhook_endpoint(endpoint_id);
@@ -63,7 +61,7 @@ begin
   update app.webhook_secrets s set expires_at = clock_timestamp() + least(greatest(overlap_h, 0), 168) * interval '1 hour'
   where s.endpoint_id = endpoint.id;
   secret_id := app.new_webhook_secret(endpoint.id);
-  return app.with_secret(app.remember(caller, request, null, json_build_object(
+  return app.with_secret(app.finish_command(command, null, json_build_object(
     'status', 200, 'endpoint', app.webhook_endpoint_json(endpoint), 'secret_id', secret_id
   )));
 end

@@ -26,21 +26,19 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   endpoint app.webhook_endpoints;
   delivery app.webhook_deliveries;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_webhook_manager(caller);
   endpoint := app.lock_webhook_endpoint(endpoint_id);
   perform app.require_enabled(endpoint);
   insert into app.webhook_deliveries (endpoint_id, type) values (endpoint.id, 'webhook.ping') returning * into delivery;
-  return app.remember(caller, request, null, json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
+  return app.finish_command(command, null, json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
 end
 $$;
 comment on function public.test_webhook_endpoint(uuid, jsonb) is
@@ -127,15 +125,13 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   delivery app.webhook_deliveries;
   endpoint app.webhook_endpoints;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_webhook_manager(caller);
   select * into delivery from app.webhook_deliveries d where d.id = delivery_id for no key update;
@@ -155,7 +151,7 @@ begin
     returning * into delivery;
     perform app.tell_event(delivery.event_id);
   end if;
-  return app.remember(caller, request, null, json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
+  return app.finish_command(command, null, json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
 end
 $$;
 comment on function public.replay_webhook_delivery(uuid, jsonb) is
@@ -179,8 +175,8 @@ as $$
 declare
   bounded constant boolean := app.require_bounded('after_mark', after_mark)
     and app.require_bounded('until_mark', until_mark) and app.require_bounded('generation', generation);
-  caller constant app.caller := app.current_caller();
-  request constant app.idempotency := app.idempotency(idempotency);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
   floor_pos constant bigint := (select s.floor_pos from app.feed_state s);
   from_pos bigint := coalesce(after_pos, floor_pos);
   head_pos bigint;
@@ -190,11 +186,9 @@ declare
   event_ids uuid[];
   replayed integer;
   reached bigint;
-  answer json;
 begin
-  answer := app.replay(caller, request);
-  if answer is not null then
-    return answer;
+  if command.answer is not null then
+    return command.answer;
   end if;
   perform app.require_webhook_manager(caller);
   endpoint := app.lock_webhook_endpoint(endpoint_id);
@@ -239,7 +233,7 @@ begin
   perform app.tell_event(id) from unnest(event_ids) id;
   -- Where nothing was gone through, it is where it began; a time begins behind the last event of before.
   reached := coalesce(reached, after_pos, (select max(f.pos) from app.feed f where f.pos <= from_pos), floor_pos);
-  return app.remember(caller, request, null, json_build_object('status', 202, 'body', json_build_object(
+  return app.finish_command(command, null, json_build_object('status', 202, 'body', json_build_object(
     'replayed', replayed,
     'generation', app.feed_generation(),
     'pos', reached,

@@ -4,8 +4,19 @@
  *
  * @module
  */
-type State = "PLANNED" | "RELEASED" | "IN_PROGRESS" | "PAUSED" | "BLOCKED" | "BLOCKED_NEW" | "FINISHED" | "CANCELLED";
-export type Status = "PLANNED" | "RELEASED" | "IN_PROGRESS" | "ON_HOLD" | "FINISHED" | "CANCELLED";
+import {
+  type Action,
+  isBlocked,
+  leastRank,
+  lifecycle,
+  type State,
+  type Status,
+  statusOf as statusOfState,
+  supervisor,
+  target,
+} from "./lifecycle_table.ts";
+
+export { type Action, actions, operator, type Status, supervisor } from "./lifecycle_table.ts";
 export type Phase = "SETUP" | "PROCESSING";
 
 /** Times are milliseconds since 1970; `start` and `end` are what a CORRECT states. */
@@ -56,28 +67,6 @@ export class Refusal extends Error {
   }
 }
 
-const going = { IN_PROGRESS: "IN_PROGRESS", PAUSED: "PAUSED", BLOCKED: "BLOCKED" } as const;
-const closing = { IN_PROGRESS: "FINISHED", PAUSED: "FINISHED", BLOCKED: "FINISHED" } as const;
-export const [operator, supervisor] = [1, 2];
-/** For each action the least rank, what leads where, and the kind of its reason. */
-const lifecycle = {
-  RELEASE: [supervisor, { PLANNED: "RELEASED", BLOCKED_NEW: "RELEASED", BLOCKED: "PAUSED" }, ""],
-  START: [operator, { RELEASED: "IN_PROGRESS", PAUSED: "IN_PROGRESS", IN_PROGRESS: "IN_PROGRESS" }, ""],
-  STOP: [operator, { IN_PROGRESS: "PAUSED" }, "STOP"],
-  REPORT_QUANTITY: [operator, going, "SCRAP"],
-  COMPLETE: [operator, closing, "SHORTFALL"],
-  FINISH: [operator, closing, "SHORTFALL"],
-  HOLD: [supervisor, { RELEASED: "BLOCKED_NEW", IN_PROGRESS: "BLOCKED" }, "HOLD"],
-  CANCEL: [supervisor, {
-    ...{ PLANNED: "CANCELLED", RELEASED: "CANCELLED", IN_PROGRESS: "CANCELLED" },
-    ...{ PAUSED: "CANCELLED", BLOCKED: "CANCELLED", BLOCKED_NEW: "CANCELLED" },
-  }, "CANCEL"],
-  REVERSE: [operator, { ...going, FINISHED: "PAUSED" }, ""],
-  CORRECT: [supervisor, { ...going, FINISHED: "FINISHED" }, ""],
-} as const satisfies Record<string, [number, Partial<Record<State, State>>, string]>;
-export type Action = keyof typeof lifecycle;
-export const actions = Object.keys(lifecycle) as Action[];
-
 /** Reason codes that there are. */
 export const reasons = [
   "STOP/BREAK",
@@ -88,11 +77,8 @@ export const reasons = [
 ];
 const unspecified = ["SHORTFALL/UNSPECIFIED", "HOLD/UNSPECIFIED", "CANCEL/UNSPECIFIED"];
 
-export const statusOf = ({ state }: Pick<Operation, "state">): Status =>
-  state === "PAUSED" || state === "BLOCKED" || state === "BLOCKED_NEW" ? "ON_HOLD" : state;
+export const statusOf = ({ state }: Pick<Operation, "state">): Status => statusOfState(state);
 
-const target = (action: Action, state: State): State | undefined =>
-  (lifecycle[action][1] as Partial<Record<State, State>>)[state];
 const openRun = ({ runs }: Operation) => runs.find(({ to }) => to === undefined);
 const most = ({ desired, tolerance }: Operation) =>
   desired === undefined ? Infinity : Math.floor(desired * (100 + tolerance) / 100);
@@ -104,9 +90,8 @@ export const refuse = (status: number, code: string): never => {
 /** What keeps someone of this rank from the action now, before its details are looked at. */
 export function blockedBy({ capacity, operations }: Plant, which: number, rank: number, action: Action, phase?: Phase) {
   const operation = operations[which]!;
-  const least = action === "REVERSE" && operation.state === "FINISHED" ? supervisor : lifecycle[action][0];
-  if (rank < least) return "forbidden";
-  if (action === "START" && operation.state.startsWith("BLOCKED")) return "operation_blocked";
+  if (rank < leastRank(action, operation.state)) return "forbidden";
+  if (action === "START" && isBlocked(operation.state)) return "operation_blocked";
   if (action === "START" && openRun(operation)?.phase === (phase ?? "PROCESSING")) return "already_running";
   if (target(action, operation.state) === undefined) return "invalid_state_transition";
   const others = operations.filter((other) => other !== operation && other.state === "IN_PROGRESS").length;

@@ -41,7 +41,7 @@ function actionsTo({ state }: Operation, wanted: Status): Action[] | undefined {
     "IN_PROGRESS FINISHED": ["FINISH"],
     "PAUSED IN_PROGRESS": ["START"],
     "BLOCKED IN_PROGRESS": ["RELEASE", "START"],
-    "BLOCKED_NEW IN_PROGRESS": ["RELEASE", "START"],
+    "BLOCKED_BEFORE_START IN_PROGRESS": ["RELEASE", "START"],
   };
   return ways[`${state} ${wanted}`];
 }

@@ -1,5 +1,5 @@
-import { assertEquals } from "./assertions.ts";
-import { keepSession, knownSession } from "../_shared/verified_tokens.ts";
+import { assertEquals } from "../support/assertions.ts";
+import { keepSession, knownSession } from "../../_shared/verified_tokens.ts";
 
 const sessionOf = (user_id: string, ends_at = Date.now() + 60_000) => ({ user_id, ends_at });
 
