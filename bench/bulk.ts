@@ -21,8 +21,13 @@ async function call(url: string, headers: Record<string, string>, body: string):
   return text;
 }
 
+/** New rows as the table stores them: the status follows from the state. */
+function storedRows(count: number): Record<string, unknown>[] {
+  return newRows(count).map(({ status, ...row }) => ({ ...row, state: status }));
+}
+
 /** The columns of a row that a statement of its own would insert. */
-const columns = Object.keys(newRows(1)[0] ?? {}).join(", ");
+const columns = Object.keys(storedRows(1)[0] ?? {}).join(", ");
 
 /**
  * Batches of events, and imports beside their limit: `insert ... select` of equal rows into the same table, with its
@@ -76,7 +81,7 @@ export async function measureBulk(
         await sql`truncate staged`;
         await sql.unsafe(
           `insert into staged (${columns}) select ${columns} from json_populate_recordset(null::staged, $1::text::json)`,
-          [JSON.stringify(newRows(perCall))],
+          [JSON.stringify(storedRows(perCall))],
         );
         await timed(
           "new rows\nraw insert",
