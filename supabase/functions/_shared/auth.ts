@@ -11,7 +11,7 @@ import { type Rpc, rpcAsServer, rpcAsUser } from "./database.ts";
 import { Problem } from "./problems.ts";
 import { sendSecondFactorRule } from "./second_factor.ts";
 import { isLegacyToken, verifyByPublishedKeys, verifyLegacyToken } from "./signing_keys.ts";
-import { fetchedKeyTrustMs, keepSession, knownSession } from "./verified_tokens.ts";
+import { fetchedKeyTrustMs, keepSession, knownSession, type Session } from "./verified_tokens.ts";
 
 /** What the middleware leaves for the handlers. */
 export interface Authenticated {
@@ -23,17 +23,7 @@ export interface Authenticated {
   session: Session;
 }
 
-/** What outlives the request where an answer does: a stream asks again and again what its reader may see. */
-export interface Session {
-  /** Null for a server with the secret key. */
-  user_id: string | null;
-  /** Name of the secret key, where a server brought it itself. */
-  secret_key?: string;
-  /** When the access token expires, in milliseconds since 1970; undefined for the secret key, which does not. */
-  ends_at?: number;
-  /** How the user signed in, by the token: `aal1`, or `aal2` with a second factor. */
-  aal?: string;
-}
+export type { Session };
 
 const noCredential = "Send the access token of a signed-in user as Authorization: Bearer, or the secret key as apikey";
 

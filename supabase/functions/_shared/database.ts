@@ -6,7 +6,6 @@
 import { createAdminClient, createContextClient } from "@supabase/server/core";
 import type { PostgrestError, SupabaseClient } from "@supabase/supabase-js";
 import type { Database } from "./database.types.ts";
-import type { HealthAnswer } from "./health.ts";
 import { isProblemCode, Problem } from "./problems.ts";
 
 /**
@@ -14,7 +13,6 @@ import { isProblemCode, Problem } from "./problems.ts";
  * `declare module`, inferred from the zod schemas of the contract.
  */
 export interface Answers {
-  health: HealthAnswer;
   require_second_factor: { is_required: boolean };
 }
 

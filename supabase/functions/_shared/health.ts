@@ -6,6 +6,12 @@
 import { z } from "@hono/zod-openapi";
 import { rpcAsServer } from "./database.ts";
 
+declare module "./database.ts" {
+  interface Answers {
+    health: HealthAnswer;
+  }
+}
+
 /** Answer of the SQL function. `unknown`: the call did not try a write. */
 export interface HealthAnswer {
   database: "up";

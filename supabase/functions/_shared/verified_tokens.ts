@@ -4,7 +4,18 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { Session } from "./auth.ts";
+
+/** Whom a credential stands for. A stream keeps it longer than its request, to ask what the reader may still see. */
+export interface Session {
+  /** Null for a server with the secret key. */
+  user_id: string | null;
+  /** Name of the secret key, where a server brought it itself. */
+  secret_key?: string;
+  /** When the access token expires, in milliseconds since 1970; undefined for the secret key, which does not. */
+  ends_at?: number;
+  /** How the user signed in, by the token: `aal1`, or `aal2` with a second factor. */
+  aal?: string;
+}
 
 /** Tokens that are kept; the oldest go first. */
 const maxTokens = 1_000;
