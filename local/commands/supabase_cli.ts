@@ -1,8 +1,8 @@
 import { messageOf, StackFailure } from "../system/failure.ts";
 import { projectRoot } from "../system/paths.ts";
 
-/** The version of the Supabase CLI that everything here was tried with. */
-const version = "3.1.0";
+/** The Supabase CLI, at the version that README.md names too: local/tests/versions_test.ts compares the two. */
+export const supabasePackage = "supabase@3.1.0";
 
 /** Runs the Supabase CLI, which comes by npx, and returns what it printed. */
 export async function supabaseCli(
@@ -13,7 +13,7 @@ export async function supabaseCli(
   let output: Deno.CommandOutput;
   try {
     output = await new Deno.Command(npx, {
-      args: ["-y", `supabase@${version}`, ...args],
+      args: ["-y", supabasePackage, ...args],
       cwd,
       env: { SUPABASE_TELEMETRY_DISABLED: "1", DO_NOT_TRACK: "1", ...env },
       stdin: "null",
