@@ -341,7 +341,7 @@ async function compare(what: string, small: () => Promise<number>, big: () => Pr
   return { what, small_ms: median(times.small), big_ms: median(times.big), ratio, reads: 0 };
 }
 
-/** How many items a page has, for that caller. */
+/** Returns the number of items of a page, for that caller. */
 async function pageItems(plant: Plant, caller: Caller, query: string): Promise<number> {
   let count = 0;
   await timed(plant, caller, query, (rows) => {

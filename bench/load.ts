@@ -11,7 +11,7 @@ export interface LoadRequest {
   body?: string;
 }
 
-/** What to send. */
+/** Requests to send. */
 export interface Load {
   clients: number;
   /** No request begins later than this. */
@@ -24,7 +24,7 @@ export interface Load {
   status: number;
 }
 
-/** What came of it. */
+/** Result of the load. */
 export interface LoadResult {
   /** Requests that were answered; with `once` the first so many of the list were sent. */
   count: number;

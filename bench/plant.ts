@@ -19,7 +19,7 @@ export interface Row {
   change_type: string;
 }
 
-/** What identifies an operation. */
+/** Key of an operation. */
 export type Operation = Pick<Row, "order_no" | "asset_id" | "operation_no" | "workplace_name">;
 
 const workplaces = Array.from({ length: 20 }, (_, i) => `Bench ${i + 1}`);
@@ -98,7 +98,7 @@ export async function start(stack: DurableStack, operations: Operation[]): Promi
   await json(`${stack.functionsUrl}/events/v1/batch`, { apikey: stack.secretKey }, "POST", { events });
 }
 
-/** What a report names an operation by. */
+/** Fields by which a report names an operation. */
 export const keyOf = ({ order_no, asset_id, operation_no, workplace_name }: Operation) => ({
   order_no,
   asset_id,

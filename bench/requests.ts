@@ -5,7 +5,7 @@ import type { LoadResult } from "./load.ts";
 import { median } from "./median.ts";
 import { newOperations, type Operation, start } from "./plant.ts";
 
-/** How much is measured. */
+/** Extent of the measurement. */
 export interface RequestPlan {
   clients: number[];
   rounds: number;

@@ -1,4 +1,4 @@
-/** What the code weighs: lines by folder, bytes and time to import of each function. */
+/** Size of the code: lines by folder, bytes and import time of each function. */
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { loadConfig } from "../local/platform/config.ts";

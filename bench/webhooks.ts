@@ -18,7 +18,7 @@ async function send<Body>(method: string, path: string, body?: unknown): Promise
   return text === "" ? undefined as Body : JSON.parse(text);
 }
 
-/** What came, by the ids of its events. */
+/** Received messages by the ids of their events. */
 let arrived = new Map<string, number>();
 let count = 0;
 let reached: { count: number; resolve: () => void } | undefined;

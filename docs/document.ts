@@ -96,7 +96,7 @@ const securitySchemes = {
   },
 } as const;
 
-/** What the functions say of themselves: the routes of each `app`, and the schemas that its folder exports. */
+/** Reads the contracts of the functions: the routes of each `app`, and the schemas that its folder exports. */
 async function contracts() {
   const folder = inProject("supabase", "functions");
   const routes: RouteConfig[] = [];

@@ -6,7 +6,7 @@ import { createConfig, lint } from "@redocly/openapi-core";
 import { runCommand, StackFailure } from "../local/system/failure.ts";
 import { inProject } from "../local/system/paths.ts";
 
-/** What the linter finds wrong with the committed document, warnings included, one line each. */
+/** Lints the committed document and returns the findings, warnings included, one line each. */
 export async function lintDocument(): Promise<string[]> {
   const found = await lint({
     ref: inProject("docs", "openapi.json"),

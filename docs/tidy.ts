@@ -1,5 +1,5 @@
 /**
- * What the generator of @asteasolutions/zod-to-openapi means, in the plainest form that OpenAPI 3.1 has for it.
+ * Rewrites the output of @asteasolutions/zod-to-openapi in the plainest form of OpenAPI 3.1.
  *
  * @module
  */

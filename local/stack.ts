@@ -20,19 +20,19 @@ import { inProject } from "./system/paths.ts";
 import { within } from "./system/poll.ts";
 import { dueDispatches, startDispatching } from "./functions/webhook_timer.ts";
 
-/** How a stack is to run. */
+/** Options of a stack. */
 export interface StackOptions {
   /** Port of the one HTTP address; 0 (the default) = any free one. */
   port?: number;
-  /** Where keys and database live; default `supabase/.temp/data`. */
+  /** Folder of keys and database; default `supabase/.temp/data`. */
   dataDir?: string;
   /** Fresh data in a temporary folder, removed at exit, written without fsync. */
   ephemeral?: boolean;
-  /** Whether a fresh database gets `seed.sql` and the demo users; default yes. */
+  /** True (the default) when a fresh database gets `seed.sql` and the demo users. */
   seed?: boolean;
   /** Use this PostgreSQL 17 server instead of the embedded one. */
   externalDatabase?: string;
-  /** Whether due webhooks are sent, once a second; default yes. */
+  /** True (the default) when the stack sends due webhooks, once a second. */
   dispatchWebhooks?: boolean;
   /** Load functions again when their files change. */
   watch?: boolean;
@@ -54,7 +54,7 @@ export interface Stack {
   keys: StackKeys;
   /** The database as the owner of all tables. */
   databaseUrl: string;
-  /** Where its data is; undefined with a server of the user's own. */
+  /** Folder of its data; undefined with the user's own server. */
   dataDir: string;
   hasDemoUsers: boolean;
   /** Stops and starts the database alone, to see what happens then; embedded only. */
@@ -65,9 +65,9 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
-/** How long requests in flight may take to finish when the stack stops. */
+/** Time limit of requests in flight when the stack stops. */
 const finishMs = 5000;
-/** How long clients may take to read answers that were given. */
+/** Time limit of clients that still read their answers. */
 const readMs = 1000;
 
 const passwordCost = "LITE_AUTH_BCRYPT_COST";

@@ -1,6 +1,6 @@
 /** Users of Supabase Auth, made as anybody makes one. */
 
-/** Where users sign up, and with what. */
+/** URL and key with which users sign up. */
 export interface SignUpAddress {
   supabaseUrl: string;
   publishableKey: string;

@@ -15,7 +15,7 @@ import {
   type Write,
 } from "./writer.ts";
 
-/** What happened to a number of writes. */
+/** Outcome of a number of writes. */
 export class Account {
   readonly attempted: Write[] = [];
   readonly acknowledged: string[] = [];
@@ -42,7 +42,7 @@ export class Account {
 
 export const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
 
-/** How many operations differ from what their events say. */
+/** Counts the operations that differ from their events. */
 export async function divergent(databaseUrl: string): Promise<number> {
   const sql = connect(databaseUrl);
   try {

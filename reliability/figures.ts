@@ -1,9 +1,9 @@
-/** What a figure is, and the table of them. */
+/** Figures, and their table. */
 
 /** One line of the final table. */
 export interface Figure {
   figure: string;
-  /** What it must be. */
+  /** Value that it must reach. */
   bar: string;
   measured: string;
   isMet: boolean;
@@ -21,7 +21,7 @@ export function table(figures: Figure[]): string {
   return [line(head), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join("\n");
 }
 
-/** How often each value occurs, as text. */
+/** Counts each value, as text. */
 export function tally(values: Iterable<string | number>): string {
   const counts = new Map<string, number>();
   for (const value of values) counts.set(String(value), (counts.get(String(value)) ?? 0) + 1);

@@ -21,7 +21,7 @@ const operatorCount = 10;
 const mebibyte = 1024 * 1024;
 const inMebibytes = (bytes: number) => `${Math.round(bytes / mebibyte)} MB`;
 
-/** How long each part takes, and which raids are flown. */
+/** Duration of each part, and the raids to run. */
 export interface HostileOptions {
   quiet_s: number;
   raid_s: number;
@@ -117,7 +117,7 @@ class MemoryWatch {
   }
 }
 
-/** What the disk has taken, apart from what was recycled meanwhile. */
+/** Returns the bytes written to the write-ahead log, plus the size of the other files of the stack. */
 async function writtenBytes({ folder, databaseUrl }: DurableStack): Promise<number> {
   const sql = connect(databaseUrl);
   try {

@@ -176,7 +176,7 @@ async function writesThere(
 
 const stepsBack = "Server clock 10 minutes back while operations run";
 
-/** Where Debian's package faketime has its library; undefined where it is not installed. */
+/** Returns the library of Debian's package faketime; undefined where it is not installed. */
 async function faketimeLibrary(): Promise<string | undefined> {
   const candidates = [
     Deno.env.get("FAKETIME_LIBRARY") ?? "",

@@ -2,9 +2,9 @@
 import { type Account as SupabaseAccount, signUp } from "./accounts.ts";
 import type { DurableStack } from "../bench/durable_stack.ts";
 
-/** What operators met while they worked. */
+/** Answers and latencies of the operators. */
 export interface Shift {
-  /** How long each answer took. */
+  /** Latency of each answer. */
   latencies_ms: number[];
   /** Requests that were not answered as they must be, each in words. */
   failures: string[];

@@ -5,10 +5,10 @@
 import { TextLineStream } from "@std/streams/mod.js";
 import { type Raid, shots } from "./raids.ts";
 
-/** What the outsider was answered. */
+/** Answers that the outsider got. */
 export interface RaidResult {
   sent: number;
-  /** How often each shot had which answer: "name 404", 0 = no answer. */
+  /** Counts by shot and answer: "name 404", 0 = no answer. */
   answers: Record<string, number>;
   /** Connections that were still held at the end, by what holds them. */
   held: Record<string, number>;

@@ -1,10 +1,10 @@
-/** What an outsider sends: every shot is one request, or one connection that is held. */
+/** Raids of an outsider: every shot is one request, or one connection that stays open. */
 
 /** The kinds of raids, in the order in which they are flown. */
 export const items = ["routes", "uploads", "rpc", "streams", "newcomer", "webhooks"] as const;
 export type Item = typeof items[number] | "further";
 
-/** What to send, to whom, as whom. */
+/** One kind of raid: its target, its caller and its duration. */
 export interface Raid {
   item: Item;
   seconds: number;

@@ -1,4 +1,4 @@
-/** What processes and folders of this machine hold. */
+/** Memory of processes and size of folders. */
 import { descendants } from "../local/tests/testing.ts";
 import { join } from "node:path";
 
@@ -23,7 +23,7 @@ export async function stackProcesses(pid: number): Promise<StackProcesses> {
   return { gateway: pid, functions };
 }
 
-/** What a file or a folder takes on the disk, without folders of these names. */
+/** Returns the size of a file or a folder on the disk, without folders of these names. */
 export async function bytesOf(path: string, without: string[] = []): Promise<number> {
   try {
     const { isDirectory, blocks, size } = await Deno.lstat(path);

@@ -1,6 +1,6 @@
 /** A client that keeps account: what it attempted, what was acknowledged, and how everything was answered. */
 
-/** Where the stack is. */
+/** URLs and key of the stack. */
 export interface Address {
   url: string;
   secretKey: string;
@@ -13,7 +13,7 @@ export interface Answered {
   /** When it came, by performance.now(). */
   at: number;
   hasRetryAfter: boolean;
-  /** What Retry-After says, or 0. */
+  /** Value of Retry-After, or 0. */
   retryAfter_s: number;
   /** The body, or why there is no answer. */
   text: string;
@@ -99,7 +99,7 @@ export function newWrite(operation: RunningOperation): Write {
 export const sendWrite = (address: Address, { id, body }: Write): Promise<Answered> =>
   send(address, "POST", "/events/v1", body, id);
 
-/** What is there: pieces by the operations, and ids of the events. */
+/** Reads the stored state: pieces by the operations, and ids of the events. */
 export async function observe(
   address: Address,
   operations: RunningOperation[],

@@ -7,13 +7,13 @@ import type { Row } from "./rows.ts";
 export interface Chunk {
   /** All rows, in the file's order; those with a refusal are not sent. */
   rows: Row[];
-  /** What is sent, in their order. */
+  /** Rows of the chunk, in their order. */
   sent: Row[];
   /** Body of the request; undefined when there is nothing to send. */
   body: string | undefined;
 }
 
-/** How rows become bodies. */
+/** Options by which rows become bodies. */
 export interface ChunkLimits {
   format: Format;
   /** Column names of a CSV. */

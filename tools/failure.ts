@@ -1,4 +1,4 @@
-/** Why an import cannot go on: printed as it is, without a stack trace. */
+/** Reason why an import cannot continue: printed as it is, without a stack trace. */
 export class ImportFailure extends Error {
   override name = "ImportFailure";
 }

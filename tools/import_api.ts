@@ -21,7 +21,7 @@ export interface ImportApi {
   send(body: string, idempotencyKey: string): Promise<ItemResult[]>;
 }
 
-/** What came back instead of results. */
+/** Answer without results. */
 interface Refusal {
   status: number;
   code: string;
@@ -96,7 +96,7 @@ export function importApi(
   };
 }
 
-/** Whether the same request may be answered otherwise a little later. */
+/** Returns true when a retry of the same request may succeed. */
 function isTemporary({ status, code }: Refusal): boolean {
   return status === 0 || status === 408 || status === 429 || status >= 500 && code !== "internal_error" ||
     code === "idempotency_conflict";

@@ -10,7 +10,7 @@ export const maxBytes = 1024 * 1024 - 1;
 /** Forms of a file of rows. */
 export type Format = "csv" | "ndjson";
 
-/** What `deno task import` was asked for. */
+/** Options of `deno task import`. */
 export interface ImportOptions {
   /** Path of the file; `-` = standard input. */
   input: string;
@@ -28,13 +28,13 @@ export interface ImportOptions {
   isDryRun: boolean;
   /** Rows of one request. */
   chunk: number;
-  /** How far the import has come; undefined = not kept. */
+  /** File of the progress; undefined = not stored. */
   stateFile: string | undefined;
-  /** Where refused rows are told; CSV or NDJSON by its extension. */
+  /** File of the rejected rows; CSV or NDJSON by its extension. */
   rejectsFile: string;
   /** False: begin anew, whatever the state file says. */
   isResumed: boolean;
-  /** How long one chunk is tried again while the server is away, in seconds. */
+  /** Time limit of the retries of one chunk while the server is away, in seconds. */
   patience_s: number;
 }
 
@@ -156,7 +156,7 @@ function wholeNumber(name: string, text: string, least: number, most: number): n
   throw new ImportFailure(`Cannot use --${name} ${text}: give a number from ${least} to ${most}.`);
 }
 
-/** Where to send, and with which key. The key in a file of settings belongs to the URL beside it and to no other. */
+/** Returns URL and key. The key in a file of settings belongs to the URL in the same file and to no other. */
 async function target(url: string | undefined, key: string | undefined) {
   const local = parseEnv(await Deno.readTextFile(inProject("supabase", ".temp", "local.env")).catch(() => ""));
   const fromEnv = Deno.env.get("FUNCTIONS_URL") ?? Deno.env.get("SUPABASE_URL");

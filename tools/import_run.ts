@@ -9,7 +9,7 @@ import type { Position, Progress } from "./progress.ts";
 import { type Reject, RejectsReport } from "./rejects.ts";
 import { decoded, readCsv, readNdjson, type Row } from "./rows.ts";
 
-/** What became of the rows. */
+/** Counts of the rows by outcome. */
 export interface ImportSummary {
   rows: number;
   /** Rows by what became of them: created, updated, ..., rejected. */

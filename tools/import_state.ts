@@ -21,10 +21,10 @@ const State = z.object({
   counts: z.record(z.string(), z.int()),
 });
 
-/** How far an import has come. */
+/** Progress of an import. */
 export type State = z.infer<typeof State>;
 
-/** What is in the file; undefined when there is none. */
+/** Reads the file; undefined when there is none. */
 export async function readState(path: string): Promise<State | undefined> {
   let text: string;
   try {

@@ -63,7 +63,7 @@ const csvRows = (order: string, count: number) =>
       `${order},1,${String(i + 1).padStart(5, "0")},Import hall,"Cut, bend ""${i}""",RELEASED,50,2026-11-22T15:00:00Z`,
   );
 
-/** How many operations an order has. */
+/** Counts the operations of an order. */
 async function countOf(order: string): Promise<number> {
   const answer = await server.get<Operation[]>("/operations/v1", {
     query: { order_no: order, limit: 1, count: "exact" },

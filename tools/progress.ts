@@ -3,7 +3,7 @@ import process from "node:process";
 import { SingleBar } from "cli-progress";
 import { format } from "@std/fmt/duration.js";
 
-/** How far an import is. */
+/** Progress of an import. */
 export interface Position {
   /** Rows that are done, those of an earlier attempt included. */
   rows: number;

@@ -5,7 +5,7 @@ export interface TestCase {
   seconds: number;
 }
 
-/** How one run of `deno test` went. */
+/** Counts of one run of `deno test`. */
 export interface TestCounts {
   passed: number;
   failed: number;

@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
 
-/** What scripts need to talk to a running stack. */
+/** Addresses and keys of a running stack, for scripts. */
 export interface StackAddresses {
   url: string;
   publishableKey: string;

@@ -1,17 +1,17 @@
 import { parseArgs } from "node:util";
 import { messageOf, StackFailure } from "../system/failure.ts";
 
-/** What `deno task start` was asked for. */
+/** Options of `deno task start`. */
 export interface StartOptions {
   /** Port of the one HTTP address; 0 = any free one. */
   port: number;
-  /** Where keys and database live; undefined = `supabase/.temp/data`. */
+  /** Folder of keys and database; undefined = `supabase/.temp/data`. */
   dataDir: string | undefined;
   /** Fresh data in a temporary folder, removed at exit. */
   ephemeral: boolean;
-  /** Where the settings for scripts go; undefined = `supabase/.temp/local.env`. */
+  /** File of the settings for scripts; undefined = `supabase/.temp/local.env`. */
   envFile: string | undefined;
-  /** Whether a fresh database gets `seed.sql` and the demo users. */
+  /** True when a fresh database gets `seed.sql` and the demo users. */
   seed: boolean;
 }
 

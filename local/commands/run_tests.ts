@@ -31,7 +31,7 @@ async function runTests(env: Record<string, string>): Promise<{ counts: TestCoun
     const args = ["test", "--allow-all", "--parallel", `--junit-path=${report}`, ...flags, ...files];
     const success = await deno(args, env);
     const counts = readJunitReport(await Deno.readTextFile(report).catch(() => ""));
-    // What a filter leaves out is in the report as if it had been ignored.
+    // The report lists the tests that a filter leaves out as ignored.
     if (Deno.args.some((arg) => arg.startsWith("--filter"))) counts.ignored = [];
     return { success, counts };
   } finally {
@@ -39,7 +39,7 @@ async function runTests(env: Record<string, string>): Promise<{ counts: TestCoun
   }
 }
 
-/** Why a run in which no test failed is a failure all the same; undefined when it is none. */
+/** Returns the reason why a run without a failed test is a failure; undefined when it is none. */
 function complaint(counts: TestCounts, success: boolean): string | undefined {
   if (!success && counts.passed + counts.failed === 0) return "Deno could not run the tests, see above.";
   if (counts.passed + counts.failed === 0) return "No test ran: check the filter or the file names.";

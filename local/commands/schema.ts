@@ -13,7 +13,7 @@ import { openScratchDatabase } from "../schema/scratch_database.ts";
 const migrationsFolder = inProject("supabase", "migrations");
 const maxDifferences = 20;
 
-/** Whether the initial migration still follows the schema: after a release, databases have it and it stays as it is. */
+/** Returns true while the initial migration follows the schema: after a release, databases have it and it must stay. */
 async function isGenerated(): Promise<boolean> {
   const migrations = await listMigrations(migrationsFolder);
   if (migrations.some(({ path }) => path !== initialMigration)) return false;

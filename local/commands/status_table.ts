@@ -1,7 +1,7 @@
 import { demoUsers } from "../schema/demo_users.ts";
 import type { Stack } from "../stack.ts";
 
-/** What a person needs to use a running stack, as `supabase status` shows it. */
+/** Addresses, keys and demo users of a running stack, as `supabase status` shows them. */
 export function statusTable(stack: Stack, { isEphemeral, envFile }: { isEphemeral: boolean; envFile: string }): string {
   const rows: [string, string][] = [
     ["API", stack.url],

@@ -2,7 +2,7 @@ import { basename, join } from "node:path";
 import { StackFailure } from "../system/failure.ts";
 import { inProject } from "../system/paths.ts";
 
-/** Where tests are. */
+/** Folders with tests. */
 const folders = ["supabase/functions", "local", "tools"];
 
 async function testFilesBelow(folder: string): Promise<string[]> {

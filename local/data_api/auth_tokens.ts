@@ -1,7 +1,7 @@
 import { decodeBase64Url, encodeBase64Url } from "@std/encoding/base64url.js";
 import { signingKeyId } from "../platform/keys.ts";
 
-/** What a token says. */
+/** Claims of a token. */
 export type Claims = Record<string, unknown>;
 
 /** Signatures checked already: the same users ask again and again. */

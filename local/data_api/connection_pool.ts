@@ -11,7 +11,7 @@ import type postgres from "postgres";
 import { driverTypes } from "../postgres/driver_types.ts";
 import { within } from "../system/poll.ts";
 
-/** Nobody waits longer than this for a connection; PostgREST's own limit is 10 s. */
+/** Longest wait of a request for a connection; PostgREST's own limit is 10 s. */
 const acquireTimeoutMs = 5000;
 /** Statements that each connection keeps prepared; rarer shapes beyond that are sent plain. */
 const preparedStatements = 500;

@@ -62,7 +62,7 @@ export class DataConnection extends PostgresConnection {
 
   /** Reads tables and functions again. Until that is done, and when it fails, the ones known before are used. */
   async refreshCatalog(): Promise<void> {
-    // What changed while it was being read may be missing: read once more afterwards.
+    // A change during the reading may be missing: read once more afterwards.
     const before = this.#refreshing;
     if (before) this.#isOutdated = true;
     const reading = before ?? this.#readUntilCurrent().finally(() => this.#refreshing = undefined);
@@ -90,7 +90,7 @@ export class DataConnection extends PostgresConnection {
       // The library answers with an empty catalog when it could not read.
       if (catalog.tables.length === 0) return;
       this.#catalog = catalog;
-      // What was prepared before may no longer fit the tables.
+      // Earlier prepared statements may no longer fit the tables.
       this.#pool.renew();
     } finally {
       await reader.driver.end({ timeout: 0 });

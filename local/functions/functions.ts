@@ -7,11 +7,11 @@ import { StackFailure } from "../system/failure.ts";
 import { inProject } from "../system/paths.ts";
 import { within } from "../system/poll.ts";
 
-/** How long the functions may take to import. */
+/** Time limit of the import of the functions. */
 const bootTimeoutMs = 30_000;
 /** The system tells that a process ended a moment after its connections broke. */
 const endNoticedMs = 200;
-/** How long a process that was told to end may take: its streams end first. */
+/** Time limit of a process that was told to end: its streams end first. */
 const endMs = 1500;
 /** Several files are saved at once: one reload for all of them. */
 const reloadDelayMs = 100;
@@ -72,13 +72,13 @@ export class FunctionHost {
     return this.#functions;
   }
 
-  /** Where the functions listen; waits while they are being started again. */
+  /** Returns the address of the functions; waits while they restart. */
   async port(): Promise<number | undefined> {
     if (!this.#host) await this.#starting;
     return this.#host?.port;
   }
 
-  /** Where the functions listen now, if they do. */
+  /** Address of the functions now, if they listen. */
   get currentPort(): number | undefined {
     return this.#host?.port;
   }

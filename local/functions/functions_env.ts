@@ -1,7 +1,7 @@
 import { parseEnv } from "node:util";
 import { keySet, type StackKeys } from "../platform/keys.ts";
 
-/** What a process needs from the machine to run at all; nothing else of the user's environment gets in. */
+/** Variables that a process needs to run at all; nothing else of the user's environment gets in. */
 const inherited = [
   "PATH",
   "HOME",

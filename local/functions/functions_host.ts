@@ -6,9 +6,9 @@
 import { messageOf } from "../system/failure.ts";
 import { delay, holdsWithin } from "../system/poll.ts";
 
-/** How long requests in flight may take to finish. */
+/** Time limit of requests in flight. */
 const finishMs = 5000;
-/** How long streams may take to end, after they were told. */
+/** Time limit of streams, after the request to end. */
 const streamEndMs = 500;
 /** An unwanted body is read for as long as this; the gateway bounds its size and its pace. */
 const maxUnreadMs = 60_000;

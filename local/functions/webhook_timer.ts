@@ -1,13 +1,13 @@
 import { connect } from "../postgres/bootstrap.ts";
 
-/** How often something that is due is looked for. */
+/** Interval of the search for due messages. */
 const interval_ms = 1000;
 
-/** What the timer needs of the stack. */
+/** Parts of the stack that the timer needs. */
 export interface DispatchOptions {
-  /** Whether there is anything to send. */
+  /** Returns true when a message is due. */
   isDue: () => Promise<boolean>;
-  /** Where the stack is. */
+  /** URL of the stack. */
   url: string;
   secretKey: string;
 }

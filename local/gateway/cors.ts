@@ -3,7 +3,7 @@ const methods = "GET,HEAD,PUT,PATCH,POST,DELETE,OPTIONS,TRACE,CONNECT";
 const exposed = "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, " +
   "Transfer-Encoding, Range-Unit, Preference-Applied, X-Supabase-Api-Version, sb-error-code";
 
-/** Whether a browser asks if it may send a request. */
+/** Returns true for a preflight request of a browser. */
 export function isPreflight(request: Request): boolean {
   return request.method === "OPTIONS" && request.headers.has("origin") &&
     request.headers.has("access-control-request-method");

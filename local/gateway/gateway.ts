@@ -16,7 +16,7 @@ const turnsOfCaller = 4;
 /** Requests that wait for the feed. */
 const isWaiting = /^\/functions\/v1\/events\/v1\/feed\?(.*&)?wait=/;
 
-/** What stands behind the one address. */
+/** Services behind the one address. */
 export interface GatewayParts {
   dataApi: DataApi;
   functions: FunctionHost;
@@ -204,7 +204,7 @@ export class Gateway {
   }
 }
 
-/** What lacks something of the handshake is no WebSocket: it reaches the function without the headers of one. */
+/** An incomplete handshake is no WebSocket: the request reaches the function without the headers of one. */
 function isWebSocket({ method, headers }: Request): boolean {
   return method === "GET" && headers.get("upgrade")?.toLowerCase() === "websocket" &&
     /\bupgrade\b/i.test(headers.get("connection") ?? "") && headers.has("sec-websocket-key");
@@ -214,7 +214,7 @@ function forwardedHeaders(request: Request, client: Deno.NetAddr): Headers {
   const headers = new Headers(request.headers);
   for (const name of hopByHop) headers.delete(name);
   const url = new URL(request.url);
-  // What the client sent of these is not to be believed.
+  // The client's own values of these headers are not trustworthy.
   headers.set("x-forwarded-for", client.hostname);
   headers.set("x-forwarded-proto", url.protocol.slice(0, -1));
   headers.set("x-forwarded-host", url.hostname);

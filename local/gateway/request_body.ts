@@ -13,7 +13,7 @@ const maxDiscardedBytes = 64 * 1024 * 1024;
 const maxDiscardingMs = 10_000;
 /** Each body is read this far as fast as it comes: a batch of 1,000 reports is smaller. */
 const unpacedBytes = 256 * 1024;
-/** What follows is read at this rate, of all bodies together: faster reading keeps the requests of others waiting. */
+/** Rate at which the rest of all bodies together is read: faster reading delays the requests of others. */
 const pace = new Pace(16 * 1024 * 1024);
 /** Bodies that are read further at once: until its end, a body holds about half of what Deno read of it in memory. */
 const largeBodies = new Turns(2);
@@ -122,9 +122,9 @@ export async function withBoundedBody(request: Request, maxBytes: number): Promi
 /** A body on its way to a function. */
 export class Upload {
   readonly stream: ReadableStream<Bytes>;
-  /** Whether the client sent more than the limit. */
+  /** True when the client sent more than the limit. */
   isTooLarge = false;
-  /** Whether the client left before its end. */
+  /** True when the client disconnected before the end. */
   isBroken = false;
 
   constructor(request: Request, maxBytes: number) {

@@ -17,7 +17,7 @@ const maxWaiting_bytes = 64 * 1_024;
 /** Bytes that wait for the function. Deno cannot stop reading from a client: one that sends more is disconnected. */
 const maxUnread_bytes = 1_024 * 1_024;
 
-/** How often the proxy looks whether a slow client has taken what waits for it. */
+/** Interval at which the proxy checks the buffer of a slow client. */
 const pace_ms = 50;
 
 /** Seconds until a client that answers no ping is disconnected, as the function itself does it on Supabase. */

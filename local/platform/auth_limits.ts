@@ -1,6 +1,6 @@
 import { type RateLimiterAbstract, RateLimiterMemory } from "rate-limiter-flexible";
 
-/** How many requests one address may send to the Auth API within five minutes: `[auth.rate_limit]` of config.toml. */
+/** Most requests of one address to the Auth API within five minutes: `[auth.rate_limit]` of config.toml. */
 export interface AuthLimits {
   signInSignUps: number;
   tokenRefresh: number;

@@ -2,7 +2,7 @@ import { parse } from "@std/toml/parse.js";
 import type { AuthLimits } from "./auth_limits.ts";
 import { messageOf, StackFailure } from "../system/failure.ts";
 
-/** What one `[functions.<name>]` section says. */
+/** One `[functions.<name>]` section. */
 export interface FunctionConfig {
   enabled: boolean;
   /** Supabase's default is true: the gateway then refuses requests without a valid token. */

@@ -4,9 +4,9 @@ import { encodeBase64Url } from "@std/encoding/base64url.js";
 export interface StackKeys {
   /** Signs user access tokens (HS256). */
   jwtSecret: string;
-  /** What browsers and apps send as `apikey`. */
+  /** `apikey` of browsers and apps. */
   publishableKey: string;
-  /** What servers send as `apikey`: all rights. */
+  /** `apikey` of servers: all rights. */
   secretKey: string;
   /** Password of the database roles. */
   databasePassword: string;

@@ -6,7 +6,7 @@ export interface Divergence {
   fields: Record<string, { stored: unknown; rebuilt: unknown }>;
 }
 
-/** What a comparison found. */
+/** Result of a comparison. */
 export interface Comparison {
   operations: number;
   divergences: Divergence[];
@@ -53,7 +53,7 @@ function divergenceOf({ stored, rebuilt }: { stored: Row; rebuilt: Row }): Diver
   };
 }
 
-/** What a comparison found, in words: one line per field that differs, the sum at the end. */
+/** Formats a comparison: one line per field that differs, and the sum at the end. */
 export function told({ operations, divergences }: Comparison): string {
   return [
     ...divergences.flatMap(({ operation, fields }) => [

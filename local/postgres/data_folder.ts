@@ -34,12 +34,12 @@ async function defaultPath(user: SystemUser | undefined): Promise<string> {
   return `/var/tmp/mes-operations-api-${encodeHex(digest).slice(0, 12)}`;
 }
 
-/** Where a command without options keeps its data. */
+/** Default data folder of a command. */
 export async function resolveDataPath(dataDir: string | undefined): Promise<string> {
   return dataDir === undefined ? await defaultPath(await databaseUser()) : resolve(dataDir);
 }
 
-/** Who uses the data folder now; undefined when nobody does. */
+/** Returns the process that uses the data folder now; undefined when none does. */
 export async function folderHolder(path: string): Promise<FolderHolder | undefined> {
   try {
     using lock = await Deno.open(join(path, "lock"), { read: true, write: true });

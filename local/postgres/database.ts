@@ -13,7 +13,7 @@ export interface Database {
   isExternal: boolean;
   /** Stops and starts the server alone. */
   server: { stop(): Promise<void>; start(): Promise<void> };
-  /** Whether no migration has run in it yet. */
+  /** True when no migration has run in it yet. */
   isFresh(): Promise<boolean>;
   /** Empties it. */
   drop(): Promise<void>;
@@ -30,7 +30,7 @@ async function isFresh(url: string): Promise<boolean> {
   }
 }
 
-/** Drops the database and makes it again, from a neighbour, disconnecting whoever uses it. */
+/** Drops the database and creates it again from a connection to another database. Disconnects all clients. */
 async function recreate(url: string): Promise<void> {
   const address = new URL(url);
   const name = decodeURIComponent(address.pathname.slice(1));

@@ -37,7 +37,7 @@ function arrayOf(oids: number[], parseItem: (text: string) => unknown) {
 }
 
 /**
- * How the database driver reads and writes values. It could ask the server for its array types itself, but does so
+ * Types by which the database driver reads and writes values. It could ask the server for its array types, but does so
  * with a query whose failure nobody catches: a connection that is cut at that moment would end the whole process.
  */
 export const driverTypes = {

@@ -11,7 +11,7 @@ import type { SystemUser } from "../system/system_user.ts";
 /** The role that owns a new cluster, as on Supabase; `postgres` itself is not a superuser there. */
 export const superuser = "supabase_admin";
 
-/** How long a server may take from its start to its first connection: recovery after a crash included. */
+/** Time limit from the start of a server to its first connection, recovery after a crash included. */
 const startTimeoutMs = 60_000;
 
 /** The first and the longest pause before a server that ended is started again. */
@@ -102,7 +102,7 @@ export class EmbeddedPostgres {
   #wanted = false;
   /** The same for the whole life of the stack, so that clients find a restarted server again. */
   port: number;
-  /** Whether this start made the database. */
+  /** True when this start created the database. */
   readonly isNew: boolean;
 
   private constructor(folder: DataFolder, binaries: PostgresBinaries, port: number, durable: boolean, isNew: boolean) {
@@ -154,7 +154,7 @@ export class EmbeddedPostgres {
     }
   }
 
-  /** What the server last said about why it ended. */
+  /** Returns the server's last message about the cause of its end. */
   get #lastReason(): string {
     const reason = this.#lastLines.match(/(FATAL|PANIC):\s*(.*)/)?.[2] ?? (this.#lastLines.trim() || "no answer");
     return reason.replaceAll(/\s+/g, " ").replace(/\.$/, "");

@@ -7,7 +7,7 @@ import { canReach, type SystemUser } from "../system/system_user.ts";
 /** The major version that migrations are written for; Supabase's `db.major_version`. */
 export const postgresMajor = "17";
 
-/** Where the programs of the embedded PostgreSQL are. */
+/** Paths of the programs of the embedded PostgreSQL. */
 export interface PostgresBinaries {
   postgres: string;
   initdb: string;

@@ -6,7 +6,7 @@ const reopenAfterMs = 1000;
 /** Messages that wait for a slow disk; more than that is dropped, because PostgreSQL stops while nobody reads them. */
 const maxWaitingBytes = 1024 * 1024;
 
-/** How much a log may hold. */
+/** Limits of a log. */
 export interface LogLimits {
   files: number;
   fileMegabytes: number;

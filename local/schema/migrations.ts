@@ -48,7 +48,7 @@ const historyTable = `
   alter table supabase_migrations.schema_migrations add column if not exists name text;
 `;
 
-/** What {@link applyMigrations} did and found, by name. */
+/** Result of {@link applyMigrations}: names of migrations. */
 export interface MigrationResult {
   applied: string[];
   /** Migrations whose file was edited after the database had them: the database no longer fits the files. */

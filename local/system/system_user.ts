@@ -25,7 +25,7 @@ export async function databaseUser(): Promise<SystemUser | undefined> {
   );
 }
 
-/** Whether `user` may enter every folder from the root to `path`. */
+/** Returns true when `user` may enter every folder from the root to `path`. */
 export async function canReach(user: SystemUser, path: string): Promise<boolean> {
   for (let folder = path;; folder = dirname(folder)) {
     const { mode, uid, gid } = await Deno.stat(folder);

@@ -39,7 +39,7 @@ Deno.test("auth: sign-ins are answered 429 as by Supabase Auth when one address 
       await refresh();
       assertEquals((await refresh()).status, 429);
     });
-    await t.step("whoever is signed in goes on", async () => {
+    await t.step("a signed-in user continues", async () => {
       assertEquals((await call(`${stack.url}/auth/v1/user`, { headers: user.headers })).status, 200);
     });
   }, { authLimits });

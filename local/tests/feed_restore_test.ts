@@ -1,4 +1,4 @@
-/** Backups that are put back: whoever had read further in the feed is told, however the backup was made. */
+/** Restored backups: a reader who had read further in the feed is told, however the backup was made. */
 import { assertEquals } from "@std/assert/mod.js";
 import { join } from "node:path";
 import { connect } from "../postgres/bootstrap.ts";
@@ -79,7 +79,7 @@ Deno.test({
       await report(stack, [quantity, quantity]);
       assertEquals(await read(stack, beyond), reset);
       assertEquals((await api(stack, `/stream/v1/events?after=${beyond}`)).status, 410);
-      // whoever had not read beyond the backup has missed nothing
+      // a reader who had not read beyond the backup has missed nothing
       const page = await read(stack, inBackup);
       assertEquals([page.status, page.count], [200, 6]);
     });

@@ -131,7 +131,7 @@ export async function signUp(stack: TestStack): Promise<User> {
   };
 }
 
-/** What a token says: part 0 is its header, part 1 its claims. */
+/** Decodes a part of a token: 0 is its header, 1 its claims. */
 export function claims(token: string, part = 1): Record<string, unknown> {
   return JSON.parse(new TextDecoder().decode(decodeBase64Url(token.split(".")[part] ?? "")));
 }
