@@ -29,7 +29,7 @@ let cast: Promise<Cast> | undefined;
 /** One cast for the whole table: making it costs more than a row. Its users are changed by nobody. */
 const theCast = () => cast ??= newCast();
 
-/** What a call is about: made anew for each call, since a call that is allowed changes it. */
+/** Subject of a call: new for each call, because an allowed call changes it. */
 interface Subject {
   operation: Operation;
   /** The first event of the operation, when it has one. */
@@ -40,7 +40,7 @@ interface Subject {
   name: string;
   /** An operation that was started later, where those are who do not see the other one. */
   later?: Operation;
-  /** What must be as before when the call is refused: these reads by the secret key. */
+  /** Reads by the secret key whose answers must not change when the call is rejected. */
   watched: string[];
 }
 
@@ -106,7 +106,7 @@ const aReason = (exists = true) => async (cast: Cast): Promise<Subject> => {
   return { operation: await somewhere(cast), colleague: "", name, watched: [`/reason-codes/v1/STOP/${name}`] };
 };
 
-/** Nobody has to reach it, and no event goes there. */
+/** Creates an endpoint that gets no event. */
 const quietEndpoint = async () => {
   const { id } = await newEndpoint({ url: "https://hooks.example.com/mes", workplace_names: [newWorkplace()] });
   return id;
@@ -160,7 +160,7 @@ const openedEvents = async (client: Client) => {
   return readEvents(response, abort);
 };
 
-/** What a stream tells, up to the start that its reader sees. */
+/** Returns the messages of a stream, up to the start that its reader sees. */
 async function told({ operation, later, name }: Subject, member: Member): Promise<Answer<unknown>> {
   const { response, abort } = await fetchEvents(member.client, { after: name });
   const { status, headers } = response;
@@ -493,7 +493,7 @@ async function finished(subject: Subject): Promise<Subject> {
   return subject;
 }
 
-/** What is watched, without what grows by itself while an operation runs. */
+/** Reads the watched resources, without values that grow by themselves while an operation runs. */
 async function state({ watched }: Subject): Promise<string[]> {
   return await Promise.all(watched.map(async (path) => {
     const { status, body } = await server.get<unknown>(path);
@@ -609,7 +609,7 @@ Deno.test("Access: answers hidden and missing resources with the same words", as
       client.patch(`/profiles/v1/${profile}`, { role: "admin" }, { headers: { "if-match": '"999"' } }),
     (client, { profile }) => client.delete(`/profiles/v1/${profile}`),
   ];
-  // Who has a workplace sees all workplaces and reason codes.
+  // A user with a workplace sees all workplaces and reason codes.
   const plant: typeof requests = [
     (client, { workplace }) => client.get(`/workplaces/v1/${workplace}`),
     (client, { workplace }) => client.get(`/workplaces/v1/${workplace}/queue`),

@@ -128,7 +128,7 @@ async function refusalsOf(sql: postgres.Sql, { id }: User, { type, value }: Atta
   });
 }
 
-/** How many answers and tickets the database has stored for the users. */
+/** Counts the answers and tickets that the database stores for the users. */
 async function storedFor(sql: postgres.Sql, ...users: User[]): Promise<number> {
   const ids = users.map(({ id }) => id).join(",");
   const [row] = await sql<{ rows: number }[]>`

@@ -35,7 +35,7 @@ interface Subject {
   /** The number that runs refer to. */
   operationId: number;
   event: string;
-  /** Where the feed ended before the event. */
+  /** End of the feed before the event. */
   end: FeedEnd;
   colleague: string;
   /** Address of the colleague. */
@@ -47,7 +47,7 @@ interface Subject {
   delivery: string;
 }
 
-/** Nobody has to reach it. */
+/** A URL that receives nothing. */
 const quietUrl = "https://hooks.example.com/mes";
 
 const asServer = dataApi(server);
@@ -138,7 +138,7 @@ const tables: Record<string, Table> = {
   },
 };
 
-/** Nobody writes a table, the secret key included. */
+/** No credential writes a table, the secret key included. */
 const write = "401 401 403 403 403 403 403 403 403 403 403 403 403";
 
 interface SqlFunction {
@@ -463,7 +463,7 @@ Deno.test("Data API: ignores members of a JSON argument that the caller may not 
   assertEquals((await read()).actual_start_at, null);
 });
 
-/** What no caller should send; a straight call can. */
+/** Values that the functions reject and that a direct call can send. */
 const hostileValues: unknown[] = [
   ...[
     null,
@@ -595,7 +595,7 @@ function hostileTargets(
   ];
 }
 
-/** Who sends it, and to which functions: the secret key to those only that refuse a supervisor. */
+/** Callers and functions: the secret key calls only those that reject a supervisor. */
 const senders: Record<"supervisor" | "secret key", (name: string) => boolean> = {
   supervisor: () => true,
   "secret key": (name) => /profile|create_workplace|update_workplace|reason_code|import/.test(name),

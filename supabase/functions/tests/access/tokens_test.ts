@@ -89,7 +89,7 @@ const bearer = (token: string) => ({ apikey: env.publishableKey, authorization: 
 interface Forgery {
   what: string;
   token: (genuine: Genuine) => string | Promise<string>;
-  /** Where the Data API accepts what is signed by the project whatever it claims, only the functions are asked. */
+  /** True when only the functions are asked, because the Data API accepts every token that the project signed. */
   functionsOnly?: true;
 }
 

@@ -1,4 +1,4 @@
-/** What clients must not send, at every place where they can send it; and what looks bad and is good. */
+/** Input that clients must not send, at every place where they can send it; and input that only looks bad. */
 import {
   type Answer,
   assert,
@@ -49,7 +49,7 @@ function inOtherCase(schema: Schema): string {
   return member === member.toUpperCase() ? member.toLowerCase() : member.toUpperCase();
 }
 
-/** What a value of this schema must not be, as JSON. */
+/** Returns values that this schema rejects, as JSON. */
 function badValues(schema: Schema): Literal[] {
   const types = typesOf(schema);
   const notNull = types.includes("null") ? [] : ["null"];
@@ -279,13 +279,13 @@ for (const endpoint of withJson) {
   });
 }
 
-/** Who finds the value: text that cannot be stored is seen first, then numbers that cannot be held, then the rest. */
+/** Returns the check that finds the value: first text that cannot be stored, then numbers that cannot be held, then the rest. */
 function finderOf(literal: Literal): "text" | "number" | "schema" {
   if (literal.startsWith('"')) return /\\u0000|\\ud[89a-f]/i.test(literal) ? "text" : "schema";
   return inexactNumbers.includes(literal) ? "number" : "schema";
 }
 
-/** What the part of a URL must not be. */
+/** Returns values that this part of a URL rejects. */
 function badParts(schema: Schema): string[] {
   if (schema.enum !== undefined) return ["X", "", inOtherCase(schema), "a,status.eq.X"];
   if (typesOf(schema).includes("integer")) {

@@ -1,4 +1,4 @@
-/** What clients of the first service rely on, and what holds for every URL: see docs/openapi.json for the rest. */
+/** Behaviour that clients of the first service rely on, and that of every URL: see docs/openapi.json for the rest. */
 import {
   anonymous,
   type Answer,
@@ -41,7 +41,7 @@ const example = {
   change_type: "INSERT",
 };
 
-/** What the answer says about the fields that `expected` names. */
+/** Asserts the status and the fields of the answer that `expected` names. */
 function assertFields(answer: Answer<unknown>, status: number, expected: Record<string, unknown>): void {
   assertEquals(answer.status, status, answer.text);
   const body: Record<string, unknown> = Object(answer.body);

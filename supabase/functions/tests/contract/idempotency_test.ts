@@ -47,7 +47,7 @@ const quantityReport = ({ order_no, operation_no, workplace_name }: Operation, m
 const reportWith = (client: Client, key: string, operation: Operation, more: Record<string, unknown> = {}) =>
   client.post<ReportedEvent>("/events/v1", quantityReport(operation, more), withKey(key));
 
-/** What a client reads of an answer; a replay has all of it again. */
+/** Parts of an answer that a client reads; a replay has all of them. */
 const essence = ({ status, text, headers }: Answer<unknown>) => ({
   status,
   text,

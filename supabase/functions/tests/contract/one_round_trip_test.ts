@@ -153,7 +153,7 @@ async function steps(): Promise<Step[]> {
 }
 
 /**
- * What goes on after its first call of the database, each for a reason of its own; tested apart. A read of the feed
+ * Endpoints that continue after their first call of the database, each for its own reason; tested apart. A read of the feed
  * that waits does, too.
  */
 const lasting = [

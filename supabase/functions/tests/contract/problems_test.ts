@@ -130,7 +130,7 @@ Deno.test("The table of problems has the codes and statuses of the HTTP contract
   assertEquals(table.filter(([, { status }]) => !statuses.includes(status)), []);
 });
 
-/** What tells how the API is made. */
+/** Words that reveal the implementation. */
 const innards = new RegExp(
   [
     "mes_operations|operation_events|operation_runs|idempotency_keys|public\\.|auth\\.users|\\bapp\\.|pg_|plpgsql|postgres|pgrst|supabase",

@@ -66,7 +66,7 @@ async function step(operation: Operation, action: OperationEvent["action_type"],
 
 const idsOf = (events: OperationEvent[]) => events.map(({ id }) => id);
 
-/** What a cursor of ours says, changed and signed again. */
+/** Changes the content of a cursor and signs it again. */
 async function forged(cursor: string, change: Record<string, unknown>): Promise<string> {
   const secret = `cursor:${env.secretKey}`;
   return await sign({ ...await verify(cursor, secret, "HS256"), ...change }, secret, "HS256");

@@ -1,5 +1,5 @@
 /**
- * Who gets a stream, and how many: callers without a workplace get none, one caller gets a few in all isolates together.
+ * Limits of streams: a caller without a workplace gets none, and one caller gets a few in all isolates together.
  * The function in this process and that behind the gateway are two isolates.
  */
 import { holdsWithin } from "../../../../local/system/poll.ts";

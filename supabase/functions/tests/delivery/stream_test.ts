@@ -329,7 +329,7 @@ localTest(
 );
 
 localTest(
-  "GET /stream/v1/events: a reader who does not read is dropped, and has the rest when he comes again",
+  "GET /stream/v1/events: a reader who does not read is disconnected, and gets the rest when they reconnect",
   async ({ fetch, base, settings, hub }) => {
     const { operation, user: { token, client: { credential } } } = await floor();
     settings.maxBacklog_bytes = 20_000;

@@ -1,4 +1,4 @@
-/** What receivers of webhooks answer is told to managers and above alone, on every way on which an event is read. */
+/** Only managers and above read the answers of webhook receivers, on every way on which an event is read. */
 import {
   assert,
   assertEquals,
@@ -18,14 +18,14 @@ import { type FeedEnd, feedEnd } from "../support/feed_end.ts";
 /** Webhooks are dispatched by the test itself, where no timer does. */
 const ignore = env.databaseUrl === undefined || Deno.env.get("LOCAL_JWT_SECRET") === undefined;
 
-/** What the receiver says, which is for managers to know. */
+/** Answer of the receiver, which only managers may read. */
 const secretAnswer = "internal: order margin 12 %";
 
 interface RefusedEvent {
   hook: Hook;
   place: string;
   id: string;
-  /** Where the feed ended before the event. */
+  /** End of the feed before the event. */
   end: FeedEnd;
 }
 

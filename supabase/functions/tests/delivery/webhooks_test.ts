@@ -23,7 +23,7 @@ import { addressOf, checkUrl, RefusedTarget, type TargetRules } from "../../webh
 
 const deployed: TargetRules = { ports: [443, 8443], allowsLoopback: false };
 
-/** Nobody has to reach it: nothing is sent to it. */
+/** A URL that receives nothing. */
 const someUrl = "https://hooks.example.com/mes";
 
 Deno.test("POST /webhooks/v1/endpoints: answers the secret once, and what was made", async () => {

@@ -25,7 +25,7 @@ async function eventsOf({ order_no }: Operation): Promise<OperationEvent[]> {
   return body.toReversed();
 }
 
-/** What became of the operation: its fields by name. */
+/** Picks fields of the operation by name. */
 function fields<Name extends keyof Operation>(operation: Operation, ...names: Name[]): Pick<Operation, Name> {
   return Object.fromEntries(names.map((name) => [name, operation[name]])) as Pick<Operation, Name>;
 }

@@ -61,7 +61,7 @@ interface Someone {
   requests: (() => Promise<Answer<OperationEvent>>)[];
 }
 
-/** What a report names its operation by. */
+/** Fields by which a report names its operation. */
 const keyOf = ({ order_no, operation_no, workplace_name }: Operation) => ({ order_no, operation_no, workplace_name });
 
 /** A person with a name who has worked, and whom others have dealt with. */

@@ -29,7 +29,7 @@ const known = [
   "C:\\Program Files (x86)\\Microsoft\\Edge\\Application\\msedge.exe",
 ];
 
-/** Where the browser is: CHROMIUM, an installed one, or on Linux the one of an npm package when it runs here. */
+/** Finds the browser: CHROMIUM, an installed one, or on Linux the one of an npm package when it runs here. */
 async function findBrowser(): Promise<string | undefined> {
   for (const path of [Deno.env.get("CHROMIUM"), ...known]) {
     if (path && await Deno.stat(path).then(() => true, () => false)) return path;
@@ -53,7 +53,7 @@ if (executablePath === undefined) {
   );
 }
 
-/** What a page did that it must not do. */
+/** Actions of a page that it must not do. */
 interface Misbehaviour {
   kind: "console" | "exception" | "policy" | "foreign request";
   text: string;

@@ -1,5 +1,5 @@
 /**
- * Who takes part in the tests of access: one client for each credential that there is, at one workplace or at another.
+ * Callers in the tests of access: one client for each kind of credential, at one workplace or at another.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 import { assertEquals, dataApi, server } from "./harness.ts";
 
-/** Where the feed ends, as `read_feed` takes it. One call looks at 10,000 positions, and other tests fill the feed. */
+/** Returns the end of the feed for `read_feed`. One call reads 10,000 positions, and other tests fill the feed. */
 export interface FeedEnd {
   after_pos: number;
   generation: string;

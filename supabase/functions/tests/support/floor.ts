@@ -1,5 +1,5 @@
 /**
- * What the tests of the execution engine share: a clock of yesterday, steps that must succeed, and what became of them.
+ * Support for the tests of the execution engine: a clock of yesterday, reports that must succeed, and their results.
  *
  * @module
  */

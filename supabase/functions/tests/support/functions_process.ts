@@ -9,7 +9,7 @@ import { keySet } from "../../../../local/platform/keys.ts";
 import { inProject } from "../../../../local/system/paths.ts";
 import { env } from "./harness.ts";
 
-/** Where the Data API and the keys of the functions are: the stack under test unless said otherwise. */
+/** Data API and keys of the functions; default those of the stack under test. */
 export interface Surroundings {
   supabaseUrl: string;
   publishableKey: string;
@@ -23,7 +23,7 @@ const underTest: Surroundings = { ...env, jwtSecret: Deno.env.get("LOCAL_JWT_SEC
 export interface FunctionsProcess {
   url: string;
   port: number;
-  /** What it has written so far, line by line. */
+  /** Its output so far, line by line. */
   log: string[];
   end(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 /**
- * What the HTTP tests share: clients whose every answer is held against the OpenAPI document, users, workplaces and
+ * Support for the HTTP tests: clients that check every answer against the OpenAPI document, users, workplaces and
  * operations of one's own, assertions.
  *
  * @module
@@ -14,7 +14,7 @@ import { contractViolations } from "./openapi_check.ts";
 export * from "./assertions.ts";
 export type { Operation, OperationEvent, OperationWithActions, Profile, ReportedEvent };
 
-/** Where the stack under test is. */
+/** URLs and keys of the stack under test. */
 export const env = {
   supabaseUrl: required("SUPABASE_URL"),
   functionsUrl: Deno.env.get("FUNCTIONS_URL") ?? `${required("SUPABASE_URL")}/functions/v1`,
@@ -34,7 +34,7 @@ function required(name: string): string {
 export type Json = null | boolean | number | string | Json[] | JsonObject;
 export type JsonObject = { [member: string]: Json };
 
-/** What came back. `body` is the parsed JSON, undefined when there is no body. */
+/** Answer to a request. `body` is the parsed JSON, undefined when there is no body. */
 export interface Answer<Body = JsonObject> {
   status: number;
   headers: Headers;
@@ -67,7 +67,7 @@ export interface RequestOptions {
   query?: Record<string, QueryValue | QueryValue[] | undefined>;
 }
 
-/** What a client identifies itself by. */
+/** Credential of a client. */
 export interface Credential {
   apikey?: string;
   token?: string;
@@ -127,7 +127,7 @@ export interface SentRequest {
 /**
  * A client of the functions: paths are relative to `env.functionsUrl`, like `/operations/v1`.
  *
- * Every answer is held against docs/openapi.json; one that breaks it throws, with the curl command of the request.
+ * It checks every answer against docs/openapi.json, and throws with the curl command of the request on a violation.
  */
 export class Client extends Sender {
   constructor(credential: Credential) {

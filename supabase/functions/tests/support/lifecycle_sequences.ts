@@ -39,7 +39,7 @@ import { change, type Patch } from "./patch_model.ts";
 const ranks = { server: 4, manager: 3, supervisor: 2, operator: 1, machine: 1, readonly: 0, stranger: 1 };
 type Caller = keyof typeof ranks;
 
-/** Where a series of sequences takes place: a workplace and the people who know it. */
+/** Scene of a series of sequences: a workplace and the people who work there. */
 interface Floor {
   workplace: string;
   capacity?: number;
@@ -63,7 +63,7 @@ async function newFloor(capacity?: number): Promise<Floor> {
   return { workplace, capacity, clients: { server, manager, supervisor, operator, machine, readonly, stranger } };
 }
 
-// What the generator draws. Times are minutes from the end of the operation's timeline, so that they mean something.
+// Values of the generator. Times are minutes from the end of the operation's timeline, so that they make sense.
 
 interface Happening {
   caller: Caller;
@@ -213,7 +213,7 @@ const sequence: fc.Arbitrary<Sequence> = fc.record({
   commands: fc.array(command, { minLength: 1, maxLength: 14, size: "max" }),
 });
 
-// What is sent, and what the model says to it.
+// Requests, and the model's answers.
 
 type Task = { which: number; report: Report; content: string };
 interface Request {
@@ -299,7 +299,7 @@ function expectFresh(world: World, request: Request, clocks: Clocks): Expected {
 /** @param denied Operations whose STARTs find no room, from the task with this number on. */
 function expectBatch(world: World, request: Request, clocks: Clocks, denied = new Map<number, number>()): Expected {
   let after = world;
-  /** What the batch leaves running, by the number of the task that started it. */
+  /** Operations that the batch leaves running, by the number of the task that started them. */
   const started = new Map<number, number>();
   const items = request.tasks.map((task, index) => {
     const isRunning = (plant: Plant) => plant.operations[task.which]!.state === "IN_PROGRESS";
@@ -869,11 +869,11 @@ function preamble({ capacity }: Floor): string[] {
   ];
 }
 
-/** What became of the sequences. */
+/** Result of the sequences. */
 export interface Outcome {
   sequences: number;
   requests: number;
-  /** How often which kind of request was answered how. */
+  /** Counts by kind of request and answer. */
   answers: Record<string, number>;
   /** Of the first divergence: the seed to run it again, what differed, and the shrunk sequence as curl commands. */
   divergence?: string;

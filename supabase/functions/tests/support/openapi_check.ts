@@ -8,7 +8,7 @@ import type { ValidateFunction } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 
-/** What was sent and what came back, as far as the contract speaks about it. */
+/** Request and answer, as far as the contract describes them. */
 export interface Exchange {
   method: string;
   /** Path below the functions' URL, without the query. */
@@ -154,7 +154,7 @@ class Contract {
     );
   }
 
-  /** What a reference stands for; anything else is itself. */
+  /** Resolves a reference; returns anything else as it is. */
   #resolve<Node extends { $ref?: string }>(node: Node): Node {
     return node.$ref === undefined ? node : this.#at(stepsOf(node.$ref)) as Node;
   }

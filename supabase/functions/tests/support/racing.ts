@@ -20,7 +20,7 @@ export async function rounds(count: number, width: number, run: (round: number) 
   });
 }
 
-/** How often each value occurs. */
+/** Counts each value. */
 export function tally(values: (string | number)[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const value of values) counts[value] = (counts[value] ?? 0) + 1;

@@ -22,7 +22,7 @@ export interface StreamOptions {
   headers?: Record<string, string>;
 }
 
-/** What the server's messages and the end of a stream have in common for a test. */
+/** Common form of the server's messages and the end of a stream. */
 export interface Stream {
   /** Cursor of the last message or heartbeat. */
   cursor: string | undefined;
@@ -48,7 +48,7 @@ export async function takeEvents(stream: Stream, count: number): Promise<EventMe
   return taken;
 }
 
-/** Whatever comes until the stream ends. */
+/** Reads everything until the stream ends. */
 export async function takeAll(stream: Stream): Promise<StreamMessage[]> {
   const taken: StreamMessage[] = [];
   for (let message = await stream.next(); message !== undefined; message = await stream.next()) taken.push(message);
@@ -101,7 +101,7 @@ class Inbox {
   }
 }
 
-/** What a Server-Sent Event says. */
+/** Content of a Server-Sent Event. */
 function fieldsOf(block: string): Record<string, string> {
   return Object.fromEntries(
     block.split("\n").map((line) => {
@@ -192,7 +192,7 @@ export async function openWebSocket(options: StreamOptions): Promise<Stream & { 
   return stream;
 }
 
-/** What a WebSocket handshake is answered with. */
+/** Answer to a WebSocket handshake. */
 export interface HandshakeAnswer {
   status: number;
   headers: IncomingHttpHeaders;

@@ -1,5 +1,5 @@
 /**
- * What the tests of webhooks share: receivers on this machine, endpoints that point to them, dispatching.
+ * Support for the tests of webhooks: receivers on this machine, endpoints that point to them, dispatching.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export interface Received {
   at: number;
 }
 
-/** What a receiver answers; `undefined` = 200. */
+/** Answer of a receiver; `undefined` = 200. */
 export type Reply = (received: Received) => Response | undefined | Promise<Response | undefined>;
 
 /** A receiver of webhooks on a port of its own. */
