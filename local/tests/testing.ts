@@ -1,4 +1,4 @@
-/** What the stack's own tests share: small projects, stacks of them, and the command line as a user has it. */
+/** Support for the tests of the stack: small projects, their stacks, and the command line as a user has it. */
 import { parseEnv } from "node:util";
 import { dirname, join } from "node:path";
 import { TextLineStream } from "@std/streams/mod.js";
@@ -49,15 +49,15 @@ export async function withStack(
 /** A running `deno task start`. */
 export interface StartedCommand {
   process: Deno.ChildProcess;
-  /** What it has printed until now. */
+  /** Returns its output until now. */
   output(): string;
   /** The settings that it wrote. */
   settings: Partial<Record<string, string>>;
-  /** Who may read them. */
+  /** Mode of the file of the settings. */
   settingsMode: number;
 }
 
-/** How to run the command. */
+/** Options of the command. */
 export interface CommandOptions {
   env?: Record<string, string>;
   /** The checkout to run in; default this one. */
@@ -70,7 +70,7 @@ export interface CommandOptions {
   deno?: string;
 }
 
-/** Runs `start` to its end and returns what it said: for starts that must fail. */
+/** Runs `start` to its end and returns its output: for starts that must fail. */
 export async function runStart(args: string[], options: CommandOptions = {}): Promise<{ code: number; said: string }> {
   const { code, stdout, stderr } = await startCommand(args, options).output();
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -145,7 +145,7 @@ export async function residentBytes(pid: number): Promise<number> {
   return Number(new TextDecoder().decode(stdout)) * 1024;
 }
 
-/** Whether all of these processes have ended, or end within a second. */
+/** Returns true when all of these processes have ended, or end within a second. */
 export async function haveEnded(pids: number[]): Promise<boolean> {
   return await holdsWithin(1000, async () => {
     const args = ["-o", "stat=", "-p", pids.join(",")];
@@ -155,18 +155,24 @@ export async function haveEnded(pids: number[]): Promise<boolean> {
   });
 }
 
-/** The files of this checkout that a start needs, copied to `target`, with the same installed packages. */
-export async function copyCheckout(target: string): Promise<void> {
-  for (
-    const name of ["deno.json", "deno.lock", "import_map.json", "local", "supabase/config.toml", "supabase/migrations"]
-  ) {
-    await copy(inProject(name), join(target, name));
-  }
+/** The files of a checkout that a start needs. */
+const startFiles = [
+  "deno.json",
+  "deno.lock",
+  "import_map.json",
+  "local",
+  "supabase/config.toml",
+  "supabase/migrations",
+];
+
+/** Copies the files that a start needs, and further ones, to `target`, with the same installed packages. */
+export async function copyCheckout(target: string, further: string[] = []): Promise<void> {
+  for (const name of [...startFiles, ...further]) await copy(inProject(name), join(target, name));
   await Deno.symlink(inProject("node_modules"), join(target, "node_modules"));
 }
 
 /**
- * What an account needs that may enter neither this checkout nor the folder of Deno: packages and program of its own,
+ * Gives an account that may enter neither this checkout nor the folder of Deno its own packages and its own program,
  * in `target`. Linked where that is possible, so they must not be given to that account.
  *
  * @returns The path of Deno.
