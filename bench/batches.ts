@@ -59,11 +59,11 @@ async function makeHistory(stack: DurableStack, operations: Operation[], runs: n
 interface Sent {
   ms: number;
   tries: number;
-  /** The longest time until an answer, of whatever kind. */
+  /** Longest time until an answer of any kind. */
   longest_ms: number;
 }
 
-/** Sends a batch as a terminal does: again with the same key after as many seconds as it is told. */
+/** Sends a batch as a terminal does: repeats it with the same key after the seconds of `Retry-After`. */
 async function send(stack: DurableStack, headers: Record<string, string>, operations: Operation[]): Promise<Sent> {
   const body = JSON.stringify({ events: startsAndStops(operations) });
   const key = crypto.randomUUID();

@@ -2,7 +2,7 @@ import { parseEnv } from "node:util";
 import { join } from "node:path";
 import { inProject } from "../local/system/paths.ts";
 
-/** A stack of one's own in a process of its own, with new data that is written to disk as in production. */
+/** A stack in its own process, with new data that is written to disk as in production. */
 export interface DurableStack {
   supabaseUrl: string;
   functionsUrl: string;

@@ -26,7 +26,7 @@ const workplaces = Array.from({ length: 20 }, (_, i) => `Bench ${i + 1}`);
 
 let orders = 0;
 
-/** Operations that nobody has yet: orders of ten, over all workplaces, without a limit of pieces. */
+/** Returns new operations: orders of ten, over all workplaces, without a limit of pieces. */
 export function newRows(count: number): Row[] {
   return Array.from({ length: count }, (_, i) => {
     if (i % 10 === 0) orders++;

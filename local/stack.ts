@@ -42,7 +42,7 @@ export interface StackOptions {
   emptyFirst?: boolean;
   /** Limits of sign-in attempts; default those of config.toml, and none for ephemeral data. */
   authLimits?: AuthLimits;
-  /** Is told each step. */
+  /** Called at each step. */
   onProgress?: (step: string) => void;
   /** Gets the output of the functions, line by line; default stdout. */
   onFunctionLog?: (line: string) => void;

@@ -170,7 +170,7 @@ export async function batches(stack: Stack, rounds = 3): Promise<Figure[]> {
   ];
 }
 
-/** A report that 100 endpoints are told of, beside one that concerns none of them. */
+/** Compares a report that 100 endpoints receive with one that none of them receives. */
 export async function manyWebhooks(stack: Stack, reports = 200): Promise<Figure> {
   const address = { url: stack.url, secretKey: stack.keys.secretKey };
   const [told] = await releaseOperations(address, 1);

@@ -149,7 +149,7 @@ export async function stopDatabase(stack: Stack, outages: number, away_ms: numbe
     await pause(away_ms);
     await stack.database.start();
     const returned = performance.now();
-    // whatever refuses after its return counts against it
+    // a rejected request after the restart counts
     await pause(5500);
     const all = [...account.answers, ...reads].filter(({ at }) => at > stopped);
     const refused = all.filter(({ status }) => status >= 500 || status === 0).map(({ at }) => at);

@@ -1,4 +1,4 @@
-/** Faults of the machine: its disk is full, its clock steps, it is told to stop. */
+/** Faults of the machine: a full disk, a clock that steps, SIGTERM. */
 import { join } from "node:path";
 import { connect } from "../local/postgres/bootstrap.ts";
 import { endBy, startAndWait, type StartedCommand } from "../local/tests/testing.ts";
@@ -24,7 +24,7 @@ const skipped = (figure: string, bar: string, why: string): Figure => ({
   isMet: true,
 });
 
-/** Runs a command and tells whether it succeeded. */
+/** Runs a command and returns true when it succeeded. */
 async function succeeds(command: string, ...args: string[]): Promise<boolean> {
   try {
     return (await new Deno.Command(command, { args, stdout: "null", stderr: "null" }).output()).success;
@@ -295,7 +295,7 @@ async function clockOf({ databaseUrl }: { databaseUrl: string }): Promise<number
   }
 }
 
-/** A stack is told to stop while requests are in flight; its data is started again. */
+/** Sends SIGTERM to a stack while requests are in flight, then starts its data again. */
 export async function terminate(rounds = 3): Promise<Figure[]> {
   const folder = await Deno.makeTempDir({ prefix: "mes-reliability-" });
   await Deno.chmod(folder, 0o755);

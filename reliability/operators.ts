@@ -21,7 +21,7 @@ interface OwnOperation {
 
 const operationsEach = 3;
 
-/** One operator with a workplace and operations that nobody else touches. */
+/** One operator with their own workplace and operations. */
 export class Operator {
   readonly #acknowledged: string[] = [];
   #turn = 0;

@@ -291,7 +291,7 @@ class Range {
     };
   }
 
-  /** 40 MB whose length is not told beforehand. */
+  /** 40 MB without a Content-Length. */
   upload(name: string, path: string, as: As): Shot {
     return {
       name,

@@ -27,7 +27,7 @@ const { values: options } = parseArgs({
 const began = performance.now();
 const figures: Figure[] = [];
 
-/** Measures, tells at once, and keeps it for the table. */
+/** Measures, prints the figure, and stores it for the table. */
 async function measure(what: string, run: () => Promise<Figure | Figure[]>): Promise<void> {
   if (!what.includes(options.only)) return;
   console.error(`${Math.round((performance.now() - began) / 1000).toString().padStart(5)} s  ${what} ...`);

@@ -7,7 +7,7 @@ import { bar, lines, type Progress } from "./progress.ts";
 
 const outcomes = ["created", "updated", "deleted", "flagged", "skipped_stale", "rejected"];
 
-/** Imports, tells what became of it, and returns the exit code. */
+/** Imports, prints the summary, and returns the exit code. */
 async function main(): Promise<number> {
   const options = await parseImportOptions(Deno.args);
   if (!options) {

@@ -34,7 +34,7 @@ interface Refusal {
  *
  * @param options Where, with which key, how patiently.
  * @param signal Ends a request and the pauses between two.
- * @param onWait Is told why and how long it waits before it tries again.
+ * @param onWait Called with the reason and the duration of the wait before a retry.
  */
 export function importApi(
   options: Pick<ImportOptions, "functionsUrl" | "key" | "mode" | "isDryRun" | "format" | "patience_s">,

@@ -32,7 +32,7 @@ export interface ImportOptions {
   stateFile: string | undefined;
   /** File of the rejected rows; CSV or NDJSON by its extension. */
   rejectsFile: string;
-  /** False: begin anew, whatever the state file says. */
+  /** False: begin again and ignore the state file. */
   isResumed: boolean;
   /** Time limit of the retries of one chunk while the server is away, in seconds. */
   patience_s: number;

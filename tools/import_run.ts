@@ -26,7 +26,7 @@ interface Input {
 /**
  * Carries an import out, from where an earlier attempt stopped.
  *
- * @param options What was asked for.
+ * @param options Options of the command line.
  * @param api Takes the chunks.
  * @param show Makes the display, once it is known where to begin.
  * @throws {ImportFailure} when it cannot go on; what is done stays done and is kept in the state file.
@@ -71,7 +71,7 @@ export async function runImport(
       if (done) break;
       progress ??= show({ ...position });
       next = chunks.next();
-      // it is awaited later, after the request: until then a failure is nobody's
+      // it is awaited later, after the request: until then a failure is unhandled
       next.catch(() => {});
       await report.add(await carriedOut(chunk, api, state));
       for (const row of chunk.rows) digest.update(`${row.text}\n`);

@@ -10,7 +10,7 @@ interface Run {
   err: string;
 }
 
-/** The command, against the project under test unless told otherwise. */
+/** Runs the command, by default against the project under test. */
 function command(
   args: string[],
   settings: Record<string, string> = {},

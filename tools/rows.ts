@@ -14,13 +14,13 @@ export interface Row {
   text: string;
   /** NDJSON: the text; CSV: its fields. */
   fields: string[] | undefined;
-  /** Set when it is refused before anybody is asked. */
+  /** Set when the command rejects the row itself. */
   refusal: { code: string; detail: string } | undefined;
 }
 
 /** A line that is longer than this is none. */
 const maxLine_chars = 1024 * 1024;
-/** A record of a CSV that goes on longer than this has a quote that nobody closed. */
+/** A longer record of a CSV has a quote without its end. */
 const maxRecord_chars = 64 * 1024;
 
 /** The text of a file, decompressed and decoded; a byte that the encoding does not have ends it. */

@@ -29,7 +29,7 @@ export async function takeDocsAssets(): Promise<string[]> {
   return taken.flat();
 }
 
-/** As {@link takeDocsAssets}; without npm or its registry everything else works, so that is only told. */
+/** As {@link takeDocsAssets}, but only reports a missing npm or registry, because everything else works without. */
 export async function prepareDocs(tell: (line: string) => void): Promise<void> {
   try {
     const taken = await takeDocsAssets();

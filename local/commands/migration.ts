@@ -1,6 +1,6 @@
 /**
  * `deno task migration <name>`: writes the next migration. The migrations make one database, `supabase/schemas` makes
- * another, and the Supabase CLI tells the difference.
+ * another, and the Supabase CLI writes the difference.
  */
 import { join, relative } from "node:path";
 import { runCommand, StackFailure } from "../system/failure.ts";

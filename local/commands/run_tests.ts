@@ -70,7 +70,7 @@ async function test(): Promise<void> {
       ...stack.keys,
       databaseUrl: stack.databaseUrl,
     });
-    // Some tests forge tokens; nobody but this run has the secret.
+    // Some tests forge tokens; only this run has the secret.
     env.LOCAL_JWT_SECRET = stack.keys.jwtSecret;
   }
   const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM", "SIGHUP"];
@@ -100,7 +100,7 @@ async function test(): Promise<void> {
   Deno.exit(problem || counts.failed > 0 ? 1 : 0);
 }
 
-/** One function that cannot be started makes hundreds of tests fail: that is told once, and first. */
+/** Fails at once when a function cannot start, which would make hundreds of tests fail. */
 async function requireFunctions(url: string): Promise<void> {
   const { functions } = await loadConfig(inProject("supabase", "config.toml"));
   for (const name of functions.keys()) {

@@ -7,7 +7,7 @@ export type Claims = Record<string, unknown>;
 /** Signatures checked already: the same users ask again and again. */
 const rememberedTokens = 10_000;
 
-/** Signs the access tokens that users get, and checks them where a function asks the gateway to. */
+/** Signs the access tokens of users, and verifies them for functions with `verify_jwt`. */
 export class TokenSigner {
   #key: Promise<CryptoKey>;
   #issuer: string;

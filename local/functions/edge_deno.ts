@@ -29,7 +29,7 @@ export const edgeFlags: readonly string[] = [
 /**
  * The program: `EDGE_DENO`, or that of the npm package `deno`, which the npm client fetches once.
  *
- * @param tell Is told before something takes long.
+ * @param tell Called before a step that takes long.
  */
 export async function edgeDeno(tell: (line: string) => void = () => {}): Promise<string> {
   const own = Deno.env.get("EDGE_DENO");

@@ -9,7 +9,7 @@ import { within } from "../system/poll.ts";
 
 /** Time limit of the import of the functions. */
 const bootTimeoutMs = 30_000;
-/** The system tells that a process ended a moment after its connections broke. */
+/** The system reports the end of a process a moment after its connections broke. */
 const endNoticedMs = 200;
 /** Time limit of a process that was told to end: its streams end first. */
 const endMs = 1500;
@@ -46,7 +46,7 @@ interface HostProcess {
   process: Deno.ChildProcess;
 }
 
-/** The running functions, in a process of their own: whatever happens in there, the stack goes on. */
+/** The running functions, in their own process: the stack survives its end. */
 export class FunctionHost {
   #discover: () => Promise<FunctionInfo[]>;
   #env: Record<string, string>;
@@ -175,7 +175,7 @@ export class FunctionHost {
     }
   }
 
-  /** Tells the functions that their end is near: streams end, other requests go on. */
+  /** Announces the end to the functions: streams end, other requests continue. */
   async announceEnd(): Promise<void> {
     const writer = this.#host?.process.stdin.getWriter();
     await writer?.write(new TextEncoder().encode("end\n")).catch(() => {});

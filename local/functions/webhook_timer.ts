@@ -43,7 +43,7 @@ export function startDispatching({ isDue, url, secretKey }: DispatchOptions): ()
   };
 }
 
-/** Asks the database, over a connection of its own, whether there is anything to send; a project may have no webhooks. */
+/** Asks the database over its own connection for due messages; a project may have no webhooks. */
 export function dueDispatches(databaseUrl: string): { isDue: () => Promise<boolean>; close: () => Promise<void> } {
   const sql = connect(databaseUrl);
   return {

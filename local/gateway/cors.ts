@@ -9,7 +9,7 @@ export function isPreflight(request: Request): boolean {
     request.headers.has("access-control-request-method");
 }
 
-/** The answer to a browser that asks. */
+/** Answers a preflight request. */
 export function preflightAnswer(request: Request): Response {
   return new Response(null, {
     status: 200,

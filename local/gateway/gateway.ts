@@ -122,7 +122,7 @@ export class Gateway {
     return problem(404, "NOT_FOUND", "no Route matched with those values");
   }
 
-  /** A token counts once its signature is good, so that nobody is many callers. The secret key belongs to servers. */
+  /** Only a token with a valid signature counts, so that nobody counts as many callers. The secret key belongs to servers. */
   async #inTurn(
     turns: Turns,
     { signer, secretKey }: GatewayParts,

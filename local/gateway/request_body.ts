@@ -6,7 +6,7 @@ import { Turns } from "./turns.ts";
 export const maxUploadBytes = 20 * 1024 * 1024;
 /** Largest body of the Data API and the Auth API: a body of the functions (1 MiB) with the names of its columns added. */
 export const maxDataBytes = 2 * 1024 * 1024;
-/** Largest body of rows for a table: the Data API library takes 4 s for 2 MiB of them, in which nobody else is answered. */
+/** Largest body of rows for a table: the Data API library takes 4 s for 2 MiB of them and answers no one else meanwhile. */
 export const maxRowsBytes = 64 * 1024;
 /** An unwanted body is read as far as this and thrown away: a client that is cut off does not see its answer. */
 const maxDiscardedBytes = 64 * 1024 * 1024;
@@ -41,7 +41,7 @@ class ReceivedBody {
     });
   }
 
-  /** Returns the body of a request that nobody else has begun to read. */
+  /** Returns the body of a request that no other code has begun to read. */
   static of(request: Request): ReceivedBody | undefined {
     const known = received.get(request);
     if (known || request.body === null || request.bodyUsed || request.body.locked) return known;

@@ -35,7 +35,7 @@ const isSendable = (code: number) => code === 1000 || (code >= 3000 && code <= 4
 
 /** The connection with the function. It answers a closing handshake of the function only when it is told to. */
 class Upstream extends ClientSocket {
-  /** Is told that the function closes the connection. */
+  /** Called when the function closes the connection. */
   onEnding: (code: number, reason: string) => void = () => {};
 
   /** The library calls this when the function's close frame arrives. */
@@ -118,7 +118,7 @@ function connect(client: WebSocket, upstream: Upstream): void {
     if (client.bufferedAmount > maxWaiting_bytes) pause();
   });
   client.onclose = ({ code, reason }) => {
-    // what the function still sends is for nobody
+    // the function's further messages have no receiver
     upstream.resume();
     upstream.end(code, reason);
   };

@@ -7,7 +7,7 @@ export interface AuthLimits {
   tokenVerifications: number;
 }
 
-/** Limits that nobody reaches: for data that is thrown away, where hundreds of users sign up from one address. */
+/** No limits: for ephemeral data, where hundreds of users sign up from one address. */
 export const noAuthLimits: AuthLimits = {
   signInSignUps: Infinity,
   tokenRefresh: Infinity,
@@ -39,7 +39,7 @@ export class AuthLimiter {
   }
 }
 
-/** Everything that is sent without a session and may guess a secret is counted as a sign-in, whatever it is. */
+/** Counts every request without a session that may guess a secret as a sign-in. */
 function kindOf(request: Request): keyof AuthLimits | undefined {
   if (request.method !== "POST") return undefined;
   const url = new URL(request.url);

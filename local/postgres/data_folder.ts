@@ -14,7 +14,7 @@ export interface DataFolder {
   databaseLog: string;
   /** The account that owns the database files and runs the server; undefined = the current one. */
   user: SystemUser | undefined;
-  /** Tells other commands which stack uses the folder. */
+  /** Records for other commands which stack uses the folder. */
   announce(url: string): Promise<void>;
   /** Gives the folder back, and removes it when it was temporary. */
   release(): Promise<void>;
@@ -55,7 +55,7 @@ export async function folderHolder(path: string): Promise<FolderHolder | undefin
 
 async function createFolder(path: string, user: SystemUser | undefined): Promise<void> {
   try {
-    // The database's account only passes through; nobody else lists or reads anything here.
+    // The account of the database may pass through; no other account lists or reads anything here.
     await Deno.mkdir(dirname(path), { recursive: true });
     await Deno.mkdir(path, { recursive: true, mode: user ? 0o711 : 0o700 });
     const probe = join(path, `.write-test-${crypto.randomUUID()}`);

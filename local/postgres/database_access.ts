@@ -24,7 +24,7 @@ export function embeddedAccess(port: number, password: string, superuser: string
   };
 }
 
-/** A server that the user named: all work goes through its one login, and nobody's password is changed. */
+/** A server that the user named: all work uses its one login, and no password changes. */
 export function externalAccess(url: string): DatabaseAccess {
   return { admin: url, owner: url, auth: url, api: url };
 }

@@ -142,7 +142,7 @@ export class EmbeddedPostgres {
     this.#wanted = true;
     for (let attempt = 1;; attempt++) {
       if (await this.#launch()) return;
-      // Between choosing a free port and listening on it, somebody else took it.
+      // Another process took the free port before the server listened on it.
       const portTaken = /could not (bind|create any TCP\/IP sockets)/.test(this.#lastLines);
       // A server that was killed a moment ago holds its files until the system has cleared its processes away.
       const isHeld = /lock file .* already exists|pre-existing shared memory block/.test(this.#lastLines);
@@ -194,7 +194,7 @@ export class EmbeddedPostgres {
     return wasReady;
   }
 
-  /** Reads everything that the server says, whatever becomes of it: a full pipe would stop the server. */
+  /** Reads all output of the server: a full pipe would stop the server. */
   async #drain(stderr: ReadableStream<Uint8Array>, ready: () => void): Promise<void> {
     const decoder = new TextDecoder();
     for await (const chunk of stderr) {

@@ -45,7 +45,7 @@ async function reachableCopy(native: string): Promise<string> {
   const copy = `/var/tmp/mes-postgres-${version}-${Deno.build.arch}-${Deno.uid()}`;
   try {
     const info = await Deno.lstat(copy);
-    // Only a folder that this account made itself, and nobody else may change, is trusted with being executed.
+    // Programs are executed only from a folder that this account created and that no other account may change.
     if (info.isDirectory && info.uid === Deno.uid() && ((info.mode ?? 0) & 0o022) === 0) return copy;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
@@ -57,7 +57,7 @@ async function reachableCopy(native: string): Promise<string> {
     await Deno.rename(fresh, copy);
     return copy;
   } catch {
-    // Another start was faster, or the name is somebody else's: this copy serves for now.
+    // Another start was faster, or another account has the name: use this copy for now.
     return fresh;
   }
 }

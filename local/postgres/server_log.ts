@@ -3,7 +3,7 @@ import { createStream, type RotatingFileStream } from "rotating-file-stream";
 
 /** Waits this long after a failure before the file is opened again. */
 const reopenAfterMs = 1000;
-/** Messages that wait for a slow disk; more than that is dropped, because PostgreSQL stops while nobody reads them. */
+/** Most messages that wait for a slow disk. Further ones are dropped, because PostgreSQL stops at a full pipe. */
 const maxWaitingBytes = 1024 * 1024;
 
 /** Limits of a log. */

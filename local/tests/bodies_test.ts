@@ -57,7 +57,7 @@ Deno.test("gateway: no valid request fails when 20 clients upload with a bad tok
     const [uploaded, answered] = [new Tally(), new Tally()];
     let left = 500;
     const uploading = Array.from({ length: 20 }, async (_, index) => {
-      // Some functions stop amid the body: their own client may be cut off, nobody else.
+      // Some functions stop amid the body: their own client may be disconnected, and no other.
       const authorization = index % 5 === 0 ? "Bearer half" : "Bearer bad";
       while (left > 0) {
         const status = await outcome(fetch(url, { method: "POST", headers: { authorization }, body }));

@@ -1,4 +1,4 @@
-/** Restored backups: a reader who had read further in the feed is told, however the backup was made. */
+/** Restored backups: the feed notifies a reader who had read further, for every kind of backup. */
 import { assertEquals } from "@std/assert/mod.js";
 import { join } from "node:path";
 import { connect } from "../postgres/bootstrap.ts";

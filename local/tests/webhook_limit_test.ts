@@ -1,4 +1,4 @@
-/** The number of webhook endpoints, and what they cost a report: on a stack of one's own, which the test fills up. */
+/** Limit of webhook endpoints, and their cost for a report: on its own stack, which the test fills up. */
 import { assert, assertEquals } from "@std/assert/mod.js";
 import { connect } from "../postgres/bootstrap.ts";
 import { type Stack, startStack } from "../stack.ts";
@@ -103,7 +103,7 @@ Deno.test("webhook endpoints: a report costs less than twice as much when 100 of
     for (const [name, report] of Object.entries({ "in the database": inDatabase, "over HTTP": overHttp })) {
       await measure(report);
       const times: Record<"with" | "without", number[]> = { with: [], without: [] };
-      // in turn, so that whatever else the machine does meets both
+      // in turn, so that other load of the machine affects both
       for (let round = 0; round < 6; round++) {
         await switchTo(round % 2 === 0);
         times[round % 2 === 0 ? "with" : "without"].push(...await measure(report));

@@ -26,7 +26,7 @@ import { readEvents, streamHeaders, streamUrl } from "../support/stream_client.t
 import { deliveriesOf, dispatch, newEndpoint, Receiver, until } from "../support/webhook_receiver.ts";
 
 let cast: Promise<Cast> | undefined;
-/** One cast for the whole table: making it costs more than a row. Its users are changed by nobody. */
+/** One cast for the whole table, because its creation costs more than a row. No test changes its users. */
 const theCast = () => cast ??= newCast();
 
 /** Subject of a call: new for each call, because an allowed call changes it. */
@@ -139,7 +139,7 @@ const aDelivery = async (cast: Cast): Promise<Subject> => {
 const aStretch = async (cast: Cast): Promise<Subject> => {
   const operation = await newOperation({ workplace_name: cast.here });
   const later = await newOperation({ workplace_name: cast.elsewhere });
-  // its own ready message tells where the feed ends
+  // its own ready message has the end of the feed
   const stream = await openedEvents(server);
   const ready = await stream.next();
   await stream.leave();

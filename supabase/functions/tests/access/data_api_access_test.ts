@@ -223,7 +223,7 @@ const functions: Record<string, SqlFunction> = {
   get_webhook_delivery:    { cells: "401 401 403 403 403 403 403 403 403 403 200 200 200", args: ({ delivery }) => ({ delivery_id: delivery }) },
   replay_webhook_delivery: { cells: "401 401 403 403 403 403 403 403 403 403 200 200 200", args: ({ delivery }) => ({ delivery_id: delivery }) },
   replay_webhook_events:   { cells: "401 401 403 403 403 403 403 403 403 403 200 200 200", args: ({ endpoint }) => ({ endpoint_id: endpoint }) },
-  // takes none, so that nobody's delivery waits for a dispatcher that is none
+  // claims none, so that no delivery waits for a dispatcher that does not exist
   claim_deliveries:        { cells: "401 401 403 403 403 403 403 403 403 403 403 403 200", args: () => ({ take: 0 }) },
   settle_delivery:         { cells: "401 401 403 403 403 403 403 403 403 403 403 403 200",
     args: ({ delivery }) => ({ delivery_id: delivery, lease_token: crypto.randomUUID(), duration_ms: 1, url: quietUrl, status: 200 }) },

@@ -567,7 +567,7 @@ Deno.test("Probing: ambiguity, workplace names and event ids reveal only what th
     id: crypto.randomUUID(),
   });
   assertEquals(hidden.status, 201, hidden.text);
-  // ids are the plant's: one that is taken cannot be used, which is all that is told
+  // ids are unique in the plant: the answer says only that the id cannot be used
   const taken = await send(here, { id: hidden.body.id });
   const { detail, ...rest } = assertProblem(taken, 409, "idempotency_conflict");
   assertEquals(detail, `Event id "${hidden.body.id}" belongs to another event`);

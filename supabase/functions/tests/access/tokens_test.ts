@@ -505,7 +505,7 @@ Deno.test("Second factor: with REQUIRE_AAL2, managers and admins need aal2, here
         assertEquals(ticket.status, expected === 403 ? 403 : 201);
       }
     }
-    // a process that is told otherwise tells the database
+    // a process with another setting stores it in the database
     const admin = await post(`${stack.url}/auth/v1/signup`, { apikey: publishableKey }, {
       email: "late@example.com",
       password: crypto.randomUUID(),

@@ -332,7 +332,7 @@ for (const endpoint of endpoints) {
       const send = (search: string) => server.request(endpoint.method, `${pathOf(endpoint)}?${search}`, example());
       for (const { name, schema } of query) {
         if (name === "ticket") {
-          // a credential: who is not let in by it is told nothing else
+          // a credential: a caller without a valid one learns nothing else
           for (const bad of ["", "x", "x".repeat(201), "x&ticket=x"]) {
             assertProblem(await send(`ticket=${bad}`), 401, "unauthenticated");
           }

@@ -1,4 +1,4 @@
-/** Bodies: what is judged before one is read, what reading one costs, and what becomes of one that nobody reads. */
+/** Bodies: the checks before the reading, the cost of the reading, and the fate of an unread body. */
 import {
   assert,
   assertEquals,

@@ -28,7 +28,7 @@ const runs = Number(Deno.env.get("FUZZ_RUNS") ?? 3000);
 const seed = Number(Deno.env.get("FUZZ_SEED") ?? Date.now() % 2 ** 31);
 const workers = 8;
 
-/** A client to which any 5xx is an error, told like a broken contract. */
+/** A client that reports any 5xx as a violation of the contract. */
 class StrictClient extends Client {
   constructor(credential: Credential, readonly sees: "own" | "all" | "nothing") {
     super(credential);
@@ -392,7 +392,7 @@ function couldSendWebhooks({ template, method, rawBody }: FuzzRequest, client: S
     !/"enabled"\s*:\s*false/.test(rawBody ?? "");
 }
 
-/** Requests to all endpoints; what changes something is worth more tries than what tells about itself. */
+/** Generates requests to all endpoints, more for those that change something than for those that describe the API. */
 function anyRequest(known: Known, clients: StrictClient[]): fc.Arbitrary<FuzzRequest> {
   const weights: Record<string, number> = { POST: 6, PATCH: 6, GET: 3, DELETE: 1 };
   return fc.oneof(...endpoints.map((endpoint) => ({

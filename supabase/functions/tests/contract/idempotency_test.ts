@@ -1,4 +1,4 @@
-/** Idempotency-Key and client-made event ids: whatever is sent again happens once. */
+/** Idempotency-Key and client-made event ids: a repeated request has one effect. */
 import {
   type Answer,
   assert,

@@ -1,5 +1,5 @@
 /**
- * Many write, many follow, and nobody stays connected: nothing is missed, nothing comes twice, nothing comes out of
+ * Many clients write, many follow, and all reconnect: no event is missed, duplicated or out of
  * order. The short form runs in the suite; RELIABILITY=full runs the long one and tells the times.
  */
 import type postgres from "postgres";

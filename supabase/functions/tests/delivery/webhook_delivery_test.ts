@@ -75,7 +75,7 @@ Deno.test(
     const { type, timestamp, data } = JSON.parse(received.body);
     const event = await getEvent(id);
     assertEquals([type, timestamp], ["operation.start", event.occurred_at]);
-    // what other receivers have answered is not told to this one
+    // a receiver does not get the answers of other receivers
     assertEquals(Object.keys(data.event).filter((name) => /^webhook|^error/.test(name)), []);
     assertEquals(
       [data.event.id, data.event.pos, data.event.workplace_name, data.operation.status, data.operation.order_no],

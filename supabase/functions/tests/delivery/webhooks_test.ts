@@ -103,7 +103,7 @@ Deno.test("GET /webhooks/v1/endpoints: pages follow each other without gap", asy
   for (const { id } of made) await server.delete(`/webhooks/v1/endpoints/${id}`);
 });
 
-/** URLs that must not become endpoints of a deployed project, whatever a name resolves to. */
+/** URLs that a deployed project rejects, for every resolution of a name. */
 const hostileUrls = [
   "http://hooks.example.com/",
   "ftp://hooks.example.com/",

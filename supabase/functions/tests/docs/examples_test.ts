@@ -44,7 +44,7 @@ function bodyExample({ requestBody }: Endpoint): JsonObject {
   return (item ?? example ?? component?.example ?? {}) as JsonObject;
 }
 
-/** Names of one's own in the place of those that others may have used. */
+/** New names instead of those that other tests may have used. */
 const own = {
   order: ({ order_no, asset_id, operation_no, workplace_name }: Operation) => ({
     order_no,

@@ -76,7 +76,7 @@ Deno.test("A day in the factory: every number at the end is what the day's notes
     find(c, "0020"),
   ]);
 
-  /** Somebody reports what happened at this time; it must be taken. */
+  /** Reports an event at this time, which the server must accept. */
   const happened = async (
     time: string,
     who: { client: Client },

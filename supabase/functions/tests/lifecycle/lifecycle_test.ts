@@ -72,7 +72,7 @@ const roles = Object.keys(ranks) as Role[];
 
 const leastRank = (action: Action, state: State) => table.leastRank(action, withoutPhase(state));
 
-/** What the caller is told of an action: null = allowed, else the machine code. */
+/** Answer about an action: null = allowed, else the machine code. */
 function refusalOf(action: Action, state: State, role: Role): string | null {
   if (ranks[role] < leastRank(action, state)) return "forbidden";
   const to = targetOf(action, state);
@@ -233,7 +233,7 @@ for (const state of states) {
           version: operation.version + 1,
           allowed_actions: body.operation.allowed_actions,
         });
-        // the rehearsal told the same, but for times
+        // the dry run gave the same answer, except for times
         const timeless = ({ occurred_at: _, created_at: __, id: ___, operation: ____, ...rest }: ReportedEvent) => rest;
         assertEquals(timeless(rehearsed.body), timeless(body));
         // exactly the runs that the states say
@@ -543,7 +543,7 @@ Deno.test("POST COMPLETE: books what is missing, or what is given; tells a short
     qty_scrap: scrap,
     qty_processed: good + scrap,
   });
-  // 20 - 8 = 12 are missing, whatever was scrapped
+  // 20 - 8 = 12 are missing, for any number of scrapped pieces
   assertEquals(outcome(await reported(await started({}, 8, 3), ["COMPLETE"])), done(20, 3));
   assertEquals(outcome(await reported(await started({}, 8, 3), ["COMPLETE", { qty_scrap: 2 }])), done(20, 5));
   assertEquals(outcome(await reported(await started({}, 20), ["COMPLETE"])), done(20, 0));
@@ -996,7 +996,7 @@ Deno.test("PATCH status FINISHED with minutes: they are what was stated, the las
     const times = status === "ON_HOLD" ? {} : { actual_end_at: at("10:00") };
     const after = await patched(operation, { status, ...times, ...stated });
     assertEquals([after.status, after.t_actual_setup_min, after.t_actual_processing_min], [status, 6, 84.5]);
-    // 08:00 to 10:00, whatever the client made of it
+    // 08:00 to 10:00, for any value of the client
     if (status !== "ON_HOLD") assertEquals(after.t_actual_lead_min, 120);
     assertEquals((await read(operation)).t_actual_processing_min, 84.5);
   }

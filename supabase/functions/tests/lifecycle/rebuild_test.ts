@@ -151,7 +151,7 @@ Deno.test({
           assertEquals(events.map(({ op_seq }) => op_seq), events.map((_, index) => index + 1));
         }
       }),
-      // every run sends some 60 requests: a counterexample is told as it is, not shrunk
+      // every run sends some 60 requests: a counterexample is printed as it is, not shrunk
       { numRuns: 20, endOnFailure: true, interruptAfterTimeLimit: 10_000 },
     );
     const { operations, divergences } = await compareWithEvents(env.databaseUrl ?? "", orders);

@@ -586,7 +586,7 @@ Deno.test("POST import: leads to the same result in any order, number of times a
       }
       assertEquals(await end(shuffled), await end(orderly));
     }),
-    // every run sends up to 60 requests: a counterexample is told as it is, not shrunk
+    // every run sends up to 60 requests: a counterexample is printed as it is, not shrunk
     { numRuns: 12, endOnFailure: true },
   );
 });

@@ -161,7 +161,7 @@ Deno.test("CORRECT of the start while the first run is open: since when it runs 
   about(after.t_actual_processing_min, 45);
   const [run] = await runsOf(operation);
   assertEquals([run?.started_at, run?.ended_at], [actual_start_at, null]);
-  // and the second START is told so
+  // and the answer to the second START says so
   const refused = await server.post("/events/v1", {
     action_type: "START",
     ...pick(operation, "order_no", "operation_no", "workplace_name"),

@@ -122,7 +122,7 @@ for (const way of ["POST /profiles/v1/{id}/forget", "a deletion from auth.users"
     assertEquals({ ...(await read(operation)), t_actual_processing_min: 0 }, { ...before, t_actual_processing_min: 0 });
     assertEquals((await compareWithEvents(env.databaseUrl ?? "", [operation.order_no])).divergences, []);
 
-    // what others repeat has no second effect, and names nobody
+    // a repeated request of another user has no second effect and names no person
     const [own, ...others] = await Promise.all(requests.map((request) => request()));
     assert(own !== undefined && own.status >= 400, own?.text);
     for (const again of others) {
@@ -130,7 +130,7 @@ for (const way of ["POST /profiles/v1/{id}/forget", "a deletion from auth.users"
       assert(!again.text.includes(user.email) && !again.text.includes("de Vries"), again.text);
     }
     assertEquals((await eventsOf(operation)).length, events.length);
-    // problems name nobody either
+    // problems name no person either
     const running = assertProblem(await report(server, operation, "START"), 409, "already_running");
     assertEquals([running.user_id, running.user_email], [user.id, null]);
     assertProblem(await server.get(`/profiles/v1/${user.id}`), 404, "not_found");

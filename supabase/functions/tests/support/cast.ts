@@ -39,7 +39,7 @@ export interface Cast {
   members: Member[];
 }
 
-/** A cast of one's own. */
+/** Creates a new cast. */
 export async function newCast(): Promise<Cast> {
   const [here, elsewhere] = [newWorkplace(), newWorkplace()];
   await Promise.all([here, elsewhere].map((workplace_name) => newOperation({ workplace_name })));

@@ -1,6 +1,6 @@
 /**
  * Support for the HTTP tests: clients that check every answer against the OpenAPI document, users, workplaces and
- * operations of one's own, assertions.
+ * operations of a test, assertions.
  *
  * @module
  */
@@ -178,7 +178,7 @@ export function curl({ method, url, headers, sent }: SentRequest): string {
 /** A server, with the secret key. */
 export const server = new Client({ apikey: env.secretKey });
 
-/** Somebody without any credential. */
+/** A caller without a credential. */
 export const anonymous = new Client({});
 
 /** The client of a user's access token. */
@@ -196,7 +196,7 @@ export function dataApi(credential: Client | Credential): Sender {
   return new Sender(credential instanceof Client ? credential.credential : credential, env.supabaseUrl);
 }
 
-/** A user of one's own. */
+/** A user of one test. */
 export interface User {
   id: string;
   email: string;
@@ -232,12 +232,12 @@ export function unique(prefix: string): string {
   return `${prefix}-${crypto.randomUUID().replaceAll("-", "").slice(0, 12)}`;
 }
 
-/** Name of a workplace of one's own: the first operation that names it makes it, without a limit of capacity. */
+/** Returns the name of a new workplace. The first operation that names it creates it, without a limit of capacity. */
 export function newWorkplace(): string {
   return unique("Workplace");
 }
 
-/** Creates an operation with the secret key: RELEASED, 50 pieces, at a workplace of its own, unless told otherwise. */
+/** Creates an operation with the secret key; by default RELEASED, 50 pieces, at its own workplace. */
 export async function newOperation(overrides: Partial<Operation> = {}): Promise<OperationWithActions> {
   const created = await server.post<OperationWithActions>("/operations/v1", {
     order_no: unique("O"),

@@ -72,7 +72,7 @@ export function streamHeaders({ credential, headers }: StreamOptions): Headers {
   return sent;
 }
 
-/** Messages that have come and nobody has taken. */
+/** Messages that have arrived and are not yet read. */
 class Inbox {
   #messages: StreamMessage[] = [];
   #isOver = false;
