@@ -376,7 +376,7 @@ grant execute on function app.require_bounded(text, text), app.require_bounded(t
 -- What: whether the database answers and can write.
 -- Why: a full disk lets reads through and refuses writes.
 
--- One row, written at most every 5 s whoever asks, so that the health check makes no load.
+-- One row, written at most every 5 s for all callers together, so that the health check makes no load.
 create table app.write_probe (
   is_only boolean primary key default true check (is_only),
   probed_at timestamptz not null
@@ -5425,10 +5425,10 @@ create constraint trigger operation_events_draw_position after insert on public.
 create function app.pruning_lock() returns bigint
 language sql immutable parallel safe
 return 7207::bigint << 44;
-comment on function app.pruning_lock() is 'Key of the advisory lock of whoever removes old positions.';
+comment on function app.pruning_lock() is 'Key of the advisory lock for the removal of old positions.';
 
 -- Old positions go as new ones come: no scheduler, no long delete. One at a time prunes, from the oldest on, so that
--- what is left is always a whole end of the feed; whoever comes second leaves it to the first and waits for nobody.
+-- the rest is always a complete end of the feed. A second caller returns at once and does not wait.
 create function app.prune_feed(most integer) returns bigint
 language plpgsql security definer
 set search_path = ''
@@ -5470,7 +5470,7 @@ grant execute on function public.prune_feed to authenticated, service_role;
 -- What: where a reader stands.
 -- Why: a restored database continues an older history under the same positions, and readers must be told.
 
--- A restored database continues an older history under the same positions: whoever read further must be told. The
+-- A restored database continues an older history under the same positions: it must notify readers who read further. The
 -- server's identity and timeline change with the restore of a server, the table's own number with that of a dump. They
 -- also change when a standby takes over or the data moves, with all of history: told once too often is safe.
 create function app.feed_generation() returns text
@@ -5671,7 +5671,7 @@ begin
   end if;
 
   reached := case when found = take then reached else coalesce(last_pos, from_pos) end;
-  -- judged last, since something may have been cut off meanwhile; whoever begins then begins behind that
+  -- checked last, because a pruning may have removed positions meanwhile; a reader who begins starts after them
   if after_pos is not null then
     perform app.require_position(after_pos, generation, mark);
   elsif reached < (select s.floor_pos from app.feed_state s) then
@@ -5691,7 +5691,7 @@ comment on function public.read_feed is
   'Events the caller sees, in the order of the feed, after a position: {"events": [...], "generation", "pos", "mark": where to go on, "has_more", "has_workplace": false when waiting is in vain}. Without after_pos from the oldest kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to see, and its mark. Raises 410 feed_reset when that position is unknown here.';
 grant execute on function public.read_feed to authenticated, service_role;
 
--- The cheap question of whoever waits. Only servers ask it, on behalf of all who wait there.
+-- A cheap query for waiting readers. Only servers call it, on behalf of all readers who wait there.
 create function public.feed_head() returns json
 language plpgsql volatile security definer
 set search_path = ''

@@ -289,7 +289,7 @@ export class Hub {
     const isReset = error instanceof Problem && error.code === "feed_reset";
     if (isReset && subscriptions === this.#open) this.#head = undefined;
     if (!isReset) console.error(JSON.stringify({ stream: "read", error: String(error) }));
-    // while the database is away the common reader goes on trying; whoever was alone with it comes again
+    // while the database is away the common reader retries; a caller who was alone with it reconnects
     if (!isReset && subscriptions === this.#open) return;
     for (const subscription of subscriptions) subscription.close(isReset ? "feed_reset" : "unavailable");
     this.#sweep();

@@ -73,7 +73,7 @@ export class Subscription {
     return !this.isOver;
   }
 
-  /** Slow is who takes nothing; whoever takes something is waited for. */
+  /** A reader who takes nothing is slow; the stream waits for one who takes something. */
   #judgePace(now: number): void {
     const backlog = this.#sink.backlog();
     if (backlog < this.#leastBacklog) this.#takesFrom(backlog, now);

@@ -1,5 +1,5 @@
 /**
- * Who may open a stream: whoever has a credential, or, once, whoever brings a ticket. Browsers cannot send a header
+ * Admission to a stream, by a credential or by a ticket, which is valid once. Browsers cannot send a header
  * with EventSource or WebSocket, and an access token in a URL would end up in logs.
  *
  * @module

@@ -1,7 +1,7 @@
 -- What: whether the database answers and can write.
 -- Why: a full disk lets reads through and refuses writes.
 
--- One row, written at most every 5 s whoever asks, so that the health check makes no load.
+-- One row, written at most every 5 s for all callers together, so that the health check makes no load.
 create table app.write_probe (
   is_only boolean primary key default true check (is_only),
   probed_at timestamptz not null

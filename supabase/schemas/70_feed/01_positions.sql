@@ -103,10 +103,10 @@ create constraint trigger operation_events_draw_position after insert on public.
 create function app.pruning_lock() returns bigint
 language sql immutable parallel safe
 return 7207::bigint << 44;
-comment on function app.pruning_lock() is 'Key of the advisory lock of whoever removes old positions.';
+comment on function app.pruning_lock() is 'Key of the advisory lock for the removal of old positions.';
 
 -- Old positions go as new ones come: no scheduler, no long delete. One at a time prunes, from the oldest on, so that
--- what is left is always a whole end of the feed; whoever comes second leaves it to the first and waits for nobody.
+-- the rest is always a complete end of the feed. A second caller returns at once and does not wait.
 create function app.prune_feed(most integer) returns bigint
 language plpgsql security definer
 set search_path = ''

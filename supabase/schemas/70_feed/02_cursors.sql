@@ -1,7 +1,7 @@
 -- What: where a reader stands.
 -- Why: a restored database continues an older history under the same positions, and readers must be told.
 
--- A restored database continues an older history under the same positions: whoever read further must be told. The
+-- A restored database continues an older history under the same positions: it must notify readers who read further. The
 -- server's identity and timeline change with the restore of a server, the table's own number with that of a dump. They
 -- also change when a standby takes over or the data moves, with all of history: told once too often is safe.
 create function app.feed_generation() returns text

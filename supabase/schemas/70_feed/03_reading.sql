@@ -120,7 +120,7 @@ begin
   end if;
 
   reached := case when found = take then reached else coalesce(last_pos, from_pos) end;
-  -- judged last, since something may have been cut off meanwhile; whoever begins then begins behind that
+  -- checked last, because a pruning may have removed positions meanwhile; a reader who begins starts after them
   if after_pos is not null then
     perform app.require_position(after_pos, generation, mark);
   elsif reached < (select s.floor_pos from app.feed_state s) then
@@ -140,7 +140,7 @@ comment on function public.read_feed is
   'Events the caller sees, in the order of the feed, after a position: {"events": [...], "generation", "pos", "mark": where to go on, "has_more", "has_workplace": false when waiting is in vain}. Without after_pos from the oldest kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to see, and its mark. Raises 410 feed_reset when that position is unknown here.';
 grant execute on function public.read_feed to authenticated, service_role;
 
--- The cheap question of whoever waits. Only servers ask it, on behalf of all who wait there.
+-- A cheap query for waiting readers. Only servers call it, on behalf of all readers who wait there.
 create function public.feed_head() returns json
 language plpgsql volatile security definer
 set search_path = ''
