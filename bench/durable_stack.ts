@@ -1,5 +1,6 @@
 import { parseEnv } from "node:util";
 import { join } from "node:path";
+import { startFlags } from "../local/commands/start_args.ts";
 import { inProject } from "../local/system/paths.ts";
 
 /** A stack in its own process, with new data that is written to disk as in production. */
@@ -32,6 +33,7 @@ export async function startDurableStack(errors: "shown" | "kept" = "shown"): Pro
     args: [
       "run",
       "-A",
+      ...startFlags,
       inProject("local", "commands", "start.ts"),
       "--port=0",
       `--data-dir=${join(folder, "data")}`,

@@ -1,4 +1,5 @@
 /** Support for the tests of the stack: small projects, their stacks, and the command line as a user has it. */
+import { startFlags } from "../commands/start_args.ts";
 import { parseEnv } from "node:util";
 import { dirname, join } from "node:path";
 import { TextLineStream } from "@std/streams/mod.js";
@@ -80,7 +81,15 @@ export async function runStart(args: string[], options: CommandOptions = {}): Pr
 function startCommand(args: string[], options: CommandOptions): Deno.Command {
   const { root = projectRoot, env = {}, denoFlags = [], deno = Deno.execPath(), uid, gid } = options;
   return new Deno.Command(deno, {
-    args: ["run", "--allow-all", "--frozen", ...denoFlags, join(root, "local", "commands", "start.ts"), ...args],
+    args: [
+      "run",
+      "--allow-all",
+      "--frozen",
+      ...startFlags,
+      ...denoFlags,
+      join(root, "local", "commands", "start.ts"),
+      ...args,
+    ],
     cwd: root,
     // A test run may have a database of its own.
     env: { DATABASE_URL: "", NO_COLOR: "1", ...env },
