@@ -13,6 +13,7 @@ import { environmentOf } from "./local_env.ts";
 import { inProject, projectRoot } from "../system/paths.ts";
 import { compareWithEvents, told } from "../postgres/comparison.ts";
 import { startStack } from "../stack.ts";
+import { emptyTestLog, testLog, withErrorsLogged, writeTestLog } from "../system/test_log.ts";
 import { filesAndFlags } from "./test_files.ts";
 
 /** The settings that tests against a stack of the user's own need. */
@@ -29,7 +30,7 @@ async function runTests(env: Record<string, string>): Promise<{ counts: TestCoun
   try {
     const { files, flags } = await filesAndFlags(Deno.args);
     const args = ["test", "--allow-all", "--parallel", `--junit-path=${report}`, ...flags, ...files];
-    const success = await deno(args, env);
+    const success = await withErrorsLogged(() => deno(args, env));
     const counts = readJunitReport(await Deno.readTextFile(report).catch(() => ""));
     // The report lists the tests that a filter leaves out as ignored.
     if (Deno.args.some((arg) => arg.startsWith("--filter"))) counts.ignored = [];
@@ -52,6 +53,7 @@ function complaint(counts: TestCounts, success: boolean): string | undefined {
 }
 
 async function test(): Promise<void> {
+  emptyTestLog();
   const external = Deno.env.get("SUPABASE_URL");
   let env: Record<string, string> = {};
   let stop = () => Promise.resolve();
@@ -62,7 +64,7 @@ async function test(): Promise<void> {
   } else {
     await prepareDocs(console.log);
     // the tests of webhooks dispatch by themselves, to know who sends what
-    const stack = await startStack({ ephemeral: true, dispatchWebhooks: false, onFunctionLog: logOfFunctions() });
+    const stack = await startStack({ ephemeral: true, dispatchWebhooks: false, onFunctionLog: writeTestLog });
     stop = stack.stop;
     await requireFunctions(stack.url);
     env = environmentOf({
@@ -107,18 +109,9 @@ async function requireFunctions(url: string): Promise<void> {
     const { status, body } = await fetch(`${url}/functions/v1/${name}`);
     await body?.cancel();
     if (status >= 500) {
-      throw new StackFailure(`Function "${name}" cannot be started: see supabase/.temp/test-functions.log`);
+      throw new StackFailure(`Function "${name}" cannot be started: see ${testLog}`);
     }
   }
-}
-
-/** Hundreds of tests make thousands of log lines: they go to a file. */
-function logOfFunctions(): (line: string) => void {
-  const folder = inProject("supabase", ".temp");
-  Deno.mkdirSync(folder, { recursive: true });
-  const file = Deno.openSync(join(folder, "test-functions.log"), { create: true, write: true, truncate: true });
-  const encoder = new TextEncoder();
-  return (line) => void file.writeSync(encoder.encode(`${line}\n`));
 }
 
 await runCommand(test);

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { TextLineStream } from "@std/streams/mod.js";
 import { inProject, projectRoot } from "../system/paths.ts";
 import { holdsWithin, within } from "../system/poll.ts";
+import { withErrorsLogged } from "../system/test_log.ts";
 import { type Stack, type StackOptions, startStack } from "../stack.ts";
 
 /** Writes a Supabase project into a temporary folder: file names below `supabase/` to contents. */
@@ -24,7 +25,7 @@ export interface TestStack extends Stack {
   functionLog: string[];
 }
 
-/** Starts an ephemeral stack of a small project, and ends both after `run`. */
+/** Starts an ephemeral stack of a small project, and ends both after `run`. The test log gets the errors of the stack. */
 export async function withStack(
   files: Record<string, string>,
   run: (stack: TestStack) => Promise<void>,
@@ -40,7 +41,7 @@ export async function withStack(
     ...options,
   });
   try {
-    await run(Object.assign(stack, { supabaseDir, functionLog }));
+    await withErrorsLogged(() => run(Object.assign(stack, { supabaseDir, functionLog })));
   } finally {
     await stack.stop();
     await Deno.remove(supabaseDir, { recursive: true });

@@ -40,7 +40,8 @@ comment on column app.settings.report_age_limit is
 comment on column app.settings.batch_slots is
   'How many large batches are carried out at once; the server tells the next one to come back.';
 comment on column app.settings.require_aal2 is
-  'True when managers and admins need a token of a session with a second factor. The functions store what REQUIRE_AAL2 says.';
+  'True when managers and admins need a token of a session with a second factor. The functions store what '
+  'REQUIRE_AAL2 says.';
 insert into app.settings default values;
 alter table app.settings enable row level security;
 
@@ -68,7 +69,8 @@ begin
 end
 $$;
 comment on function app.is_key(text) is
-  'True when the text can be a key: 1..64 characters, not padded, no control characters, and not a path segment that URL parsers remove.';
+  'True when the text can be a key: 1..64 characters, not padded, no control characters, and not a path segment that '
+  'URL parsers remove.';
 
 create function app.iso(instant timestamptz) returns text
 language sql stable parallel safe
@@ -79,14 +81,16 @@ grant execute on function app.iso to authenticated, service_role;
 create function app.minutes_between(from_at timestamptz, to_at timestamptz) returns numeric
 language sql immutable parallel safe
 return round(extract(epoch from to_at - from_at) / 60, 3);
-comment on function app.minutes_between(timestamptz, timestamptz) is 'Minutes from one instant to another, to a thousandth.';
+comment on function app.minutes_between(timestamptz, timestamptz) is
+  'Minutes from one instant to another, to a thousandth.';
 grant execute on function app.minutes_between to authenticated, service_role;
 
 create function app.json_with(object json, key text, value json) returns json
 language sql stable
 return (left(object::text, -1) || ', ' || to_json(key) || ': ' || value || '}')::json;
 comment on function app.json_with(json, text, json) is
-  'The object with one more member at its end. json keeps order and bytes, jsonb would not: a replay must be the first answer, byte for byte.';
+  'The object with one more member at its end. json keeps order and bytes, jsonb would not: a replay must be the '
+  'first answer, byte for byte.';
 grant execute on function app.json_with to authenticated, service_role;
 
 create function app.json_text(value text) returns text
@@ -103,7 +107,8 @@ return case
   then floor(round(extract(epoch from span) / 60) / 60) || ' h ' || round(extract(epoch from span) / 60) % 60 || ' min'
   else round(extract(epoch from span) / 86400) || ' days'
 end;
-comment on function app.in_words(interval) is 'A positive span of time as a person says it: 75 s, 5 min, 3 h 12 min, 20781 days.';
+comment on function app.in_words(interval) is
+  'A positive span of time as a person says it: 75 s, 5 min, 3 h 12 min, 20781 days.';
 
 -- The notes of the feed's writers are positive keys: a caller who tries many names must not find one of them.
 create function app.lock_key(name text) returns bigint
@@ -117,7 +122,8 @@ comment on function app.lock_key(text) is 'Key of the advisory lock of a name, a
 
 create type app.problem as (status integer, code text, sentence text, more jsonb);
 comment on type app.problem is
-  'Why a request or an item is refused: HTTP status, machine code of the problem table, one sentence, further members. Null = it is not.';
+  'Why a request or an item is refused: HTTP status, machine code of the problem table, one sentence, further '
+  'members. Null = it is not.';
 
 -- Rules are stable SQL functions without a SET clause: they are inlined, so that a rule that holds costs a comparison.
 create function app.problem(status integer, code text, sentence text, more jsonb default '{}') returns app.problem
@@ -187,7 +193,8 @@ begin
   end if;
 end
 $$;
-comment on function app.require_version(integer, integer[]) is 'Raises 412 stale_version unless the version is among those of If-Match; null = no condition.';
+comment on function app.require_version(integer, integer[]) is
+  'Raises 412 stale_version unless the version is among those of If-Match; null = no condition.';
 
 -- What a refusal answers for its item: the problem that the same request alone would get.
 create function app.problem_json(problem app.problem) returns json
@@ -199,7 +206,8 @@ return case when (problem).code is not null then json_build_object(
     -- a thousand problems are one answer, which is stored: from a long problem, lists are left out
     when octet_length((problem).more::text) <= 4096 then (problem).more else '{}' end
 ) end;
-comment on function app.problem_json(app.problem) is 'The problem of one item: {"status", "code", "more"}; null for null.';
+comment on function app.problem_json(app.problem) is
+  'The problem of one item: {"status", "code", "more"}; null for null.';
 
 create function app.caught_problem(state text, message text, detail text) returns app.problem
 language plpgsql immutable
@@ -252,7 +260,8 @@ begin
 end
 $$;
 comment on function app.refuse_direct_write() is
-  'Trigger: refuses writes that reach a table directly, the secret key''s included, because only the functions keep log and row together.';
+  'Trigger: refuses writes that reach a table directly, the secret key''s included, because only the functions keep '
+  'log and row together.';
 grant execute on function app.refuse_direct_write to authenticated, service_role;
 
 -- supabase/schemas/00_base/06_pages.sql
@@ -275,7 +284,8 @@ begin atomic
   from unnest(alternatives) alternative;
 end;
 comment on function app.page_query(text, text, text, text, text[], text, text, text, text) is
-  'The query of a page: an item of each row of all alternatives, which exclude each other, in one order, as one array. All arguments are SQL of ours; values are parameters in it.';
+  'The query of a page: an item of each row of all alternatives, which exclude each other, in one order, as one '
+  'array. All arguments are SQL of ours; values are parameters in it.';
 grant execute on function app.page_query to authenticated, service_role;
 
 create function app.alternatives(column_name text, parameter text, value_count integer) returns text[]
@@ -297,7 +307,8 @@ begin atomic
     select f || ' and ' || s from unnest(firsts) f, unnest(seconds) s
   ) end;
 end;
-comment on function app.all_pairs(text[], text[]) is 'The conditions of both, each with each; true alone when there would be more than 16.';
+comment on function app.all_pairs(text[], text[]) is
+  'The conditions of both, each with each; true alone when there would be more than 16.';
 grant execute on function app.all_pairs to authenticated, service_role;
 
 create function app.distinct_values(given text[]) returns text[]
@@ -332,13 +343,15 @@ begin
 end
 $$;
 comment on function app.refuse_unbounded(text, bigint, text, bigint) is
-  'Raises the refusal of an argument: 413 body_too_large for bytes, 400 malformed_request for levels of nesting, 422 validation_failed for anything else. It has a result because it stands in expressions.';
+  'Raises the refusal of an argument: 413 body_too_large for bytes, 400 malformed_request for levels of nesting, 422 '
+  'validation_failed for anything else. It has a result because it stands in expressions.';
 grant execute on function app.refuse_unbounded to authenticated, service_role;
 
 create function app.require_bounded(name text, value text) returns boolean
 language sql
 return value is null or char_length(value) <= 320 or app.refuse_unbounded(name, char_length(value), 'characters', 320);
-comment on function app.require_bounded(text, text) is 'True for at most 320 characters, the longest e-mail address. Raises 422 validation_failed.';
+comment on function app.require_bounded(text, text) is
+  'True for at most 320 characters, the longest e-mail address. Raises 422 validation_failed.';
 
 create function app.require_bounded(name text, value text[]) returns boolean
 language sql
@@ -351,12 +364,14 @@ comment on function app.require_bounded(text, text[]) is
 create function app.require_bounded(name text, value integer[]) returns boolean
 language sql
 return value is null or cardinality(value) <= 100 or app.refuse_unbounded(name, cardinality(value), 'values', 100);
-comment on function app.require_bounded(text, integer[]) is 'True for at most 100 numbers. Raises 422 validation_failed.';
+comment on function app.require_bounded(text, integer[]) is
+  'True for at most 100 numbers. Raises 422 validation_failed.';
 
 create function app.require_bounded(name text, value integer) returns boolean
 language sql
 return value is null or value <= 10000 or app.refuse_unbounded(name, value, 'rows', 10000);
-comment on function app.require_bounded(text, integer) is 'True for at most 10,000 rows to pass over. Raises 422 validation_failed.';
+comment on function app.require_bounded(text, integer) is
+  'True for at most 10,000 rows to pass over. Raises 422 validation_failed.';
 
 create function app.require_bounded(name text, value jsonb, most_bytes integer default 524288) returns boolean
 language sql
@@ -369,8 +384,11 @@ return value is null
       or app.refuse_unbounded(name, 33, 'levels', 32)
     );
 comment on function app.require_bounded(text, jsonb, integer) is
-  'True for JSON of at most so many bytes, as PostgreSQL holds it, and at most 32 levels of arrays and objects. Raises 413 body_too_large, 400 malformed_request.';
-grant execute on function app.require_bounded(text, text), app.require_bounded(text, text[]), app.require_bounded(text, integer[]), app.require_bounded(text, integer), app.require_bounded(text, jsonb, integer) to authenticated, service_role;
+  'True for JSON of at most so many bytes, as PostgreSQL holds it, and at most 32 levels of arrays and objects. '
+  'Raises 413 body_too_large, 400 malformed_request.';
+grant execute on function
+  app.require_bounded(text, text), app.require_bounded(text, text[]), app.require_bounded(text, integer[]),
+  app.require_bounded(text, integer), app.require_bounded(text, jsonb, integer) to authenticated, service_role;
 
 -- supabase/schemas/00_base/08_health.sql
 -- What: whether the database answers and can write.
@@ -423,7 +441,8 @@ begin
   );
 end
 $$;
-comment on function public.health(boolean) is 'Answers when the database does, and says whether it can write if that is asked.';
+comment on function public.health(boolean) is
+  'Answers when the database does, and says whether it can write if that is asked.';
 grant execute on function public.health to service_role;
 
 -- supabase/schemas/05_access/01_caller.sql
@@ -443,7 +462,8 @@ create type app.caller as (
   is_server boolean
 );
 
-comment on type app.caller is 'The user who calls, with role and workplaces, or a server with the secret key (role admin, no user).';
+comment on type app.caller is
+  'The user who calls, with role and workplaces, or a server with the secret key (role admin, no user).';
 
 create function app.role_rank(role public.role) returns integer
 language sql immutable parallel safe
@@ -456,7 +476,8 @@ return case role
   when 'admin' then 4
   else -1
 end;
-comment on function app.role_rank(public.role) is 'Order of the roles, so that "supervisor or above" is one comparison; -1 = no role.';
+comment on function app.role_rank(public.role) is
+  'Order of the roles, so that "supervisor or above" is one comparison; -1 = no role.';
 grant execute on function app.role_rank to authenticated, service_role;
 
 -- `role` is what the Data API set for this transaction from the verified credential; unlike current_user it is
@@ -479,7 +500,8 @@ begin
 end
 $$;
 comment on function app.current_caller() is
-  'The caller of this transaction, or null for a signed-in user without a profile, for an anonymous user and for anon. Raises 403 forbidden without a demanded second factor.';
+  'The caller of this transaction, or null for a signed-in user without a profile, for an anonymous user and for '
+  'anon. Raises 403 forbidden without a demanded second factor.';
 grant execute on function app.current_caller to authenticated, service_role;
 
 create function app.has_second_factor(role public.role, level text) returns boolean
@@ -498,7 +520,8 @@ begin
 end
 $$;
 comment on function app.has_second_factor(public.role, text) is
-  'True for a session with a second factor, and where none is demanded. Raises 403 forbidden, so that the caller learns why.';
+  'True for a session with a second factor, and where none is demanded. Raises 403 forbidden, so that the caller '
+  'learns why.';
 
 create function public.require_second_factor(is_required boolean) returns json
 language plpgsql security definer
@@ -513,7 +536,8 @@ begin
 end
 $$;
 comment on function public.require_second_factor(boolean) is
-  'Demands a second factor (claim aal = aal2) of managers and admins from now on, or no longer. For the secret key only.';
+  'Demands a second factor (claim aal = aal2) of managers and admins from now on, or no longer. For the secret key '
+  'only.';
 grant execute on function public.require_second_factor to service_role;
 
 -- Anybody can sign up. Until a manager gives them a workplace, the plant does not exist for them.
@@ -521,19 +545,22 @@ create function app.has_workplace(caller app.caller) returns boolean
 language sql immutable parallel safe
 return coalesce((caller).sees_all or cardinality((caller).workplaces) > 0, false);
 comment on function app.has_workplace(app.caller) is
-  'True for managers and above, servers, and users with at least one workplace. Everybody else sees their own profile only and stores nothing else.';
+  'True for managers and above, servers, and users with at least one workplace. Everybody else sees their own profile '
+  'only and stores nothing else.';
 grant execute on function app.has_workplace to authenticated, service_role;
 
 create function app.role_problem(caller app.caller, least_role public.role, sentence text) returns app.problem
 language sql stable parallel safe
 return case when app.role_rank((caller).role) < app.role_rank(least_role)
   then app.problem(403, 'forbidden', sentence, jsonb_build_object('required_role', least_role)) end;
-comment on function app.role_problem(app.caller, public.role, text) is 'Makes the problem forbidden for a caller with a lesser role.';
+comment on function app.role_problem(app.caller, public.role, text) is
+  'Makes the problem forbidden for a caller with a lesser role.';
 
 create function app.require_role(caller app.caller, least_role public.role, sentence text) returns void
 language sql
 return app.raise_problem(app.role_problem(caller, least_role, sentence));
-comment on function app.require_role(app.caller, public.role, text) is 'Raises 403 forbidden unless the caller has at least this role.';
+comment on function app.require_role(app.caller, public.role, text) is
+  'Raises 403 forbidden unless the caller has at least this role.';
 
 create function app.require_workplace(caller app.caller) returns void
 language plpgsql
@@ -545,7 +572,8 @@ begin
   end if;
 end
 $$;
-comment on function app.require_workplace(app.caller) is 'Raises 403 forbidden for a caller without a workplace, below manager.';
+comment on function app.require_workplace(app.caller) is
+  'Raises 403 forbidden for a caller without a workplace, below manager.';
 
 create function app.require_plant(caller app.caller) returns void
 language plpgsql
@@ -558,12 +586,14 @@ begin
 end
 $$;
 comment on function app.require_plant(app.caller) is
-  'Raises 404 not_found for a caller without a workplace, below manager: operations, workplaces and reason codes do not exist for them.';
+  'Raises 404 not_found for a caller without a workplace, below manager: operations, workplaces and reason codes do '
+  'not exist for them.';
 
 create function app.sees_workplace(caller app.caller, workplace_name text) returns boolean
 language sql immutable parallel safe
 return coalesce((caller).sees_all or workplace_name = any((caller).workplaces), false);
-comment on function app.sees_workplace(app.caller, text) is 'True when what happens at this workplace exists for the caller.';
+comment on function app.sees_workplace(app.caller, text) is
+  'True when what happens at this workplace exists for the caller.';
 grant execute on function app.sees_workplace to authenticated, service_role;
 
 create function app.require_seen(caller app.caller, workplace_names text[]) returns void
@@ -576,7 +606,8 @@ begin
   end if;
 end
 $$;
-comment on function app.require_seen(app.caller, text[]) is 'Raises 404 not_found unless the caller sees all of the workplaces.';
+comment on function app.require_seen(app.caller, text[]) is
+  'Raises 404 not_found unless the caller sees all of the workplaces.';
 
 create function app.sees_all_workplaces() returns boolean
 language plpgsql stable security definer
@@ -586,7 +617,8 @@ begin
   return coalesce((app.current_caller()).sees_all, false);
 end
 $$;
-comment on function app.sees_all_workplaces() is 'True when the caller sees operations and events of every workplace (domain: access table).';
+comment on function app.sees_all_workplaces() is
+  'True when the caller sees operations and events of every workplace (domain: access table).';
 grant execute on function app.sees_all_workplaces to authenticated, service_role;
 
 create function app.own_workplaces() returns setof text
@@ -614,7 +646,8 @@ begin
 end
 $$;
 comment on function app.places_to_list(text[]) is
-  'Workplaces that a list can show: of the wanted ones (null = all) those that the caller sees; null when these are all.';
+  'Workplaces that a list can show: of the wanted ones (null = all) those that the caller sees; null when these are '
+  'all.';
 grant execute on function app.places_to_list to authenticated, service_role;
 
 -- supabase/schemas/10_commands/01_idempotency.sql
@@ -652,13 +685,18 @@ create table app.idempotency_keys (
   -- 1,000 results, each with a problem of 4 KiB and more
   constraint idempotency_keys_answer_small check (pg_column_size(answer) <= 8388608)
 );
-comment on table app.idempotency_keys is 'Answers of commands that were sent with an Idempotency-Key, kept for app.answer_lifetime().';
-comment on column app.idempotency_keys.caller is 'Id of the user, or "server" for the secret key: equal keys of others are independent.';
-comment on column app.idempotency_keys.fingerprint is 'Digest of path and body, to refuse the same key with another request.';
+comment on table app.idempotency_keys is
+  'Answers of commands that were sent with an Idempotency-Key, kept for app.answer_lifetime().';
+comment on column app.idempotency_keys.caller is
+  'Id of the user, or "server" for the secret key: equal keys of others are independent.';
+comment on column app.idempotency_keys.fingerprint is
+  'Digest of path and body, to refuse the same key with another request.';
 comment on column app.idempotency_keys.least_role is 'Role that the caller had, which a replay needs.';
-comment on column app.idempotency_keys.workplace_names is 'Workplaces that a replay needs to be seen; * = all of them, null = none.';
+comment on column app.idempotency_keys.workplace_names is
+  'Workplaces that a replay needs to be seen; * = all of them, null = none.';
 comment on column app.idempotency_keys.mentions is
-  'People other than the caller whom the answer names: their addresses as JSON writes them, and the id of a profile. See app.forget_user.';
+  'People other than the caller whom the answer names: their addresses as JSON writes them, and the id of a profile. '
+  'See app.forget_user.';
 create index idempotency_keys_by_age on app.idempotency_keys (created_at);
 create index idempotency_keys_by_mention on app.idempotency_keys using gin (mentions) where mentions is not null;
 
@@ -688,7 +726,8 @@ begin
 end
 $$;
 comment on function app.require_idempotency(app.idempotency) is
-  'Returns what a request with a key says about itself. Raises 400 malformed_request for the key, 422 validation_failed for the rest.';
+  'Returns what a request with a key says about itself. Raises 400 malformed_request for the key, 422 '
+  'validation_failed for the rest.';
 
 create function app.idempotency(request jsonb) returns app.idempotency
 language sql
@@ -698,12 +737,14 @@ return case when app.require_bounded('idempotency', request, 4096) then
   end
 end;
 comment on function app.idempotency(jsonb) is
-  'The idempotency argument of a command: {"key", "method", "route", "fingerprint", "request_id"} or null. Raises what app.require_bounded and app.require_idempotency raise.';
+  'The idempotency argument of a command: {"key", "method", "route", "fingerprint", "request_id"} or null. Raises '
+  'what app.require_bounded and app.require_idempotency raise.';
 
 create function app.key_owner(caller app.caller) returns text
 language sql immutable
 return case when (caller).is_server then 'server' else (caller).user_id::text end;
-comment on function app.key_owner(app.caller) is 'Owner of the caller''s idempotency keys; null for a user without a profile.';
+comment on function app.key_owner(app.caller) is
+  'Owner of the caller''s idempotency keys; null for a user without a profile.';
 
 create function app.stored_answer(caller_name text, request app.idempotency) returns app.idempotency_keys
 language plpgsql
@@ -718,7 +759,8 @@ begin
   return stored;
 end
 $$;
-comment on function app.stored_answer(text, app.idempotency) is 'The stored answer under a key of this caller, as far as it is committed; null when there is none.';
+comment on function app.stored_answer(text, app.idempotency) is
+  'The stored answer under a key of this caller, as far as it is committed; null when there is none.';
 
 create function app.mentioned_people(answer json, caller app.caller) returns text[]
 language sql immutable
@@ -732,7 +774,8 @@ return (
   where person.name not in ((caller).user_id::text, app.json_text((caller).email)) is not false
 );
 comment on function app.mentioned_people(json, app.caller) is
-  'People whom an answer names, the caller left out: addresses as JSON writes them, without quotes, and the id of a profile with a name; null when there is none.';
+  'People whom an answer names, the caller left out: addresses as JSON writes them, without quotes, and the id of a '
+  'profile with a name; null when there is none.';
 
 create function app.replay(caller app.caller, request app.idempotency) returns json
 language plpgsql
@@ -767,9 +810,12 @@ begin
 end
 $$;
 comment on function app.replay(app.caller, app.idempotency) is
-  'The stored answer of a repeated request, or null when it is to be carried out. Raises 409 idempotency_conflict while the first is in flight, 422 idempotency_key_reused for another request; authorises afresh.';
+  'The stored answer of a repeated request, or null when it is to be carried out. Raises 409 idempotency_conflict '
+  'while the first is in flight, 422 idempotency_key_reused for another request; authorises afresh.';
 
-create function app.remember(caller app.caller, request app.idempotency, workplace_names text[], answer json) returns json
+create function app.remember(
+  caller app.caller, request app.idempotency, workplace_names text[], answer json
+) returns json
 language plpgsql
 set search_path = ''
 as $$
@@ -800,12 +846,14 @@ begin
 end
 $$;
 comment on function app.remember(app.caller, app.idempotency, text[], json) is
-  'Stores the answer of a command under its key, if it has one and the caller has a workplace, with the workplaces that it tells about (* = seen only with access to all), and returns it.';
+  'Stores the answer of a command under its key, if it has one and the caller has a workplace, with the workplaces '
+  'that it tells about (* = seen only with access to all), and returns it.';
 
 -- What every function that changes something begins and ends with.
 create type app.command as (caller app.caller, request app.idempotency, answer json);
 
-comment on type app.command is 'Who changes something, under which key, and the stored answer when this is a repetition.';
+comment on type app.command is
+  'Who changes something, under which key, and the stored answer when this is a repetition.';
 
 create function app.begin_command(idempotency jsonb) returns app.command
 language plpgsql
@@ -821,7 +869,8 @@ begin
 end
 $$;
 comment on function app.begin_command(jsonb) is
-  'The caller, the key and the stored answer of a command. Raises what app.current_caller, app.idempotency and app.replay raise.';
+  'The caller, the key and the stored answer of a command. Raises what app.current_caller, app.idempotency and '
+  'app.replay raise.';
 
 create function app.finish_command(command app.command, workplace_names text[], answer json) returns json
 language sql
@@ -874,7 +923,8 @@ begin
   return null;
 end
 $$;
-comment on function app.make_profile() is 'Trigger on auth.users: every new user gets a profile, role operator, no workplace.';
+comment on function app.make_profile() is
+  'Trigger on auth.users: every new user gets a profile, role operator, no workplace.';
 
 create trigger mes_make_profile after insert on auth.users
   for each row execute function app.make_profile();
@@ -984,7 +1034,8 @@ begin
 end
 $$;
 comment on function public.list_profiles(text, uuid, integer, integer, text) is
-  'A page of the profiles the caller sees, ordered by email: {"items": [...], "next": key of the last item or null, "total": number when asked}.';
+  'A page of the profiles the caller sees, ordered by email: {"items": [...], "next": key of the last item or null, '
+  '"total": number when asked}.';
 grant execute on function public.list_profiles to authenticated, service_role;
 
 create function public.create_profile(profile jsonb, idempotency jsonb default null) returns json
@@ -1017,10 +1068,13 @@ begin
 end
 $$;
 comment on function public.create_profile(jsonb, jsonb) is
-  'Creates the profile of an existing user. Answers {"status", "body"}. Raises 400 integrity_error for an unknown user, 403 forbidden, 409 duplicate_profile.';
+  'Creates the profile of an existing user. Answers {"status", "body"}. Raises 400 integrity_error for an unknown '
+  'user, 403 forbidden, 409 duplicate_profile.';
 grant execute on function public.create_profile to authenticated, service_role;
 
-create function public.update_profile(id uuid, patch jsonb, if_match integer[] default null, idempotency jsonb default null) returns json
+create function public.update_profile(
+  id uuid, patch jsonb, if_match integer[] default null, idempotency jsonb default null
+) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -1065,7 +1119,8 @@ begin
 end
 $$;
 comment on function public.update_profile(uuid, jsonb, integer[], jsonb) is
-  'Changes a profile: admins everything, managers the workplaces, everybody their own full_name. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+  'Changes a profile: admins everything, managers the workplaces, everybody their own full_name. Answers {"status", '
+  '"body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
 grant execute on function public.update_profile to authenticated, service_role;
 
 create function public.delete_profile(id uuid, if_match integer[] default null) returns void
@@ -1087,7 +1142,8 @@ begin
 end
 $$;
 comment on function public.delete_profile(uuid, integer[]) is
-  'Deletes a profile: its user can still sign in and may do nothing. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+  'Deletes a profile: its user can still sign in and may do nothing. Raises 403 forbidden, 404 not_found, 412 '
+  'stale_version.';
 grant execute on function public.delete_profile to authenticated, service_role;
 
 -- supabase/schemas/15_profiles/03_reporters.sql
@@ -1103,9 +1159,12 @@ create table app.reporters (
   constraint reporters_forgotten_have_no_email check (forgotten_at is null or email is null)
 );
 comment on table app.reporters is
-  'Each address under which a user has reported: the only place that links events and runs to a person. Rows are never deleted.';
-comment on column app.reporters.user_id is 'User of Supabase Auth; null for a server that named an address alone, and once the user is deleted.';
-comment on column app.reporters.email is 'Address at the time of the report; null when there was none, and once the person is forgotten.';
+  'Each address under which a user has reported: the only place that links events and runs to a person. Rows are '
+  'never deleted.';
+comment on column app.reporters.user_id is
+  'User of Supabase Auth; null for a server that named an address alone, and once the user is deleted.';
+comment on column app.reporters.email is
+  'Address at the time of the report; null when there was none, and once the person is forgotten.';
 
 -- Written as expressions, since = does not find null.
 create unique index reporters_known on app.reporters (coalesce(user_id::text, ''), coalesce('=' || email, ''))
@@ -1141,7 +1200,8 @@ begin
 end
 $$;
 comment on function app.reporter_of(uuid, text) is
-  'The number that events and runs refer to a reporter by; null when neither user nor address is named. Raises 400 integrity_error for an unknown user.';
+  'The number that events and runs refer to a reporter by; null when neither user nor address is named. Raises 400 '
+  'integrity_error for an unknown user.';
 
 create function app.reporter_email(reporter_id bigint) returns text
 language plpgsql stable security definer
@@ -1151,7 +1211,8 @@ begin
   return (select r.email from app.reporters r where r.id = reporter_email.reporter_id);
 end
 $$;
-comment on function app.reporter_email(bigint) is 'Address of a reporter at the time; null when there was none, or the person is forgotten.';
+comment on function app.reporter_email(bigint) is
+  'Address of a reporter at the time; null when there was none, or the person is forgotten.';
 grant execute on function app.reporter_email to authenticated, service_role;
 
 -- supabase/schemas/20_plant/01_workplaces.sql
@@ -1170,7 +1231,8 @@ create table public.workplaces (
   constraint workplaces_group_is_key check (app.is_key(workplace_group)),
   constraint workplaces_capacity_positive check (capacity > 0)
 );
-comment on table public.workplaces is 'Where operations are made: a machine, a cell, a bench. An operation that names an unknown workplace adds it.';
+comment on table public.workplaces is
+  'Where operations are made: a machine, a cell, a bench. An operation that names an unknown workplace adds it.';
 comment on column public.workplaces.name is 'Name on the shop floor, e.g. TruLaser 5060 (L76).';
 comment on column public.workplaces.workplace_group is 'Group of interchangeable workplaces, e.g. Laser.';
 comment on column public.workplaces.capacity is 'Operations that may run here at once; null = no limit.';
@@ -1270,7 +1332,8 @@ begin
 end
 $$;
 comment on function public.list_workplaces(text, boolean, text, integer, integer, text) is
-  'A page of the workplaces, ordered by name: {"items": [...], "next": key of the last item or null, "total": number when asked}.';
+  'A page of the workplaces, ordered by name: {"items": [...], "next": key of the last item or null, "total": number '
+  'when asked}.';
 grant execute on function public.list_workplaces to authenticated, service_role;
 
 create function public.create_workplace(workplace jsonb, idempotency jsonb default null) returns json
@@ -1302,7 +1365,9 @@ comment on function public.create_workplace(jsonb, jsonb) is
   'Creates a workplace. Answers {"status", "body"}. Raises 403 forbidden, 409 duplicate_workplace.';
 grant execute on function public.create_workplace to authenticated, service_role;
 
-create function public.update_workplace(name text, patch jsonb, if_match integer[] default null, idempotency jsonb default null) returns json
+create function public.update_workplace(
+  name text, patch jsonb, if_match integer[] default null, idempotency jsonb default null
+) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -1335,7 +1400,8 @@ begin
 end
 $$;
 comment on function public.update_workplace(text, jsonb, integer[], jsonb) is
-  'Changes group, capacity or active of a workplace; what runs there goes on. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+  'Changes group, capacity or active of a workplace; what runs there goes on. Answers {"status", "body"}. Raises 403 '
+  'forbidden, 404 not_found, 412 stale_version.';
 grant execute on function public.update_workplace to authenticated, service_role;
 
 create function public.delete_workplace(name text, if_match integer[] default null) returns void
@@ -1481,7 +1547,8 @@ begin
 end
 $$;
 comment on function public.list_reason_codes(text, boolean, text, text, integer, integer, text) is
-  'A page of the reason codes, ordered by kind and code: {"items": [...], "next": key of the last item or null, "total": number when asked}.';
+  'A page of the reason codes, ordered by kind and code: {"items": [...], "next": key of the last item or null, '
+  '"total": number when asked}.';
 grant execute on function public.list_reason_codes to authenticated, service_role;
 
 create function public.create_reason_code(reason_code jsonb, idempotency jsonb default null) returns json
@@ -1548,7 +1615,8 @@ begin
 end
 $$;
 comment on function public.update_reason_code(text, text, jsonb, integer[], jsonb) is
-  'Changes description or active of a reason code. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+  'Changes description or active of a reason code. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, '
+  '412 stale_version.';
 grant execute on function public.update_reason_code to authenticated, service_role;
 
 create function public.delete_reason_code(kind text, code text, if_match integer[] default null) returns void
@@ -1722,47 +1790,60 @@ create table public.mes_operations (
 )
 -- Counters change far more often than anything indexed: room on the page keeps those updates off the indexes.
 with (fillfactor = 85);
-comment on table public.mes_operations is 'One step of an order on a machine at a workplace: its plan, and the projection of its events.';
-comment on column public.mes_operations.id is 'Internal number that events and runs refer to; a deleted and re-created key is another operation.';
+comment on table public.mes_operations is
+  'One step of an order on a machine at a workplace: its plan, and the projection of its events.';
+comment on column public.mes_operations.id is
+  'Internal number that events and runs refer to; a deleted and re-created key is another operation.';
 comment on column public.mes_operations.order_no is 'Order number of the ERP, e.g. 403860-001.';
 comment on column public.mes_operations.operation_no is 'Number of the operation within its order, e.g. 0010.';
 comment on column public.mes_operations.asset_id is 'Number of the machine, > 0.';
 comment on column public.mes_operations.reference_url is 'Link to drawings or work instructions.';
 comment on column public.mes_operations.activity_code is 'What is done, e.g. LASER, TROMMELEN.';
 comment on column public.mes_operations.activity_description is 'What is done, in words.';
-comment on column public.mes_operations.activity_description_folded is 'The description in lower case, for prefix search.';
+comment on column public.mes_operations.activity_description_folded is
+  'The description in lower case, for prefix search.';
 comment on column public.mes_operations.workplace_name is 'Workplace the operation is planned at; decides who sees it.';
 comment on column public.mes_operations.workplace_group is 'Group of workplaces, e.g. Laser.';
 comment on column public.mes_operations.qty_desired is 'Good pieces wanted; null = no limit.';
-comment on column public.mes_operations.overrun_tolerance_pct is 'Good pieces allowed beyond the desired ones, in percent of these.';
+comment on column public.mes_operations.overrun_tolerance_pct is
+  'Good pieces allowed beyond the desired ones, in percent of these.';
 comment on column public.mes_operations.planned_start_at is 'Planned start.';
 comment on column public.mes_operations.planned_end_at is 'Planned end.';
 comment on column public.mes_operations.t_target_processing_min is 'Planned processing time in minutes.';
 comment on column public.mes_operations.t_target_setup_min is 'Planned setup time in minutes.';
 comment on column public.mes_operations.t_target_lead_min is 'Planned lead time in minutes.';
-comment on column public.mes_operations.state is 'Where it stands in the lifecycle; status and hold_kind follow from it.';
+comment on column public.mes_operations.state is
+  'Where it stands in the lifecycle; status and hold_kind follow from it.';
 comment on column public.mes_operations.hold_reason_code is 'Reason of the pause or the block.';
 comment on column public.mes_operations.qty_processed is 'All pieces run, scrap included: the sum over its events.';
 comment on column public.mes_operations.qty_scrap is 'Scrap among the pieces run: the sum over its events.';
 comment on column public.mes_operations.qty_good is 'Good pieces: processed less scrap.';
 comment on column public.mes_operations.actual_start_at is 'Start of the first run.';
 comment on column public.mes_operations.actual_end_at is 'When it was finished or cancelled after having run.';
-comment on column public.mes_operations.t_actual_processing_min is 'Minutes of closed PROCESSING runs and unlogged ones; the open run is added when read.';
-comment on column public.mes_operations.t_actual_setup_min is 'Minutes of closed SETUP runs and unlogged ones; the open run is added when read.';
+comment on column public.mes_operations.t_actual_processing_min is
+  'Minutes of closed PROCESSING runs and unlogged ones; the open run is added when read.';
+comment on column public.mes_operations.t_actual_setup_min is
+  'Minutes of closed SETUP runs and unlogged ones; the open run is added when read.';
 comment on column public.mes_operations.t_actual_lead_min is 'Minutes from actual start to actual end.';
-comment on column public.mes_operations.unlogged_processing_min is 'Processing minutes stated by a client that did not report the runs.';
-comment on column public.mes_operations.unlogged_setup_min is 'Setup minutes stated by a client that did not report the runs.';
+comment on column public.mes_operations.unlogged_processing_min is
+  'Processing minutes stated by a client that did not report the runs.';
+comment on column public.mes_operations.unlogged_setup_min is
+  'Setup minutes stated by a client that did not report the runs.';
 comment on column public.mes_operations.running_since is 'Start of the open run; null when nothing runs.';
 comment on column public.mes_operations.running_phase is 'Phase of the open run.';
 comment on column public.mes_operations.run_count is 'Number of its last run; 0 = none.';
-comment on column public.mes_operations.worked_until is 'End of its last run, or its start while it is open: the end of all runs.';
-comment on column public.mes_operations.logged_processing_min is 'Minutes of its closed PROCESSING runs, each to a thousandth: kept as runs close and move.';
-comment on column public.mes_operations.logged_setup_min is 'Minutes of its closed SETUP runs, each to a thousandth: kept as runs close and move.';
+comment on column public.mes_operations.worked_until is
+  'End of its last run, or its start while it is open: the end of all runs.';
+comment on column public.mes_operations.logged_processing_min is
+  'Minutes of its closed PROCESSING runs, each to a thousandth: kept as runs close and move.';
+comment on column public.mes_operations.logged_setup_min is
+  'Minutes of its closed SETUP runs, each to a thousandth: kept as runs close and move.';
 comment on column public.mes_operations.counted_since is 'Earliest occurred_at of its REPORT_QUANTITY events.';
 comment on column public.mes_operations.last_op_seq is 'op_seq of its newest event; 0 = none.';
 comment on column public.mes_operations.timestamp_ms is 'When the source system made this change.';
 comment on column public.mes_operations.change_type is 'Kind of the source system''s last change.';
-comment on column public.mes_operations.source_conflict is 'True when the source deleted or cancelled it although work had begun.';
+comment on column public.mes_operations.source_conflict is
+  'True when the source deleted or cancelled it although work had begun.';
 comment on column public.mes_operations.version is 'Number of the last change, the ETag.';
 comment on column public.mes_operations.created_by is 'User who created it; null for servers.';
 
@@ -1816,7 +1897,8 @@ create policy "Users read the operations of their own workplaces"
 create function app.operation_label(operation public.mes_operations) returns text
 language sql immutable parallel safe
 return (operation).order_no || '/' || (operation).asset_id::text || '/' || (operation).operation_no;
-comment on function app.operation_label(public.mes_operations) is 'The operation as people quote it: order/asset/operation.';
+comment on function app.operation_label(public.mes_operations) is
+  'The operation as people quote it: order/asset/operation.';
 
 -- Names, order and types of the members: to_json writes a row of a type in two thirds of the time of json_build_object.
 create type app.operation_body as (
@@ -1925,7 +2007,8 @@ create type app.operation_filter as (
   q text
 );
 
-comment on type app.operation_filter is 'Conditions on operations, combined with and; null = no condition. open_longer_than_h is in hours.';
+comment on type app.operation_filter is
+  'Conditions on operations, combined with and; null = no condition. open_longer_than_h is in hours.';
 
 -- Conditions are put together from these fixed texts and every value is bound as $1, so that each combination of
 -- filters gets the plan of its own values, and no value can become SQL.
@@ -1966,7 +2049,8 @@ begin atomic
     end
   );
 end;
-comment on function app.conditions(app.operation_filter) is 'The filter as a condition on public.mes_operations o with the filter itself as $1.';
+comment on function app.conditions(app.operation_filter) is
+  'The filter as a condition on public.mes_operations o with the filter itself as $1.';
 grant execute on function app.conditions to authenticated, service_role;
 
 -- As its owner, who has no row security: the caller is looked up once, for access and for the allowed actions.
@@ -1988,7 +2072,8 @@ begin
   return app.operation_answer(operation, caller);
 end
 $$;
-comment on function public.get_operation(text, integer, text) is 'One operation with what the caller may do to it. Raises 404 not_found.';
+comment on function public.get_operation(text, integer, text) is
+  'One operation with what the caller may do to it. Raises 404 not_found.';
 grant execute on function public.get_operation to authenticated, service_role;
 
 create function public.list_operations(
@@ -2058,7 +2143,9 @@ begin
 end
 $$;
 comment on function public.list_operations is
-  'A page of the operations the caller sees, ordered by order_no, operation_no, asset_id: {"items": [...], "next": key of the last item or null, "total": number when asked}. The page begins after the given key; count is null, exact or estimated.';
+  'A page of the operations the caller sees, ordered by order_no, operation_no, asset_id: {"items": [...], "next": '
+  'key of the last item or null, "total": number when asked}. The page begins after the given key; count is null, '
+  'exact or estimated.';
 grant execute on function public.list_operations to authenticated, service_role;
 
 -- What to do next: running work first, then the rest in planned order.
@@ -2090,7 +2177,8 @@ begin
 end
 $$;
 comment on function public.list_queue(text, integer) is
-  'The open operations of a workplace that the caller sees: those running, then by planned start; each with blocked_by, the cause that keeps the caller from starting it. Raises 404 not_found.';
+  'The open operations of a workplace that the caller sees: those running, then by planned start; each with '
+  'blocked_by, the cause that keeps the caller from starting it. Raises 404 not_found.';
 grant execute on function public.list_queue to authenticated, service_role;
 
 -- supabase/schemas/40_lifecycle/01_lifecycle.sql
@@ -2121,10 +2209,13 @@ create table app.actions (
 comment on table app.actions is 'What each action does, in all states alike.';
 comment on column app.actions.position is 'Place in the list of allowed actions.';
 comment on column app.actions.least_role is 'Role that it needs at least; a transition may need more.';
-comment on column app.actions.run_effect is 'Opens a run, after closing the one in another phase; closes the open run; or neither.';
+comment on column app.actions.run_effect is
+  'Opens a run, after closing the one in another phase; closes the open run; or neither.';
 comment on column app.actions.follows is
-  'What it must not come before: all work so far, the start of work, or nothing. A transition to another state follows all work.';
-comment on column app.actions.quantities is 'How its quantities count: added, taken back from an event, a signed difference, or it has none.';
+  'What it must not come before: all work so far, the start of work, or nothing. A transition to another state '
+  'follows all work.';
+comment on column app.actions.quantities is
+  'How its quantities count: added, taken back from an event, a signed difference, or it has none.';
 comment on column app.actions.reason_kind is 'Kind of its reason code; null = it takes none.';
 comment on column app.actions.reason_needed is 'When a reason code is needed; short = fewer good pieces than desired.';
 comment on column app.actions.takes is 'Fields of a report that it uses, besides those that every report has.';
@@ -2200,7 +2291,8 @@ insert into app.transitions (action, from_state, to_state, least_role) values
 create function app.possible_action(action public.action, blocked_by text) returns json
 language sql stable
 return json_build_object('action', action, 'allowed', blocked_by is null, 'blocked_by', blocked_by);
-comment on function app.possible_action(public.action, text) is 'One action as clients see it, with the machine code of what blocks it.';
+comment on function app.possible_action(public.action, text) is
+  'One action as clients see it, with the machine code of what blocks it.';
 
 -- The answers are few and change with the lifecycle alone: a migration that changes actions or transitions refreshes
 -- them. Most requests need one, and composing it would be most of their cost.
@@ -2229,7 +2321,8 @@ from (
 ) possible
 group by possible.state, possible.rank, possible.is_processing;
 comment on materialized view app.possible_actions is
-  'What may be done next, [{"action", "allowed", "blocked_by"}], for each state, rank of the caller''s role, and whether a PROCESSING run is open.';
+  'What may be done next, [{"action", "allowed", "blocked_by"}], for each state, rank of the caller''s role, and '
+  'whether a PROCESSING run is open.';
 create unique index possible_actions_key on app.possible_actions (state, rank, is_processing);
 
 create function app.allowed_actions(operation public.mes_operations, caller app.caller) returns json
@@ -2256,14 +2349,17 @@ begin
 end
 $$;
 comment on function app.allowed_actions(public.mes_operations, app.caller) is
-  'For each action whether this caller may take it now, and if not the machine code of the cause. The shape is {"action", "allowed", "blocked_by"}.';
+  'For each action whether this caller may take it now, and if not the machine code of the cause. The shape is '
+  '{"action", "allowed", "blocked_by"}.';
 grant execute on function app.allowed_actions to authenticated, service_role;
 
-create function app.transition_problem(operation public.mes_operations, caller app.caller, attempt text) returns app.problem
+create function app.transition_problem(
+  operation public.mes_operations, caller app.caller, verb text
+) returns app.problem
 language sql stable
 return app.problem(
   422, 'invalid_state_transition',
-  format('Cannot %s operation %s: status is "%s"', attempt, app.operation_label(operation), (operation).status),
+  format('Cannot %s operation %s: status is "%s"', verb, app.operation_label(operation), (operation).status),
   jsonb_build_object('current_status', (operation).status, 'allowed_actions', app.allowed_actions(operation, caller))
 );
 comment on function app.transition_problem(public.mes_operations, app.caller, text) is
@@ -2283,7 +2379,8 @@ comment on function app.blocked_problem(public.mes_operations, app.caller) is
 
 create view app.operation_answers as
 select (null::app.operation_body).*, null::json as allowed_actions where false;
-comment on view app.operation_answers is 'Has no rows: its row type is the operation as single reads and commands answer it.';
+comment on view app.operation_answers is
+  'Has no rows: its row type is the operation as single reads and commands answer it.';
 
 create function app.operation_answer(operation public.mes_operations, caller app.caller) returns json
 language plpgsql stable
@@ -2295,7 +2392,8 @@ begin
   return to_json(row((body).*, app.allowed_actions(operation, caller))::app.operation_answers);
 end
 $$;
-comment on function app.operation_answer(public.mes_operations, app.caller) is 'The operation as single reads and commands answer it: with allowed_actions.';
+comment on function app.operation_answer(public.mes_operations, app.caller) is
+  'The operation as single reads and commands answer it: with allowed_actions.';
 grant execute on function app.operation_answer to authenticated, service_role;
 
 -- supabase/schemas/50_events/01_events.sql
@@ -2349,27 +2447,37 @@ create table public.operation_events (
   constraint operation_events_heard_after_it_happened check (occurred_at - created_at <= interval '2 minutes'),
   constraint operation_events_occurred_at_is_real check (occurred_at >= '1970-01-01Z' and occurred_at < '10000-01-01Z')
 );
-comment on table public.operation_events is 'What happened, append-only. Totals, status and times of an operation are derived from these rows.';
+comment on table public.operation_events is
+  'What happened, append-only. Totals, status and times of an operation are derived from these rows.';
 comment on column public.operation_events.id is 'Made by the terminal or here; the same id again is the same event.';
 comment on column public.operation_events.operation_id is 'Internal number of the operation.';
-comment on column public.operation_events.op_seq is 'Position among the events of its operation: 1, 2, 3, ... without gaps.';
+comment on column public.operation_events.op_seq is
+  'Position among the events of its operation: 1, 2, 3, ... without gaps.';
 comment on column public.operation_events.workplace_name is 'Workplace at the time of the event; decides who sees it.';
-comment on column public.operation_events.status_before is 'Status before the event; null for an opening event, which begins an operation taken over with work done.';
+comment on column public.operation_events.status_before is
+  'Status before the event; null for an opening event, which begins an operation taken over with work done.';
 comment on column public.operation_events.status_after is 'Status after the event.';
 comment on column public.operation_events.occurred_at is 'When it happened, by the device or by default the server.';
 comment on column public.operation_events.phase is 'What a START begins.';
-comment on column public.operation_events.qty_good is 'Good pieces: added by a report, taken back by a REVERSE, the signed difference of a CORRECT.';
+comment on column public.operation_events.qty_good is
+  'Good pieces: added by a report, taken back by a REVERSE, the signed difference of a CORRECT.';
 comment on column public.operation_events.qty_scrap is 'Scrapped pieces, likewise.';
 comment on column public.operation_events.reason_kind is 'Kind of the reason code, decided by the action.';
 comment on column public.operation_events.reason_code is 'Why: a code of reason_codes.';
 comment on column public.operation_events.note is 'Free words of the reporter.';
-comment on column public.operation_events.reverses_event_id is 'Quantity event that a REVERSE takes back, wholly or partly.';
-comment on column public.operation_events.changes is 'What a CORRECT changed: {"field": {"before": ..., "after": ...}}.';
+comment on column public.operation_events.reverses_event_id is
+  'Quantity event that a REVERSE takes back, wholly or partly.';
+comment on column public.operation_events.changes is
+  'What a CORRECT changed: {"field": {"before": ..., "after": ...}}.';
 comment on column public.operation_events.operation_data is 'Free JSON object of the client, kept as sent.';
-comment on column public.operation_events.user_id is 'User who reported, from the token; null for servers that name none. It stays when the user is deleted.';
+comment on column public.operation_events.user_id is
+  'User who reported, from the token; null for servers that name none. It stays when the user is deleted.';
 comment on column public.operation_events.reporter_id is 'Their address at the time: a row of app.reporters.';
-comment on column public.operation_events.report_digest is 'SHA-256 of the report under a client-made id, to tell a retry from another event.';
-comment on column public.operation_events.created_at is 'When the server heard of it; never before the previous event of its operation, nor more than 2 minutes before occurred_at.';
+comment on column public.operation_events.report_digest is
+  'SHA-256 of the report under a client-made id, to tell a retry from another event.';
+comment on column public.operation_events.created_at is
+  'When the server heard of it; never before the previous event of its operation, nor more than 2 minutes before '
+  'occurred_at.';
 
 -- Newest first, whatever the filter.
 create index operation_events_newest on public.operation_events (created_at desc, id desc);
@@ -2393,7 +2501,8 @@ begin
     detail = json_build_object('detail', 'The event log is append-only: report a REVERSE or a CORRECT instead')::text;
 end
 $$;
-comment on function app.keep_event_as_written() is 'Trigger: refuses updates and deletes of events, the owner''s included.';
+comment on function app.keep_event_as_written() is
+  'Trigger: refuses updates and deletes of events, the owner''s included.';
 grant execute on function app.keep_event_as_written to authenticated, service_role;
 
 create trigger operation_events_keep_as_written before update or delete on public.operation_events
@@ -2479,7 +2588,8 @@ comment on function app.event_body(public.operation_events, bigint, text, boolea
 create function app.sees_webhook_answers(caller app.caller) returns boolean
 language sql immutable parallel safe
 return app.role_rank((caller).role) >= 3;
-comment on function app.sees_webhook_answers(app.caller) is 'True for managers and above, who are told what receivers of webhooks answered.';
+comment on function app.sees_webhook_answers(app.caller) is
+  'True for managers and above, who are told what receivers of webhooks answered.';
 
 create function app.event_json(e public.operation_events) returns json
 language plpgsql stable
@@ -2530,7 +2640,8 @@ create table public.operation_runs (
     tstzrange(started_at, ended_at) with &&
   )
 );
-comment on table public.operation_runs is 'Uninterrupted stretches of work, derived from events; at most one open run per operation.';
+comment on table public.operation_runs is
+  'Uninterrupted stretches of work, derived from events; at most one open run per operation.';
 comment on column public.operation_runs.run_no is 'Number of the run within its operation: 1, 2, 3, ...';
 comment on column public.operation_runs.started_at is 'When work began, corrections included.';
 comment on column public.operation_runs.ended_at is 'When work ceased; null while it runs.';
@@ -2570,7 +2681,8 @@ begin atomic
     'user_email', app.reporter_email((r).reporter_id)
   );
 end;
-comment on function app.run_json(public.operation_runs) is 'The run as the API writes it; the open one as far as it has come.';
+comment on function app.run_json(public.operation_runs) is
+  'The run as the API writes it; the open one as far as it has come.';
 grant execute on function app.run_json to authenticated, service_role;
 
 create function public.list_runs(order_no text, asset_id integer, operation_no text) returns json
@@ -2594,7 +2706,8 @@ begin
   );
 end
 $$;
-comment on function public.list_runs(text, integer, text) is 'The runs of an operation, oldest first. Raises 404 not_found.';
+comment on function public.list_runs(text, integer, text) is
+  'The runs of an operation, oldest first. Raises 404 not_found.';
 grant execute on function public.list_runs to authenticated, service_role;
 
 create function app.running_problem(operation public.mes_operations) returns app.problem
@@ -2621,7 +2734,7 @@ comment on function app.running_problem(public.mes_operations) is
 -- What: the rules that a report meets.
 -- Why: each rule stands alone and returns a problem or null; who asks decides what becomes of it.
 
--- What somebody reports, however it came in: an event of a terminal, a step of a planner, a PATCH.
+-- A report from any source: an event of a terminal, a transition by a planner, a PATCH.
 create type app.report as (
   id uuid,
   digest bytea,
@@ -2645,7 +2758,8 @@ create type app.report as (
 );
 
 comment on type app.report is
-  'One action on one operation. The quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, null = unchanged.';
+  'One action on one operation. The quantities of a CORRECT are signed differences; its times and minutes are the new '
+  'absolute values, null = unchanged.';
 
 create function app.as_running(operation public.mes_operations) returns jsonb
 language sql stable parallel safe
@@ -2665,7 +2779,8 @@ begin
   );
 end
 $$;
-comment on function app.running_operations(text, bigint[]) is 'The operations that run at a workplace, except some, as a JSON array.';
+comment on function app.running_operations(text, bigint[]) is
+  'The operations that run at a workplace, except some, as a JSON array.';
 
 create function app.room_problem(operation public.mes_operations, capacity integer, running jsonb) returns app.problem
 language sql stable parallel safe
@@ -2732,14 +2847,18 @@ return case
     format('"%s" is not an active reason code of kind %s', reason_code, (action).reason_kind))
 end;
 comment on function app.reason_problem(public.mes_operations, app.actions, text, boolean) is
-  'The problem reason_required when a needed reason is missing, validation_failed when it is not an active code of its kind, or the action takes none.';
+  'The problem reason_required when a needed reason is missing, validation_failed when it is not an active code of '
+  'its kind, or the action takes none.';
 
 create function app.good_limit(operation public.mes_operations) returns numeric
 language sql immutable parallel safe
 return floor((operation).qty_desired * (1 + coalesce((operation).overrun_tolerance_pct, 0) / 100));
-comment on function app.good_limit(public.mes_operations) is 'Good pieces that the operation may have; null = no limit.';
+comment on function app.good_limit(public.mes_operations) is
+  'Good pieces that the operation may have; null = no limit.';
 
-create function app.quantity_problem(operation public.mes_operations, processed bigint, scrap bigint) returns app.problem
+create function app.quantity_problem(
+  operation public.mes_operations, processed bigint, scrap bigint
+) returns app.problem
 language sql stable parallel safe
 return case
   when processed > 2147483647 then app.problem(422, 'invalid_quantity',
@@ -2776,7 +2895,8 @@ begin
 end
 $$;
 comment on function app.pieces_left(public.mes_operations, uuid) is
-  'Pieces of an event that REVERSE can still take back; null when it is not an event of the operation that adds pieces.';
+  'Pieces of an event that REVERSE can still take back; null when it is not an event of the operation that adds '
+  'pieces.';
 
 create function app.reversal_problem(
   operation public.mes_operations, event_id uuid, taken app.pieces, available app.pieces
@@ -2803,7 +2923,8 @@ comment on function app.reversal_problem(public.mes_operations, uuid, app.pieces
 create function app.timeline_end(operation public.mes_operations) returns timestamptz
 language sql immutable parallel safe
 return greatest((operation).worked_until, (operation).actual_start_at, (operation).actual_end_at);
-comment on function app.timeline_end(public.mes_operations) is 'Latest start or end of the operation or of one of its runs, or null.';
+comment on function app.timeline_end(public.mes_operations) is
+  'Latest start or end of the operation or of one of its runs, or null.';
 
 -- A clock that is behind what the server itself has recorded has stepped back, or the machine was asleep: it cannot say
 -- what is in the future. Only times that servers make are evidence, so that no terminal can move the limit.
@@ -2819,7 +2940,8 @@ begin
 end
 $$;
 comment on function app.last_recorded_at() is
-  'The newest time that a server has made and that is known here: of the last event in the feed, or of the caller''s access token.';
+  'The newest time that a server has made and that is known here: of the last event in the feed, or of the caller''s '
+  'access token.';
 
 create function app.latest_time() returns timestamptz
 language plpgsql stable
@@ -2836,7 +2958,8 @@ begin
 end
 $$;
 comment on function app.latest_time() is
-  'What is later is in the future: the server''s clock + 60 s; where that clock has stepped back, the last record + 24 h.';
+  'What is later is in the future: the server''s clock + 60 s; where that clock has stepped back, the last record + '
+  '24 h.';
 
 create function app.ahead_of_clock(instant timestamptz) returns text
 language plpgsql stable
@@ -2849,7 +2972,8 @@ begin
     app.iso(instant), app.in_words(instant - heard_at), app.iso(heard_at));
 end
 $$;
-comment on function app.ahead_of_clock(timestamptz) is 'The sentence about a time in the future: it, the offset in words, and the server''s time.';
+comment on function app.ahead_of_clock(timestamptz) is
+  'The sentence about a time in the future: it, the offset in words, and the server''s time.';
 
 create function app.future_problem(pointer text, instant timestamptz) returns app.problem
 language sql stable
@@ -2860,7 +2984,8 @@ return case
     jsonb_build_object('server_time', app.iso(clock_timestamp())))
 end;
 comment on function app.future_problem(text, timestamptz) is
-  'The problem validation_failed (in_future), with the server''s time and the offset, for what is later than app.latest_time().';
+  'The problem validation_failed (in_future), with the server''s time and the offset, for what is later than '
+  'app.latest_time().';
 
 create function app.age_problem(
   operation public.mes_operations, caller app.caller, action public.action, instant timestamptz
@@ -2882,9 +3007,12 @@ begin
 end
 $$;
 comment on function app.age_problem(public.mes_operations, app.caller, public.action, timestamptz) is
-  'The problem too_old for machines and operators when it happened longer ago than app.settings allows: their device''s clock is wrong.';
+  'The problem too_old for machines and operators when it happened longer ago than app.settings allows: their '
+  'device''s clock is wrong.';
 
-create function app.earliest_time(operation public.mes_operations, action app.actions, to_state public.state) returns timestamptz
+create function app.earliest_time(
+  operation public.mes_operations, action app.actions, to_state public.state
+) returns timestamptz
 language sql immutable parallel safe
 return case
   when (action).follows = 'all work' or to_state <> (operation).state then app.timeline_end(operation)
@@ -2966,7 +3094,9 @@ $$;
 comment on function app.with_minutes(public.mes_operations) is
   'The operation with its actual minutes: those of its closed runs and the unlogged ones.';
 
-create function app.logged_minutes(operation public.mes_operations, phase public.phase, as_of timestamptz) returns numeric
+create function app.logged_minutes(
+  operation public.mes_operations, phase public.phase, as_of timestamptz
+) returns numeric
 language sql immutable parallel safe
 return case phase when 'SETUP' then (operation).logged_setup_min else (operation).logged_processing_min end
   + case when (operation).running_phase = phase
@@ -2974,7 +3104,9 @@ return case phase when 'SETUP' then (operation).logged_setup_min else (operation
 comment on function app.logged_minutes(public.mes_operations, public.phase, timestamptz) is
   'Minutes of the runs of one phase, the open one as far as it had come at that moment.';
 
-create function app.opened_run(operation public.mes_operations, event public.operation_events) returns public.operation_runs
+create function app.opened_run(
+  operation public.mes_operations, event public.operation_events
+) returns public.operation_runs
 language plpgsql immutable
 set search_path = ''
 as $$
@@ -2991,7 +3123,8 @@ begin
   return run;
 end
 $$;
-comment on function app.opened_run(public.mes_operations, public.operation_events) is 'The open run, which this event has opened.';
+comment on function app.opened_run(public.mes_operations, public.operation_events) is
+  'The open run, which this event has opened.';
 
 create function app.runs_to_correct(operation public.mes_operations) returns public.operation_runs[]
 language plpgsql stable
@@ -3015,7 +3148,8 @@ create type app.end_runs as (
 );
 
 comment on type app.end_runs is
-  'First and last run of an operation: starts = the operation began with the first one, ends = what ended the operation closed the last one.';
+  'First and last run of an operation: starts = the operation began with the first one, ends = what ended the '
+  'operation closed the last one.';
 
 create function app.end_runs(operation public.mes_operations, runs public.operation_runs[]) returns app.end_runs
 language plpgsql stable
@@ -3096,7 +3230,8 @@ begin
 end
 $$;
 comment on function app.correction_problem(public.mes_operations, app.report, public.operation_runs[], jsonb) is
-  'The problem out_of_order when work would lie outside of corrected times, validation_failed for times that are not to be stated.';
+  'The problem out_of_order when work would lie outside of corrected times, validation_failed for times that are not '
+  'to be stated.';
 
 -- Moves what a CORRECT or an opening states.
 create function app.evolve_correction(
@@ -3294,7 +3429,8 @@ begin
 end
 $$;
 comment on function app.decide(public.mes_operations, app.caller, app.report) is
-  'The event that a report on a locked operation becomes, or the problem that it meets. Changes nothing; room at the workplace is looked at by who stores the event.';
+  'The event that a report on a locked operation becomes, or the problem that it meets. Changes nothing; room at the '
+  'workplace is looked at by who stores the event.';
 
 create function app.evolve(
   inout operation public.mes_operations, inout runs public.operation_runs[], event public.operation_events
@@ -3380,7 +3516,8 @@ begin
 end
 $$;
 comment on function app.evolve(public.mes_operations, public.operation_runs[], public.operation_events) is
-  'The operation after the event, and the runs that the event opens, closes or moves. Of an event with changes, the runs before it are the first and the last one; other events need none.';
+  'The operation after the event, and the runs that the event opens, closes or moves. Of an event with changes, the '
+  'runs before it are the first and the last one; other events need none.';
 
 create function app.store_runs(runs public.operation_runs[]) returns void
 language plpgsql
@@ -3401,7 +3538,8 @@ begin
   end loop;
 end
 $$;
-comment on function app.store_runs(public.operation_runs[]) is 'Writes runs that app.evolve has opened, closed or moved.';
+comment on function app.store_runs(public.operation_runs[]) is
+  'Writes runs that app.evolve has opened, closed or moved.';
 
 create function app.store_execution(operation public.mes_operations) returns public.mes_operations
 language plpgsql
@@ -3467,7 +3605,9 @@ $$;
 comment on function app.append_event(public.mes_operations, public.operation_runs[], public.operation_events) is
   'Writes an event to the log and what it does to runs, and returns what it makes of the operation.';
 
-create function app.take_action(operation public.mes_operations, caller app.caller, report app.report) returns app.recorded
+create function app.perform_transition(
+  operation public.mes_operations, caller app.caller, report app.report
+) returns app.recorded
 language plpgsql
 set search_path = ''
 as $$
@@ -3485,27 +3625,31 @@ begin
   ))::app.recorded;
 end
 $$;
-comment on function app.take_action(public.mes_operations, app.caller, app.report) is
-  'Takes one action on a locked operation: everything but storing its row. Raises the problem that app.decide finds, and 409 workplace_busy.';
+comment on function app.perform_transition(public.mes_operations, app.caller, app.report) is
+  'Performs one transition of a locked operation, but does not store its row. Raises the problem that app.decide '
+  'finds, and 409 workplace_busy.';
 
-create function app.record_event(operation public.mes_operations, caller app.caller, report app.report) returns app.recorded
+create function app.record_event(
+  operation public.mes_operations, caller app.caller, report app.report
+) returns app.recorded
 language plpgsql
 set search_path = ''
 as $$
 declare
-  taken app.recorded := app.take_action(operation, caller, report);
+  performed app.recorded := app.perform_transition(operation, caller, report);
 begin
-  taken.operation := case
-    when (taken.event).changes is null and (taken.operation).state = operation.state
-      and (taken.operation).run_count = operation.run_count
-    then app.store_quantities(taken.operation)
-    else app.store_execution(taken.operation)
+  performed.operation := case
+    when (performed.event).changes is null and (performed.operation).state = operation.state
+      and (performed.operation).run_count = operation.run_count
+    then app.store_quantities(performed.operation)
+    else app.store_execution(performed.operation)
   end;
-  return taken;
+  return performed;
 end
 $$;
 comment on function app.record_event(public.mes_operations, app.caller, app.report) is
-  'Takes one action on a locked operation and stores what it changed, all or nothing. Raises what app.take_action raises.';
+  'Performs one transition of a locked operation and stores the changes, all or nothing. Raises what '
+  'app.perform_transition raises.';
 
 -- supabase/schemas/50_events/07_openings.sql
 -- What: operations that arrive with work already done.
@@ -3519,7 +3663,9 @@ return case when (operation).actual_end_at is not null and coalesce((operation).
 comment on function app.opening_problem(public.mes_operations) is
   'The problem validation_failed of a new operation that brings an end, but is neither finished nor cancelled.';
 
-create function app.record_opening(operation public.mes_operations, caller app.caller, opened public.mes_operations) returns public.mes_operations
+create function app.record_opening(
+  operation public.mes_operations, caller app.caller, opened public.mes_operations
+) returns public.mes_operations
 language plpgsql
 set search_path = ''
 as $$
@@ -3555,7 +3701,8 @@ begin
 end
 $$;
 comment on function app.record_opening(public.mes_operations, app.caller, public.mes_operations) is
-  'Opens a new operation with the status, quantities, times and minutes that it brings, explained by one CORRECT event.';
+  'Opens a new operation with the status, quantities, times and minutes that it brings, explained by one CORRECT '
+  'event.';
 
 -- supabase/schemas/50_events/08_reading.sql
 -- What: one event, and lists by filter.
@@ -3604,7 +3751,8 @@ begin
 end
 $$;
 comment on function app.events_json(app.event_key[]) is
-  'Those of the events that the caller sees, newest first, as the API writes them; what webhooks answered for managers and above alone.';
+  'Those of the events that the caller sees, newest first, as the API writes them; what webhooks answered for '
+  'managers and above alone.';
 grant execute on function app.events_json to authenticated, service_role;
 
 create function public.list_events(
@@ -3687,7 +3835,8 @@ begin
 end
 $$;
 comment on function public.list_events is
-  'A page of the events the caller sees, newest first: {"items": [...], "next": key of the last item or null, "total": number when asked}. The page begins after the given key; count is null, exact or estimated.';
+  'A page of the events the caller sees, newest first: {"items": [...], "next": key of the last item or null, '
+  '"total": number when asked}. The page begins after the given key; count is null, exact or estimated.';
 grant execute on function public.list_events to authenticated, service_role;
 
 -- supabase/schemas/50_events/09_reporting.sql
@@ -3736,7 +3885,9 @@ comment on function app.ambiguous_problem(text, text, text, integer[]) is
   'The problem ambiguous_operation with the asset ids when there are several.';
 
 -- The first service's events carry no asset: order, operation and workplace must then mean one operation.
-create function app.lock_reported_operation(order_no text, operation_no text, workplace_name text, asset_id integer) returns public.mes_operations
+create function app.lock_reported_operation(
+  order_no text, operation_no text, workplace_name text, asset_id integer
+) returns public.mes_operations
 language plpgsql
 set search_path = ''
 as $$
@@ -3764,9 +3915,12 @@ begin
 end
 $$;
 comment on function app.lock_reported_operation(text, text, text, integer) is
-  'The operation that a report means, locked until commit. Raises 404 not_found, 409 ambiguous_operation with the asset ids.';
+  'The operation that a report means, locked until commit. Raises 404 not_found, 409 ambiguous_operation with the '
+  'asset ids.';
 
-create function app.report_answer(status integer, event public.operation_events, operation public.mes_operations, caller app.caller) returns json
+create function app.report_answer(
+  status integer, event public.operation_events, operation public.mes_operations, caller app.caller
+) returns json
 language sql stable
 return json_build_object('status', status, 'body',
   app.json_with(app.event_json(event), 'operation',
@@ -3804,9 +3958,12 @@ begin
 end
 $$;
 comment on function app.known_event(app.report, app.caller) is
-  'The event that is known under the report''s id already, else null. Raises 409 idempotency_conflict when it is another one.';
+  'The event that is known under the report''s id already, else null. Raises 409 idempotency_conflict when it is '
+  'another one.';
 
-create function app.carry_out(operation public.mes_operations, caller app.caller, report app.report, dry_run boolean) returns app.outcome
+create function app.carry_out(
+  operation public.mes_operations, caller app.caller, report app.report, dry_run boolean
+) returns app.outcome
 language plpgsql
 set search_path = ''
 as $$
@@ -3861,9 +4018,10 @@ begin
 end
 $$;
 comment on function app.read_report(app.caller, jsonb) is
-  'A report in the JSON of the API, attributed to its user. Raises 403 forbidden, 404 not_found for a hidden workplace, 422 validation_failed.';
+  'A report in the JSON of the API, attributed to its user. Raises 403 forbidden, 404 not_found for a hidden '
+  'workplace, 422 validation_failed.';
 
-create function app.take_report(caller app.caller, report jsonb) returns app.outcome
+create function app.record_report(caller app.caller, report jsonb) returns app.outcome
 language plpgsql
 set search_path = ''
 as $$
@@ -3886,8 +4044,9 @@ begin
   return app.carry_out(operation, caller, made, (report ->> 'dry_run')::boolean);
 end
 $$;
-comment on function app.take_report(app.caller, jsonb) is
-  'Takes one report in the JSON of the API. Raises 403 forbidden, 404 not_found, 409 ambiguous_operation or idempotency_conflict, and what record_event raises.';
+comment on function app.record_report(app.caller, jsonb) is
+  'Records one report in the JSON of the API. Raises 403 forbidden, 404 not_found, 409 ambiguous_operation or '
+  'idempotency_conflict, and what record_event raises.';
 
 create function public.report_event(report jsonb, idempotency jsonb default null) returns json
 language plpgsql security definer
@@ -3903,24 +4062,25 @@ begin
   if command.answer is not null then
     return command.answer;
   end if;
-  outcome := app.take_report(caller, report);
+  outcome := app.record_report(caller, report);
   answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
   return case outcome.status when 201 then app.finish_command(command, array[report ->> 'workplace_name'], answer) else answer end;
 end
 $$;
 comment on function public.report_event(jsonb, jsonb) is
-  'Records what happened to an operation. Answers {"status", "body"}: 201, or 200 for an event known by its id and for a dry run. Raises what app.take_report raises.';
+  'Records what happened to an operation. Answers {"status", "body"}: 201, or 200 for an event known by its id and '
+  'for a dry run. Raises what app.record_report raises.';
 grant execute on function public.report_event to authenticated, service_role;
 
 create function public.transition_operation(
-  order_no text, asset_id integer, operation_no text, step jsonb, idempotency jsonb default null
+  order_no text, asset_id integer, operation_no text, transition jsonb, idempotency jsonb default null
 ) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('order_no', order_no)
-    and app.require_bounded('operation_no', operation_no) and app.require_bounded('step', step);
+    and app.require_bounded('operation_no', operation_no) and app.require_bounded('transition', transition);
   command constant app.command := app.begin_command(idempotency);
   caller constant app.caller := command.caller;
   operation public.mes_operations;
@@ -3939,11 +4099,11 @@ begin
   if not found or not app.sees_workplace(caller, operation.workplace_name) then
     perform app.refuse_missing();
   end if;
-  made.action_type := (step ->> 'action')::public.action;
-  made.reason_code := step ->> 'reason_code';
-  made.note := step ->> 'note';
-  made.occurred_at := (step ->> 'occurred_at')::timestamptz;
-  outcome := app.carry_out(operation, caller, app.attribute_report(made, caller), (step ->> 'dry_run')::boolean);
+  made.action_type := (transition ->> 'action')::public.action;
+  made.reason_code := transition ->> 'reason_code';
+  made.note := transition ->> 'note';
+  made.occurred_at := (transition ->> 'occurred_at')::timestamptz;
+  outcome := app.carry_out(operation, caller, app.attribute_report(made, caller), (transition ->> 'dry_run')::boolean);
   answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
   return case outcome.status
     when 201 then app.finish_command(command, array[coalesce(operation.workplace_name, '*')], answer)
@@ -3952,7 +4112,8 @@ begin
 end
 $$;
 comment on function public.transition_operation(text, integer, text, jsonb, jsonb) is
-  'Takes one step {"action", "reason_code", "note", "occurred_at", "dry_run"} on the operation. Answers {"status", "body"} as report_event does. Raises 404 not_found and what record_event raises.';
+  'Performs one transition {"action", "reason_code", "note", "occurred_at", "dry_run"} on the operation. Answers '
+  '{"status", "body"} as report_event does. Raises 404 not_found and what record_event raises.';
 grant execute on function public.transition_operation to authenticated, service_role;
 
 -- supabase/schemas/50_events/10_batch_room.sql
@@ -4002,7 +4163,8 @@ comment on function app.running_in_batch(public.mes_operations[], text, boolean,
 -- A START for which a batch leaves no room at its end.
 create type app.denial as (position integer, from_index integer, problem app.problem);
 
-comment on type app.denial is 'position of the operation, index of its START among the reports, and the problem workplace_busy.';
+comment on type app.denial is
+  'position of the operation, index of its START among the reports, and the problem workplace_busy.';
 
 -- State of a batch. Its operations and events stand in memory until its end: a row that is stored a thousand times in
 -- one transaction is slower to find each time.
@@ -4013,7 +4175,8 @@ create type app.batch as (
 );
 
 comment on type app.batch is
-  'operations, and the index of the START since which each runs (null: it does not, or ran before the batch) have equal positions.';
+  'operations, and the index of the START since which each runs (null: it does not, or ran before the batch) have '
+  'equal positions.';
 
 -- A START that a batch itself ends needs no room, so it is judged by what runs when the batch is through. What the
 -- workplace has room for is given to the STARTs in their order.
@@ -4068,7 +4231,7 @@ $$;
 comment on function app.store_events(public.operation_events[], public.operation_runs[]) is
   'Writes events to the log as one set, and the runs that they opened, closed or moved.';
 
-create function app.take_batch(
+create function app.record_batch(
   caller app.caller, reports jsonb, is_atomic boolean,
   locked public.mes_operations[], places public.workplaces[], denied app.denial[]
 ) returns app.batch
@@ -4219,8 +4382,11 @@ begin
   return row(operations, started_by, results)::app.batch;
 end
 $$;
-comment on function app.take_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], app.denial[]) is
-  'Takes reports on locked operations in their order and writes their events and runs; the operations are stored by the caller. A START of an operation in `denied` is refused from its index on; any other is taken whether there is room or not. Raises what concerns the whole batch, and for is_atomic the problem of the first refused report with its index.';
+comment on function app.record_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], app.denial[]) is
+  'Records reports on locked operations in their order: writes their events and runs, but does not store the '
+  'operations. Rejects a START of an operation in `denied` from its index on, and accepts any other without regard to '
+  'room. Raises what concerns the whole batch, and for is_atomic the problem of the first refused report with its '
+  'index.';
 
 -- A large batch keeps a core busy for about a second. Many at once, as after an outage of the network, would each take
 -- so long that the time limit of statements ends all of them, again and again.
@@ -4251,7 +4417,8 @@ begin
 end
 $$;
 comment on function app.require_batch_slot(jsonb, app.caller) is
-  'Takes one of the slots for large batches until commit. Raises 503 unavailable with the seconds to wait when all are taken.';
+  'Takes one of the slots for large batches until commit. Raises 503 unavailable with the seconds to wait when all '
+  'are taken.';
 
 create function public.report_events(
   reports jsonb, is_atomic boolean default false, idempotency jsonb default null
@@ -4304,7 +4471,7 @@ begin
 
   loop
     begin
-      batch := app.take_batch(caller, reports, is_atomic, operations, places, denied);
+      batch := app.record_batch(caller, reports, is_atomic, operations, places, denied);
       newly_denied := app.denied_starts(batch, places);
       exit when newly_denied = '{}';
       raise sqlstate 'AGAIN';
@@ -4339,7 +4506,10 @@ begin
 end
 $$;
 comment on function public.report_events(jsonb, boolean, jsonb) is
-  'Takes reports in their order, in one transaction; one that is refused does not stop the rest, unless is_atomic: then nothing is recorded. A START that is ended by a later report needs no room at its workplace. Answers {"status", "body": [{"index", "status", "id", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many reports, and for is_atomic the problem of the first refused report with its index.';
+  'Takes reports in their order, in one transaction; one that is refused does not stop the rest, unless is_atomic: '
+  'then nothing is recorded. A START that is ended by a later report needs no room at its workplace. Answers '
+  '{"status", "body": [{"index", "status", "id", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too '
+  'many reports, and for is_atomic the problem of the first refused report with its index.';
 grant execute on function public.report_events to authenticated, service_role;
 
 -- supabase/schemas/50_events/12_rebuild.sql
@@ -4409,7 +4579,8 @@ begin
 end
 $$;
 comment on function app.rebuild_operation(public.mes_operations) is
-  'The operation as its events alone say it is: state, quantities, times, minutes and open run. Equal to the stored row, or something is wrong.';
+  'The operation as its events alone say it is: state, quantities, times, minutes and open run. Equal to the stored '
+  'row, or something is wrong.';
 
 create function app.divergent_operations() returns table (stored public.mes_operations, rebuilt public.mes_operations)
 language plpgsql stable
@@ -4437,7 +4608,8 @@ begin
           o.run_count, o.logged_setup_min, o.logged_processing_min, o.worked_until);
 end
 $$;
-comment on function app.divergent_operations() is 'The operations that differ from what their events say: there are none.';
+comment on function app.divergent_operations() is
+  'The operations that differ from what their events say: there are none.';
 
 -- supabase/schemas/55_planning/01_creating.sql
 -- What: creating, changing and deleting one operation.
@@ -4454,7 +4626,8 @@ begin
   end if;
 end
 $$;
-comment on function app.ensure_workplace(text, text) is 'Adds the workplace when the plant does not know it yet: the first service knew none.';
+comment on function app.ensure_workplace(text, text) is
+  'Adds the workplace when the plant does not know it yet: the first service knew none.';
 
 create function app.require_own_workplace(caller app.caller, workplace_name text) returns void
 language plpgsql
@@ -4467,7 +4640,8 @@ begin
   end if;
 end
 $$;
-comment on function app.require_own_workplace(app.caller, text) is 'Raises 403 forbidden when the caller would put an operation where they do not work.';
+comment on function app.require_own_workplace(app.caller, text) is
+  'Raises 403 forbidden when the caller would put an operation where they do not work.';
 
 create function app.plan_problem(operation public.mes_operations) returns app.problem
 language sql stable
@@ -4491,7 +4665,8 @@ return coalesce((operation).status, 'PLANNED') not in ('PLANNED', 'RELEASED') or
   or (operation).actual_start_at is not null or (operation).actual_end_at is not null or (operation).t_actual_setup_min is not null
   or (operation).t_actual_processing_min is not null or (operation).t_actual_lead_min is not null;
 comment on function app.brings_execution(public.mes_operations) is
-  'True for a new operation with a status, quantities, times or minutes of work done elsewhere, which an opening event explains.';
+  'True for a new operation with a status, quantities, times or minutes of work done elsewhere, which an opening '
+  'event explains.';
 
 create function public.create_operation(operation jsonb, idempotency jsonb default null) returns json
 language plpgsql security definer
@@ -4542,7 +4717,8 @@ begin
 end
 $$;
 comment on function public.create_operation(jsonb, jsonb) is
-  'Creates an operation from the JSON of the API; one that brings execution begins with an opening event. Answers {"status", "body"}. Raises 403 forbidden, 409 duplicate_operation, 422 invalid_quantity or validation_failed.';
+  'Creates an operation from the JSON of the API; one that brings execution begins with an opening event. Answers '
+  '{"status", "body"}. Raises 403 forbidden, 409 duplicate_operation, 422 invalid_quantity or validation_failed.';
 grant execute on function public.create_operation to authenticated, service_role;
 
 -- supabase/schemas/55_planning/02_changing.sql
@@ -4576,7 +4752,8 @@ comment on function app.plan_fields() is 'The fields of the plan, which the ERP 
 create function app.role_to_change(patch jsonb) returns public.role
 language sql immutable parallel safe
 return case when patch ?| app.plan_fields() then 'supervisor'::public.role else 'operator' end;
-comment on function app.role_to_change(jsonb) is 'Role that a PATCH needs at least; the actions that it becomes may need more.';
+comment on function app.role_to_change(jsonb) is
+  'Role that a PATCH needs at least; the actions that it becomes may need more.';
 
 create function app.store_operation(operation public.mes_operations) returns public.mes_operations
 language plpgsql
@@ -4609,7 +4786,9 @@ $$;
 comment on function app.store_operation(public.mes_operations) is
   'Writes plan and execution of an operation back to its row and returns the row, with its new version.';
 
-create function app.change_operation(before public.mes_operations, caller app.caller, patch jsonb) returns public.mes_operations
+create function app.change_operation(
+  before public.mes_operations, caller app.caller, patch jsonb
+) returns public.mes_operations
 language plpgsql
 set search_path = ''
 as $$
@@ -4654,7 +4833,7 @@ begin
     if action in ('RELEASE', 'START') then
       report.action_type := action;
       report.occurred_at := case when action = 'START' and before.actual_start_at is null then wanted.actual_start_at end;
-      operation := (app.take_action(operation, caller, report)).operation;
+      operation := (app.perform_transition(operation, caller, report)).operation;
     end if;
   end loop;
 
@@ -4697,13 +4876,13 @@ begin
   if correction.qty_good <> 0 or correction.qty_scrap <> 0 or correction.actual_start_at is not null or correction.actual_end_at is not null
     or correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null or correction.t_actual_lead_min is not null
   then
-    operation := (app.take_action(operation, caller, correction)).operation;
+    operation := (app.perform_transition(operation, caller, correction)).operation;
   end if;
 
   -- 3. what was made since
   if report.qty_good > 0 or report.qty_scrap > 0 then
     report.reason_code := null;
-    operation := (app.take_action(operation, caller, report)).operation;
+    operation := (app.perform_transition(operation, caller, report)).operation;
   end if;
 
   -- 4. what ends it; clients of the first service send no reason
@@ -4715,7 +4894,7 @@ begin
       report.occurred_at := ended_at;
       report.reason_code := coalesce(patch ->> 'reason_code', case
         when action in ('HOLD', 'CANCEL') or action = 'FINISH' and operation.qty_good < operation.qty_desired then 'UNSPECIFIED' end);
-      operation := (app.take_action(operation, caller, report)).operation;
+      operation := (app.perform_transition(operation, caller, report)).operation;
     end if;
   end loop;
 
@@ -4723,7 +4902,9 @@ begin
 end
 $$;
 comment on function app.change_operation(public.mes_operations, app.caller, jsonb) is
-  'Changes the plan of a locked operation and records the difference to the stated status, quantities and times as events. Raises 403 forbidden, 422 invalid_state_transition, invalid_quantity or validation_failed, and what record_event raises.';
+  'Changes the plan of a locked operation and records the difference to the stated status, quantities and times as '
+  'events. Raises 403 forbidden, 422 invalid_state_transition, invalid_quantity or validation_failed, and what '
+  'record_event raises.';
 
 create function public.update_operation(
   order_no text, asset_id integer, operation_no text, patch jsonb, if_match integer[] default null, idempotency jsonb default null
@@ -4756,7 +4937,8 @@ begin
 end
 $$;
 comment on function public.update_operation(text, integer, text, jsonb, integer[], jsonb) is
-  'Changes an operation. Answers {"status", "body"}. Raises 404 not_found, 412 stale_version, and what app.change_operation raises.';
+  'Changes an operation. Answers {"status", "body"}. Raises 404 not_found, 412 stale_version, and what '
+  'app.change_operation raises.';
 grant execute on function public.update_operation to authenticated, service_role;
 
 create function app.apply_bulk(operations public.mes_operations[], caller app.caller, patch jsonb) returns json
@@ -4796,7 +4978,9 @@ $$;
 comment on function app.apply_bulk(public.mes_operations[], app.caller, jsonb) is
   'Changes locked operations one by one; one that refuses does not stop the rest. Answers one result per operation.';
 
-create function public.update_operations(filter jsonb, patch jsonb, is_dry_run boolean default true, idempotency jsonb default null) returns json
+create function public.update_operations(
+  filter jsonb, patch jsonb, is_dry_run boolean default true, idempotency jsonb default null
+) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -4856,7 +5040,9 @@ begin
 end
 $$;
 comment on function public.update_operations(jsonb, jsonb, boolean, jsonb) is
-  'Changes up to 500 operations that match the filter, as PATCH changes one; is_dry_run tells what would happen. Answers {"status", "body": [{"index", "status", "id", "version", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many matches.';
+  'Changes up to 500 operations that match the filter, as PATCH changes one; is_dry_run tells what would happen. '
+  'Answers {"status", "body": [{"index", "status", "id", "version", "problem"}]}. Raises 403 forbidden, 422 '
+  'validation_failed for too many matches.';
 grant execute on function public.update_operations to authenticated, service_role;
 
 -- supabase/schemas/55_planning/03_deleting.sql
@@ -4873,11 +5059,14 @@ create table app.deleted_operations (
   constraint deleted_operations_order_no_is_key check (app.is_key(order_no)),
   constraint deleted_operations_operation_no_is_key check (app.is_key(operation_no))
 );
-comment on table app.deleted_operations is 'Keys of deleted operations, with the source time up to which an import ignores them.';
+comment on table app.deleted_operations is
+  'Keys of deleted operations, with the source time up to which an import ignores them.';
 
 alter table app.deleted_operations enable row level security;
 
-create function app.bury_operation(order_no text, operation_no text, asset_id integer, timestamp_ms timestamptz) returns void
+create function app.bury_operation(
+  order_no text, operation_no text, asset_id integer, timestamp_ms timestamptz
+) returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -4890,9 +5079,12 @@ begin
 end
 $$;
 comment on function app.bury_operation(text, text, integer, timestamptz) is
-  'Remembers that the operation was deleted as of this source time; without one there is nothing that an import could repeat.';
+  'Remembers that the operation was deleted as of this source time; without one there is nothing that an import could '
+  'repeat.';
 
-create function public.delete_operation(order_no text, asset_id integer, operation_no text, if_match integer[] default null) returns void
+create function public.delete_operation(
+  order_no text, asset_id integer, operation_no text, if_match integer[] default null
+) returns void
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -4920,7 +5112,8 @@ begin
 end
 $$;
 comment on function public.delete_operation(text, integer, text, integer[]) is
-  'Deletes an operation on which no work was reported; its events stay in the log. Raises 403 forbidden, 404 not_found, 412 stale_version, 422 invalid_state_transition.';
+  'Deletes an operation on which no work was reported; its events stay in the log. Raises 403 forbidden, 404 '
+  'not_found, 412 stale_version, 422 invalid_state_transition.';
 grant execute on function public.delete_operation to authenticated, service_role;
 
 -- supabase/schemas/60_import/01_decisions.sql
@@ -4938,7 +5131,8 @@ create type app.import_decision as (
 );
 
 comment on type app.import_decision is
-  'What becomes of one row: created, updated, deleted, flagged (kept although the source took it away), skipped_stale or rejected; and the lifecycle steps that it stands for.';
+  'What becomes of one row: created, updated, deleted, flagged (kept although the source took it away), skipped_stale '
+  'or rejected; and the transitions that it stands for.';
 
 -- A dry run writes nothing, not even to undo it, so that it holds no lock that others wait for. This says what its
 -- earlier rows of an operation would have done.
@@ -4950,7 +5144,9 @@ create type app.imagined_operation as (
   deleted_at timestamptz
 );
 
-comment on type app.imagined_operation is 'An operation as a dry run would have left it; operation is null and deleted_at the source time when it would be gone.';
+comment on type app.imagined_operation is
+  'An operation as a dry run would have left it; operation is null and deleted_at the source time when it would be '
+  'gone.';
 
 create function app.imagine(decision app.import_decision) returns app.imagined_operation
 language plpgsql stable
@@ -4990,7 +5186,8 @@ begin
   return made;
 end
 $$;
-comment on function app.imagine(app.import_decision) is 'The operation as app.apply_import would leave it after this decision to create, update, flag or delete.';
+comment on function app.imagine(app.import_decision) is
+  'The operation as app.apply_import would leave it after this decision to create, update, flag or delete.';
 
 -- The ERP owns the plan; of the lifecycle it owns release and cancellation, as long as nothing has begun.
 create function app.import_decisions(
@@ -5091,7 +5288,8 @@ begin
 end
 $$;
 comment on function app.import_decisions(jsonb, boolean, app.caller, app.imagined_operation[]) is
-  'Judges rows of the change feed, each a JSON object of the API with its index, one per operation; set-based, changes nothing.';
+  'Judges rows of the change feed, each a JSON object of the API with its index, one per operation; set-based, '
+  'changes nothing.';
 
 -- supabase/schemas/60_import/02_import.sql
 -- What: the import.
@@ -5288,7 +5486,8 @@ begin
 end
 $$;
 comment on function app.apply_feed(jsonb, boolean, boolean, app.caller) is
-  'Applies rows of the change feed in one transaction, each operation''s in the order of their source times; a dry run writes and locks nothing. Answers one result per row.';
+  'Applies rows of the change feed in one transaction, each operation''s in the order of their source times; a dry '
+  'run writes and locks nothing. Answers one result per row.';
 
 create function public.import_operations(
   rows jsonb, is_takeover boolean default false, is_dry_run boolean default false, idempotency jsonb default null
@@ -5316,7 +5515,8 @@ begin
 end
 $$;
 comment on function public.import_operations(jsonb, boolean, boolean, jsonb) is
-  'Imports up to 1000 rows of the ERP''s change feed, each with its index. Answers {"status", "body": [{"index", "status", "id", "outcome", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many rows.';
+  'Imports up to 1000 rows of the ERP''s change feed, each with its index. Answers {"status", "body": [{"index", '
+  '"status", "id", "outcome", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many rows.';
 grant execute on function public.import_operations to authenticated, service_role;
 
 -- supabase/schemas/70_feed/01_positions.sql
@@ -5333,10 +5533,14 @@ create table app.feed (
   recorded_at timestamptz not null default clock_timestamp()
 );
 comment on table app.feed is 'Positions of events. A separate table, because events are never changed.';
-comment on column app.feed.pos is 'Position: gaps are possible (a commit that failed); those of one operation rise with its op_seq.';
-comment on column app.feed.workplace_name is 'The event''s workplace, so that one index serves a reader of few workplaces.';
-comment on column app.feed.action_type is 'The event''s action, likewise order_no: filters pass over events without a look at each.';
-comment on column app.feed.recorded_at is 'When the position was drawn; for retention. It rises with pos, so it needs no index.';
+comment on column app.feed.pos is
+  'Position: gaps are possible (a commit that failed); those of one operation rise with its op_seq.';
+comment on column app.feed.workplace_name is
+  'The event''s workplace, so that one index serves a reader of few workplaces.';
+comment on column app.feed.action_type is
+  'The event''s action, likewise order_no: filters pass over events without a look at each.';
+comment on column app.feed.recorded_at is
+  'When the position was drawn; for retention. It rises with pos, so it needs no index.';
 create unique index feed_by_event on app.feed (event_id);
 create index feed_by_workplace on app.feed (workplace_name, pos);
 
@@ -5363,7 +5567,8 @@ insert into app.feed_state default values;
 create function app.drawing_class() returns bigint
 language sql immutable parallel safe
 return 7206::bigint << 44;
-comment on function app.drawing_class() is 'First key of the advisory locks of commits that draw positions; the position is added to it.';
+comment on function app.drawing_class() is
+  'First key of the advisory locks of commits that draw positions; the position is added to it.';
 
 create function app.settled_position() returns bigint
 language plpgsql volatile security definer
@@ -5387,7 +5592,8 @@ begin
 end
 $$;
 comment on function app.settled_position() is
-  'Up to here every position is committed and visible to the next statement, or never will be. It may be lower than a moment ago, never wrong. Raises 503 unavailable on a standby.';
+  'Up to here every position is committed and visible to the next statement, or never will be. It may be lower than a '
+  'moment ago, never wrong. Raises 503 unavailable on a standby.';
 
 create function app.draw_position() returns trigger
 language plpgsql security definer
@@ -5463,7 +5669,8 @@ begin
 end
 $$;
 comment on function public.prune_feed() is
-  'Removes at once what is older than the configured retention, up to 10,000 positions a call; answers the last one removed, null when there is none. Raises 403 forbidden.';
+  'Removes at once what is older than the configured retention, up to 10,000 positions a call; answers the last one '
+  'removed, null when there is none. Raises 403 forbidden.';
 grant execute on function public.prune_feed to authenticated, service_role;
 
 -- supabase/schemas/70_feed/02_cursors.sql
@@ -5487,7 +5694,8 @@ begin
   ));
 end
 $$;
-comment on function app.feed_generation() is 'Name of the feed''s life, part of every cursor: changes when the database was restored.';
+comment on function app.feed_generation() is
+  'Name of the feed''s life, part of every cursor: changes when the database was restored.';
 
 -- A copy of the data folder or of a disk keeps all of these. So a cursor also knows what it stands at: where the position
 -- is not there, or is another one, history has been another one. The event alone would not do, since terminals send
@@ -5520,7 +5728,8 @@ begin
 end
 $$;
 comment on function app.require_position(bigint, text, text) is
-  'Raises 410 feed_reset unless what follows this position is what followed it when its cursor was made; null = the beginning.';
+  'Raises 410 feed_reset unless what follows this position is what followed it when its cursor was made; null = the '
+  'beginning.';
 
 -- Times of drawing rise with positions, but for the moments between two commits that draw at once.
 create function app.position_before(instant timestamptz) returns bigint
@@ -5546,7 +5755,8 @@ begin
 end
 $$;
 comment on function app.position_before(timestamptz) is
-  'A position behind which all events stand that were recorded then or later, by halving; the floor of the feed when none is older.';
+  'A position behind which all events stand that were recorded then or later, by halving; the floor of the feed when '
+  'none is older.';
 
 -- supabase/schemas/70_feed/03_reading.sql
 -- What: reading the feed.
@@ -5555,7 +5765,8 @@ comment on function app.position_before(timestamptz) is
 create view app.followed_events as
 select (null::app.event_body).*, null::json as operation, null::text as mark where false;
 comment on view app.followed_events is
-  'Has no rows: its row type is the event for a server that passes it on, with its operation as it is now, null when it is gone or not the caller''s to see, and its mark.';
+  'Has no rows: its row type is the event for a server that passes it on, with its operation as it is now, null when '
+  'it is gone or not the caller''s to see, and its mark.';
 
 -- One call looks at no more positions than this: a rare filter costs a few calls, not one endless one.
 create function app.feed_window() returns integer
@@ -5688,7 +5899,10 @@ begin
 end
 $$;
 comment on function public.read_feed is
-  'Events the caller sees, in the order of the feed, after a position: {"events": [...], "generation", "pos", "mark": where to go on, "has_more", "has_workplace": false when waiting is in vain}. Without after_pos from the oldest kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to see, and its mark. Raises 410 feed_reset when that position is unknown here.';
+  'Events the caller sees, in the order of the feed, after a position: {"events": [...], "generation", "pos", "mark": '
+  'where to go on, "has_more", "has_workplace": false when waiting is in vain}. Without after_pos from the oldest '
+  'kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to '
+  'see, and its mark. Raises 410 feed_reset when that position is unknown here.';
 grant execute on function public.read_feed to authenticated, service_role;
 
 -- A cheap query for waiting readers. Only servers call it, on behalf of all readers who wait there.
@@ -5710,7 +5924,8 @@ begin
 end
 $$;
 comment on function public.feed_head() is
-  'Where the feed ends: {"generation", "pos", "mark", "is_announced": whether Supabase Realtime tells when it moves}. For the secret key only.';
+  'Where the feed ends: {"generation", "pos", "mark", "is_announced": whether Supabase Realtime tells when it moves}. '
+  'For the secret key only.';
 grant execute on function public.feed_head to service_role;
 
 -- supabase/schemas/70_feed/04_announcing.sql
@@ -5758,10 +5973,13 @@ create unlogged table app.stream_places (
   held_until timestamptz not null,
   constraint stream_places_holder_short check (char_length(holder) between 1 and 200)
 ) with (fillfactor = 50);
-comment on table app.stream_places is 'One row for each stream that is open, opening or closing: those of one caller are bounded.';
+comment on table app.stream_places is
+  'One row for each stream that is open, opening or closing: those of one caller are bounded.';
 comment on column app.stream_places.id is 'Name of the stream, made by its isolate.';
-comment on column app.stream_places.holder is 'Caller who holds the place: a user''s id, or "secret:" and the name of a secret key.';
-comment on column app.stream_places.held_until is 'When the place is free, unless its isolate holds it longer: 20 seconds after it was heard of.';
+comment on column app.stream_places.holder is
+  'Caller who holds the place: a user''s id, or "secret:" and the name of a secret key.';
+comment on column app.stream_places.held_until is
+  'When the place is free, unless its isolate holds it longer: 20 seconds after it was heard of.';
 create index stream_places_by_holder on app.stream_places (holder);
 
 alter table app.stream_places enable row level security;
@@ -5786,7 +6004,8 @@ as $$
   where p.id = any(array(select holder::uuid from unnest(holders) holder where holder not like 'secret:%'))
 $$;
 comment on function app.stream_access(text[]) is
-  'What each of the users sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]; without those who have no profile, and without secret keys.';
+  'What each of the users sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]; without those who have no '
+  'profile, and without secret keys.';
 
 create function public.take_stream_place(place uuid, holder text, most integer, given_up uuid[]) returns json
 language plpgsql security definer
@@ -5829,7 +6048,9 @@ begin
 end
 $$;
 comment on function public.take_stream_place(uuid, text, integer, uuid[]) is
-  'Takes a place for a stream of the holder, having given up places that its isolate does not need any more. Answers what the holder sees, as hold_stream_places does. Raises 403 forbidden without a workplace, 429 rate_limited when the holder has `most` places. For the secret key only.';
+  'Takes a place for a stream of the holder, having given up places that its isolate does not need any more. Answers '
+  'what the holder sees, as hold_stream_places does. Raises 403 forbidden without a workplace, 429 rate_limited when '
+  'the holder has `most` places. For the secret key only.';
 grant execute on function public.take_stream_place to service_role;
 
 create function public.hold_stream_places(places uuid[], holders text[], given_up uuid[]) returns json
@@ -5847,7 +6068,8 @@ begin
 end
 $$;
 comment on function public.hold_stream_places(uuid[], text[], uuid[]) is
-  'Holds the places of an isolate''s streams for another 20 seconds, gives up others, and answers what each of the holders sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]. For the secret key only.';
+  'Holds the places of an isolate''s streams for another 20 seconds, gives up others, and answers what each of the '
+  'holders sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]. For the secret key only.';
 grant execute on function public.hold_stream_places to service_role;
 
 -- Browsers cannot send a header with EventSource or WebSocket: they send a ticket, once.
@@ -5860,11 +6082,14 @@ create table app.stream_tickets (
   constraint stream_tickets_digest_is_sha256 check (octet_length(digest) = 32),
   constraint stream_tickets_filter_small check (jsonb_typeof(filter) = 'object' and octet_length(filter::text) <= 4096)
 );
-comment on table app.stream_tickets is 'Tickets of the stream that nobody has used yet. Who reads this table cannot use them: it has their digests only.';
+comment on table app.stream_tickets is
+  'Tickets of the stream that nobody has used yet. Who reads this table cannot use them: it has their digests only.';
 comment on column app.stream_tickets.digest is 'SHA-256 of the ticket.';
 comment on column app.stream_tickets.user_id is 'Whom the ticket stands for; null = a server with the secret key.';
-comment on column app.stream_tickets.filter is 'What the ticket''s stream follows: {"workplace_name", "action_type", "order_no"}.';
-comment on column app.stream_tickets.session_ends_at is 'When the access token that asked for the ticket expires, and with it the stream.';
+comment on column app.stream_tickets.filter is
+  'What the ticket''s stream follows: {"workplace_name", "action_type", "order_no"}.';
+comment on column app.stream_tickets.session_ends_at is
+  'When the access token that asked for the ticket expires, and with it the stream.';
 create index stream_tickets_by_user on app.stream_tickets (user_id);
 create index stream_tickets_by_age on app.stream_tickets (expires_at);
 
@@ -5921,7 +6146,9 @@ begin
 end
 $$;
 comment on function public.create_stream_ticket(text, jsonb) is
-  'Keeps a ticket of the caller for 30 seconds: SHA-256 of the ticket in hex, and the filter it is for. Answers {"expires_at"}. Raises 403 forbidden without a workplace, 422 validation_failed for a filter of more than 4 KiB, 429 rate_limited beyond 20 tickets that are still open.';
+  'Keeps a ticket of the caller for 30 seconds: SHA-256 of the ticket in hex, and the filter it is for. Answers '
+  '{"expires_at"}. Raises 403 forbidden without a workplace, 422 validation_failed for a filter of more than 4 KiB, '
+  '429 rate_limited beyond 20 tickets that are still open.';
 grant execute on function public.create_stream_ticket to authenticated, service_role;
 
 create function public.use_stream_ticket(digest text) returns json
@@ -5944,7 +6171,8 @@ begin
 end
 $$;
 comment on function public.use_stream_ticket(text) is
-  'Takes a ticket, once: {"user_id", "filter", "session_ends_at"}, or null when there is no such ticket or it has expired. For the secret key only.';
+  'Takes a ticket, once: {"user_id", "filter", "session_ends_at"}, or null when there is no such ticket or it has '
+  'expired. For the secret key only.';
 grant execute on function public.use_stream_ticket to service_role;
 
 -- supabase/schemas/80_webhooks/01_tables.sql
@@ -5986,8 +6214,11 @@ comment on column app.webhook_endpoints.action_types is 'Only events of these ac
 comment on column app.webhook_endpoints.workplace_names is 'Only events at these workplaces; null = all.';
 comment on column app.webhook_endpoints.order_prefix is 'Only events of orders whose number begins so; null = all.';
 comment on column app.webhook_endpoints.enabled is 'False: nothing is sent, and events of this time are not queued.';
-comment on column app.webhook_endpoints.disabled_reason is 'manual: switched off; gone: it answered 410; failing: nothing but failures for 5 days.';
-comment on column app.webhook_endpoints.deleted_at is 'Deleted ones stay until their deliveries are swept, after 90 days; what is queued for them is cancelled by dispatchers.';
+comment on column app.webhook_endpoints.disabled_reason is
+  'manual: switched off; gone: it answered 410; failing: nothing but failures for 5 days.';
+comment on column app.webhook_endpoints.deleted_at is
+  'Deleted ones stay until their deliveries are swept, after 90 days; what is queued for them is cancelled by '
+  'dispatchers.';
 create index webhook_endpoints_by_creator on app.webhook_endpoints (created_by) where created_by is not null;
 create index webhook_endpoints_enabled on app.webhook_endpoints (id) where enabled;
 create index webhook_endpoints_listed on app.webhook_endpoints (created_at, id) where deleted_at is null;
@@ -6003,8 +6234,10 @@ create table app.webhook_secrets (
   secret text not null,
   expires_at timestamptz
 );
-comment on table app.webhook_secrets is 'Secrets that sign: the current one, and during a rotation the one before. See docs/decisions.';
-comment on column app.webhook_secrets.expires_at is 'Until when the previous secret still signs; null = the current one.';
+comment on table app.webhook_secrets is
+  'Secrets that sign: the current one, and during a rotation the one before. See docs/decisions.';
+comment on column app.webhook_secrets.expires_at is
+  'Until when the previous secret still signs; null = the current one.';
 create unique index webhook_secrets_one_current on app.webhook_secrets (endpoint_id) where expires_at is null;
 create index webhook_secrets_by_endpoint on app.webhook_secrets (endpoint_id);
 
@@ -6049,9 +6282,12 @@ comment on column app.webhook_deliveries.id is 'webhook-id is msg_ and this: the
 comment on column app.webhook_deliveries.event_id is 'Event to tell of; null = a test ping.';
 comment on column app.webhook_deliveries.type is 'Type of the message, e.g. operation.start.';
 comment on column app.webhook_deliveries.attempt_count is 'Attempts in all; each is in webhook_attempts.';
-comment on column app.webhook_deliveries.retry_no is 'Failures since it was queued or replayed: where it is in the schedule.';
-comment on column app.webhook_deliveries.next_attempt_at is 'When it is due; while delivering, when the lease ends and it is due again.';
-comment on column app.webhook_deliveries.lease_token is 'Names the dispatcher that has it: only that one may settle it.';
+comment on column app.webhook_deliveries.retry_no is
+  'Failures since it was queued or replayed: where it is in the schedule.';
+comment on column app.webhook_deliveries.next_attempt_at is
+  'When it is due; while delivering, when the lease ends and it is due again.';
+comment on column app.webhook_deliveries.lease_token is
+  'Names the dispatcher that has it: only that one may settle it.';
 
 -- What is due is a small part of a table that only grows: claiming looks at this alone, endpoint by endpoint.
 create index webhook_deliveries_due on app.webhook_deliveries (endpoint_id, next_attempt_at) where status in ('pending', 'delivering');
@@ -6089,7 +6325,8 @@ create table app.webhook_outbox (
   endpoint_ids uuid[] not null,
   queued_at timestamptz not null default clock_timestamp()
 );
-comment on table app.webhook_outbox is 'The outbox: events whose deliveries are still to be made, written in the event''s transaction.';
+comment on table app.webhook_outbox is
+  'The outbox: events whose deliveries are still to be made, written in the event''s transaction.';
 comment on column app.webhook_outbox.endpoint_ids is 'Endpoints that wanted the event when it was recorded.';
 
 alter table app.webhook_outbox enable row level security;
@@ -6101,7 +6338,9 @@ create table app.webhook_outcomes (
   response text,
   error_message text
 );
-comment on table app.webhook_outcomes is 'What came of an event''s deliveries, once one was tried or cancelled. A separate table, because events are never changed.';
+comment on table app.webhook_outcomes is
+  'What came of an event''s deliveries, once one was tried or cancelled. A separate table, because events are never '
+  'changed.';
 comment on column app.webhook_outcomes.is_delivered is 'True once all deliveries that are not cancelled are delivered.';
 comment on column app.webhook_outcomes.response is 'Last answer: its status and first 500 characters.';
 comment on column app.webhook_outcomes.error_message is 'Last error of a delivery that is not delivered.';
@@ -6114,12 +6353,14 @@ return (endpoint).enabled
   and ((endpoint).action_types is null or (event).action_type = any((endpoint).action_types))
   and ((endpoint).workplace_names is null or (event).workplace_name = any((endpoint).workplace_names))
   and ((endpoint).order_prefix is null or starts_with((event).order_no, (endpoint).order_prefix));
-comment on function app.wants_event(app.webhook_endpoints, public.operation_events) is 'True when the event is to be sent to the endpoint.';
+comment on function app.wants_event(app.webhook_endpoints, public.operation_events) is
+  'True when the event is to be sent to the endpoint.';
 
 create function app.webhook_type(action_type public.action) returns text
 language sql immutable parallel safe
 return 'operation.' || lower(action_type::text);
-comment on function app.webhook_type(public.action) is 'Type of the message about an event, e.g. operation.report_quantity.';
+comment on function app.webhook_type(public.action) is
+  'Type of the message about an event, e.g. operation.report_quantity.';
 
 create function app.tell_event(event_id uuid, response text default null) returns void
 language plpgsql
@@ -6148,7 +6389,8 @@ begin
 end
 $$;
 comment on function app.tell_event(uuid, text) is
-  'Brings what an event says of its webhooks up to date: success once all that are not cancelled are delivered, else the error of one that is not; and the last response, when there is a new one.';
+  'Brings what an event says of its webhooks up to date: success once all that are not cancelled are delivered, else '
+  'the error of one that is not; and the last response, when there is a new one.';
 
 create function app.queue_event() returns trigger
 language plpgsql security definer
@@ -6162,7 +6404,8 @@ begin
   return null;
 end
 $$;
-comment on function app.queue_event() is 'Trigger: puts an event into the outbox when an endpoint wants it, in the event''s transaction.';
+comment on function app.queue_event() is
+  'Trigger: puts an event into the outbox when an endpoint wants it, in the event''s transaction.';
 
 create trigger operation_events_queue after insert on public.operation_events
   for each row execute function app.queue_event();
@@ -6192,7 +6435,8 @@ begin atomic
     'updated_at', app.iso((e).updated_at)
   );
 end;
-comment on function app.webhook_endpoint_json(app.webhook_endpoints) is 'The endpoint as the API writes it, without its secrets.';
+comment on function app.webhook_endpoint_json(app.webhook_endpoints) is
+  'The endpoint as the API writes it, without its secrets.';
 
 create function app.require_webhook_manager(caller app.caller) returns void
 language plpgsql
@@ -6202,7 +6446,8 @@ begin
   perform app.require_role(caller, 'manager', 'Only managers may see and change webhooks');
 end
 $$;
-comment on function app.require_webhook_manager(app.caller) is 'Raises 403 forbidden below manager, whatever was asked for.';
+comment on function app.require_webhook_manager(app.caller) is
+  'Raises 403 forbidden below manager, whatever was asked for.';
 
 create function app.lock_webhook_endpoint(endpoint_id uuid) returns app.webhook_endpoints
 language plpgsql
@@ -6218,7 +6463,8 @@ begin
   return endpoint;
 end
 $$;
-comment on function app.lock_webhook_endpoint(uuid) is 'The endpoint, locked against other changes. Raises 404 not_found.';
+comment on function app.lock_webhook_endpoint(uuid) is
+  'The endpoint, locked against other changes. Raises 404 not_found.';
 
 create function app.require_enabled(endpoint app.webhook_endpoints) returns void
 language plpgsql
@@ -6249,7 +6495,8 @@ begin
   end if;
 end
 $$;
-comment on function app.require_room_for_endpoint() is 'Raises 409 limit_reached when 100 endpoints are enabled. Call it before one is enabled.';
+comment on function app.require_room_for_endpoint() is
+  'Raises 409 limit_reached when 100 endpoints are enabled. Call it before one is enabled.';
 
 create function public.list_webhook_endpoints(
   enabled boolean default null,
@@ -6306,7 +6553,8 @@ begin
   return app.webhook_endpoint_json(endpoint);
 end
 $$;
-comment on function public.get_webhook_endpoint(uuid) is 'One webhook endpoint, without its secrets. Raises 403 forbidden, 404 not_found.';
+comment on function public.get_webhook_endpoint(uuid) is
+  'One webhook endpoint, without its secrets. Raises 403 forbidden, 404 not_found.';
 grant execute on function public.get_webhook_endpoint to authenticated, service_role;
 
 create function public.create_webhook_endpoint(endpoint jsonb, idempotency jsonb default null) returns json
@@ -6340,7 +6588,8 @@ begin
 end
 $$;
 comment on function public.create_webhook_endpoint(jsonb, jsonb) is
-  'Creates a webhook endpoint and its secret, which is shown here only. Answers {"status", "body"}. Raises 403 forbidden, 409 limit_reached, 410 secret_gone.';
+  'Creates a webhook endpoint and its secret, which is shown here only. Answers {"status", "body"}. Raises 403 '
+  'forbidden, 409 limit_reached, 410 secret_gone.';
 grant execute on function public.create_webhook_endpoint to authenticated, service_role;
 
 create function public.update_webhook_endpoint(
@@ -6391,7 +6640,8 @@ begin
 end
 $$;
 comment on function public.update_webhook_endpoint(uuid, jsonb, integer[], jsonb) is
-  'Changes a webhook endpoint; what is queued goes to the new address. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 409 limit_reached, 412 stale_version.';
+  'Changes a webhook endpoint; what is queued goes to the new address. Answers {"status", "body"}. Raises 403 '
+  'forbidden, 404 not_found, 409 limit_reached, 412 stale_version.';
 grant execute on function public.update_webhook_endpoint to authenticated, service_role;
 
 create function public.delete_webhook_endpoint(endpoint_id uuid, if_match integer[] default null) returns void
@@ -6412,7 +6662,8 @@ begin
 end
 $$;
 comment on function public.delete_webhook_endpoint(uuid, integer[]) is
-  'Deletes a webhook endpoint and its secrets; what is queued is cancelled by the next dispatcher, its deliveries can still be read. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+  'Deletes a webhook endpoint and its secrets; what is queued is cancelled by the next dispatcher, its deliveries can '
+  'still be read. Raises 403 forbidden, 404 not_found, 412 stale_version.';
 grant execute on function public.delete_webhook_endpoint to authenticated, service_role;
 
 -- supabase/schemas/80_webhooks/03_secrets.sql
@@ -6432,7 +6683,8 @@ begin
   return secret_id;
 end
 $$;
-comment on function app.new_webhook_secret(uuid) is 'Makes the current secret of an endpoint: whsec_ and 32 random bytes in base64. Answers its number.';
+comment on function app.new_webhook_secret(uuid) is
+  'Makes the current secret of an endpoint: whsec_ and 32 random bytes in base64. Answers its number.';
 
 -- Stored answers hold the number of a secret: one that was deleted or has ended is gone from them, too.
 create function app.with_secret(answer json) returns json
@@ -6457,9 +6709,12 @@ begin
 end
 $$;
 comment on function app.with_secret(json) is
-  'Turns {"status", "endpoint", "secret_id"}, as it is stored, into {"status", "body"}: the endpoint with the secret. Raises 410 secret_gone when that signs no more.';
+  'Turns {"status", "endpoint", "secret_id"}, as it is stored, into {"status", "body"}: the endpoint with the secret. '
+  'Raises 410 secret_gone when that signs no more.';
 
-create function public.rotate_webhook_secret(endpoint_id uuid, overlap_h integer default 24, idempotency jsonb default null) returns json
+create function public.rotate_webhook_secret(
+  endpoint_id uuid, overlap_h integer default 24, idempotency jsonb default null
+) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -6485,7 +6740,8 @@ begin
 end
 $$;
 comment on function public.rotate_webhook_secret(uuid, integer, jsonb) is
-  'Makes a new secret, shown here only; the one before signs too for overlap_h hours (0..168). Answers {"status", "body"}. Raises 403 forbidden, 404 not_found.';
+  'Makes a new secret, shown here only; the one before signs too for overlap_h hours (0..168). Answers {"status", '
+  '"body"}. Raises 403 forbidden, 404 not_found.';
 grant execute on function public.rotate_webhook_secret to authenticated, service_role;
 
 -- supabase/schemas/80_webhooks/04_deliveries.sql
@@ -6510,7 +6766,8 @@ begin atomic
     'settled_at', app.iso((d).settled_at)
   );
 end;
-comment on function app.webhook_delivery_json(app.webhook_deliveries) is 'The delivery as the API writes it, without its attempts.';
+comment on function app.webhook_delivery_json(app.webhook_deliveries) is
+  'The delivery as the API writes it, without its attempts.';
 
 create function public.test_webhook_endpoint(endpoint_id uuid, idempotency jsonb default null) returns json
 language plpgsql security definer
@@ -6533,7 +6790,8 @@ begin
 end
 $$;
 comment on function public.test_webhook_endpoint(uuid, jsonb) is
-  'Queues a ping. Answers {"status", "body": the delivery}. Raises 403 forbidden, 404 not_found, 409 endpoint_disabled.';
+  'Queues a ping. Answers {"status", "body": the delivery}. Raises 403 forbidden, 404 not_found, 409 '
+  'endpoint_disabled.';
 grant execute on function public.test_webhook_endpoint to authenticated, service_role;
 
 create function public.list_webhook_deliveries(
@@ -6608,7 +6866,8 @@ begin
   ));
 end
 $$;
-comment on function public.get_webhook_delivery(uuid) is 'One delivery with its attempts. Raises 403 forbidden, 404 not_found.';
+comment on function public.get_webhook_delivery(uuid) is
+  'One delivery with its attempts. Raises 403 forbidden, 404 not_found.';
 grant execute on function public.get_webhook_delivery to authenticated, service_role;
 
 create function public.replay_webhook_delivery(delivery_id uuid, idempotency jsonb default null) returns json
@@ -6646,7 +6905,8 @@ begin
 end
 $$;
 comment on function public.replay_webhook_delivery(uuid, jsonb) is
-  'Makes a delivery due now, whatever became of it, with its whole schedule before it. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 409 endpoint_disabled.';
+  'Makes a delivery due now, whatever became of it, with its whole schedule before it. Answers {"status", "body"}. '
+  'Raises 403 forbidden, 404 not_found, 409 endpoint_disabled.';
 grant execute on function public.replay_webhook_delivery to authenticated, service_role;
 
 create function public.replay_webhook_events(
@@ -6734,7 +6994,9 @@ begin
 end
 $$;
 comment on function public.replay_webhook_events(uuid, bigint, text, bigint, text, text, timestamptz, integer, jsonb) is
-  'Queues the events of a stretch of the feed that the endpoint wants, sent before or not: after a position or a time, up to a position, at most 1,000 positions a call. Answers {"status", "body": {"replayed", "generation", "pos", "mark", "has_more"}}. Raises 403 forbidden, 404 not_found, 409 endpoint_disabled, 410 feed_reset.';
+  'Queues the events of a stretch of the feed that the endpoint wants, sent before or not: after a position or a '
+  'time, up to a position, at most 1,000 positions a call. Answers {"status", "body": {"replayed", "generation", '
+  '"pos", "mark", "has_more"}}. Raises 403 forbidden, 404 not_found, 409 endpoint_disabled, 410 feed_reset.';
 grant execute on function public.replay_webhook_events to authenticated, service_role;
 
 -- supabase/schemas/80_webhooks/05_claiming.sql
@@ -6767,7 +7029,8 @@ return (endpoint).enabled
     select from app.webhook_deliveries d
     where d.endpoint_id = (endpoint).id and d.status in ('pending', 'delivering') and d.next_attempt_at <= at
   );
-comment on function app.has_due(app.webhook_health, app.webhook_endpoints, timestamptz) is 'True when something is to be sent to the endpoint now.';
+comment on function app.has_due(app.webhook_health, app.webhook_endpoints, timestamptz) is
+  'True when something is to be sent to the endpoint now.';
 
 -- Deleting an endpoint only marks it, however much is queued: what is left goes here, a piece at a time. So does what a
 -- report that was under way meanwhile has queued.
@@ -6811,7 +7074,8 @@ comment on function app.clear_deleted_endpoints() is
 create function app.expanding_lock() returns bigint
 language sql immutable parallel safe
 return 7208::bigint << 44;
-comment on function app.expanding_lock() is 'Key of the advisory lock of the transaction that makes deliveries from the outbox.';
+comment on function app.expanding_lock() is
+  'Key of the advisory lock of the transaction that makes deliveries from the outbox.';
 
 create function app.is_queued(to_endpoints uuid[], of_event uuid) returns boolean
 language plpgsql
@@ -6824,7 +7088,8 @@ begin
   );
 end
 $$;
-comment on function app.is_queued(uuid[], uuid) is 'True when the outbox has an event for one of these endpoints, or this event; null = any.';
+comment on function app.is_queued(uuid[], uuid) is
+  'True when the outbox has an event for one of these endpoints, or this event; null = any.';
 
 -- One transaction at a time makes deliveries. The next one waits for its commit and then finds them made.
 create function app.expand_outbox(to_endpoints uuid[] default null, of_event uuid default null) returns boolean
@@ -6861,9 +7126,12 @@ begin
 end
 $$;
 comment on function app.expand_outbox(uuid[], uuid) is
-  'Makes about 1,000 deliveries from the outbox, the oldest events first, or from those for these endpoints or of this event alone; true when more are left.';
+  'Makes about 1,000 deliveries from the outbox, the oldest events first, or from those for these endpoints or of '
+  'this event alone; true when more are left.';
 
-create function app.lease_due(take integer, beyond_share integer, to_endpoints uuid[], started_at timestamptz) returns uuid[]
+create function app.lease_due(
+  take integer, beyond_share integer, to_endpoints uuid[], started_at timestamptz
+) returns uuid[]
 language plpgsql
 set search_path = ''
 as $$
@@ -6919,7 +7187,9 @@ $$;
 comment on function app.lease_due(integer, integer, uuid[], timestamptz) is
   'Leases deliveries that are due, as claim_deliveries says, and answers their ids in turn.';
 
-create function public.claim_deliveries(take integer default 32, beyond_share integer default 100, to_endpoints uuid[] default null) returns json
+create function public.claim_deliveries(
+  take integer default 32, beyond_share integer default 100, to_endpoints uuid[] default null
+) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -6979,7 +7249,9 @@ begin
 end
 $$;
 comment on function public.claim_deliveries(integer, integer, uuid[]) is
-  'For dispatchers: takes up to take (100 at most) due deliveries, to these endpoints or to all, under a lease of 60 s, endpoints in turn; at most beyond_share of them to endpoints that have their fair share under way: [{"id", "webhook_id", "lease_token", "url", "secrets", "body"}]. Raises 403 forbidden.';
+  'For dispatchers: takes up to take (100 at most) due deliveries, to these endpoints or to all, under a lease of 60 '
+  's, endpoints in turn; at most beyond_share of them to endpoints that have their fair share under way: [{"id", '
+  '"webhook_id", "lease_token", "url", "secrets", "body"}]. Raises 403 forbidden.';
 grant execute on function public.claim_deliveries to service_role;
 
 -- supabase/schemas/80_webhooks/06_settling.sql
@@ -7092,7 +7364,8 @@ begin
 end
 $$;
 comment on function public.settle_delivery(uuid, uuid, integer, text, integer, text, text, integer) is
-  'For dispatchers: what came of an attempt under this lease, at the URL that was claimed: delivered, tried again by the schedule, or dead. Answers {"settled": false} when another dispatcher has the lease. Raises 403 forbidden.';
+  'For dispatchers: what came of an attempt under this lease, at the URL that was claimed: delivered, tried again by '
+  'the schedule, or dead. Answers {"settled": false} when another dispatcher has the lease. Raises 403 forbidden.';
 grant execute on function public.settle_delivery to service_role;
 
 -- supabase/schemas/80_webhooks/07_scheduling.sql
@@ -7137,7 +7410,8 @@ begin
 end
 $$;
 comment on function app.request_dispatch() is
-  'Calls the dispatcher by pg_net when something is due; URL and key are the Vault''s mes_functions_url and mes_secret_key.';
+  'Calls the dispatcher by pg_net when something is due; URL and key are the Vault''s mes_functions_url and '
+  'mes_secret_key.';
 
 create function app.schedule_dispatch() returns boolean
 language plpgsql
@@ -7157,7 +7431,8 @@ begin
 end
 $$;
 comment on function app.schedule_dispatch() is
-  'Has pg_cron look every 2 s whether something is due; false where pg_cron, pg_net or Vault is not installed. Call it again once they are.';
+  'Has pg_cron look every 2 s whether something is due; false where pg_cron, pg_net or Vault is not installed. Call '
+  'it again once they are.';
 
 do $$
 begin
@@ -7181,14 +7456,17 @@ create table app.forgotten_users (
   profiles integer not null,
   stored_answers integer not null
 );
-comment on table app.forgotten_users is 'The record of people who were forgotten, append-only. It holds no name and no address.';
+comment on table app.forgotten_users is
+  'The record of people who were forgotten, append-only. It holds no name and no address.';
 comment on column app.forgotten_users.user_id is 'The id that their events and runs keep. It leads to nobody any more.';
-comment on column app.forgotten_users.forgotten_by is 'Id of the admin, "server" for the secret key, "database" for a deletion in Supabase Auth or by SQL.';
+comment on column app.forgotten_users.forgotten_by is
+  'Id of the admin, "server" for the secret key, "database" for a deletion in Supabase Auth or by SQL.';
 comment on column app.forgotten_users.events is 'Events that had an address and have none any more.';
 comment on column app.forgotten_users.runs is 'Runs, likewise.';
 comment on column app.forgotten_users.addresses is 'Rows of app.reporters that were emptied.';
 comment on column app.forgotten_users.profiles is 'Profiles that were deleted: 1, or 0 when there was none.';
-comment on column app.forgotten_users.stored_answers is 'Stored answers that were deleted, or changed where they are another caller''s.';
+comment on column app.forgotten_users.stored_answers is
+  'Stored answers that were deleted, or changed where they are another caller''s.';
 
 alter table app.forgotten_users enable row level security;
 
@@ -7295,7 +7573,8 @@ begin
 end
 $$;
 comment on function app.erase_person(uuid, text) is
-  'Removes name and addresses of a user from reports, runs, profiles and stored answers, and records that. Does nothing when it was done before.';
+  'Removes name and addresses of a user from reports, runs, profiles and stored answers, and records that. Does '
+  'nothing when it was done before.';
 
 -- What others may still repeat stays, without the person: executed a second time it would be recorded twice.
 create function app.erase_answers(user_id uuid, addresses text[]) returns integer
@@ -7327,7 +7606,8 @@ begin
   return old;
 end
 $$;
-comment on function app.forget_deleted_user() is 'Trigger on auth.users: a user who is deleted there is forgotten here.';
+comment on function app.forget_deleted_user() is
+  'Trigger on auth.users: a user who is deleted there is forgotten here.';
 
 create trigger mes_forget_user before delete on auth.users
   for each row execute function app.forget_deleted_user();
@@ -7345,7 +7625,8 @@ begin
 end
 $$;
 comment on function app.forget_user(uuid) is
-  'Deletes a user from Supabase Auth and forgets the person: the trigger on auth.users does the rest. Answers the record, that of the first time when they were forgotten before; null for an unknown id.';
+  'Deletes a user from Supabase Auth and forgets the person: the trigger on auth.users does the rest. Answers the '
+  'record, that of the first time when they were forgotten before; null for an unknown id.';
 
 create function public.forget_profile(id uuid) returns json
 language plpgsql security definer
@@ -7369,5 +7650,6 @@ begin
 end
 $$;
 comment on function public.forget_profile(uuid) is
-  'Forgets a person for good, with or without a profile: {"id", "forgotten_at", "events", "runs", "stored_answers"}. Raises 403 forbidden, 404 not_found.';
+  'Forgets a person for good, with or without a profile: {"id", "forgotten_at", "events", "runs", "stored_answers"}. '
+  'Raises 403 forbidden, 404 not_found.';
 grant execute on function public.forget_profile to authenticated, service_role;

@@ -600,7 +600,13 @@ export type Database = {
       };
       "test_webhook_endpoint": { Args: { "endpoint_id": string; "idempotency"?: Json }; Returns: Json };
       "transition_operation": {
-        Args: { "asset_id": number; "idempotency"?: Json; "operation_no": string; "order_no": string; "step": Json };
+        Args: {
+          "asset_id": number;
+          "idempotency"?: Json;
+          "operation_no": string;
+          "order_no": string;
+          "transition": Json;
+        };
         Returns: Json;
       };
       "update_operation": {

@@ -23,7 +23,7 @@ export const transition = endpoint({
   const body = c.req.valid("json");
   const answer = await c.var.rpc("transition_operation", {
     ...c.req.valid("param"),
-    step: body,
+    transition: body,
     idempotency: readIdempotency(c, body),
   });
   const event = answerCommand(c, answer);

@@ -10,9 +10,9 @@ import { settings } from "./settings.ts";
 import type { Sink } from "./subscription.ts";
 import { filterOf } from "./tickets.ts";
 
-/** What a reader who was told that the stream ends has not taken by then is thrown away. */
-const grace_ms = 10_000;
-const look_ms = 50;
+/** Time for a client to take the rest of a stream that has ended. */
+const graceMs = 10_000;
+const pollMs = 50;
 
 export const events = endpoint({
   method: "get",
@@ -53,13 +53,13 @@ export const events = endpoint({
     const position = lastId ? feedPosition(lastId, "/last-event-id", "header") : after && feedPosition(after);
     const subscription = await hub.follow({ sink, place, filter: followed, after: await position || undefined });
     left.then(() => hub.leave(subscription));
-    // nobody reads the body of an answer to HEAD
+    // an answer to HEAD has no body
     if (c.req.method === "HEAD") {
       hub.leave(subscription);
       hub.vacate(place);
     }
   } catch (error) {
-    // an EventSource cannot see a status: one that is to begin afresh has to be told by a message
+    // an EventSource cannot see a status: a message tells the client to start again
     if (ticket === undefined || !isFeedReset(error)) {
       hub.vacate(place);
       throw error;
@@ -68,19 +68,19 @@ export const events = endpoint({
   }
   return c.body(body, 200, {
     "Content-Type": "text/event-stream",
-    // a compressor would hold events back, and a quarter of a megabyte for each stream
+    // a compressor would delay events and use 256 KiB for each stream
     "Cache-Control": "no-store, no-transform",
     "X-Accel-Buffering": "no",
   });
 });
 
-/** The body of an answer and the way into it. */
+/** The body of a response, and the sink that writes to it. */
 interface ServerSentEvents {
   body: ReadableStream<Uint8Array>;
   sink: Sink;
-  /** The client has gone. */
+  /** Resolves when the client has left. */
   left: Promise<void>;
-  /** Nothing waits for the client any more. */
+  /** Resolves when the connection is closed: the client has left, or has taken everything. */
   closed: Promise<void>;
 }
 
@@ -88,35 +88,40 @@ function serverSentEvents(): ServerSentEvents {
   const { promise: left, resolve: leave } = Promise.withResolvers<void>();
   const { promise: closed, resolve: close } = Promise.withResolvers<void>();
   let reader!: ReadableStreamDefaultController<Uint8Array>;
+  let hasLeft = false;
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       reader = controller;
     },
     cancel() {
+      hasLeft = true;
       leave();
       close();
     },
   }, new ByteLengthQueuingStrategy({ highWaterMark: 0 }));
-  const retry_ms = Math.round(settings.retry_ms * (0.5 + Math.random()));
-  reader.enqueue(new TextEncoder().encode(`retry: ${retry_ms}\n\n`));
+  const retryMs = Math.round(settings.retryMs * (0.5 + Math.random()));
+  reader.enqueue(new TextEncoder().encode(`retry: ${retryMs}\n\n`));
   const backlog = () => -(reader.desiredSize ?? 0);
+  // a stream that was cancelled throws, and the runtime can cancel it while it takes the bytes
+  const write = (bytes: Uint8Array) => hasLeft || reader.enqueue(bytes);
 
   const sink: Sink = {
-    send: (message) => reader.enqueue(message.serverSent),
-    beat: (cursor) => reader.enqueue(heartbeat(cursor)),
+    send: (message) => write(message.serverSent),
+    beat: (cursor) => write(heartbeat(cursor)),
     backlog,
     close(message) {
-      reader.enqueue(message.serverSent);
+      write(message.serverSent);
+      if (hasLeft) return;
       reader.close();
       drained().then(close);
     },
   };
-  /** Waits until the reader has taken everything, or too long. */
+  /** Resolves when the client has taken everything, at the latest after {@link graceMs}. */
   async function drained(): Promise<void> {
-    for (const end = performance.now() + grace_ms; backlog() > 0 && performance.now() < end;) {
-      await new Promise<void>((resume) => setTimeout(resume, look_ms));
+    for (const endMs = performance.now() + graceMs; backlog() > 0 && performance.now() < endMs;) {
+      await new Promise<void>((resume) => setTimeout(resume, pollMs));
     }
-    // does nothing once all has been taken
+    // has no effect when the client has taken everything
     reader.error(new Error("The reader did not take the end of the stream"));
   }
   return { body, sink, left, closed };

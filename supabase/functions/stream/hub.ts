@@ -1,5 +1,5 @@
 /**
- * From the feed to all streams of this isolate: one reader of the database, whatever the number of clients.
+ * Distributes the feed to all streams of this isolate. One reader of the database serves any number of clients.
  *
  * @module
  */
@@ -15,67 +15,87 @@ import type { CloseReason, StreamFilter } from "./schemas.ts";
 import { settings } from "./settings.ts";
 import { type Sink, Subscription } from "./subscription.ts";
 
-/** Events that are kept for those who come again soon. */
+/** Events that the hub buffers for clients that reconnect soon. */
 const maxRecent = 1_000;
-const maxRecent_characters = 4 * 1024 * 1024;
+const maxRecentCharacters = 4 * 1024 * 1024;
 
-/** Events per read of a stream that catches up: as many as are sent ahead, because a reader may keep them waiting. */
+/**
+ * Events per read of a stream that catches up. Later pages are as large as the client's backlog allows, because the
+ * events of a page wait in memory until the client takes them.
+ */
 const firstPage = 10;
 const maxPage = 200;
 
-/** After events, so long until the common reader reads again. */
+/** Time until the common reader reads again after it has found events. */
 const pauseMovingMs = 15;
 
-/** So many streams read for themselves at once. */
+/** Streams that read the database on their own at the same time. */
 const maxReaders = 4;
 
-const tick_ms = Math.min(1_000, settings.heartbeat_ms / 2, settings.accessCheck_ms / 2, settings.lifetime_ms / 2);
+const tickMs = Math.min(1_000, settings.heartbeatMs / 2, settings.accessCheckMs / 2, settings.lifetimeMs / 2);
 
 const delay = (ms: number) => new Promise<void>((resume) => setTimeout(resume, ms));
 
-/** How many events of this size are sent ahead of a reader. */
+/** Returns how many events of this size fit into a client's backlog. */
 function nextPage(items: Item[]): number {
   const characters = items.reduce((sum, item) => sum + item.message(true).text.length, 0);
-  const fitting = Math.floor(settings.maxBacklog_bytes * items.length / Math.max(1, characters));
+  const fitting = Math.floor(settings.maxBacklogBytes * items.length / Math.max(1, characters));
   return items.length === 0 ? firstPage : Math.min(Math.max(fitting, 1), maxPage);
 }
 
-/** What a stream is opened with. */
+/** A stream to open. */
 export interface Opening {
   sink: Sink;
   place: TakenPlace;
   filter: StreamFilter;
-  /** Undefined = from now on. */
+  /** Position to resume from; undefined = the end of the feed. */
   after?: FeedPosition;
 }
 
+/**
+ * The streams of this isolate and the common reader of the feed.
+ *
+ * The hub is idle or running. The first `follow` makes it run: the common reader follows the feed, and a timer
+ * checks the clock and the access of all streams. The hub is idle again when the last place is vacated.
+ *
+ * A stream has three states:
+ * - catching up: `follow` begins here. The stream gets events from the buffer or by reads of its own, as fast as
+ *   its client takes them.
+ * - live: the stream has all events that the common reader has read, and gets the next ones from it. A live stream
+ *   whose client has more than {@link settings.maxBacklogBytes} to take catches up again.
+ * - over: the hub closed the stream or the client left. The hub forgets the stream. Its place stays taken until the
+ *   connection is closed and `vacate` is called.
+ */
 export class Hub {
   readonly #places = new Places();
+  /** Streams that catch up or are live. */
   readonly #open = new Set<Subscription>();
   readonly #live = new Set<Subscription>();
+  /** Position of the common reader; undefined while the hub is idle and until the first read. */
   #head: FeedPosition | undefined;
   #beginning: Promise<FeedPosition> | undefined;
-  /** The last events, and the position behind which none of them is missing. */
+  /** The last events, and the position after which the buffer is complete. */
   #recent: Item[] = [];
   #recentFrom = 0;
-  #recent_characters = 0;
+  #recentCharacters = 0;
   #isRunning = false;
   #idle = new AbortController();
-  #access_checked = 0;
+  #accessCheckedAtMs = 0;
   #isChecking = false;
   #readers = 0;
   #waitingReaders: (() => void)[] = [];
 
   /**
-   * Lets a caller in, before anything is answered. The place must be left.
+   * Takes a place for a stream before the function answers the request. Call `vacate` when the connection is
+   * closed.
    *
-   * @throws {Problem} `forbidden`, `rate_limited`, or `unavailable` when there is no room.
+   * @throws {Problem} `forbidden`, `rate_limited`, or `unavailable` when this isolate is full.
    */
   enter(session: Session): Promise<TakenPlace> {
     return this.#places.take(session);
   }
 
-  /** The connection of the stream is closed. */
+  /** Gives up the place of a stream whose connection is closed. */
   vacate(place: Place): void {
     this.#places.giveUp(place);
     if (this.#places.size > 0) return;
@@ -84,17 +104,17 @@ export class Hub {
   }
 
   /**
-   * Opens a stream; its sink then gets everything after `after`, once, until either side ends it.
+   * Opens a stream. Its sink gets each event after `after` once, until the hub or the client ends the stream.
    *
-   * @throws {Problem} `feed_reset` when there is no such position.
+   * @throws {Problem} `feed_reset` when the feed does not have the position.
    */
   async follow({ sink, place: { session, access }, filter, after }: Opening): Promise<Subscription> {
     if (!this.#isRunning) outliveAnswer(this.#run());
-    // this isolate may not have read to the end: a stream that begins now is not told of before
+    // the common reader can be behind the end of the feed: a stream without `after` begins at the end
     const [{ generation, pos, mark }] = await Promise.all([after ?? feedHead(), this.#begin()]);
     const from = { generation, pos, mark };
     const subscription = new Subscription(sink, session, filter, access, from, await feedCursor(from));
-    // a position that this isolate has seen needs no look into the database
+    // a buffered position is valid: no read has to check it
     const page = after === undefined || this.#covers(after) ? undefined : await this.#read(subscription, firstPage);
     this.#open.add(subscription);
     subscription.ready();
@@ -102,38 +122,39 @@ export class Hub {
     return subscription;
   }
 
-  /** The reader has gone. */
+  /** Ends a stream whose client left. */
   leave(subscription: Subscription): void {
     subscription.leave();
     this.#forget(subscription);
   }
 
-  /** Ends all streams, or those of which `isMeant` says so. */
+  /** Closes all streams, or those that `isMeant` selects. */
   closeAll(reason: CloseReason, isMeant = (_: Subscription) => true): void {
     for (const subscription of this.#open) if (isMeant(subscription)) subscription.close(reason);
     this.#sweep();
   }
 
-  /** Whether the feed is being read. */
+  /** Whether the common reader follows the feed. */
   get isRunning(): boolean {
     return this.#isRunning;
   }
 
+  /** Number of streams that catch up or are live. */
   get size(): number {
     return this.#open.size;
   }
 
-  /** Reads the feed for all, as long as there is anybody. */
+  /** Reads the feed for all streams until the last place is vacated. */
   async #run(): Promise<void> {
     this.#isRunning = true;
-    this.#access_checked = performance.now();
-    const timer = setInterval(() => this.#tick(), tick_ms);
+    this.#accessCheckedAtMs = performance.now();
+    const timer = setInterval(() => this.#tick(), tickMs);
     while (this.#places.size > 0) {
       try {
         const page = await this.#readPage(await this.#begin(), 500);
         this.#advance(page, await itemsOf(page));
         if (page.has_more) continue;
-        // events seldom come alone: the next read finds them without a question before it
+        // events seldom come alone: read again soon instead of asking for the end of the feed first
         if (page.events.length > 0) await delay(pauseMovingMs);
         else await feedMoves(page, 5_000, this.#idle.signal);
       } catch (error) {
@@ -146,46 +167,50 @@ export class Hub {
     this.#isRunning = false;
   }
 
-  /** Where this isolate's reading is; it begins at the end of the feed. */
+  /** Returns the position of the common reader, which begins at the end of the feed. */
   async #begin(): Promise<FeedPosition> {
     if (this.#head !== undefined) return this.#head;
     this.#beginning ??= feedHead().then(({ generation, pos, mark }) => {
       this.#recent = [];
-      this.#recent_characters = 0;
+      this.#recentCharacters = 0;
       this.#recentFrom = pos;
       return this.#head = { generation, pos, mark };
     }).finally(() => this.#beginning = undefined);
     return await this.#beginning;
   }
 
+  /** Sends a page to the live streams and adds it to the buffer. */
   #advance({ generation, pos, mark }: FeedPosition, items: Item[]): void {
     for (const item of items) {
       for (const subscription of this.#live) {
         subscription.take(item);
-        // more comes than the reader takes at once: from here on the reader sets the pace
+        // the client has too much to take: from now on the client sets the pace
         if (!subscription.isCurrent) this.#catchUp(subscription);
       }
       this.#recent.push(item);
-      this.#recent_characters += item.message(true).text.length;
+      this.#recentCharacters += item.message(true).text.length;
     }
-    while (this.#recent.length > maxRecent || this.#recent_characters > maxRecent_characters) {
+    while (this.#recent.length > maxRecent || this.#recentCharacters > maxRecentCharacters) {
       const item = this.#recent.shift();
       if (item === undefined) break;
       this.#recentFrom = item.position.pos;
-      this.#recent_characters -= item.message(true).text.length;
+      this.#recentCharacters -= item.message(true).text.length;
     }
     this.#head = { generation, pos, mark };
     this.#sweep();
   }
 
-  /** Whether this isolate has been at that very position, and has all that follows it. */
+  /** Returns whether the common reader was at this exact position and the buffer has all events after it. */
   #covers({ generation, pos, mark }: FeedPosition): boolean {
     const isThere = (known: FeedPosition | undefined) => known?.pos === pos && known.mark === mark;
     return this.#head?.generation === generation &&
       (isThere(this.#head) || this.#recent.some(({ position }) => isThere(position)));
   }
 
-  /** Brings a stream to where all are, at the pace at which it is taken, by reads of its own where need be. */
+  /**
+   * Sends a stream what it lacks, as fast as its client takes it, until the stream is live or over. Reads the database
+   * when the buffer begins after the stream's position.
+   */
   async #catchUp(subscription: Subscription, first?: FeedPage): Promise<void> {
     this.#live.delete(subscription);
     try {
@@ -208,16 +233,20 @@ export class Hub {
     }
   }
 
-  /** Hands over what is kept in common; false when the reader stands before it. */
+  /**
+   * Sends a stream the buffered events after its position and makes it live.
+   *
+   * @returns False when the buffer begins after the stream's position.
+   */
   async #join(subscription: Subscription): Promise<boolean> {
     while (await subscription.hasRoom()) {
-      const rest = this.#keptAfter(subscription.position);
+      const rest = this.#recentAfter(subscription.position);
       if (rest === undefined) return false;
       for (const item of rest) {
         subscription.take(item);
         if (!subscription.isCurrent) break;
       }
-      // the reader has it all, and nothing came meanwhile: from here on it gets what all get
+      // nothing is left and nothing arrived meanwhile: the stream is live
       if (subscription.position.pos >= (rest.at(-1)?.position.pos ?? 0)) {
         this.#live.add(subscription);
         return true;
@@ -226,11 +255,13 @@ export class Hub {
     return true;
   }
 
-  #keptAfter({ generation, pos }: FeedPosition): Item[] | undefined {
+  /** Returns the buffered events after a position; undefined when the buffer begins after it. */
+  #recentAfter({ generation, pos }: FeedPosition): Item[] | undefined {
     if (this.#head?.generation !== generation || pos < this.#recentFrom) return undefined;
     return this.#recent.filter(({ position }) => position.pos > pos);
   }
 
+  /** Reads a page for one stream; at most {@link maxReaders} streams read at the same time. */
   async #read({ position, filter, visibleWorkplaces }: Subscription, take: number): Promise<FeedPage> {
     while (this.#readers >= maxReaders) {
       await new Promise<void>((resume) => this.#waitingReaders.push(resume));
@@ -249,8 +280,8 @@ export class Hub {
   }
 
   /**
-   * The service role reads, once for many readers; what each of them may see is decided by its access, which is asked
-   * for every few seconds.
+   * Reads a page as the service role, once for many streams. Each subscription sends only the events that its access
+   * permits; the hub refreshes the access every few seconds.
    */
   #readPage({ generation, pos, mark }: FeedPosition, take: number, filter = {}): Promise<FeedPage> {
     const after = { generation, after_pos: pos, mark: mark ?? undefined };
@@ -260,23 +291,23 @@ export class Hub {
   #tick(): void {
     const now = performance.now();
     for (const subscription of this.#open) subscription.tick(now);
-    const unchecked_ms = now - this.#access_checked;
-    // no user is shown anything on the word of long ago
-    if (unchecked_ms > settings.accessCheck_ms + 5_000) {
+    const uncheckedMs = now - this.#accessCheckedAtMs;
+    // access that was not checked recently permits nothing
+    if (uncheckedMs > settings.accessCheckMs + 5_000) {
       this.closeAll("unavailable", ({ session }) => session.user_id !== null);
     }
     this.#sweep();
-    if (unchecked_ms >= settings.accessCheck_ms && !this.#isChecking) this.#checkAccess();
+    if (uncheckedMs >= settings.accessCheckMs && !this.#isChecking) this.#checkAccess();
   }
 
   async #checkAccess(): Promise<void> {
     this.#isChecking = true;
-    const began = performance.now();
+    const beganAtMs = performance.now();
     try {
       const subscriptions = [...this.#open];
-      const access = await this.#places.hold();
+      const access = await this.#places.renew();
       for (const subscription of subscriptions) subscription.change(access(subscription.session));
-      this.#access_checked = began;
+      this.#accessCheckedAtMs = beganAtMs;
       this.#sweep();
     } catch (error) {
       console.error(JSON.stringify({ stream: "access check", error: String(error) }));
@@ -289,7 +320,8 @@ export class Hub {
     const isReset = error instanceof Problem && error.code === "feed_reset";
     if (isReset && subscriptions === this.#open) this.#head = undefined;
     if (!isReset) console.error(JSON.stringify({ stream: "read", error: String(error) }));
-    // while the database is away the common reader retries; a caller who was alone with it reconnects
+    // the common reader retries while the database is unavailable; a stream that reads on its own ends, and its client
+    // reconnects
     if (!isReset && subscriptions === this.#open) return;
     for (const subscription of subscriptions) subscription.close(isReset ? "feed_reset" : "unavailable");
     this.#sweep();
@@ -310,5 +342,5 @@ export class Hub {
 /** The hub of this isolate. */
 export const hub = new Hub();
 
-// Supabase says so before it ends an isolate, whatever the age of its streams.
+// Supabase sends this event before it ends an isolate, whatever the age of its streams.
 addEventListener("beforeunload", () => hub.closeAll("lifetime"));

@@ -1,5 +1,5 @@
 /**
- * Messages as they are sent: made once for all who get them.
+ * Messages of the stream, each serialized once for all streams that send it.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { StreamMessage } from "./schemas.ts";
 
 const encoder = new TextEncoder();
 
-/** A message in the forms in which it travels; many streams share the bytes. */
+/** A message in its two encodings, which many streams share. */
 export class Message {
   /** As JSON, for WebSockets. */
   readonly text: string;
@@ -29,23 +29,23 @@ export class Message {
   }
 }
 
-/** A sign of life that carries the cursor: a browser remembers it, though no event is dispatched. */
+/** Returns a heartbeat with the cursor, which a browser stores although it dispatches no event. */
 export const heartbeat = (cursor: string) => encoder.encode(`: still here\nid: ${cursor}\n\n`);
 
-/** An event of the feed on its way to the streams. */
+/** An event of the feed, to be sent to the streams. */
 export class Item {
   #full: Message | undefined;
   #bare: Message | undefined;
 
   constructor(
-    /** Where a reader stands who has it. */
+    /** Position of the event. */
     readonly position: FeedPosition,
     readonly cursor: string,
     readonly event: OperationEvent,
     readonly operation: Operation | null,
   ) {}
 
-  /** The message for a reader who sees the operation where it is planned now, or for one who does not. */
+  /** Returns the message with the operation, for callers who see its current workplace, or without it. */
   message(withOperation: boolean): Message {
     const { cursor, event, operation } = this;
     if (withOperation && operation !== null) {
@@ -55,10 +55,10 @@ export class Item {
   }
 }
 
-/** The events of a page, each with the cursor behind it. */
+/** Returns the events of a page, each with its cursor. */
 export function itemsOf({ events, generation }: FeedPage): Promise<Item[]> {
   return Promise.all(events.map(async ({ operation = null, mark = null, ...read }) => {
-    // the server reads for all: what receivers answered is for managers, who ask for it
+    // the page was read as the service role: only managers may see the answers of webhook receivers, and not here
     const event = { ...read, webhook_response: null, error_message: null };
     const position = { generation, pos: event.pos ?? 0, mark };
     return new Item(position, await feedCursor(position), event, operation);

@@ -1,6 +1,6 @@
 /**
- * Places of streams. A caller has a few, in all isolates together: the database counts them, for as long as each isolate
- * says that it still holds them. See decision 0017.
+ * Places of streams. A caller can hold a limited number of places in all isolates together. The database counts them;
+ * each isolate renews its places, and the database frees those that are not renewed. See decision 0017.
  *
  * @module
  */
@@ -12,37 +12,37 @@ import type { AccessRow } from "./schemas.ts";
 import { settings } from "./settings.ts";
 import type { Access } from "./subscription.ts";
 
-/** How long an opening waits for an earlier stream of the same caller, whose end may be on its way. */
-const patience_ms = 1_000;
-const look_ms = 25;
+/** How long a caller without a free place waits for an earlier stream to close. */
+const patienceMs = 1_000;
+const pollMs = 25;
 
-const everything: Access = { sees_all: true, workplaces: new Set() };
-const nothing: Access = { sees_all: false, workplaces: new Set() };
+const everything: Access = { seesAll: true, workplaces: new Set() };
+const nothing: Access = { seesAll: false, workplaces: new Set() };
 
 const delay = (ms: number) => new Promise<void>((resume) => setTimeout(resume, ms));
 
-/** A place for a stream: taken before it opens, given up when its connection is closed. */
+/** A place for one stream: taken before the stream opens, given up when its connection is closed. */
 export interface Place {
   readonly id: string;
   readonly holder: string;
   readonly session: Session;
-  /** What the caller sees when the stream opens; undefined until the database has counted the place. */
+  /** Access of the caller when the stream opens; undefined until the database has counted the place. */
   access?: Access;
 }
 
-/** A place that the database counts. */
+/** A place that the database has counted. */
 export type TakenPlace = Place & { access: Access };
 
-/** Who holds a place. A ticket does not tell which secret key asked for it: its streams count with those of the first. */
+/** Returns the holder of a caller's places. A ticket does not name its secret key and counts for the key `default`. */
 function holderOf({ user_id, secret_key = "default" }: Session): string {
   return user_id ?? `secret:${secret_key}`;
 }
 
-/** Tells what each session sees: nothing without a profile, or without a second factor where one is required. */
+/** Returns the access of each session: nothing without a profile, or without a second factor where one is required. */
 function accessFrom(rows: AccessRow[]): (session: Session) => Access {
   const byUser = new Map(rows.map(({ user_id, sees_all, workplaces, needs_aal2 }) => [
     user_id,
-    { sees_all, workplaces: new Set(workplaces), needs_aal2 },
+    { seesAll: sees_all, workplaces: new Set(workplaces), needs_aal2 },
   ]));
   return ({ user_id, aal }) => {
     if (user_id === null) return everything;
@@ -56,13 +56,13 @@ export class Places {
   readonly #held = new Map<string, Place>();
   readonly #countOf = new Map<string, number>();
   readonly #waiting = new Map<string, number>();
-  /** Places that the database may still count. */
+  /** Places that were given up and that the database may still count. */
   readonly #givenUp = new Set<string>();
-  /** Calls that hold places or give them up, one after the other: none writes what another has just removed. */
-  #telling: Promise<unknown> = Promise.resolve();
-  #isTelling = false;
+  /** The last call that renews or gives up places. Calls run in turn: none writes a place that another removed. */
+  #lastCall: Promise<unknown> = Promise.resolve();
+  #isReporting = false;
 
-  /** Streams that are open, opening or closing. */
+  /** Number of streams that are opening, open or closing. */
   get size(): number {
     return this.#held.size;
   }
@@ -70,13 +70,13 @@ export class Places {
   /**
    * Takes a place for a stream of the caller.
    *
-   * @throws {Problem} `forbidden` without a workplace, `rate_limited` when the caller has as many streams as one may have,
+   * @throws {Problem} `forbidden` without a workplace, `rate_limited` when all places of the caller are taken,
    * `unavailable` when this isolate is full.
    */
   async take(session: Session): Promise<TakenPlace> {
     const holder = holderOf(session);
     const most = session.user_id === null ? settings.maxOfSecretKey : settings.maxOfUser;
-    // refused here, an opening costs the database nothing and takes no room from other callers
+    // a rejection here costs no query and takes no room from other callers
     if (this.#count(holder) >= most && !await this.#becomesFree(holder, most)) {
       throw new Problem("rate_limited", `Cannot open a stream: you have ${most} of at most ${most}`, {
         limit: most,
@@ -90,7 +90,7 @@ export class Places {
     this.#held.set(place.id, place);
     this.#countOf.set(holder, this.#count(holder) + 1);
     try {
-      // the service role counts, because a user cannot be let to name places
+      // the service role counts: users may not name places
       const rows = await rpcAsServer()("take_stream_place", {
         place: place.id,
         holder,
@@ -108,21 +108,21 @@ export class Places {
     }
   }
 
-  /** Gives a place up; does nothing when that was done. */
+  /** Gives up a place; does nothing when it was given up before. */
   giveUp({ id, holder }: Place): void {
     if (!this.#held.delete(id)) return;
     const left = this.#count(holder) - 1;
     if (left > 0) this.#countOf.set(holder, left);
     else this.#countOf.delete(holder);
     this.#givenUp.add(id);
-    if (!this.#isTelling) outliveAnswer(this.#tellGivenUp());
+    if (!this.#isReporting) outliveAnswer(this.#reportGivenUp());
   }
 
-  /** Holds all places a while longer. */
-  async hold(): Promise<(session: Session) => Access> {
+  /** Renews all places and returns the access of each session. */
+  async renew(): Promise<(session: Session) => Access> {
     return await this.#inTurn(async () => {
       const places = [...this.#held.values()].filter(({ access }) => access !== undefined);
-      return accessFrom(await this.#tell(places));
+      return accessFrom(await this.#report(places));
     });
   }
 
@@ -130,13 +130,16 @@ export class Places {
     return this.#countOf.get(holder) ?? 0;
   }
 
-  /** A client that comes again at once may be faster than the news that it has gone. Few openings of a caller wait. */
+  /**
+   * Resolves to whether a place of the holder becomes free soon: a client that reconnects can be faster than the end of
+   * its previous stream. At most `most` requests of a holder wait.
+   */
   async #becomesFree(holder: string, most: number): Promise<boolean> {
     const waiting = this.#waiting.get(holder) ?? 0;
     if (waiting >= most) return false;
     this.#waiting.set(holder, waiting + 1);
-    for (const end = performance.now() + patience_ms; this.#count(holder) >= most && performance.now() < end;) {
-      await delay(look_ms);
+    for (const endMs = performance.now() + patienceMs; this.#count(holder) >= most && performance.now() < endMs;) {
+      await delay(pollMs);
     }
     const rest = (this.#waiting.get(holder) ?? 1) - 1;
     if (rest > 0) this.#waiting.set(holder, rest);
@@ -144,32 +147,33 @@ export class Places {
     return this.#count(holder) < most;
   }
 
-  async #tellGivenUp(): Promise<void> {
-    this.#isTelling = true;
+  async #reportGivenUp(): Promise<void> {
+    this.#isReporting = true;
     try {
-      while (this.#givenUp.size > 0) await this.#inTurn(() => this.#tell([]));
+      while (this.#givenUp.size > 0) await this.#inTurn(() => this.#report([]));
     } catch (error) {
-      // told again with the next call; else the database forgets the places by itself
+      // the next call reports them again; without one the database frees the places when they expire
       console.error(JSON.stringify({ stream: "places", error: String(error) }));
     } finally {
-      this.#isTelling = false;
+      this.#isReporting = false;
     }
   }
 
-  async #tell(places: Place[]): Promise<AccessRow[]> {
-    const given_up = [...this.#givenUp];
+  /** Renews these places in the database and gives up those of {@link #givenUp}. */
+  async #report(places: Place[]): Promise<AccessRow[]> {
+    const givenUp = [...this.#givenUp];
     const rows = await rpcAsServer()("hold_stream_places", {
       places: places.map(({ id }) => id),
       holders: places.map(({ holder }) => holder),
-      given_up,
+      given_up: givenUp,
     });
-    for (const id of given_up) this.#givenUp.delete(id);
+    for (const id of givenUp) this.#givenUp.delete(id);
     return rows;
   }
 
   async #inTurn<Result>(call: () => Promise<Result>): Promise<Result> {
-    const result = this.#telling.then(call);
-    this.#telling = result.catch(() => {});
+    const result = this.#lastCall.then(call);
+    this.#lastCall = result.catch(() => {});
     return await result;
   }
 }

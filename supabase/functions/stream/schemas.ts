@@ -10,12 +10,12 @@ import { feedFilter } from "../_shared/feed.ts";
 import { instantOut } from "../_shared/fields.ts";
 import { Operation } from "../_shared/operation.ts";
 
-/** What a user sees, as the database says it. */
+/** Access of a user, as the database answers it. */
 export interface AccessRow {
   user_id: string;
   sees_all: boolean;
   workplaces: string[];
-  /** Whether the user sees nothing without a second factor. */
+  /** Whether the user sees events only with a second factor. */
   needs_aal2: boolean;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a stream may cost and how long it may take, from the function's environment.
+ * Limits of streams, from the function's environment.
  *
  * @module
  */
@@ -11,25 +11,25 @@ function setting(name: string, usual: number): number {
 }
 
 export const settings = {
-  /** A stream is ended after this time, well before the platform ends the function: 150 s, or 400 s where it is paid. */
-  lifetime_ms: setting("STREAM_LIFETIME_S", 140) * 1_000,
-  /** A silent stream gives a sign of life. */
-  heartbeat_ms: setting("STREAM_HEARTBEAT_S", 15) * 1_000,
+  /** Longest duration of a stream. The platform ends the function later: after 150 s, or 400 s on paid plans. */
+  lifetimeMs: setting("STREAM_LIFETIME_S", 140) * 1_000,
+  /** Time without a message after which a stream sends a heartbeat. */
+  heartbeatMs: setting("STREAM_HEARTBEAT_S", 15) * 1_000,
   /**
-   * How often each reader's access is asked for, and their places are held. At most 10 s: a place is free when it was not
-   * held for 20 s.
+   * Time between two checks of access, which also renew the places. At most 10 s, because a place expires 20 s after it
+   * was renewed.
    */
-  accessCheck_ms: Math.min(setting("STREAM_ACCESS_CHECK_S", 4), 10) * 1_000,
-  /** Streams of one user at once, in all isolates. */
+  accessCheckMs: Math.min(setting("STREAM_ACCESS_CHECK_S", 4), 10) * 1_000,
+  /** Streams that one user can have open, in all isolates. */
   maxOfUser: 10,
-  /** Streams of one secret key at once, in all isolates. */
+  /** Streams that one secret key can have open, in all isolates. */
   maxOfSecretKey: 50,
-  /** Streams at once in one isolate. */
+  /** Streams that one isolate can have open. */
   maxStreams: setting("STREAM_MAX", 1_000),
-  /** So much is sent ahead of a reader; more of it when the reader has taken that. */
-  maxBacklog_bytes: setting("STREAM_MAX_BACKLOG_KIB", 128) * 1_024,
-  /** A reader who has something to take, and takes nothing for so long, is dropped. */
-  stall_ms: setting("STREAM_STALL_S", 30) * 1_000,
-  /** Where `retry` tells browsers to wait before they come again; each is told another time around it. */
-  retry_ms: setting("STREAM_RETRY_S", 1) * 1_000,
+  /** Bytes that a client has not taken yet, up to which the server sends more. */
+  maxBacklogBytes: setting("STREAM_MAX_BACKLOG_KIB", 128) * 1_024,
+  /** Time after which the server ends the stream of a client that has a backlog and takes nothing. */
+  stallMs: setting("STREAM_STALL_S", 30) * 1_000,
+  /** Average of `retry`, the time that browsers wait before they reconnect. Each stream gets a random one around it. */
+  retryMs: setting("STREAM_RETRY_S", 1) * 1_000,
 };

@@ -1,6 +1,5 @@
 /**
- * The stream as a WebSocket. It is not in the OpenAPI document, which knows requests and answers only: docs/streaming.md
- * describes it.
+ * The stream as a WebSocket. docs/streaming.md describes it, because OpenAPI does not describe WebSockets.
  *
  * @module
  */
@@ -14,7 +13,7 @@ import { settings } from "./settings.ts";
 import type { Sink, Subscription } from "./subscription.ts";
 import { filterOf } from "./tickets.ts";
 
-/** Why a WebSocket was closed, for clients that look at the code only. */
+/** Close code of each reason. */
 const closeCodes: Record<CloseReason | "malformed", number> = {
   lifetime: 4000,
   slow_reader: 4001,
@@ -25,24 +24,24 @@ const closeCodes: Record<CloseReason | "malformed", number> = {
   unavailable: 4503,
 };
 
-/** Longest message that a client may send; there is only `{"type":"ping"}`. */
-const maxMessage_characters = 1_024;
+/** Longest message of a client, whose only message is `{"type":"ping"}`. */
+const maxMessageCharacters = 1_024;
 
-/** A peer that does not answer the protocol's own pings for so long is gone. */
-const idleTimeout_s = 30;
+/** The runtime disconnects a client that does not answer the protocol's own pings within this time. */
+const idleTimeoutSeconds = 30;
 
-/** A client that has not completed the upgrade by then is gone. */
-const upgradeTimeout_ms = 10_000;
+/** Time for a client to complete the upgrade. */
+const upgradeTimeoutMs = 10_000;
 
-/** What was asked for; reading may not be able to go on from there. */
+/** A request that may open a stream. Its cursor can be one that the feed does not have any more. */
 interface Accepted extends Omit<Opening, "sink" | "after"> {
   after: Opening["after"] | "feed_reset";
 }
 
-/** Requests that were let in, until they are upgraded. */
+/** Requests that may open a stream, until they are upgraded. */
 const accepted = new WeakMap<Request, Accepted>();
 
-/** Judges the request as any other is; the answer to one that is let in is {@link upgraded}. */
+/** Checks the request as any other request. {@link upgraded} then answers a request that passes. */
 export async function openSocket(c: ApiContext): Promise<Response> {
   if (!isOpeningHandshake(c)) {
     throw new Problem("upgrade_required", `GET ${c.req.path} opens a WebSocket: send Upgrade: websocket`);
@@ -53,7 +52,7 @@ export async function openSocket(c: ApiContext): Promise<Response> {
   if (!query.success) throw invalidInput(query.error.issues, "query");
   const { after, ticket, ...filter } = query.data;
   const position = after === undefined ? undefined : await feedPosition(after).catch((error) => {
-    // a browser cannot see why it was refused
+    // a browser cannot see why the server rejected the upgrade: the close code says it
     if (ticket === undefined || !isFeedReset(error)) throw error;
     return "feed_reset" as const;
   });
@@ -62,7 +61,7 @@ export async function openSocket(c: ApiContext): Promise<Response> {
   return c.body(null, 204);
 }
 
-/** What RFC 6455 wants of it; what lacks something cannot be upgraded. */
+/** Returns whether the request has all that RFC 6455 requires of an opening handshake. */
 function isOpeningHandshake({ req }: ApiContext): boolean {
   const has = (header: string, token: string) =>
     req.header(header)?.toLowerCase().split(",").some((part) => part.trim() === token) ?? false;
@@ -71,19 +70,19 @@ function isOpeningHandshake({ req }: ApiContext): boolean {
 }
 
 /**
- * The answer to a request: the upgrade, when it was let in. That happens here, outside of the frame, because the frame
- * sets headers on every answer, which this one does not bear.
+ * Returns the upgrade for a request that may open a stream, or the given response. The upgrade happens outside of the
+ * app, because the app sets headers on every response and those of an upgrade cannot be changed.
  */
 export function upgraded(request: Request, response: Response): Response {
   const opening = accepted.get(request);
   if (opening === undefined) return response;
   const vacate = () => hub.vacate(opening.place);
   try {
-    const { socket, response: upgrade } = Deno.upgradeWebSocket(request, { idleTimeout: idleTimeout_s });
+    const { socket, response: upgrade } = Deno.upgradeWebSocket(request, { idleTimeout: idleTimeoutSeconds });
     socket.addEventListener("open", () => follow(socket, opening));
-    // a client that does not answer the closing handshake keeps its place: the runtime cannot cut its connection
+    // a client that does not answer the closing handshake keeps its place: the runtime cannot end its connection
     socket.addEventListener("close", vacate);
-    setTimeout(() => socket.readyState === WebSocket.CONNECTING && vacate(), upgradeTimeout_ms);
+    setTimeout(() => socket.readyState === WebSocket.CONNECTING && vacate(), upgradeTimeoutMs);
     return upgrade;
   } catch (error) {
     vacate();
@@ -99,9 +98,9 @@ async function follow(socket: WebSocket, { after, ...opening }: Accepted): Promi
   socket.addEventListener("close", left);
   socket.addEventListener("error", left);
   socket.addEventListener("message", ({ data }) => {
-    if (typeof data !== "string" || data.length > maxMessage_characters) {
+    if (typeof data !== "string" || data.length > maxMessageCharacters) {
       socket.close(closeCodes.malformed, "malformed");
-    } else if (isOpen() && isPing(data) && socket.bufferedAmount < settings.maxBacklog_bytes) {
+    } else if (isOpen() && isPing(data) && socket.bufferedAmount < settings.maxBacklogBytes) {
       socket.send('{"type":"pong"}');
     }
   });

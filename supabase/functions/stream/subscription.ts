@@ -1,5 +1,5 @@
 /**
- * One reader of the stream: what it follows, what it may see, how far it is.
+ * The server's side of one stream: its filter, the access of its caller, and its position in the feed.
  *
  * @module
  */
@@ -9,33 +9,46 @@ import { type Item, Message } from "./messages.ts";
 import type { CloseReason, StreamFilter } from "./schemas.ts";
 import { settings } from "./settings.ts";
 
-/** What a reader may see. */
+/** The events that a caller sees: all, or those of some workplaces. */
 export interface Access {
-  sees_all: boolean;
+  seesAll: boolean;
   workplaces: ReadonlySet<string>;
 }
 
-/** The way to a reader. */
+/** The connection to the client. */
 export interface Sink {
   send(message: Message): void;
-  /** Gives a sign of life. */
+  /** Sends a heartbeat. */
   beat(cursor: string): void;
-  /** Bytes that the reader has not taken yet. */
+  /** Returns the bytes that the client has not taken yet. */
   backlog(): number;
-  /** Sends the last message, then ends. */
+  /** Sends the last message, then ends the connection. */
   close(message: Message, reason: CloseReason): void;
 }
 
+/**
+ * One stream, from the first message to the last.
+ *
+ * A subscription has three states:
+ * - current: the backlog is at most {@link settings.maxBacklogBytes}; more can be sent.
+ * - behind: the backlog is larger. The subscription is current again when the client has taken enough, and over with
+ *   `slow_reader` when the client takes nothing for {@link settings.stallMs}.
+ * - over: nothing is sent any more. `close` ends the stream from the server's side, `leave` after the client
+ *   closed it. Nothing leads out of this state.
+ *
+ * `tick` closes the stream when its lifetime or the caller's token ends, `change` when access was revoked.
+ */
 export class Subscription {
   readonly #sink: Sink;
   readonly #workplaces: ReadonlySet<string> | undefined;
   readonly #actions: ReadonlySet<string> | undefined;
-  readonly #opened = performance.now();
-  // not all at the same time, or all would come again at the same time
-  readonly #closes = this.#opened + settings.lifetime_ms * (0.9 + Math.random() / 10);
-  #lastSent = this.#opened;
-  #leastBacklog = Infinity;
-  #tookLast = this.#opened;
+  readonly #openedAtMs = performance.now();
+  // streams that opened together end apart, so that their clients do not reconnect together
+  readonly #closesAtMs = this.#openedAtMs + settings.lifetimeMs * (0.9 + Math.random() / 10);
+  #sentAtMs = this.#openedAtMs;
+  /** Smallest backlog since the subscription was current, and when the client last took something. */
+  #leastBacklogBytes = Infinity;
+  #tookAtMs = this.#openedAtMs;
   #sent = 0;
   #end: CloseReason | "left" | undefined;
   access: Access;
@@ -45,7 +58,7 @@ export class Subscription {
     readonly session: Session,
     readonly filter: StreamFilter,
     access: Access,
-    /** What the reader has passed. */
+    /** Position of the last event that was sent or skipped. */
     public position: FeedPosition,
     public cursor: string,
   ) {
@@ -55,48 +68,50 @@ export class Subscription {
     this.#actions = filter.action_type && new Set<string>(filter.action_type);
   }
 
+  /** Whether the stream has ended. */
   get isOver(): boolean {
     return this.#end !== undefined;
   }
 
-  /** Whether the reader may be sent more at once. */
+  /** Whether more can be sent now. */
   get isCurrent(): boolean {
-    return this.#sink.backlog() <= settings.maxBacklog_bytes;
+    return this.#sink.backlog() <= settings.maxBacklogBytes;
   }
 
-  /** Waits until the reader may be sent more; false when the stream is over by then. */
+  /** Resolves when more can be sent, or with false when the stream has ended. */
   async hasRoom(): Promise<boolean> {
-    for (let wait_ms = 5; !this.isOver && !this.isCurrent; wait_ms = Math.min(2 * wait_ms, 100)) {
+    for (let waitMs = 5; !this.isOver && !this.isCurrent; waitMs = Math.min(2 * waitMs, 100)) {
       this.#judgePace(performance.now());
-      await new Promise<void>((resume) => setTimeout(resume, wait_ms));
+      await new Promise<void>((resume) => setTimeout(resume, waitMs));
     }
     return !this.isOver;
   }
 
-  /** A reader who takes nothing is slow; the stream waits for one who takes something. */
-  #judgePace(now: number): void {
+  /** Ends the stream of a client that takes nothing for too long; any progress starts the time again. */
+  #judgePace(nowMs: number): void {
     const backlog = this.#sink.backlog();
-    if (backlog < this.#leastBacklog) this.#takesFrom(backlog, now);
-    else if (now - this.#tookLast >= settings.stall_ms) this.close("slow_reader");
+    if (backlog < this.#leastBacklogBytes) this.#notePace(backlog, nowMs);
+    else if (nowMs - this.#tookAtMs >= settings.stallMs) this.close("slow_reader");
   }
 
-  /** Workplaces to read when the reader reads alone; undefined = all. */
+  /** Workplaces for a read of this stream alone; undefined = all. */
   get visibleWorkplaces(): string[] | undefined {
-    const { sees_all, workplaces } = this.access;
-    if (sees_all) return this.filter.workplace_name;
+    const { seesAll, workplaces } = this.access;
+    if (seesAll) return this.filter.workplace_name;
     return [...workplaces].filter((name) => this.#workplaces?.has(name) ?? true);
   }
 
-  #takesFrom(backlog: number, now: number): void {
-    this.#leastBacklog = backlog;
-    this.#tookLast = now;
+  #notePace(backlogBytes: number, nowMs: number): void {
+    this.#leastBacklogBytes = backlogBytes;
+    this.#tookAtMs = nowMs;
   }
 
+  /** Sends the first message. */
   ready(): void {
     this.#send(new Message({ type: "ready", cursor: this.cursor }));
   }
 
-  /** Takes the next event, or passes over it; what the reader has passed already is not sent again. */
+  /** Sends the next event, or skips it when it does not match; ignores an event at or before the position. */
   take(item: Item): void {
     if (this.isOver || item.position.pos <= this.position.pos) return;
     this.passTo(item.position, item.cursor);
@@ -104,49 +119,50 @@ export class Subscription {
     this.#send(item.message(this.#sees(item.operation?.workplace_name)));
   }
 
-  /** There is nothing for the reader up to here. */
+  /** Moves the position forward. */
   passTo(position: FeedPosition, cursor: string): void {
     if (position.pos <= this.position.pos) return;
     this.position = position;
     this.cursor = cursor;
   }
 
-  /** What is due by the clock. */
-  tick(now: number): void {
-    if (now >= this.#closes) this.close("lifetime");
+  /** Ends a stream whose time is up, or sends a heartbeat when one is due. */
+  tick(nowMs: number): void {
+    if (nowMs >= this.#closesAtMs) this.close("lifetime");
     else if (Date.now() >= (this.session.ends_at ?? Infinity)) this.close("token_expired");
-    else if (!this.isCurrent) this.#judgePace(now);
-    else if (now - this.#lastSent >= settings.heartbeat_ms) {
-      this.#lastSent = now;
+    else if (!this.isCurrent) this.#judgePace(nowMs);
+    else if (nowMs - this.#sentAtMs >= settings.heartbeatMs) {
+      this.#sentAtMs = nowMs;
       this.#sink.beat(this.cursor);
     }
   }
 
-  /** More to see is seen from now on; less ends the stream, so that the reader learns of it. */
+  /** Applies new access. Access that was revoked ends the stream, so that the client notices. */
   change(access: Access): void {
-    const { sees_all, workplaces } = this.access;
-    const isLess = !access.sees_all && (sees_all || [...workplaces].some((name) => !access.workplaces.has(name)));
+    const { seesAll, workplaces } = this.access;
+    const isLess = !access.seesAll && (seesAll || [...workplaces].some((name) => !access.workplaces.has(name)));
     if (isLess) this.close("access_changed");
     else this.access = access;
   }
 
+  /** Ends the stream from the server's side. */
   close(reason: CloseReason): void {
     if (this.isOver) return;
     this.#sink.close(new Message({ type: "close", cursor: this.cursor, reason }), reason);
     this.leave(reason);
   }
 
-  /** The reader is gone. */
+  /** Ends the stream without a message, after the client closed the connection. */
   leave(reason: CloseReason | "left" = "left"): void {
     if (this.isOver) return;
     this.#end = reason;
-    const seconds = Math.round((performance.now() - this.#opened) / 100) / 10;
+    const seconds = Math.round((performance.now() - this.#openedAtMs) / 100) / 10;
     console.log(JSON.stringify({ stream: reason, s: seconds, sent: this.#sent }));
   }
 
   #send(message: Message): void {
-    this.#lastSent = performance.now();
-    if (this.isCurrent) this.#takesFrom(Infinity, this.#lastSent);
+    this.#sentAtMs = performance.now();
+    if (this.isCurrent) this.#notePace(Infinity, this.#sentAtMs);
     this.#sink.send(message);
     this.#sent++;
   }
@@ -159,6 +175,6 @@ export class Subscription {
   }
 
   #sees(workplace: string | null | undefined): boolean {
-    return this.access.sees_all || this.access.workplaces.has(workplace ?? "");
+    return this.access.seesAll || this.access.workplaces.has(workplace ?? "");
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Admission to a stream, by a credential or by a ticket, which is valid once. Browsers cannot send a header
- * with EventSource or WebSocket, and an access token in a URL would end up in logs.
+ * Credentials of a stream: those of every request, or a ticket that opens one stream. Browsers cannot send a header with
+ * EventSource or WebSocket, and an access token in a URL would appear in logs.
  *
  * @module
  */
@@ -12,12 +12,12 @@ import { rpcAsServer } from "../_shared/database.ts";
 import { Problem } from "../_shared/problems.ts";
 import { StreamFilter } from "./schemas.ts";
 
-/** A secret that nobody can guess. */
+/** Returns a new ticket of 256 random bits. */
 export function newTicket(): string {
   return randomBytes(32).toString("base64url");
 }
 
-/** What the database keeps of a ticket: enough to know it again, not enough to use it. */
+/** Returns the digest by which the database recognizes a ticket. The digest opens no stream. */
 export function digestOf(ticket: string): string {
   return createHash("sha256").update(ticket).digest("hex");
 }
@@ -29,11 +29,11 @@ interface TicketSession extends Session {
 const ticketSessions = new WeakMap<Session, TicketSession>();
 
 /**
- * Lets in by ticket, or as everywhere else.
+ * Authenticates by the ticket in the URL, or by the credential as all functions do.
  *
  * @throws {Problem} `unauthenticated`
  */
-export const admit = createMiddleware<{ Variables: Authenticated }>(async (c, next) => {
+export const streamAuthentication = createMiddleware<{ Variables: Authenticated }>(async (c, next) => {
   const ticket = c.req.query("ticket");
   if (ticket === undefined) return await authenticate(c, next);
   if (c.req.header("Authorization") !== undefined || c.req.method !== "GET") {
@@ -42,7 +42,7 @@ export const admit = createMiddleware<{ Variables: Authenticated }>(async (c, ne
       "Send either a ticket or an access token; a ticket opens a stream, nothing else",
     );
   }
-  // nobody has been identified yet: only the service role may look the ticket up
+  // the caller is not known yet: only the service role may look up the ticket
   const used = await rpcAsServer()("use_stream_ticket", { digest: digestOf(ticket) });
   if (used === null) {
     throw new Problem("unauthenticated", "The ticket was used already, or has expired: ask for a new one");
@@ -52,7 +52,7 @@ export const admit = createMiddleware<{ Variables: Authenticated }>(async (c, ne
   const session: TicketSession = {
     user_id: used.user_id,
     ends_at: used.session_ends_at === null ? undefined : Date.parse(used.session_ends_at),
-    // the database demanded a second factor where one is needed when it made the ticket
+    // the database checked the second factor when it issued the ticket
     aal: "aal2",
     filter: filter.data,
   };
@@ -63,9 +63,9 @@ export const admit = createMiddleware<{ Variables: Authenticated }>(async (c, ne
 });
 
 /**
- * What the stream follows: the ticket's filter, or that of the request.
+ * Returns the filter of the stream: the ticket's or the request's.
  *
- * @throws {Problem} `validation_failed` when a request with a ticket has a filter as well.
+ * @throws {Problem} `validation_failed` when a request with a ticket also has a filter.
  */
 export function filterOf(c: ApiContext, filter: StreamFilter): StreamFilter {
   const ticket = ticketSessions.get(c.var.session);

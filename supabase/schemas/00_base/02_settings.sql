@@ -17,6 +17,7 @@ comment on column app.settings.report_age_limit is
 comment on column app.settings.batch_slots is
   'How many large batches are carried out at once; the server tells the next one to come back.';
 comment on column app.settings.require_aal2 is
-  'True when managers and admins need a token of a session with a second factor. The functions store what REQUIRE_AAL2 says.';
+  'True when managers and admins need a token of a session with a second factor. The functions store what '
+  'REQUIRE_AAL2 says.';
 insert into app.settings default values;
 alter table app.settings enable row level security;

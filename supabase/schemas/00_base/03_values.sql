@@ -21,7 +21,8 @@ begin
 end
 $$;
 comment on function app.is_key(text) is
-  'True when the text can be a key: 1..64 characters, not padded, no control characters, and not a path segment that URL parsers remove.';
+  'True when the text can be a key: 1..64 characters, not padded, no control characters, and not a path segment that '
+  'URL parsers remove.';
 
 create function app.iso(instant timestamptz) returns text
 language sql stable parallel safe
@@ -32,14 +33,16 @@ grant execute on function app.iso to authenticated, service_role;
 create function app.minutes_between(from_at timestamptz, to_at timestamptz) returns numeric
 language sql immutable parallel safe
 return round(extract(epoch from to_at - from_at) / 60, 3);
-comment on function app.minutes_between(timestamptz, timestamptz) is 'Minutes from one instant to another, to a thousandth.';
+comment on function app.minutes_between(timestamptz, timestamptz) is
+  'Minutes from one instant to another, to a thousandth.';
 grant execute on function app.minutes_between to authenticated, service_role;
 
 create function app.json_with(object json, key text, value json) returns json
 language sql stable
 return (left(object::text, -1) || ', ' || to_json(key) || ': ' || value || '}')::json;
 comment on function app.json_with(json, text, json) is
-  'The object with one more member at its end. json keeps order and bytes, jsonb would not: a replay must be the first answer, byte for byte.';
+  'The object with one more member at its end. json keeps order and bytes, jsonb would not: a replay must be the '
+  'first answer, byte for byte.';
 grant execute on function app.json_with to authenticated, service_role;
 
 create function app.json_text(value text) returns text
@@ -56,7 +59,8 @@ return case
   then floor(round(extract(epoch from span) / 60) / 60) || ' h ' || round(extract(epoch from span) / 60) % 60 || ' min'
   else round(extract(epoch from span) / 86400) || ' days'
 end;
-comment on function app.in_words(interval) is 'A positive span of time as a person says it: 75 s, 5 min, 3 h 12 min, 20781 days.';
+comment on function app.in_words(interval) is
+  'A positive span of time as a person says it: 75 s, 5 min, 3 h 12 min, 20781 days.';
 
 -- The notes of the feed's writers are positive keys: a caller who tries many names must not find one of them.
 create function app.lock_key(name text) returns bigint

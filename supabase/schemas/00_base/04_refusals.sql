@@ -3,7 +3,8 @@
 
 create type app.problem as (status integer, code text, sentence text, more jsonb);
 comment on type app.problem is
-  'Why a request or an item is refused: HTTP status, machine code of the problem table, one sentence, further members. Null = it is not.';
+  'Why a request or an item is refused: HTTP status, machine code of the problem table, one sentence, further '
+  'members. Null = it is not.';
 
 -- Rules are stable SQL functions without a SET clause: they are inlined, so that a rule that holds costs a comparison.
 create function app.problem(status integer, code text, sentence text, more jsonb default '{}') returns app.problem
@@ -73,7 +74,8 @@ begin
   end if;
 end
 $$;
-comment on function app.require_version(integer, integer[]) is 'Raises 412 stale_version unless the version is among those of If-Match; null = no condition.';
+comment on function app.require_version(integer, integer[]) is
+  'Raises 412 stale_version unless the version is among those of If-Match; null = no condition.';
 
 -- What a refusal answers for its item: the problem that the same request alone would get.
 create function app.problem_json(problem app.problem) returns json
@@ -85,7 +87,8 @@ return case when (problem).code is not null then json_build_object(
     -- a thousand problems are one answer, which is stored: from a long problem, lists are left out
     when octet_length((problem).more::text) <= 4096 then (problem).more else '{}' end
 ) end;
-comment on function app.problem_json(app.problem) is 'The problem of one item: {"status", "code", "more"}; null for null.';
+comment on function app.problem_json(app.problem) is
+  'The problem of one item: {"status", "code", "more"}; null for null.';
 
 create function app.caught_problem(state text, message text, detail text) returns app.problem
 language plpgsql immutable

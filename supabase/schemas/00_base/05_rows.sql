@@ -30,5 +30,6 @@ begin
 end
 $$;
 comment on function app.refuse_direct_write() is
-  'Trigger: refuses writes that reach a table directly, the secret key''s included, because only the functions keep log and row together.';
+  'Trigger: refuses writes that reach a table directly, the secret key''s included, because only the functions keep '
+  'log and row together.';
 grant execute on function app.refuse_direct_write to authenticated, service_role;

@@ -17,7 +17,8 @@ begin atomic
   from unnest(alternatives) alternative;
 end;
 comment on function app.page_query(text, text, text, text, text[], text, text, text, text) is
-  'The query of a page: an item of each row of all alternatives, which exclude each other, in one order, as one array. All arguments are SQL of ours; values are parameters in it.';
+  'The query of a page: an item of each row of all alternatives, which exclude each other, in one order, as one '
+  'array. All arguments are SQL of ours; values are parameters in it.';
 grant execute on function app.page_query to authenticated, service_role;
 
 create function app.alternatives(column_name text, parameter text, value_count integer) returns text[]
@@ -39,7 +40,8 @@ begin atomic
     select f || ' and ' || s from unnest(firsts) f, unnest(seconds) s
   ) end;
 end;
-comment on function app.all_pairs(text[], text[]) is 'The conditions of both, each with each; true alone when there would be more than 16.';
+comment on function app.all_pairs(text[], text[]) is
+  'The conditions of both, each with each; true alone when there would be more than 16.';
 grant execute on function app.all_pairs to authenticated, service_role;
 
 create function app.distinct_values(given text[]) returns text[]

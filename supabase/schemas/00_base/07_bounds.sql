@@ -21,13 +21,15 @@ begin
 end
 $$;
 comment on function app.refuse_unbounded(text, bigint, text, bigint) is
-  'Raises the refusal of an argument: 413 body_too_large for bytes, 400 malformed_request for levels of nesting, 422 validation_failed for anything else. It has a result because it stands in expressions.';
+  'Raises the refusal of an argument: 413 body_too_large for bytes, 400 malformed_request for levels of nesting, 422 '
+  'validation_failed for anything else. It has a result because it stands in expressions.';
 grant execute on function app.refuse_unbounded to authenticated, service_role;
 
 create function app.require_bounded(name text, value text) returns boolean
 language sql
 return value is null or char_length(value) <= 320 or app.refuse_unbounded(name, char_length(value), 'characters', 320);
-comment on function app.require_bounded(text, text) is 'True for at most 320 characters, the longest e-mail address. Raises 422 validation_failed.';
+comment on function app.require_bounded(text, text) is
+  'True for at most 320 characters, the longest e-mail address. Raises 422 validation_failed.';
 
 create function app.require_bounded(name text, value text[]) returns boolean
 language sql
@@ -40,12 +42,14 @@ comment on function app.require_bounded(text, text[]) is
 create function app.require_bounded(name text, value integer[]) returns boolean
 language sql
 return value is null or cardinality(value) <= 100 or app.refuse_unbounded(name, cardinality(value), 'values', 100);
-comment on function app.require_bounded(text, integer[]) is 'True for at most 100 numbers. Raises 422 validation_failed.';
+comment on function app.require_bounded(text, integer[]) is
+  'True for at most 100 numbers. Raises 422 validation_failed.';
 
 create function app.require_bounded(name text, value integer) returns boolean
 language sql
 return value is null or value <= 10000 or app.refuse_unbounded(name, value, 'rows', 10000);
-comment on function app.require_bounded(text, integer) is 'True for at most 10,000 rows to pass over. Raises 422 validation_failed.';
+comment on function app.require_bounded(text, integer) is
+  'True for at most 10,000 rows to pass over. Raises 422 validation_failed.';
 
 create function app.require_bounded(name text, value jsonb, most_bytes integer default 524288) returns boolean
 language sql
@@ -58,5 +62,8 @@ return value is null
       or app.refuse_unbounded(name, 33, 'levels', 32)
     );
 comment on function app.require_bounded(text, jsonb, integer) is
-  'True for JSON of at most so many bytes, as PostgreSQL holds it, and at most 32 levels of arrays and objects. Raises 413 body_too_large, 400 malformed_request.';
-grant execute on function app.require_bounded(text, text), app.require_bounded(text, text[]), app.require_bounded(text, integer[]), app.require_bounded(text, integer), app.require_bounded(text, jsonb, integer) to authenticated, service_role;
+  'True for JSON of at most so many bytes, as PostgreSQL holds it, and at most 32 levels of arrays and objects. '
+  'Raises 413 body_too_large, 400 malformed_request.';
+grant execute on function
+  app.require_bounded(text, text), app.require_bounded(text, text[]), app.require_bounded(text, integer[]),
+  app.require_bounded(text, integer), app.require_bounded(text, jsonb, integer) to authenticated, service_role;

@@ -48,5 +48,6 @@ begin
   );
 end
 $$;
-comment on function public.health(boolean) is 'Answers when the database does, and says whether it can write if that is asked.';
+comment on function public.health(boolean) is
+  'Answers when the database does, and says whether it can write if that is asked.';
 grant execute on function public.health to service_role;

@@ -14,7 +14,8 @@ create type app.caller as (
   is_server boolean
 );
 
-comment on type app.caller is 'The user who calls, with role and workplaces, or a server with the secret key (role admin, no user).';
+comment on type app.caller is
+  'The user who calls, with role and workplaces, or a server with the secret key (role admin, no user).';
 
 create function app.role_rank(role public.role) returns integer
 language sql immutable parallel safe
@@ -27,7 +28,8 @@ return case role
   when 'admin' then 4
   else -1
 end;
-comment on function app.role_rank(public.role) is 'Order of the roles, so that "supervisor or above" is one comparison; -1 = no role.';
+comment on function app.role_rank(public.role) is
+  'Order of the roles, so that "supervisor or above" is one comparison; -1 = no role.';
 grant execute on function app.role_rank to authenticated, service_role;
 
 -- `role` is what the Data API set for this transaction from the verified credential; unlike current_user it is
@@ -50,7 +52,8 @@ begin
 end
 $$;
 comment on function app.current_caller() is
-  'The caller of this transaction, or null for a signed-in user without a profile, for an anonymous user and for anon. Raises 403 forbidden without a demanded second factor.';
+  'The caller of this transaction, or null for a signed-in user without a profile, for an anonymous user and for '
+  'anon. Raises 403 forbidden without a demanded second factor.';
 grant execute on function app.current_caller to authenticated, service_role;
 
 create function app.has_second_factor(role public.role, level text) returns boolean
@@ -69,7 +72,8 @@ begin
 end
 $$;
 comment on function app.has_second_factor(public.role, text) is
-  'True for a session with a second factor, and where none is demanded. Raises 403 forbidden, so that the caller learns why.';
+  'True for a session with a second factor, and where none is demanded. Raises 403 forbidden, so that the caller '
+  'learns why.';
 
 create function public.require_second_factor(is_required boolean) returns json
 language plpgsql security definer
@@ -84,7 +88,8 @@ begin
 end
 $$;
 comment on function public.require_second_factor(boolean) is
-  'Demands a second factor (claim aal = aal2) of managers and admins from now on, or no longer. For the secret key only.';
+  'Demands a second factor (claim aal = aal2) of managers and admins from now on, or no longer. For the secret key '
+  'only.';
 grant execute on function public.require_second_factor to service_role;
 
 -- Anybody can sign up. Until a manager gives them a workplace, the plant does not exist for them.
@@ -92,19 +97,22 @@ create function app.has_workplace(caller app.caller) returns boolean
 language sql immutable parallel safe
 return coalesce((caller).sees_all or cardinality((caller).workplaces) > 0, false);
 comment on function app.has_workplace(app.caller) is
-  'True for managers and above, servers, and users with at least one workplace. Everybody else sees their own profile only and stores nothing else.';
+  'True for managers and above, servers, and users with at least one workplace. Everybody else sees their own profile '
+  'only and stores nothing else.';
 grant execute on function app.has_workplace to authenticated, service_role;
 
 create function app.role_problem(caller app.caller, least_role public.role, sentence text) returns app.problem
 language sql stable parallel safe
 return case when app.role_rank((caller).role) < app.role_rank(least_role)
   then app.problem(403, 'forbidden', sentence, jsonb_build_object('required_role', least_role)) end;
-comment on function app.role_problem(app.caller, public.role, text) is 'Makes the problem forbidden for a caller with a lesser role.';
+comment on function app.role_problem(app.caller, public.role, text) is
+  'Makes the problem forbidden for a caller with a lesser role.';
 
 create function app.require_role(caller app.caller, least_role public.role, sentence text) returns void
 language sql
 return app.raise_problem(app.role_problem(caller, least_role, sentence));
-comment on function app.require_role(app.caller, public.role, text) is 'Raises 403 forbidden unless the caller has at least this role.';
+comment on function app.require_role(app.caller, public.role, text) is
+  'Raises 403 forbidden unless the caller has at least this role.';
 
 create function app.require_workplace(caller app.caller) returns void
 language plpgsql
@@ -116,7 +124,8 @@ begin
   end if;
 end
 $$;
-comment on function app.require_workplace(app.caller) is 'Raises 403 forbidden for a caller without a workplace, below manager.';
+comment on function app.require_workplace(app.caller) is
+  'Raises 403 forbidden for a caller without a workplace, below manager.';
 
 create function app.require_plant(caller app.caller) returns void
 language plpgsql
@@ -129,12 +138,14 @@ begin
 end
 $$;
 comment on function app.require_plant(app.caller) is
-  'Raises 404 not_found for a caller without a workplace, below manager: operations, workplaces and reason codes do not exist for them.';
+  'Raises 404 not_found for a caller without a workplace, below manager: operations, workplaces and reason codes do '
+  'not exist for them.';
 
 create function app.sees_workplace(caller app.caller, workplace_name text) returns boolean
 language sql immutable parallel safe
 return coalesce((caller).sees_all or workplace_name = any((caller).workplaces), false);
-comment on function app.sees_workplace(app.caller, text) is 'True when what happens at this workplace exists for the caller.';
+comment on function app.sees_workplace(app.caller, text) is
+  'True when what happens at this workplace exists for the caller.';
 grant execute on function app.sees_workplace to authenticated, service_role;
 
 create function app.require_seen(caller app.caller, workplace_names text[]) returns void
@@ -147,7 +158,8 @@ begin
   end if;
 end
 $$;
-comment on function app.require_seen(app.caller, text[]) is 'Raises 404 not_found unless the caller sees all of the workplaces.';
+comment on function app.require_seen(app.caller, text[]) is
+  'Raises 404 not_found unless the caller sees all of the workplaces.';
 
 create function app.sees_all_workplaces() returns boolean
 language plpgsql stable security definer
@@ -157,7 +169,8 @@ begin
   return coalesce((app.current_caller()).sees_all, false);
 end
 $$;
-comment on function app.sees_all_workplaces() is 'True when the caller sees operations and events of every workplace (domain: access table).';
+comment on function app.sees_all_workplaces() is
+  'True when the caller sees operations and events of every workplace (domain: access table).';
 grant execute on function app.sees_all_workplaces to authenticated, service_role;
 
 create function app.own_workplaces() returns setof text
@@ -185,5 +198,6 @@ begin
 end
 $$;
 comment on function app.places_to_list(text[]) is
-  'Workplaces that a list can show: of the wanted ones (null = all) those that the caller sees; null when these are all.';
+  'Workplaces that a list can show: of the wanted ones (null = all) those that the caller sees; null when these are '
+  'all.';
 grant execute on function app.places_to_list to authenticated, service_role;

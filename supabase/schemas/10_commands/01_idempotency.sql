@@ -32,13 +32,18 @@ create table app.idempotency_keys (
   -- 1,000 results, each with a problem of 4 KiB and more
   constraint idempotency_keys_answer_small check (pg_column_size(answer) <= 8388608)
 );
-comment on table app.idempotency_keys is 'Answers of commands that were sent with an Idempotency-Key, kept for app.answer_lifetime().';
-comment on column app.idempotency_keys.caller is 'Id of the user, or "server" for the secret key: equal keys of others are independent.';
-comment on column app.idempotency_keys.fingerprint is 'Digest of path and body, to refuse the same key with another request.';
+comment on table app.idempotency_keys is
+  'Answers of commands that were sent with an Idempotency-Key, kept for app.answer_lifetime().';
+comment on column app.idempotency_keys.caller is
+  'Id of the user, or "server" for the secret key: equal keys of others are independent.';
+comment on column app.idempotency_keys.fingerprint is
+  'Digest of path and body, to refuse the same key with another request.';
 comment on column app.idempotency_keys.least_role is 'Role that the caller had, which a replay needs.';
-comment on column app.idempotency_keys.workplace_names is 'Workplaces that a replay needs to be seen; * = all of them, null = none.';
+comment on column app.idempotency_keys.workplace_names is
+  'Workplaces that a replay needs to be seen; * = all of them, null = none.';
 comment on column app.idempotency_keys.mentions is
-  'People other than the caller whom the answer names: their addresses as JSON writes them, and the id of a profile. See app.forget_user.';
+  'People other than the caller whom the answer names: their addresses as JSON writes them, and the id of a profile. '
+  'See app.forget_user.';
 create index idempotency_keys_by_age on app.idempotency_keys (created_at);
 create index idempotency_keys_by_mention on app.idempotency_keys using gin (mentions) where mentions is not null;
 
@@ -68,7 +73,8 @@ begin
 end
 $$;
 comment on function app.require_idempotency(app.idempotency) is
-  'Returns what a request with a key says about itself. Raises 400 malformed_request for the key, 422 validation_failed for the rest.';
+  'Returns what a request with a key says about itself. Raises 400 malformed_request for the key, 422 '
+  'validation_failed for the rest.';
 
 create function app.idempotency(request jsonb) returns app.idempotency
 language sql
@@ -78,12 +84,14 @@ return case when app.require_bounded('idempotency', request, 4096) then
   end
 end;
 comment on function app.idempotency(jsonb) is
-  'The idempotency argument of a command: {"key", "method", "route", "fingerprint", "request_id"} or null. Raises what app.require_bounded and app.require_idempotency raise.';
+  'The idempotency argument of a command: {"key", "method", "route", "fingerprint", "request_id"} or null. Raises '
+  'what app.require_bounded and app.require_idempotency raise.';
 
 create function app.key_owner(caller app.caller) returns text
 language sql immutable
 return case when (caller).is_server then 'server' else (caller).user_id::text end;
-comment on function app.key_owner(app.caller) is 'Owner of the caller''s idempotency keys; null for a user without a profile.';
+comment on function app.key_owner(app.caller) is
+  'Owner of the caller''s idempotency keys; null for a user without a profile.';
 
 create function app.stored_answer(caller_name text, request app.idempotency) returns app.idempotency_keys
 language plpgsql
@@ -98,7 +106,8 @@ begin
   return stored;
 end
 $$;
-comment on function app.stored_answer(text, app.idempotency) is 'The stored answer under a key of this caller, as far as it is committed; null when there is none.';
+comment on function app.stored_answer(text, app.idempotency) is
+  'The stored answer under a key of this caller, as far as it is committed; null when there is none.';
 
 create function app.mentioned_people(answer json, caller app.caller) returns text[]
 language sql immutable
@@ -112,7 +121,8 @@ return (
   where person.name not in ((caller).user_id::text, app.json_text((caller).email)) is not false
 );
 comment on function app.mentioned_people(json, app.caller) is
-  'People whom an answer names, the caller left out: addresses as JSON writes them, without quotes, and the id of a profile with a name; null when there is none.';
+  'People whom an answer names, the caller left out: addresses as JSON writes them, without quotes, and the id of a '
+  'profile with a name; null when there is none.';
 
 create function app.replay(caller app.caller, request app.idempotency) returns json
 language plpgsql
@@ -147,9 +157,12 @@ begin
 end
 $$;
 comment on function app.replay(app.caller, app.idempotency) is
-  'The stored answer of a repeated request, or null when it is to be carried out. Raises 409 idempotency_conflict while the first is in flight, 422 idempotency_key_reused for another request; authorises afresh.';
+  'The stored answer of a repeated request, or null when it is to be carried out. Raises 409 idempotency_conflict '
+  'while the first is in flight, 422 idempotency_key_reused for another request; authorises afresh.';
 
-create function app.remember(caller app.caller, request app.idempotency, workplace_names text[], answer json) returns json
+create function app.remember(
+  caller app.caller, request app.idempotency, workplace_names text[], answer json
+) returns json
 language plpgsql
 set search_path = ''
 as $$
@@ -180,12 +193,14 @@ begin
 end
 $$;
 comment on function app.remember(app.caller, app.idempotency, text[], json) is
-  'Stores the answer of a command under its key, if it has one and the caller has a workplace, with the workplaces that it tells about (* = seen only with access to all), and returns it.';
+  'Stores the answer of a command under its key, if it has one and the caller has a workplace, with the workplaces '
+  'that it tells about (* = seen only with access to all), and returns it.';
 
 -- What every function that changes something begins and ends with.
 create type app.command as (caller app.caller, request app.idempotency, answer json);
 
-comment on type app.command is 'Who changes something, under which key, and the stored answer when this is a repetition.';
+comment on type app.command is
+  'Who changes something, under which key, and the stored answer when this is a repetition.';
 
 create function app.begin_command(idempotency jsonb) returns app.command
 language plpgsql
@@ -201,7 +216,8 @@ begin
 end
 $$;
 comment on function app.begin_command(jsonb) is
-  'The caller, the key and the stored answer of a command. Raises what app.current_caller, app.idempotency and app.replay raise.';
+  'The caller, the key and the stored answer of a command. Raises what app.current_caller, app.idempotency and '
+  'app.replay raise.';
 
 create function app.finish_command(command app.command, workplace_names text[], answer json) returns json
 language sql

@@ -42,7 +42,8 @@ begin
   return null;
 end
 $$;
-comment on function app.make_profile() is 'Trigger on auth.users: every new user gets a profile, role operator, no workplace.';
+comment on function app.make_profile() is
+  'Trigger on auth.users: every new user gets a profile, role operator, no workplace.';
 
 create trigger mes_make_profile after insert on auth.users
   for each row execute function app.make_profile();

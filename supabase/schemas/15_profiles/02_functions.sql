@@ -67,7 +67,8 @@ begin
 end
 $$;
 comment on function public.list_profiles(text, uuid, integer, integer, text) is
-  'A page of the profiles the caller sees, ordered by email: {"items": [...], "next": key of the last item or null, "total": number when asked}.';
+  'A page of the profiles the caller sees, ordered by email: {"items": [...], "next": key of the last item or null, '
+  '"total": number when asked}.';
 grant execute on function public.list_profiles to authenticated, service_role;
 
 create function public.create_profile(profile jsonb, idempotency jsonb default null) returns json
@@ -100,10 +101,13 @@ begin
 end
 $$;
 comment on function public.create_profile(jsonb, jsonb) is
-  'Creates the profile of an existing user. Answers {"status", "body"}. Raises 400 integrity_error for an unknown user, 403 forbidden, 409 duplicate_profile.';
+  'Creates the profile of an existing user. Answers {"status", "body"}. Raises 400 integrity_error for an unknown '
+  'user, 403 forbidden, 409 duplicate_profile.';
 grant execute on function public.create_profile to authenticated, service_role;
 
-create function public.update_profile(id uuid, patch jsonb, if_match integer[] default null, idempotency jsonb default null) returns json
+create function public.update_profile(
+  id uuid, patch jsonb, if_match integer[] default null, idempotency jsonb default null
+) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -148,7 +152,8 @@ begin
 end
 $$;
 comment on function public.update_profile(uuid, jsonb, integer[], jsonb) is
-  'Changes a profile: admins everything, managers the workplaces, everybody their own full_name. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+  'Changes a profile: admins everything, managers the workplaces, everybody their own full_name. Answers {"status", '
+  '"body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
 grant execute on function public.update_profile to authenticated, service_role;
 
 create function public.delete_profile(id uuid, if_match integer[] default null) returns void
@@ -170,5 +175,6 @@ begin
 end
 $$;
 comment on function public.delete_profile(uuid, integer[]) is
-  'Deletes a profile: its user can still sign in and may do nothing. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+  'Deletes a profile: its user can still sign in and may do nothing. Raises 403 forbidden, 404 not_found, 412 '
+  'stale_version.';
 grant execute on function public.delete_profile to authenticated, service_role;

@@ -10,9 +10,12 @@ create table app.reporters (
   constraint reporters_forgotten_have_no_email check (forgotten_at is null or email is null)
 );
 comment on table app.reporters is
-  'Each address under which a user has reported: the only place that links events and runs to a person. Rows are never deleted.';
-comment on column app.reporters.user_id is 'User of Supabase Auth; null for a server that named an address alone, and once the user is deleted.';
-comment on column app.reporters.email is 'Address at the time of the report; null when there was none, and once the person is forgotten.';
+  'Each address under which a user has reported: the only place that links events and runs to a person. Rows are '
+  'never deleted.';
+comment on column app.reporters.user_id is
+  'User of Supabase Auth; null for a server that named an address alone, and once the user is deleted.';
+comment on column app.reporters.email is
+  'Address at the time of the report; null when there was none, and once the person is forgotten.';
 
 -- Written as expressions, since = does not find null.
 create unique index reporters_known on app.reporters (coalesce(user_id::text, ''), coalesce('=' || email, ''))
@@ -48,7 +51,8 @@ begin
 end
 $$;
 comment on function app.reporter_of(uuid, text) is
-  'The number that events and runs refer to a reporter by; null when neither user nor address is named. Raises 400 integrity_error for an unknown user.';
+  'The number that events and runs refer to a reporter by; null when neither user nor address is named. Raises 400 '
+  'integrity_error for an unknown user.';
 
 create function app.reporter_email(reporter_id bigint) returns text
 language plpgsql stable security definer
@@ -58,5 +62,6 @@ begin
   return (select r.email from app.reporters r where r.id = reporter_email.reporter_id);
 end
 $$;
-comment on function app.reporter_email(bigint) is 'Address of a reporter at the time; null when there was none, or the person is forgotten.';
+comment on function app.reporter_email(bigint) is
+  'Address of a reporter at the time; null when there was none, or the person is forgotten.';
 grant execute on function app.reporter_email to authenticated, service_role;

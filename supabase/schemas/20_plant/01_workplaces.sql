@@ -13,7 +13,8 @@ create table public.workplaces (
   constraint workplaces_group_is_key check (app.is_key(workplace_group)),
   constraint workplaces_capacity_positive check (capacity > 0)
 );
-comment on table public.workplaces is 'Where operations are made: a machine, a cell, a bench. An operation that names an unknown workplace adds it.';
+comment on table public.workplaces is
+  'Where operations are made: a machine, a cell, a bench. An operation that names an unknown workplace adds it.';
 comment on column public.workplaces.name is 'Name on the shop floor, e.g. TruLaser 5060 (L76).';
 comment on column public.workplaces.workplace_group is 'Group of interchangeable workplaces, e.g. Laser.';
 comment on column public.workplaces.capacity is 'Operations that may run here at once; null = no limit.';
@@ -113,7 +114,8 @@ begin
 end
 $$;
 comment on function public.list_workplaces(text, boolean, text, integer, integer, text) is
-  'A page of the workplaces, ordered by name: {"items": [...], "next": key of the last item or null, "total": number when asked}.';
+  'A page of the workplaces, ordered by name: {"items": [...], "next": key of the last item or null, "total": number '
+  'when asked}.';
 grant execute on function public.list_workplaces to authenticated, service_role;
 
 create function public.create_workplace(workplace jsonb, idempotency jsonb default null) returns json
@@ -145,7 +147,9 @@ comment on function public.create_workplace(jsonb, jsonb) is
   'Creates a workplace. Answers {"status", "body"}. Raises 403 forbidden, 409 duplicate_workplace.';
 grant execute on function public.create_workplace to authenticated, service_role;
 
-create function public.update_workplace(name text, patch jsonb, if_match integer[] default null, idempotency jsonb default null) returns json
+create function public.update_workplace(
+  name text, patch jsonb, if_match integer[] default null, idempotency jsonb default null
+) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -178,7 +182,8 @@ begin
 end
 $$;
 comment on function public.update_workplace(text, jsonb, integer[], jsonb) is
-  'Changes group, capacity or active of a workplace; what runs there goes on. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+  'Changes group, capacity or active of a workplace; what runs there goes on. Answers {"status", "body"}. Raises 403 '
+  'forbidden, 404 not_found, 412 stale_version.';
 grant execute on function public.update_workplace to authenticated, service_role;
 
 create function public.delete_workplace(name text, if_match integer[] default null) returns void

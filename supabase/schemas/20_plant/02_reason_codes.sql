@@ -115,7 +115,8 @@ begin
 end
 $$;
 comment on function public.list_reason_codes(text, boolean, text, text, integer, integer, text) is
-  'A page of the reason codes, ordered by kind and code: {"items": [...], "next": key of the last item or null, "total": number when asked}.';
+  'A page of the reason codes, ordered by kind and code: {"items": [...], "next": key of the last item or null, '
+  '"total": number when asked}.';
 grant execute on function public.list_reason_codes to authenticated, service_role;
 
 create function public.create_reason_code(reason_code jsonb, idempotency jsonb default null) returns json
@@ -182,7 +183,8 @@ begin
 end
 $$;
 comment on function public.update_reason_code(text, text, jsonb, integer[], jsonb) is
-  'Changes description or active of a reason code. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+  'Changes description or active of a reason code. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, '
+  '412 stale_version.';
 grant execute on function public.update_reason_code to authenticated, service_role;
 
 create function public.delete_reason_code(kind text, code text, if_match integer[] default null) returns void

@@ -139,47 +139,60 @@ create table public.mes_operations (
 )
 -- Counters change far more often than anything indexed: room on the page keeps those updates off the indexes.
 with (fillfactor = 85);
-comment on table public.mes_operations is 'One step of an order on a machine at a workplace: its plan, and the projection of its events.';
-comment on column public.mes_operations.id is 'Internal number that events and runs refer to; a deleted and re-created key is another operation.';
+comment on table public.mes_operations is
+  'One step of an order on a machine at a workplace: its plan, and the projection of its events.';
+comment on column public.mes_operations.id is
+  'Internal number that events and runs refer to; a deleted and re-created key is another operation.';
 comment on column public.mes_operations.order_no is 'Order number of the ERP, e.g. 403860-001.';
 comment on column public.mes_operations.operation_no is 'Number of the operation within its order, e.g. 0010.';
 comment on column public.mes_operations.asset_id is 'Number of the machine, > 0.';
 comment on column public.mes_operations.reference_url is 'Link to drawings or work instructions.';
 comment on column public.mes_operations.activity_code is 'What is done, e.g. LASER, TROMMELEN.';
 comment on column public.mes_operations.activity_description is 'What is done, in words.';
-comment on column public.mes_operations.activity_description_folded is 'The description in lower case, for prefix search.';
+comment on column public.mes_operations.activity_description_folded is
+  'The description in lower case, for prefix search.';
 comment on column public.mes_operations.workplace_name is 'Workplace the operation is planned at; decides who sees it.';
 comment on column public.mes_operations.workplace_group is 'Group of workplaces, e.g. Laser.';
 comment on column public.mes_operations.qty_desired is 'Good pieces wanted; null = no limit.';
-comment on column public.mes_operations.overrun_tolerance_pct is 'Good pieces allowed beyond the desired ones, in percent of these.';
+comment on column public.mes_operations.overrun_tolerance_pct is
+  'Good pieces allowed beyond the desired ones, in percent of these.';
 comment on column public.mes_operations.planned_start_at is 'Planned start.';
 comment on column public.mes_operations.planned_end_at is 'Planned end.';
 comment on column public.mes_operations.t_target_processing_min is 'Planned processing time in minutes.';
 comment on column public.mes_operations.t_target_setup_min is 'Planned setup time in minutes.';
 comment on column public.mes_operations.t_target_lead_min is 'Planned lead time in minutes.';
-comment on column public.mes_operations.state is 'Where it stands in the lifecycle; status and hold_kind follow from it.';
+comment on column public.mes_operations.state is
+  'Where it stands in the lifecycle; status and hold_kind follow from it.';
 comment on column public.mes_operations.hold_reason_code is 'Reason of the pause or the block.';
 comment on column public.mes_operations.qty_processed is 'All pieces run, scrap included: the sum over its events.';
 comment on column public.mes_operations.qty_scrap is 'Scrap among the pieces run: the sum over its events.';
 comment on column public.mes_operations.qty_good is 'Good pieces: processed less scrap.';
 comment on column public.mes_operations.actual_start_at is 'Start of the first run.';
 comment on column public.mes_operations.actual_end_at is 'When it was finished or cancelled after having run.';
-comment on column public.mes_operations.t_actual_processing_min is 'Minutes of closed PROCESSING runs and unlogged ones; the open run is added when read.';
-comment on column public.mes_operations.t_actual_setup_min is 'Minutes of closed SETUP runs and unlogged ones; the open run is added when read.';
+comment on column public.mes_operations.t_actual_processing_min is
+  'Minutes of closed PROCESSING runs and unlogged ones; the open run is added when read.';
+comment on column public.mes_operations.t_actual_setup_min is
+  'Minutes of closed SETUP runs and unlogged ones; the open run is added when read.';
 comment on column public.mes_operations.t_actual_lead_min is 'Minutes from actual start to actual end.';
-comment on column public.mes_operations.unlogged_processing_min is 'Processing minutes stated by a client that did not report the runs.';
-comment on column public.mes_operations.unlogged_setup_min is 'Setup minutes stated by a client that did not report the runs.';
+comment on column public.mes_operations.unlogged_processing_min is
+  'Processing minutes stated by a client that did not report the runs.';
+comment on column public.mes_operations.unlogged_setup_min is
+  'Setup minutes stated by a client that did not report the runs.';
 comment on column public.mes_operations.running_since is 'Start of the open run; null when nothing runs.';
 comment on column public.mes_operations.running_phase is 'Phase of the open run.';
 comment on column public.mes_operations.run_count is 'Number of its last run; 0 = none.';
-comment on column public.mes_operations.worked_until is 'End of its last run, or its start while it is open: the end of all runs.';
-comment on column public.mes_operations.logged_processing_min is 'Minutes of its closed PROCESSING runs, each to a thousandth: kept as runs close and move.';
-comment on column public.mes_operations.logged_setup_min is 'Minutes of its closed SETUP runs, each to a thousandth: kept as runs close and move.';
+comment on column public.mes_operations.worked_until is
+  'End of its last run, or its start while it is open: the end of all runs.';
+comment on column public.mes_operations.logged_processing_min is
+  'Minutes of its closed PROCESSING runs, each to a thousandth: kept as runs close and move.';
+comment on column public.mes_operations.logged_setup_min is
+  'Minutes of its closed SETUP runs, each to a thousandth: kept as runs close and move.';
 comment on column public.mes_operations.counted_since is 'Earliest occurred_at of its REPORT_QUANTITY events.';
 comment on column public.mes_operations.last_op_seq is 'op_seq of its newest event; 0 = none.';
 comment on column public.mes_operations.timestamp_ms is 'When the source system made this change.';
 comment on column public.mes_operations.change_type is 'Kind of the source system''s last change.';
-comment on column public.mes_operations.source_conflict is 'True when the source deleted or cancelled it although work had begun.';
+comment on column public.mes_operations.source_conflict is
+  'True when the source deleted or cancelled it although work had begun.';
 comment on column public.mes_operations.version is 'Number of the last change, the ETag.';
 comment on column public.mes_operations.created_by is 'User who created it; null for servers.';
 
@@ -233,7 +246,8 @@ create policy "Users read the operations of their own workplaces"
 create function app.operation_label(operation public.mes_operations) returns text
 language sql immutable parallel safe
 return (operation).order_no || '/' || (operation).asset_id::text || '/' || (operation).operation_no;
-comment on function app.operation_label(public.mes_operations) is 'The operation as people quote it: order/asset/operation.';
+comment on function app.operation_label(public.mes_operations) is
+  'The operation as people quote it: order/asset/operation.';
 
 -- Names, order and types of the members: to_json writes a row of a type in two thirds of the time of json_build_object.
 create type app.operation_body as (

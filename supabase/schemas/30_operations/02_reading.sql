@@ -16,7 +16,8 @@ create type app.operation_filter as (
   q text
 );
 
-comment on type app.operation_filter is 'Conditions on operations, combined with and; null = no condition. open_longer_than_h is in hours.';
+comment on type app.operation_filter is
+  'Conditions on operations, combined with and; null = no condition. open_longer_than_h is in hours.';
 
 -- Conditions are put together from these fixed texts and every value is bound as $1, so that each combination of
 -- filters gets the plan of its own values, and no value can become SQL.
@@ -57,7 +58,8 @@ begin atomic
     end
   );
 end;
-comment on function app.conditions(app.operation_filter) is 'The filter as a condition on public.mes_operations o with the filter itself as $1.';
+comment on function app.conditions(app.operation_filter) is
+  'The filter as a condition on public.mes_operations o with the filter itself as $1.';
 grant execute on function app.conditions to authenticated, service_role;
 
 -- As its owner, who has no row security: the caller is looked up once, for access and for the allowed actions.
@@ -79,7 +81,8 @@ begin
   return app.operation_answer(operation, caller);
 end
 $$;
-comment on function public.get_operation(text, integer, text) is 'One operation with what the caller may do to it. Raises 404 not_found.';
+comment on function public.get_operation(text, integer, text) is
+  'One operation with what the caller may do to it. Raises 404 not_found.';
 grant execute on function public.get_operation to authenticated, service_role;
 
 create function public.list_operations(
@@ -149,7 +152,9 @@ begin
 end
 $$;
 comment on function public.list_operations is
-  'A page of the operations the caller sees, ordered by order_no, operation_no, asset_id: {"items": [...], "next": key of the last item or null, "total": number when asked}. The page begins after the given key; count is null, exact or estimated.';
+  'A page of the operations the caller sees, ordered by order_no, operation_no, asset_id: {"items": [...], "next": '
+  'key of the last item or null, "total": number when asked}. The page begins after the given key; count is null, '
+  'exact or estimated.';
 grant execute on function public.list_operations to authenticated, service_role;
 
 -- What to do next: running work first, then the rest in planned order.
@@ -181,5 +186,6 @@ begin
 end
 $$;
 comment on function public.list_queue(text, integer) is
-  'The open operations of a workplace that the caller sees: those running, then by planned start; each with blocked_by, the cause that keeps the caller from starting it. Raises 404 not_found.';
+  'The open operations of a workplace that the caller sees: those running, then by planned start; each with '
+  'blocked_by, the cause that keeps the caller from starting it. Raises 404 not_found.';
 grant execute on function public.list_queue to authenticated, service_role;

@@ -25,10 +25,13 @@ create table app.actions (
 comment on table app.actions is 'What each action does, in all states alike.';
 comment on column app.actions.position is 'Place in the list of allowed actions.';
 comment on column app.actions.least_role is 'Role that it needs at least; a transition may need more.';
-comment on column app.actions.run_effect is 'Opens a run, after closing the one in another phase; closes the open run; or neither.';
+comment on column app.actions.run_effect is
+  'Opens a run, after closing the one in another phase; closes the open run; or neither.';
 comment on column app.actions.follows is
-  'What it must not come before: all work so far, the start of work, or nothing. A transition to another state follows all work.';
-comment on column app.actions.quantities is 'How its quantities count: added, taken back from an event, a signed difference, or it has none.';
+  'What it must not come before: all work so far, the start of work, or nothing. A transition to another state '
+  'follows all work.';
+comment on column app.actions.quantities is
+  'How its quantities count: added, taken back from an event, a signed difference, or it has none.';
 comment on column app.actions.reason_kind is 'Kind of its reason code; null = it takes none.';
 comment on column app.actions.reason_needed is 'When a reason code is needed; short = fewer good pieces than desired.';
 comment on column app.actions.takes is 'Fields of a report that it uses, besides those that every report has.';

@@ -4,7 +4,8 @@
 create function app.possible_action(action public.action, blocked_by text) returns json
 language sql stable
 return json_build_object('action', action, 'allowed', blocked_by is null, 'blocked_by', blocked_by);
-comment on function app.possible_action(public.action, text) is 'One action as clients see it, with the machine code of what blocks it.';
+comment on function app.possible_action(public.action, text) is
+  'One action as clients see it, with the machine code of what blocks it.';
 
 -- The answers are few and change with the lifecycle alone: a migration that changes actions or transitions refreshes
 -- them. Most requests need one, and composing it would be most of their cost.
@@ -33,7 +34,8 @@ from (
 ) possible
 group by possible.state, possible.rank, possible.is_processing;
 comment on materialized view app.possible_actions is
-  'What may be done next, [{"action", "allowed", "blocked_by"}], for each state, rank of the caller''s role, and whether a PROCESSING run is open.';
+  'What may be done next, [{"action", "allowed", "blocked_by"}], for each state, rank of the caller''s role, and '
+  'whether a PROCESSING run is open.';
 create unique index possible_actions_key on app.possible_actions (state, rank, is_processing);
 
 create function app.allowed_actions(operation public.mes_operations, caller app.caller) returns json
@@ -60,14 +62,17 @@ begin
 end
 $$;
 comment on function app.allowed_actions(public.mes_operations, app.caller) is
-  'For each action whether this caller may take it now, and if not the machine code of the cause. The shape is {"action", "allowed", "blocked_by"}.';
+  'For each action whether this caller may take it now, and if not the machine code of the cause. The shape is '
+  '{"action", "allowed", "blocked_by"}.';
 grant execute on function app.allowed_actions to authenticated, service_role;
 
-create function app.transition_problem(operation public.mes_operations, caller app.caller, attempt text) returns app.problem
+create function app.transition_problem(
+  operation public.mes_operations, caller app.caller, verb text
+) returns app.problem
 language sql stable
 return app.problem(
   422, 'invalid_state_transition',
-  format('Cannot %s operation %s: status is "%s"', attempt, app.operation_label(operation), (operation).status),
+  format('Cannot %s operation %s: status is "%s"', verb, app.operation_label(operation), (operation).status),
   jsonb_build_object('current_status', (operation).status, 'allowed_actions', app.allowed_actions(operation, caller))
 );
 comment on function app.transition_problem(public.mes_operations, app.caller, text) is
@@ -87,7 +92,8 @@ comment on function app.blocked_problem(public.mes_operations, app.caller) is
 
 create view app.operation_answers as
 select (null::app.operation_body).*, null::json as allowed_actions where false;
-comment on view app.operation_answers is 'Has no rows: its row type is the operation as single reads and commands answer it.';
+comment on view app.operation_answers is
+  'Has no rows: its row type is the operation as single reads and commands answer it.';
 
 create function app.operation_answer(operation public.mes_operations, caller app.caller) returns json
 language plpgsql stable
@@ -99,5 +105,6 @@ begin
   return to_json(row((body).*, app.allowed_actions(operation, caller))::app.operation_answers);
 end
 $$;
-comment on function app.operation_answer(public.mes_operations, app.caller) is 'The operation as single reads and commands answer it: with allowed_actions.';
+comment on function app.operation_answer(public.mes_operations, app.caller) is
+  'The operation as single reads and commands answer it: with allowed_actions.';
 grant execute on function app.operation_answer to authenticated, service_role;

@@ -48,27 +48,37 @@ create table public.operation_events (
   constraint operation_events_heard_after_it_happened check (occurred_at - created_at <= interval '2 minutes'),
   constraint operation_events_occurred_at_is_real check (occurred_at >= '1970-01-01Z' and occurred_at < '10000-01-01Z')
 );
-comment on table public.operation_events is 'What happened, append-only. Totals, status and times of an operation are derived from these rows.';
+comment on table public.operation_events is
+  'What happened, append-only. Totals, status and times of an operation are derived from these rows.';
 comment on column public.operation_events.id is 'Made by the terminal or here; the same id again is the same event.';
 comment on column public.operation_events.operation_id is 'Internal number of the operation.';
-comment on column public.operation_events.op_seq is 'Position among the events of its operation: 1, 2, 3, ... without gaps.';
+comment on column public.operation_events.op_seq is
+  'Position among the events of its operation: 1, 2, 3, ... without gaps.';
 comment on column public.operation_events.workplace_name is 'Workplace at the time of the event; decides who sees it.';
-comment on column public.operation_events.status_before is 'Status before the event; null for an opening event, which begins an operation taken over with work done.';
+comment on column public.operation_events.status_before is
+  'Status before the event; null for an opening event, which begins an operation taken over with work done.';
 comment on column public.operation_events.status_after is 'Status after the event.';
 comment on column public.operation_events.occurred_at is 'When it happened, by the device or by default the server.';
 comment on column public.operation_events.phase is 'What a START begins.';
-comment on column public.operation_events.qty_good is 'Good pieces: added by a report, taken back by a REVERSE, the signed difference of a CORRECT.';
+comment on column public.operation_events.qty_good is
+  'Good pieces: added by a report, taken back by a REVERSE, the signed difference of a CORRECT.';
 comment on column public.operation_events.qty_scrap is 'Scrapped pieces, likewise.';
 comment on column public.operation_events.reason_kind is 'Kind of the reason code, decided by the action.';
 comment on column public.operation_events.reason_code is 'Why: a code of reason_codes.';
 comment on column public.operation_events.note is 'Free words of the reporter.';
-comment on column public.operation_events.reverses_event_id is 'Quantity event that a REVERSE takes back, wholly or partly.';
-comment on column public.operation_events.changes is 'What a CORRECT changed: {"field": {"before": ..., "after": ...}}.';
+comment on column public.operation_events.reverses_event_id is
+  'Quantity event that a REVERSE takes back, wholly or partly.';
+comment on column public.operation_events.changes is
+  'What a CORRECT changed: {"field": {"before": ..., "after": ...}}.';
 comment on column public.operation_events.operation_data is 'Free JSON object of the client, kept as sent.';
-comment on column public.operation_events.user_id is 'User who reported, from the token; null for servers that name none. It stays when the user is deleted.';
+comment on column public.operation_events.user_id is
+  'User who reported, from the token; null for servers that name none. It stays when the user is deleted.';
 comment on column public.operation_events.reporter_id is 'Their address at the time: a row of app.reporters.';
-comment on column public.operation_events.report_digest is 'SHA-256 of the report under a client-made id, to tell a retry from another event.';
-comment on column public.operation_events.created_at is 'When the server heard of it; never before the previous event of its operation, nor more than 2 minutes before occurred_at.';
+comment on column public.operation_events.report_digest is
+  'SHA-256 of the report under a client-made id, to tell a retry from another event.';
+comment on column public.operation_events.created_at is
+  'When the server heard of it; never before the previous event of its operation, nor more than 2 minutes before '
+  'occurred_at.';
 
 -- Newest first, whatever the filter.
 create index operation_events_newest on public.operation_events (created_at desc, id desc);
@@ -92,7 +102,8 @@ begin
     detail = json_build_object('detail', 'The event log is append-only: report a REVERSE or a CORRECT instead')::text;
 end
 $$;
-comment on function app.keep_event_as_written() is 'Trigger: refuses updates and deletes of events, the owner''s included.';
+comment on function app.keep_event_as_written() is
+  'Trigger: refuses updates and deletes of events, the owner''s included.';
 grant execute on function app.keep_event_as_written to authenticated, service_role;
 
 create trigger operation_events_keep_as_written before update or delete on public.operation_events
@@ -178,7 +189,8 @@ comment on function app.event_body(public.operation_events, bigint, text, boolea
 create function app.sees_webhook_answers(caller app.caller) returns boolean
 language sql immutable parallel safe
 return app.role_rank((caller).role) >= 3;
-comment on function app.sees_webhook_answers(app.caller) is 'True for managers and above, who are told what receivers of webhooks answered.';
+comment on function app.sees_webhook_answers(app.caller) is
+  'True for managers and above, who are told what receivers of webhooks answered.';
 
 create function app.event_json(e public.operation_events) returns json
 language plpgsql stable

@@ -19,7 +19,8 @@ create table public.operation_runs (
     tstzrange(started_at, ended_at) with &&
   )
 );
-comment on table public.operation_runs is 'Uninterrupted stretches of work, derived from events; at most one open run per operation.';
+comment on table public.operation_runs is
+  'Uninterrupted stretches of work, derived from events; at most one open run per operation.';
 comment on column public.operation_runs.run_no is 'Number of the run within its operation: 1, 2, 3, ...';
 comment on column public.operation_runs.started_at is 'When work began, corrections included.';
 comment on column public.operation_runs.ended_at is 'When work ceased; null while it runs.';
@@ -59,7 +60,8 @@ begin atomic
     'user_email', app.reporter_email((r).reporter_id)
   );
 end;
-comment on function app.run_json(public.operation_runs) is 'The run as the API writes it; the open one as far as it has come.';
+comment on function app.run_json(public.operation_runs) is
+  'The run as the API writes it; the open one as far as it has come.';
 grant execute on function app.run_json to authenticated, service_role;
 
 create function public.list_runs(order_no text, asset_id integer, operation_no text) returns json
@@ -83,7 +85,8 @@ begin
   );
 end
 $$;
-comment on function public.list_runs(text, integer, text) is 'The runs of an operation, oldest first. Raises 404 not_found.';
+comment on function public.list_runs(text, integer, text) is
+  'The runs of an operation, oldest first. Raises 404 not_found.';
 grant execute on function public.list_runs to authenticated, service_role;
 
 create function app.running_problem(operation public.mes_operations) returns app.problem

@@ -1,7 +1,7 @@
 -- What: the rules that a report meets.
 -- Why: each rule stands alone and returns a problem or null; who asks decides what becomes of it.
 
--- What somebody reports, however it came in: an event of a terminal, a step of a planner, a PATCH.
+-- A report from any source: an event of a terminal, a transition by a planner, a PATCH.
 create type app.report as (
   id uuid,
   digest bytea,
@@ -25,7 +25,8 @@ create type app.report as (
 );
 
 comment on type app.report is
-  'One action on one operation. The quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, null = unchanged.';
+  'One action on one operation. The quantities of a CORRECT are signed differences; its times and minutes are the new '
+  'absolute values, null = unchanged.';
 
 create function app.as_running(operation public.mes_operations) returns jsonb
 language sql stable parallel safe
@@ -45,7 +46,8 @@ begin
   );
 end
 $$;
-comment on function app.running_operations(text, bigint[]) is 'The operations that run at a workplace, except some, as a JSON array.';
+comment on function app.running_operations(text, bigint[]) is
+  'The operations that run at a workplace, except some, as a JSON array.';
 
 create function app.room_problem(operation public.mes_operations, capacity integer, running jsonb) returns app.problem
 language sql stable parallel safe
@@ -112,14 +114,18 @@ return case
     format('"%s" is not an active reason code of kind %s', reason_code, (action).reason_kind))
 end;
 comment on function app.reason_problem(public.mes_operations, app.actions, text, boolean) is
-  'The problem reason_required when a needed reason is missing, validation_failed when it is not an active code of its kind, or the action takes none.';
+  'The problem reason_required when a needed reason is missing, validation_failed when it is not an active code of '
+  'its kind, or the action takes none.';
 
 create function app.good_limit(operation public.mes_operations) returns numeric
 language sql immutable parallel safe
 return floor((operation).qty_desired * (1 + coalesce((operation).overrun_tolerance_pct, 0) / 100));
-comment on function app.good_limit(public.mes_operations) is 'Good pieces that the operation may have; null = no limit.';
+comment on function app.good_limit(public.mes_operations) is
+  'Good pieces that the operation may have; null = no limit.';
 
-create function app.quantity_problem(operation public.mes_operations, processed bigint, scrap bigint) returns app.problem
+create function app.quantity_problem(
+  operation public.mes_operations, processed bigint, scrap bigint
+) returns app.problem
 language sql stable parallel safe
 return case
   when processed > 2147483647 then app.problem(422, 'invalid_quantity',
@@ -156,7 +162,8 @@ begin
 end
 $$;
 comment on function app.pieces_left(public.mes_operations, uuid) is
-  'Pieces of an event that REVERSE can still take back; null when it is not an event of the operation that adds pieces.';
+  'Pieces of an event that REVERSE can still take back; null when it is not an event of the operation that adds '
+  'pieces.';
 
 create function app.reversal_problem(
   operation public.mes_operations, event_id uuid, taken app.pieces, available app.pieces

@@ -5,7 +5,8 @@
 create function app.timeline_end(operation public.mes_operations) returns timestamptz
 language sql immutable parallel safe
 return greatest((operation).worked_until, (operation).actual_start_at, (operation).actual_end_at);
-comment on function app.timeline_end(public.mes_operations) is 'Latest start or end of the operation or of one of its runs, or null.';
+comment on function app.timeline_end(public.mes_operations) is
+  'Latest start or end of the operation or of one of its runs, or null.';
 
 -- A clock that is behind what the server itself has recorded has stepped back, or the machine was asleep: it cannot say
 -- what is in the future. Only times that servers make are evidence, so that no terminal can move the limit.
@@ -21,7 +22,8 @@ begin
 end
 $$;
 comment on function app.last_recorded_at() is
-  'The newest time that a server has made and that is known here: of the last event in the feed, or of the caller''s access token.';
+  'The newest time that a server has made and that is known here: of the last event in the feed, or of the caller''s '
+  'access token.';
 
 create function app.latest_time() returns timestamptz
 language plpgsql stable
@@ -38,7 +40,8 @@ begin
 end
 $$;
 comment on function app.latest_time() is
-  'What is later is in the future: the server''s clock + 60 s; where that clock has stepped back, the last record + 24 h.';
+  'What is later is in the future: the server''s clock + 60 s; where that clock has stepped back, the last record + '
+  '24 h.';
 
 create function app.ahead_of_clock(instant timestamptz) returns text
 language plpgsql stable
@@ -51,7 +54,8 @@ begin
     app.iso(instant), app.in_words(instant - heard_at), app.iso(heard_at));
 end
 $$;
-comment on function app.ahead_of_clock(timestamptz) is 'The sentence about a time in the future: it, the offset in words, and the server''s time.';
+comment on function app.ahead_of_clock(timestamptz) is
+  'The sentence about a time in the future: it, the offset in words, and the server''s time.';
 
 create function app.future_problem(pointer text, instant timestamptz) returns app.problem
 language sql stable
@@ -62,7 +66,8 @@ return case
     jsonb_build_object('server_time', app.iso(clock_timestamp())))
 end;
 comment on function app.future_problem(text, timestamptz) is
-  'The problem validation_failed (in_future), with the server''s time and the offset, for what is later than app.latest_time().';
+  'The problem validation_failed (in_future), with the server''s time and the offset, for what is later than '
+  'app.latest_time().';
 
 create function app.age_problem(
   operation public.mes_operations, caller app.caller, action public.action, instant timestamptz
@@ -84,9 +89,12 @@ begin
 end
 $$;
 comment on function app.age_problem(public.mes_operations, app.caller, public.action, timestamptz) is
-  'The problem too_old for machines and operators when it happened longer ago than app.settings allows: their device''s clock is wrong.';
+  'The problem too_old for machines and operators when it happened longer ago than app.settings allows: their '
+  'device''s clock is wrong.';
 
-create function app.earliest_time(operation public.mes_operations, action app.actions, to_state public.state) returns timestamptz
+create function app.earliest_time(
+  operation public.mes_operations, action app.actions, to_state public.state
+) returns timestamptz
 language sql immutable parallel safe
 return case
   when (action).follows = 'all work' or to_state <> (operation).state then app.timeline_end(operation)

@@ -40,7 +40,9 @@ $$;
 comment on function app.with_minutes(public.mes_operations) is
   'The operation with its actual minutes: those of its closed runs and the unlogged ones.';
 
-create function app.logged_minutes(operation public.mes_operations, phase public.phase, as_of timestamptz) returns numeric
+create function app.logged_minutes(
+  operation public.mes_operations, phase public.phase, as_of timestamptz
+) returns numeric
 language sql immutable parallel safe
 return case phase when 'SETUP' then (operation).logged_setup_min else (operation).logged_processing_min end
   + case when (operation).running_phase = phase
@@ -48,7 +50,9 @@ return case phase when 'SETUP' then (operation).logged_setup_min else (operation
 comment on function app.logged_minutes(public.mes_operations, public.phase, timestamptz) is
   'Minutes of the runs of one phase, the open one as far as it had come at that moment.';
 
-create function app.opened_run(operation public.mes_operations, event public.operation_events) returns public.operation_runs
+create function app.opened_run(
+  operation public.mes_operations, event public.operation_events
+) returns public.operation_runs
 language plpgsql immutable
 set search_path = ''
 as $$
@@ -65,7 +69,8 @@ begin
   return run;
 end
 $$;
-comment on function app.opened_run(public.mes_operations, public.operation_events) is 'The open run, which this event has opened.';
+comment on function app.opened_run(public.mes_operations, public.operation_events) is
+  'The open run, which this event has opened.';
 
 create function app.runs_to_correct(operation public.mes_operations) returns public.operation_runs[]
 language plpgsql stable
@@ -89,7 +94,8 @@ create type app.end_runs as (
 );
 
 comment on type app.end_runs is
-  'First and last run of an operation: starts = the operation began with the first one, ends = what ended the operation closed the last one.';
+  'First and last run of an operation: starts = the operation began with the first one, ends = what ended the '
+  'operation closed the last one.';
 
 create function app.end_runs(operation public.mes_operations, runs public.operation_runs[]) returns app.end_runs
 language plpgsql stable
@@ -170,7 +176,8 @@ begin
 end
 $$;
 comment on function app.correction_problem(public.mes_operations, app.report, public.operation_runs[], jsonb) is
-  'The problem out_of_order when work would lie outside of corrected times, validation_failed for times that are not to be stated.';
+  'The problem out_of_order when work would lie outside of corrected times, validation_failed for times that are not '
+  'to be stated.';
 
 -- Moves what a CORRECT or an opening states.
 create function app.evolve_correction(

@@ -130,7 +130,8 @@ begin
 end
 $$;
 comment on function app.decide(public.mes_operations, app.caller, app.report) is
-  'The event that a report on a locked operation becomes, or the problem that it meets. Changes nothing; room at the workplace is looked at by who stores the event.';
+  'The event that a report on a locked operation becomes, or the problem that it meets. Changes nothing; room at the '
+  'workplace is looked at by who stores the event.';
 
 create function app.evolve(
   inout operation public.mes_operations, inout runs public.operation_runs[], event public.operation_events
@@ -216,7 +217,8 @@ begin
 end
 $$;
 comment on function app.evolve(public.mes_operations, public.operation_runs[], public.operation_events) is
-  'The operation after the event, and the runs that the event opens, closes or moves. Of an event with changes, the runs before it are the first and the last one; other events need none.';
+  'The operation after the event, and the runs that the event opens, closes or moves. Of an event with changes, the '
+  'runs before it are the first and the last one; other events need none.';
 
 create function app.store_runs(runs public.operation_runs[]) returns void
 language plpgsql
@@ -237,7 +239,8 @@ begin
   end loop;
 end
 $$;
-comment on function app.store_runs(public.operation_runs[]) is 'Writes runs that app.evolve has opened, closed or moved.';
+comment on function app.store_runs(public.operation_runs[]) is
+  'Writes runs that app.evolve has opened, closed or moved.';
 
 create function app.store_execution(operation public.mes_operations) returns public.mes_operations
 language plpgsql
@@ -303,7 +306,9 @@ $$;
 comment on function app.append_event(public.mes_operations, public.operation_runs[], public.operation_events) is
   'Writes an event to the log and what it does to runs, and returns what it makes of the operation.';
 
-create function app.take_action(operation public.mes_operations, caller app.caller, report app.report) returns app.recorded
+create function app.perform_transition(
+  operation public.mes_operations, caller app.caller, report app.report
+) returns app.recorded
 language plpgsql
 set search_path = ''
 as $$
@@ -321,24 +326,28 @@ begin
   ))::app.recorded;
 end
 $$;
-comment on function app.take_action(public.mes_operations, app.caller, app.report) is
-  'Takes one action on a locked operation: everything but storing its row. Raises the problem that app.decide finds, and 409 workplace_busy.';
+comment on function app.perform_transition(public.mes_operations, app.caller, app.report) is
+  'Performs one transition of a locked operation, but does not store its row. Raises the problem that app.decide '
+  'finds, and 409 workplace_busy.';
 
-create function app.record_event(operation public.mes_operations, caller app.caller, report app.report) returns app.recorded
+create function app.record_event(
+  operation public.mes_operations, caller app.caller, report app.report
+) returns app.recorded
 language plpgsql
 set search_path = ''
 as $$
 declare
-  taken app.recorded := app.take_action(operation, caller, report);
+  performed app.recorded := app.perform_transition(operation, caller, report);
 begin
-  taken.operation := case
-    when (taken.event).changes is null and (taken.operation).state = operation.state
-      and (taken.operation).run_count = operation.run_count
-    then app.store_quantities(taken.operation)
-    else app.store_execution(taken.operation)
+  performed.operation := case
+    when (performed.event).changes is null and (performed.operation).state = operation.state
+      and (performed.operation).run_count = operation.run_count
+    then app.store_quantities(performed.operation)
+    else app.store_execution(performed.operation)
   end;
-  return taken;
+  return performed;
 end
 $$;
 comment on function app.record_event(public.mes_operations, app.caller, app.report) is
-  'Takes one action on a locked operation and stores what it changed, all or nothing. Raises what app.take_action raises.';
+  'Performs one transition of a locked operation and stores the changes, all or nothing. Raises what '
+  'app.perform_transition raises.';

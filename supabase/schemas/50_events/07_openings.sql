@@ -9,7 +9,9 @@ return case when (operation).actual_end_at is not null and coalesce((operation).
 comment on function app.opening_problem(public.mes_operations) is
   'The problem validation_failed of a new operation that brings an end, but is neither finished nor cancelled.';
 
-create function app.record_opening(operation public.mes_operations, caller app.caller, opened public.mes_operations) returns public.mes_operations
+create function app.record_opening(
+  operation public.mes_operations, caller app.caller, opened public.mes_operations
+) returns public.mes_operations
 language plpgsql
 set search_path = ''
 as $$
@@ -45,4 +47,5 @@ begin
 end
 $$;
 comment on function app.record_opening(public.mes_operations, app.caller, public.mes_operations) is
-  'Opens a new operation with the status, quantities, times and minutes that it brings, explained by one CORRECT event.';
+  'Opens a new operation with the status, quantities, times and minutes that it brings, explained by one CORRECT '
+  'event.';

@@ -44,7 +44,8 @@ begin
 end
 $$;
 comment on function app.events_json(app.event_key[]) is
-  'Those of the events that the caller sees, newest first, as the API writes them; what webhooks answered for managers and above alone.';
+  'Those of the events that the caller sees, newest first, as the API writes them; what webhooks answered for '
+  'managers and above alone.';
 grant execute on function app.events_json to authenticated, service_role;
 
 create function public.list_events(
@@ -127,5 +128,6 @@ begin
 end
 $$;
 comment on function public.list_events is
-  'A page of the events the caller sees, newest first: {"items": [...], "next": key of the last item or null, "total": number when asked}. The page begins after the given key; count is null, exact or estimated.';
+  'A page of the events the caller sees, newest first: {"items": [...], "next": key of the last item or null, '
+  '"total": number when asked}. The page begins after the given key; count is null, exact or estimated.';
 grant execute on function public.list_events to authenticated, service_role;

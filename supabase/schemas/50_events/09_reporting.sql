@@ -43,7 +43,9 @@ comment on function app.ambiguous_problem(text, text, text, integer[]) is
   'The problem ambiguous_operation with the asset ids when there are several.';
 
 -- The first service's events carry no asset: order, operation and workplace must then mean one operation.
-create function app.lock_reported_operation(order_no text, operation_no text, workplace_name text, asset_id integer) returns public.mes_operations
+create function app.lock_reported_operation(
+  order_no text, operation_no text, workplace_name text, asset_id integer
+) returns public.mes_operations
 language plpgsql
 set search_path = ''
 as $$
@@ -71,9 +73,12 @@ begin
 end
 $$;
 comment on function app.lock_reported_operation(text, text, text, integer) is
-  'The operation that a report means, locked until commit. Raises 404 not_found, 409 ambiguous_operation with the asset ids.';
+  'The operation that a report means, locked until commit. Raises 404 not_found, 409 ambiguous_operation with the '
+  'asset ids.';
 
-create function app.report_answer(status integer, event public.operation_events, operation public.mes_operations, caller app.caller) returns json
+create function app.report_answer(
+  status integer, event public.operation_events, operation public.mes_operations, caller app.caller
+) returns json
 language sql stable
 return json_build_object('status', status, 'body',
   app.json_with(app.event_json(event), 'operation',
@@ -111,9 +116,12 @@ begin
 end
 $$;
 comment on function app.known_event(app.report, app.caller) is
-  'The event that is known under the report''s id already, else null. Raises 409 idempotency_conflict when it is another one.';
+  'The event that is known under the report''s id already, else null. Raises 409 idempotency_conflict when it is '
+  'another one.';
 
-create function app.carry_out(operation public.mes_operations, caller app.caller, report app.report, dry_run boolean) returns app.outcome
+create function app.carry_out(
+  operation public.mes_operations, caller app.caller, report app.report, dry_run boolean
+) returns app.outcome
 language plpgsql
 set search_path = ''
 as $$
@@ -168,9 +176,10 @@ begin
 end
 $$;
 comment on function app.read_report(app.caller, jsonb) is
-  'A report in the JSON of the API, attributed to its user. Raises 403 forbidden, 404 not_found for a hidden workplace, 422 validation_failed.';
+  'A report in the JSON of the API, attributed to its user. Raises 403 forbidden, 404 not_found for a hidden '
+  'workplace, 422 validation_failed.';
 
-create function app.take_report(caller app.caller, report jsonb) returns app.outcome
+create function app.record_report(caller app.caller, report jsonb) returns app.outcome
 language plpgsql
 set search_path = ''
 as $$
@@ -193,8 +202,9 @@ begin
   return app.carry_out(operation, caller, made, (report ->> 'dry_run')::boolean);
 end
 $$;
-comment on function app.take_report(app.caller, jsonb) is
-  'Takes one report in the JSON of the API. Raises 403 forbidden, 404 not_found, 409 ambiguous_operation or idempotency_conflict, and what record_event raises.';
+comment on function app.record_report(app.caller, jsonb) is
+  'Records one report in the JSON of the API. Raises 403 forbidden, 404 not_found, 409 ambiguous_operation or '
+  'idempotency_conflict, and what record_event raises.';
 
 create function public.report_event(report jsonb, idempotency jsonb default null) returns json
 language plpgsql security definer
@@ -210,24 +220,25 @@ begin
   if command.answer is not null then
     return command.answer;
   end if;
-  outcome := app.take_report(caller, report);
+  outcome := app.record_report(caller, report);
   answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
   return case outcome.status when 201 then app.finish_command(command, array[report ->> 'workplace_name'], answer) else answer end;
 end
 $$;
 comment on function public.report_event(jsonb, jsonb) is
-  'Records what happened to an operation. Answers {"status", "body"}: 201, or 200 for an event known by its id and for a dry run. Raises what app.take_report raises.';
+  'Records what happened to an operation. Answers {"status", "body"}: 201, or 200 for an event known by its id and '
+  'for a dry run. Raises what app.record_report raises.';
 grant execute on function public.report_event to authenticated, service_role;
 
 create function public.transition_operation(
-  order_no text, asset_id integer, operation_no text, step jsonb, idempotency jsonb default null
+  order_no text, asset_id integer, operation_no text, transition jsonb, idempotency jsonb default null
 ) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('order_no', order_no)
-    and app.require_bounded('operation_no', operation_no) and app.require_bounded('step', step);
+    and app.require_bounded('operation_no', operation_no) and app.require_bounded('transition', transition);
   command constant app.command := app.begin_command(idempotency);
   caller constant app.caller := command.caller;
   operation public.mes_operations;
@@ -246,11 +257,11 @@ begin
   if not found or not app.sees_workplace(caller, operation.workplace_name) then
     perform app.refuse_missing();
   end if;
-  made.action_type := (step ->> 'action')::public.action;
-  made.reason_code := step ->> 'reason_code';
-  made.note := step ->> 'note';
-  made.occurred_at := (step ->> 'occurred_at')::timestamptz;
-  outcome := app.carry_out(operation, caller, app.attribute_report(made, caller), (step ->> 'dry_run')::boolean);
+  made.action_type := (transition ->> 'action')::public.action;
+  made.reason_code := transition ->> 'reason_code';
+  made.note := transition ->> 'note';
+  made.occurred_at := (transition ->> 'occurred_at')::timestamptz;
+  outcome := app.carry_out(operation, caller, app.attribute_report(made, caller), (transition ->> 'dry_run')::boolean);
   answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
   return case outcome.status
     when 201 then app.finish_command(command, array[coalesce(operation.workplace_name, '*')], answer)
@@ -259,5 +270,6 @@ begin
 end
 $$;
 comment on function public.transition_operation(text, integer, text, jsonb, jsonb) is
-  'Takes one step {"action", "reason_code", "note", "occurred_at", "dry_run"} on the operation. Answers {"status", "body"} as report_event does. Raises 404 not_found and what record_event raises.';
+  'Performs one transition {"action", "reason_code", "note", "occurred_at", "dry_run"} on the operation. Answers '
+  '{"status", "body"} as report_event does. Raises 404 not_found and what record_event raises.';
 grant execute on function public.transition_operation to authenticated, service_role;

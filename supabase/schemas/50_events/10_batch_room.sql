@@ -44,7 +44,8 @@ comment on function app.running_in_batch(public.mes_operations[], text, boolean,
 -- A START for which a batch leaves no room at its end.
 create type app.denial as (position integer, from_index integer, problem app.problem);
 
-comment on type app.denial is 'position of the operation, index of its START among the reports, and the problem workplace_busy.';
+comment on type app.denial is
+  'position of the operation, index of its START among the reports, and the problem workplace_busy.';
 
 -- State of a batch. Its operations and events stand in memory until its end: a row that is stored a thousand times in
 -- one transaction is slower to find each time.
@@ -55,7 +56,8 @@ create type app.batch as (
 );
 
 comment on type app.batch is
-  'operations, and the index of the START since which each runs (null: it does not, or ran before the batch) have equal positions.';
+  'operations, and the index of the START since which each runs (null: it does not, or ran before the batch) have '
+  'equal positions.';
 
 -- A START that a batch itself ends needs no room, so it is judged by what runs when the batch is through. What the
 -- workplace has room for is given to the STARTs in their order.

@@ -13,7 +13,7 @@ $$;
 comment on function app.store_events(public.operation_events[], public.operation_runs[]) is
   'Writes events to the log as one set, and the runs that they opened, closed or moved.';
 
-create function app.take_batch(
+create function app.record_batch(
   caller app.caller, reports jsonb, is_atomic boolean,
   locked public.mes_operations[], places public.workplaces[], denied app.denial[]
 ) returns app.batch
@@ -164,8 +164,11 @@ begin
   return row(operations, started_by, results)::app.batch;
 end
 $$;
-comment on function app.take_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], app.denial[]) is
-  'Takes reports on locked operations in their order and writes their events and runs; the operations are stored by the caller. A START of an operation in `denied` is refused from its index on; any other is taken whether there is room or not. Raises what concerns the whole batch, and for is_atomic the problem of the first refused report with its index.';
+comment on function app.record_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], app.denial[]) is
+  'Records reports on locked operations in their order: writes their events and runs, but does not store the '
+  'operations. Rejects a START of an operation in `denied` from its index on, and accepts any other without regard to '
+  'room. Raises what concerns the whole batch, and for is_atomic the problem of the first refused report with its '
+  'index.';
 
 -- A large batch keeps a core busy for about a second. Many at once, as after an outage of the network, would each take
 -- so long that the time limit of statements ends all of them, again and again.
@@ -196,7 +199,8 @@ begin
 end
 $$;
 comment on function app.require_batch_slot(jsonb, app.caller) is
-  'Takes one of the slots for large batches until commit. Raises 503 unavailable with the seconds to wait when all are taken.';
+  'Takes one of the slots for large batches until commit. Raises 503 unavailable with the seconds to wait when all '
+  'are taken.';
 
 create function public.report_events(
   reports jsonb, is_atomic boolean default false, idempotency jsonb default null
@@ -249,7 +253,7 @@ begin
 
   loop
     begin
-      batch := app.take_batch(caller, reports, is_atomic, operations, places, denied);
+      batch := app.record_batch(caller, reports, is_atomic, operations, places, denied);
       newly_denied := app.denied_starts(batch, places);
       exit when newly_denied = '{}';
       raise sqlstate 'AGAIN';
@@ -284,5 +288,8 @@ begin
 end
 $$;
 comment on function public.report_events(jsonb, boolean, jsonb) is
-  'Takes reports in their order, in one transaction; one that is refused does not stop the rest, unless is_atomic: then nothing is recorded. A START that is ended by a later report needs no room at its workplace. Answers {"status", "body": [{"index", "status", "id", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many reports, and for is_atomic the problem of the first refused report with its index.';
+  'Takes reports in their order, in one transaction; one that is refused does not stop the rest, unless is_atomic: '
+  'then nothing is recorded. A START that is ended by a later report needs no room at its workplace. Answers '
+  '{"status", "body": [{"index", "status", "id", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too '
+  'many reports, and for is_atomic the problem of the first refused report with its index.';
 grant execute on function public.report_events to authenticated, service_role;

@@ -64,7 +64,8 @@ begin
 end
 $$;
 comment on function app.rebuild_operation(public.mes_operations) is
-  'The operation as its events alone say it is: state, quantities, times, minutes and open run. Equal to the stored row, or something is wrong.';
+  'The operation as its events alone say it is: state, quantities, times, minutes and open run. Equal to the stored '
+  'row, or something is wrong.';
 
 create function app.divergent_operations() returns table (stored public.mes_operations, rebuilt public.mes_operations)
 language plpgsql stable
@@ -92,4 +93,5 @@ begin
           o.run_count, o.logged_setup_min, o.logged_processing_min, o.worked_until);
 end
 $$;
-comment on function app.divergent_operations() is 'The operations that differ from what their events say: there are none.';
+comment on function app.divergent_operations() is
+  'The operations that differ from what their events say: there are none.';

@@ -12,7 +12,8 @@ begin
   end if;
 end
 $$;
-comment on function app.ensure_workplace(text, text) is 'Adds the workplace when the plant does not know it yet: the first service knew none.';
+comment on function app.ensure_workplace(text, text) is
+  'Adds the workplace when the plant does not know it yet: the first service knew none.';
 
 create function app.require_own_workplace(caller app.caller, workplace_name text) returns void
 language plpgsql
@@ -25,7 +26,8 @@ begin
   end if;
 end
 $$;
-comment on function app.require_own_workplace(app.caller, text) is 'Raises 403 forbidden when the caller would put an operation where they do not work.';
+comment on function app.require_own_workplace(app.caller, text) is
+  'Raises 403 forbidden when the caller would put an operation where they do not work.';
 
 create function app.plan_problem(operation public.mes_operations) returns app.problem
 language sql stable
@@ -49,7 +51,8 @@ return coalesce((operation).status, 'PLANNED') not in ('PLANNED', 'RELEASED') or
   or (operation).actual_start_at is not null or (operation).actual_end_at is not null or (operation).t_actual_setup_min is not null
   or (operation).t_actual_processing_min is not null or (operation).t_actual_lead_min is not null;
 comment on function app.brings_execution(public.mes_operations) is
-  'True for a new operation with a status, quantities, times or minutes of work done elsewhere, which an opening event explains.';
+  'True for a new operation with a status, quantities, times or minutes of work done elsewhere, which an opening '
+  'event explains.';
 
 create function public.create_operation(operation jsonb, idempotency jsonb default null) returns json
 language plpgsql security definer
@@ -100,5 +103,6 @@ begin
 end
 $$;
 comment on function public.create_operation(jsonb, jsonb) is
-  'Creates an operation from the JSON of the API; one that brings execution begins with an opening event. Answers {"status", "body"}. Raises 403 forbidden, 409 duplicate_operation, 422 invalid_quantity or validation_failed.';
+  'Creates an operation from the JSON of the API; one that brings execution begins with an opening event. Answers '
+  '{"status", "body"}. Raises 403 forbidden, 409 duplicate_operation, 422 invalid_quantity or validation_failed.';
 grant execute on function public.create_operation to authenticated, service_role;

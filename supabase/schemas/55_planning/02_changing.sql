@@ -28,7 +28,8 @@ comment on function app.plan_fields() is 'The fields of the plan, which the ERP 
 create function app.role_to_change(patch jsonb) returns public.role
 language sql immutable parallel safe
 return case when patch ?| app.plan_fields() then 'supervisor'::public.role else 'operator' end;
-comment on function app.role_to_change(jsonb) is 'Role that a PATCH needs at least; the actions that it becomes may need more.';
+comment on function app.role_to_change(jsonb) is
+  'Role that a PATCH needs at least; the actions that it becomes may need more.';
 
 create function app.store_operation(operation public.mes_operations) returns public.mes_operations
 language plpgsql
@@ -61,7 +62,9 @@ $$;
 comment on function app.store_operation(public.mes_operations) is
   'Writes plan and execution of an operation back to its row and returns the row, with its new version.';
 
-create function app.change_operation(before public.mes_operations, caller app.caller, patch jsonb) returns public.mes_operations
+create function app.change_operation(
+  before public.mes_operations, caller app.caller, patch jsonb
+) returns public.mes_operations
 language plpgsql
 set search_path = ''
 as $$
@@ -106,7 +109,7 @@ begin
     if action in ('RELEASE', 'START') then
       report.action_type := action;
       report.occurred_at := case when action = 'START' and before.actual_start_at is null then wanted.actual_start_at end;
-      operation := (app.take_action(operation, caller, report)).operation;
+      operation := (app.perform_transition(operation, caller, report)).operation;
     end if;
   end loop;
 
@@ -149,13 +152,13 @@ begin
   if correction.qty_good <> 0 or correction.qty_scrap <> 0 or correction.actual_start_at is not null or correction.actual_end_at is not null
     or correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null or correction.t_actual_lead_min is not null
   then
-    operation := (app.take_action(operation, caller, correction)).operation;
+    operation := (app.perform_transition(operation, caller, correction)).operation;
   end if;
 
   -- 3. what was made since
   if report.qty_good > 0 or report.qty_scrap > 0 then
     report.reason_code := null;
-    operation := (app.take_action(operation, caller, report)).operation;
+    operation := (app.perform_transition(operation, caller, report)).operation;
   end if;
 
   -- 4. what ends it; clients of the first service send no reason
@@ -167,7 +170,7 @@ begin
       report.occurred_at := ended_at;
       report.reason_code := coalesce(patch ->> 'reason_code', case
         when action in ('HOLD', 'CANCEL') or action = 'FINISH' and operation.qty_good < operation.qty_desired then 'UNSPECIFIED' end);
-      operation := (app.take_action(operation, caller, report)).operation;
+      operation := (app.perform_transition(operation, caller, report)).operation;
     end if;
   end loop;
 
@@ -175,7 +178,9 @@ begin
 end
 $$;
 comment on function app.change_operation(public.mes_operations, app.caller, jsonb) is
-  'Changes the plan of a locked operation and records the difference to the stated status, quantities and times as events. Raises 403 forbidden, 422 invalid_state_transition, invalid_quantity or validation_failed, and what record_event raises.';
+  'Changes the plan of a locked operation and records the difference to the stated status, quantities and times as '
+  'events. Raises 403 forbidden, 422 invalid_state_transition, invalid_quantity or validation_failed, and what '
+  'record_event raises.';
 
 create function public.update_operation(
   order_no text, asset_id integer, operation_no text, patch jsonb, if_match integer[] default null, idempotency jsonb default null
@@ -208,7 +213,8 @@ begin
 end
 $$;
 comment on function public.update_operation(text, integer, text, jsonb, integer[], jsonb) is
-  'Changes an operation. Answers {"status", "body"}. Raises 404 not_found, 412 stale_version, and what app.change_operation raises.';
+  'Changes an operation. Answers {"status", "body"}. Raises 404 not_found, 412 stale_version, and what '
+  'app.change_operation raises.';
 grant execute on function public.update_operation to authenticated, service_role;
 
 create function app.apply_bulk(operations public.mes_operations[], caller app.caller, patch jsonb) returns json
@@ -248,7 +254,9 @@ $$;
 comment on function app.apply_bulk(public.mes_operations[], app.caller, jsonb) is
   'Changes locked operations one by one; one that refuses does not stop the rest. Answers one result per operation.';
 
-create function public.update_operations(filter jsonb, patch jsonb, is_dry_run boolean default true, idempotency jsonb default null) returns json
+create function public.update_operations(
+  filter jsonb, patch jsonb, is_dry_run boolean default true, idempotency jsonb default null
+) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -308,5 +316,7 @@ begin
 end
 $$;
 comment on function public.update_operations(jsonb, jsonb, boolean, jsonb) is
-  'Changes up to 500 operations that match the filter, as PATCH changes one; is_dry_run tells what would happen. Answers {"status", "body": [{"index", "status", "id", "version", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many matches.';
+  'Changes up to 500 operations that match the filter, as PATCH changes one; is_dry_run tells what would happen. '
+  'Answers {"status", "body": [{"index", "status", "id", "version", "problem"}]}. Raises 403 forbidden, 422 '
+  'validation_failed for too many matches.';
 grant execute on function public.update_operations to authenticated, service_role;

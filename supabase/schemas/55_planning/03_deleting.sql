@@ -11,11 +11,14 @@ create table app.deleted_operations (
   constraint deleted_operations_order_no_is_key check (app.is_key(order_no)),
   constraint deleted_operations_operation_no_is_key check (app.is_key(operation_no))
 );
-comment on table app.deleted_operations is 'Keys of deleted operations, with the source time up to which an import ignores them.';
+comment on table app.deleted_operations is
+  'Keys of deleted operations, with the source time up to which an import ignores them.';
 
 alter table app.deleted_operations enable row level security;
 
-create function app.bury_operation(order_no text, operation_no text, asset_id integer, timestamp_ms timestamptz) returns void
+create function app.bury_operation(
+  order_no text, operation_no text, asset_id integer, timestamp_ms timestamptz
+) returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -28,9 +31,12 @@ begin
 end
 $$;
 comment on function app.bury_operation(text, text, integer, timestamptz) is
-  'Remembers that the operation was deleted as of this source time; without one there is nothing that an import could repeat.';
+  'Remembers that the operation was deleted as of this source time; without one there is nothing that an import could '
+  'repeat.';
 
-create function public.delete_operation(order_no text, asset_id integer, operation_no text, if_match integer[] default null) returns void
+create function public.delete_operation(
+  order_no text, asset_id integer, operation_no text, if_match integer[] default null
+) returns void
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -58,5 +64,6 @@ begin
 end
 $$;
 comment on function public.delete_operation(text, integer, text, integer[]) is
-  'Deletes an operation on which no work was reported; its events stay in the log. Raises 403 forbidden, 404 not_found, 412 stale_version, 422 invalid_state_transition.';
+  'Deletes an operation on which no work was reported; its events stay in the log. Raises 403 forbidden, 404 '
+  'not_found, 412 stale_version, 422 invalid_state_transition.';
 grant execute on function public.delete_operation to authenticated, service_role;

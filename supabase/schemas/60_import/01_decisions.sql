@@ -12,7 +12,8 @@ create type app.import_decision as (
 );
 
 comment on type app.import_decision is
-  'What becomes of one row: created, updated, deleted, flagged (kept although the source took it away), skipped_stale or rejected; and the lifecycle steps that it stands for.';
+  'What becomes of one row: created, updated, deleted, flagged (kept although the source took it away), skipped_stale '
+  'or rejected; and the transitions that it stands for.';
 
 -- A dry run writes nothing, not even to undo it, so that it holds no lock that others wait for. This says what its
 -- earlier rows of an operation would have done.
@@ -24,7 +25,9 @@ create type app.imagined_operation as (
   deleted_at timestamptz
 );
 
-comment on type app.imagined_operation is 'An operation as a dry run would have left it; operation is null and deleted_at the source time when it would be gone.';
+comment on type app.imagined_operation is
+  'An operation as a dry run would have left it; operation is null and deleted_at the source time when it would be '
+  'gone.';
 
 create function app.imagine(decision app.import_decision) returns app.imagined_operation
 language plpgsql stable
@@ -64,7 +67,8 @@ begin
   return made;
 end
 $$;
-comment on function app.imagine(app.import_decision) is 'The operation as app.apply_import would leave it after this decision to create, update, flag or delete.';
+comment on function app.imagine(app.import_decision) is
+  'The operation as app.apply_import would leave it after this decision to create, update, flag or delete.';
 
 -- The ERP owns the plan; of the lifecycle it owns release and cancellation, as long as nothing has begun.
 create function app.import_decisions(
@@ -165,4 +169,5 @@ begin
 end
 $$;
 comment on function app.import_decisions(jsonb, boolean, app.caller, app.imagined_operation[]) is
-  'Judges rows of the change feed, each a JSON object of the API with its index, one per operation; set-based, changes nothing.';
+  'Judges rows of the change feed, each a JSON object of the API with its index, one per operation; set-based, '
+  'changes nothing.';

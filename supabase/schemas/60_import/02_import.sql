@@ -192,7 +192,8 @@ begin
 end
 $$;
 comment on function app.apply_feed(jsonb, boolean, boolean, app.caller) is
-  'Applies rows of the change feed in one transaction, each operation''s in the order of their source times; a dry run writes and locks nothing. Answers one result per row.';
+  'Applies rows of the change feed in one transaction, each operation''s in the order of their source times; a dry '
+  'run writes and locks nothing. Answers one result per row.';
 
 create function public.import_operations(
   rows jsonb, is_takeover boolean default false, is_dry_run boolean default false, idempotency jsonb default null
@@ -220,5 +221,6 @@ begin
 end
 $$;
 comment on function public.import_operations(jsonb, boolean, boolean, jsonb) is
-  'Imports up to 1000 rows of the ERP''s change feed, each with its index. Answers {"status", "body": [{"index", "status", "id", "outcome", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many rows.';
+  'Imports up to 1000 rows of the ERP''s change feed, each with its index. Answers {"status", "body": [{"index", '
+  '"status", "id", "outcome", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many rows.';
 grant execute on function public.import_operations to authenticated, service_role;

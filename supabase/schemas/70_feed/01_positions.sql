@@ -11,10 +11,14 @@ create table app.feed (
   recorded_at timestamptz not null default clock_timestamp()
 );
 comment on table app.feed is 'Positions of events. A separate table, because events are never changed.';
-comment on column app.feed.pos is 'Position: gaps are possible (a commit that failed); those of one operation rise with its op_seq.';
-comment on column app.feed.workplace_name is 'The event''s workplace, so that one index serves a reader of few workplaces.';
-comment on column app.feed.action_type is 'The event''s action, likewise order_no: filters pass over events without a look at each.';
-comment on column app.feed.recorded_at is 'When the position was drawn; for retention. It rises with pos, so it needs no index.';
+comment on column app.feed.pos is
+  'Position: gaps are possible (a commit that failed); those of one operation rise with its op_seq.';
+comment on column app.feed.workplace_name is
+  'The event''s workplace, so that one index serves a reader of few workplaces.';
+comment on column app.feed.action_type is
+  'The event''s action, likewise order_no: filters pass over events without a look at each.';
+comment on column app.feed.recorded_at is
+  'When the position was drawn; for retention. It rises with pos, so it needs no index.';
 create unique index feed_by_event on app.feed (event_id);
 create index feed_by_workplace on app.feed (workplace_name, pos);
 
@@ -41,7 +45,8 @@ insert into app.feed_state default values;
 create function app.drawing_class() returns bigint
 language sql immutable parallel safe
 return 7206::bigint << 44;
-comment on function app.drawing_class() is 'First key of the advisory locks of commits that draw positions; the position is added to it.';
+comment on function app.drawing_class() is
+  'First key of the advisory locks of commits that draw positions; the position is added to it.';
 
 create function app.settled_position() returns bigint
 language plpgsql volatile security definer
@@ -65,7 +70,8 @@ begin
 end
 $$;
 comment on function app.settled_position() is
-  'Up to here every position is committed and visible to the next statement, or never will be. It may be lower than a moment ago, never wrong. Raises 503 unavailable on a standby.';
+  'Up to here every position is committed and visible to the next statement, or never will be. It may be lower than a '
+  'moment ago, never wrong. Raises 503 unavailable on a standby.';
 
 create function app.draw_position() returns trigger
 language plpgsql security definer
@@ -141,5 +147,6 @@ begin
 end
 $$;
 comment on function public.prune_feed() is
-  'Removes at once what is older than the configured retention, up to 10,000 positions a call; answers the last one removed, null when there is none. Raises 403 forbidden.';
+  'Removes at once what is older than the configured retention, up to 10,000 positions a call; answers the last one '
+  'removed, null when there is none. Raises 403 forbidden.';
 grant execute on function public.prune_feed to authenticated, service_role;

@@ -18,7 +18,8 @@ begin
   ));
 end
 $$;
-comment on function app.feed_generation() is 'Name of the feed''s life, part of every cursor: changes when the database was restored.';
+comment on function app.feed_generation() is
+  'Name of the feed''s life, part of every cursor: changes when the database was restored.';
 
 -- A copy of the data folder or of a disk keeps all of these. So a cursor also knows what it stands at: where the position
 -- is not there, or is another one, history has been another one. The event alone would not do, since terminals send
@@ -51,7 +52,8 @@ begin
 end
 $$;
 comment on function app.require_position(bigint, text, text) is
-  'Raises 410 feed_reset unless what follows this position is what followed it when its cursor was made; null = the beginning.';
+  'Raises 410 feed_reset unless what follows this position is what followed it when its cursor was made; null = the '
+  'beginning.';
 
 -- Times of drawing rise with positions, but for the moments between two commits that draw at once.
 create function app.position_before(instant timestamptz) returns bigint
@@ -77,4 +79,5 @@ begin
 end
 $$;
 comment on function app.position_before(timestamptz) is
-  'A position behind which all events stand that were recorded then or later, by halving; the floor of the feed when none is older.';
+  'A position behind which all events stand that were recorded then or later, by halving; the floor of the feed when '
+  'none is older.';

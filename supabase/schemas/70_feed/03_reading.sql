@@ -4,7 +4,8 @@
 create view app.followed_events as
 select (null::app.event_body).*, null::json as operation, null::text as mark where false;
 comment on view app.followed_events is
-  'Has no rows: its row type is the event for a server that passes it on, with its operation as it is now, null when it is gone or not the caller''s to see, and its mark.';
+  'Has no rows: its row type is the event for a server that passes it on, with its operation as it is now, null when '
+  'it is gone or not the caller''s to see, and its mark.';
 
 -- One call looks at no more positions than this: a rare filter costs a few calls, not one endless one.
 create function app.feed_window() returns integer
@@ -137,7 +138,10 @@ begin
 end
 $$;
 comment on function public.read_feed is
-  'Events the caller sees, in the order of the feed, after a position: {"events": [...], "generation", "pos", "mark": where to go on, "has_more", "has_workplace": false when waiting is in vain}. Without after_pos from the oldest kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to see, and its mark. Raises 410 feed_reset when that position is unknown here.';
+  'Events the caller sees, in the order of the feed, after a position: {"events": [...], "generation", "pos", "mark": '
+  'where to go on, "has_more", "has_workplace": false when waiting is in vain}. Without after_pos from the oldest '
+  'kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to '
+  'see, and its mark. Raises 410 feed_reset when that position is unknown here.';
 grant execute on function public.read_feed to authenticated, service_role;
 
 -- A cheap query for waiting readers. Only servers call it, on behalf of all readers who wait there.
@@ -159,5 +163,6 @@ begin
 end
 $$;
 comment on function public.feed_head() is
-  'Where the feed ends: {"generation", "pos", "mark", "is_announced": whether Supabase Realtime tells when it moves}. For the secret key only.';
+  'Where the feed ends: {"generation", "pos", "mark", "is_announced": whether Supabase Realtime tells when it moves}. '
+  'For the secret key only.';
 grant execute on function public.feed_head to service_role;

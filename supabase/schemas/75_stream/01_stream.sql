@@ -10,10 +10,13 @@ create unlogged table app.stream_places (
   held_until timestamptz not null,
   constraint stream_places_holder_short check (char_length(holder) between 1 and 200)
 ) with (fillfactor = 50);
-comment on table app.stream_places is 'One row for each stream that is open, opening or closing: those of one caller are bounded.';
+comment on table app.stream_places is
+  'One row for each stream that is open, opening or closing: those of one caller are bounded.';
 comment on column app.stream_places.id is 'Name of the stream, made by its isolate.';
-comment on column app.stream_places.holder is 'Caller who holds the place: a user''s id, or "secret:" and the name of a secret key.';
-comment on column app.stream_places.held_until is 'When the place is free, unless its isolate holds it longer: 20 seconds after it was heard of.';
+comment on column app.stream_places.holder is
+  'Caller who holds the place: a user''s id, or "secret:" and the name of a secret key.';
+comment on column app.stream_places.held_until is
+  'When the place is free, unless its isolate holds it longer: 20 seconds after it was heard of.';
 create index stream_places_by_holder on app.stream_places (holder);
 
 alter table app.stream_places enable row level security;
@@ -38,7 +41,8 @@ as $$
   where p.id = any(array(select holder::uuid from unnest(holders) holder where holder not like 'secret:%'))
 $$;
 comment on function app.stream_access(text[]) is
-  'What each of the users sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]; without those who have no profile, and without secret keys.';
+  'What each of the users sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]; without those who have no '
+  'profile, and without secret keys.';
 
 create function public.take_stream_place(place uuid, holder text, most integer, given_up uuid[]) returns json
 language plpgsql security definer
@@ -81,7 +85,9 @@ begin
 end
 $$;
 comment on function public.take_stream_place(uuid, text, integer, uuid[]) is
-  'Takes a place for a stream of the holder, having given up places that its isolate does not need any more. Answers what the holder sees, as hold_stream_places does. Raises 403 forbidden without a workplace, 429 rate_limited when the holder has `most` places. For the secret key only.';
+  'Takes a place for a stream of the holder, having given up places that its isolate does not need any more. Answers '
+  'what the holder sees, as hold_stream_places does. Raises 403 forbidden without a workplace, 429 rate_limited when '
+  'the holder has `most` places. For the secret key only.';
 grant execute on function public.take_stream_place to service_role;
 
 create function public.hold_stream_places(places uuid[], holders text[], given_up uuid[]) returns json
@@ -99,7 +105,8 @@ begin
 end
 $$;
 comment on function public.hold_stream_places(uuid[], text[], uuid[]) is
-  'Holds the places of an isolate''s streams for another 20 seconds, gives up others, and answers what each of the holders sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]. For the secret key only.';
+  'Holds the places of an isolate''s streams for another 20 seconds, gives up others, and answers what each of the '
+  'holders sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]. For the secret key only.';
 grant execute on function public.hold_stream_places to service_role;
 
 -- Browsers cannot send a header with EventSource or WebSocket: they send a ticket, once.
@@ -112,11 +119,14 @@ create table app.stream_tickets (
   constraint stream_tickets_digest_is_sha256 check (octet_length(digest) = 32),
   constraint stream_tickets_filter_small check (jsonb_typeof(filter) = 'object' and octet_length(filter::text) <= 4096)
 );
-comment on table app.stream_tickets is 'Tickets of the stream that nobody has used yet. Who reads this table cannot use them: it has their digests only.';
+comment on table app.stream_tickets is
+  'Tickets of the stream that nobody has used yet. Who reads this table cannot use them: it has their digests only.';
 comment on column app.stream_tickets.digest is 'SHA-256 of the ticket.';
 comment on column app.stream_tickets.user_id is 'Whom the ticket stands for; null = a server with the secret key.';
-comment on column app.stream_tickets.filter is 'What the ticket''s stream follows: {"workplace_name", "action_type", "order_no"}.';
-comment on column app.stream_tickets.session_ends_at is 'When the access token that asked for the ticket expires, and with it the stream.';
+comment on column app.stream_tickets.filter is
+  'What the ticket''s stream follows: {"workplace_name", "action_type", "order_no"}.';
+comment on column app.stream_tickets.session_ends_at is
+  'When the access token that asked for the ticket expires, and with it the stream.';
 create index stream_tickets_by_user on app.stream_tickets (user_id);
 create index stream_tickets_by_age on app.stream_tickets (expires_at);
 
@@ -173,7 +183,9 @@ begin
 end
 $$;
 comment on function public.create_stream_ticket(text, jsonb) is
-  'Keeps a ticket of the caller for 30 seconds: SHA-256 of the ticket in hex, and the filter it is for. Answers {"expires_at"}. Raises 403 forbidden without a workplace, 422 validation_failed for a filter of more than 4 KiB, 429 rate_limited beyond 20 tickets that are still open.';
+  'Keeps a ticket of the caller for 30 seconds: SHA-256 of the ticket in hex, and the filter it is for. Answers '
+  '{"expires_at"}. Raises 403 forbidden without a workplace, 422 validation_failed for a filter of more than 4 KiB, '
+  '429 rate_limited beyond 20 tickets that are still open.';
 grant execute on function public.create_stream_ticket to authenticated, service_role;
 
 create function public.use_stream_ticket(digest text) returns json
@@ -196,5 +208,6 @@ begin
 end
 $$;
 comment on function public.use_stream_ticket(text) is
-  'Takes a ticket, once: {"user_id", "filter", "session_ends_at"}, or null when there is no such ticket or it has expired. For the secret key only.';
+  'Takes a ticket, once: {"user_id", "filter", "session_ends_at"}, or null when there is no such ticket or it has '
+  'expired. For the secret key only.';
 grant execute on function public.use_stream_ticket to service_role;

@@ -36,8 +36,11 @@ comment on column app.webhook_endpoints.action_types is 'Only events of these ac
 comment on column app.webhook_endpoints.workplace_names is 'Only events at these workplaces; null = all.';
 comment on column app.webhook_endpoints.order_prefix is 'Only events of orders whose number begins so; null = all.';
 comment on column app.webhook_endpoints.enabled is 'False: nothing is sent, and events of this time are not queued.';
-comment on column app.webhook_endpoints.disabled_reason is 'manual: switched off; gone: it answered 410; failing: nothing but failures for 5 days.';
-comment on column app.webhook_endpoints.deleted_at is 'Deleted ones stay until their deliveries are swept, after 90 days; what is queued for them is cancelled by dispatchers.';
+comment on column app.webhook_endpoints.disabled_reason is
+  'manual: switched off; gone: it answered 410; failing: nothing but failures for 5 days.';
+comment on column app.webhook_endpoints.deleted_at is
+  'Deleted ones stay until their deliveries are swept, after 90 days; what is queued for them is cancelled by '
+  'dispatchers.';
 create index webhook_endpoints_by_creator on app.webhook_endpoints (created_by) where created_by is not null;
 create index webhook_endpoints_enabled on app.webhook_endpoints (id) where enabled;
 create index webhook_endpoints_listed on app.webhook_endpoints (created_at, id) where deleted_at is null;
@@ -53,8 +56,10 @@ create table app.webhook_secrets (
   secret text not null,
   expires_at timestamptz
 );
-comment on table app.webhook_secrets is 'Secrets that sign: the current one, and during a rotation the one before. See docs/decisions.';
-comment on column app.webhook_secrets.expires_at is 'Until when the previous secret still signs; null = the current one.';
+comment on table app.webhook_secrets is
+  'Secrets that sign: the current one, and during a rotation the one before. See docs/decisions.';
+comment on column app.webhook_secrets.expires_at is
+  'Until when the previous secret still signs; null = the current one.';
 create unique index webhook_secrets_one_current on app.webhook_secrets (endpoint_id) where expires_at is null;
 create index webhook_secrets_by_endpoint on app.webhook_secrets (endpoint_id);
 
@@ -99,9 +104,12 @@ comment on column app.webhook_deliveries.id is 'webhook-id is msg_ and this: the
 comment on column app.webhook_deliveries.event_id is 'Event to tell of; null = a test ping.';
 comment on column app.webhook_deliveries.type is 'Type of the message, e.g. operation.start.';
 comment on column app.webhook_deliveries.attempt_count is 'Attempts in all; each is in webhook_attempts.';
-comment on column app.webhook_deliveries.retry_no is 'Failures since it was queued or replayed: where it is in the schedule.';
-comment on column app.webhook_deliveries.next_attempt_at is 'When it is due; while delivering, when the lease ends and it is due again.';
-comment on column app.webhook_deliveries.lease_token is 'Names the dispatcher that has it: only that one may settle it.';
+comment on column app.webhook_deliveries.retry_no is
+  'Failures since it was queued or replayed: where it is in the schedule.';
+comment on column app.webhook_deliveries.next_attempt_at is
+  'When it is due; while delivering, when the lease ends and it is due again.';
+comment on column app.webhook_deliveries.lease_token is
+  'Names the dispatcher that has it: only that one may settle it.';
 
 -- What is due is a small part of a table that only grows: claiming looks at this alone, endpoint by endpoint.
 create index webhook_deliveries_due on app.webhook_deliveries (endpoint_id, next_attempt_at) where status in ('pending', 'delivering');
@@ -139,7 +147,8 @@ create table app.webhook_outbox (
   endpoint_ids uuid[] not null,
   queued_at timestamptz not null default clock_timestamp()
 );
-comment on table app.webhook_outbox is 'The outbox: events whose deliveries are still to be made, written in the event''s transaction.';
+comment on table app.webhook_outbox is
+  'The outbox: events whose deliveries are still to be made, written in the event''s transaction.';
 comment on column app.webhook_outbox.endpoint_ids is 'Endpoints that wanted the event when it was recorded.';
 
 alter table app.webhook_outbox enable row level security;
@@ -151,7 +160,9 @@ create table app.webhook_outcomes (
   response text,
   error_message text
 );
-comment on table app.webhook_outcomes is 'What came of an event''s deliveries, once one was tried or cancelled. A separate table, because events are never changed.';
+comment on table app.webhook_outcomes is
+  'What came of an event''s deliveries, once one was tried or cancelled. A separate table, because events are never '
+  'changed.';
 comment on column app.webhook_outcomes.is_delivered is 'True once all deliveries that are not cancelled are delivered.';
 comment on column app.webhook_outcomes.response is 'Last answer: its status and first 500 characters.';
 comment on column app.webhook_outcomes.error_message is 'Last error of a delivery that is not delivered.';
@@ -164,12 +175,14 @@ return (endpoint).enabled
   and ((endpoint).action_types is null or (event).action_type = any((endpoint).action_types))
   and ((endpoint).workplace_names is null or (event).workplace_name = any((endpoint).workplace_names))
   and ((endpoint).order_prefix is null or starts_with((event).order_no, (endpoint).order_prefix));
-comment on function app.wants_event(app.webhook_endpoints, public.operation_events) is 'True when the event is to be sent to the endpoint.';
+comment on function app.wants_event(app.webhook_endpoints, public.operation_events) is
+  'True when the event is to be sent to the endpoint.';
 
 create function app.webhook_type(action_type public.action) returns text
 language sql immutable parallel safe
 return 'operation.' || lower(action_type::text);
-comment on function app.webhook_type(public.action) is 'Type of the message about an event, e.g. operation.report_quantity.';
+comment on function app.webhook_type(public.action) is
+  'Type of the message about an event, e.g. operation.report_quantity.';
 
 create function app.tell_event(event_id uuid, response text default null) returns void
 language plpgsql
@@ -198,7 +211,8 @@ begin
 end
 $$;
 comment on function app.tell_event(uuid, text) is
-  'Brings what an event says of its webhooks up to date: success once all that are not cancelled are delivered, else the error of one that is not; and the last response, when there is a new one.';
+  'Brings what an event says of its webhooks up to date: success once all that are not cancelled are delivered, else '
+  'the error of one that is not; and the last response, when there is a new one.';
 
 create function app.queue_event() returns trigger
 language plpgsql security definer
@@ -212,7 +226,8 @@ begin
   return null;
 end
 $$;
-comment on function app.queue_event() is 'Trigger: puts an event into the outbox when an endpoint wants it, in the event''s transaction.';
+comment on function app.queue_event() is
+  'Trigger: puts an event into the outbox when an endpoint wants it, in the event''s transaction.';
 
 create trigger operation_events_queue after insert on public.operation_events
   for each row execute function app.queue_event();

@@ -22,7 +22,8 @@ begin atomic
     'updated_at', app.iso((e).updated_at)
   );
 end;
-comment on function app.webhook_endpoint_json(app.webhook_endpoints) is 'The endpoint as the API writes it, without its secrets.';
+comment on function app.webhook_endpoint_json(app.webhook_endpoints) is
+  'The endpoint as the API writes it, without its secrets.';
 
 create function app.require_webhook_manager(caller app.caller) returns void
 language plpgsql
@@ -32,7 +33,8 @@ begin
   perform app.require_role(caller, 'manager', 'Only managers may see and change webhooks');
 end
 $$;
-comment on function app.require_webhook_manager(app.caller) is 'Raises 403 forbidden below manager, whatever was asked for.';
+comment on function app.require_webhook_manager(app.caller) is
+  'Raises 403 forbidden below manager, whatever was asked for.';
 
 create function app.lock_webhook_endpoint(endpoint_id uuid) returns app.webhook_endpoints
 language plpgsql
@@ -48,7 +50,8 @@ begin
   return endpoint;
 end
 $$;
-comment on function app.lock_webhook_endpoint(uuid) is 'The endpoint, locked against other changes. Raises 404 not_found.';
+comment on function app.lock_webhook_endpoint(uuid) is
+  'The endpoint, locked against other changes. Raises 404 not_found.';
 
 create function app.require_enabled(endpoint app.webhook_endpoints) returns void
 language plpgsql
@@ -79,7 +82,8 @@ begin
   end if;
 end
 $$;
-comment on function app.require_room_for_endpoint() is 'Raises 409 limit_reached when 100 endpoints are enabled. Call it before one is enabled.';
+comment on function app.require_room_for_endpoint() is
+  'Raises 409 limit_reached when 100 endpoints are enabled. Call it before one is enabled.';
 
 create function public.list_webhook_endpoints(
   enabled boolean default null,
@@ -136,7 +140,8 @@ begin
   return app.webhook_endpoint_json(endpoint);
 end
 $$;
-comment on function public.get_webhook_endpoint(uuid) is 'One webhook endpoint, without its secrets. Raises 403 forbidden, 404 not_found.';
+comment on function public.get_webhook_endpoint(uuid) is
+  'One webhook endpoint, without its secrets. Raises 403 forbidden, 404 not_found.';
 grant execute on function public.get_webhook_endpoint to authenticated, service_role;
 
 create function public.create_webhook_endpoint(endpoint jsonb, idempotency jsonb default null) returns json
@@ -170,7 +175,8 @@ begin
 end
 $$;
 comment on function public.create_webhook_endpoint(jsonb, jsonb) is
-  'Creates a webhook endpoint and its secret, which is shown here only. Answers {"status", "body"}. Raises 403 forbidden, 409 limit_reached, 410 secret_gone.';
+  'Creates a webhook endpoint and its secret, which is shown here only. Answers {"status", "body"}. Raises 403 '
+  'forbidden, 409 limit_reached, 410 secret_gone.';
 grant execute on function public.create_webhook_endpoint to authenticated, service_role;
 
 create function public.update_webhook_endpoint(
@@ -221,7 +227,8 @@ begin
 end
 $$;
 comment on function public.update_webhook_endpoint(uuid, jsonb, integer[], jsonb) is
-  'Changes a webhook endpoint; what is queued goes to the new address. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 409 limit_reached, 412 stale_version.';
+  'Changes a webhook endpoint; what is queued goes to the new address. Answers {"status", "body"}. Raises 403 '
+  'forbidden, 404 not_found, 409 limit_reached, 412 stale_version.';
 grant execute on function public.update_webhook_endpoint to authenticated, service_role;
 
 create function public.delete_webhook_endpoint(endpoint_id uuid, if_match integer[] default null) returns void
@@ -242,5 +249,6 @@ begin
 end
 $$;
 comment on function public.delete_webhook_endpoint(uuid, integer[]) is
-  'Deletes a webhook endpoint and its secrets; what is queued is cancelled by the next dispatcher, its deliveries can still be read. Raises 403 forbidden, 404 not_found, 412 stale_version.';
+  'Deletes a webhook endpoint and its secrets; what is queued is cancelled by the next dispatcher, its deliveries can '
+  'still be read. Raises 403 forbidden, 404 not_found, 412 stale_version.';
 grant execute on function public.delete_webhook_endpoint to authenticated, service_role;

@@ -14,7 +14,8 @@ begin
   return secret_id;
 end
 $$;
-comment on function app.new_webhook_secret(uuid) is 'Makes the current secret of an endpoint: whsec_ and 32 random bytes in base64. Answers its number.';
+comment on function app.new_webhook_secret(uuid) is
+  'Makes the current secret of an endpoint: whsec_ and 32 random bytes in base64. Answers its number.';
 
 -- Stored answers hold the number of a secret: one that was deleted or has ended is gone from them, too.
 create function app.with_secret(answer json) returns json
@@ -39,9 +40,12 @@ begin
 end
 $$;
 comment on function app.with_secret(json) is
-  'Turns {"status", "endpoint", "secret_id"}, as it is stored, into {"status", "body"}: the endpoint with the secret. Raises 410 secret_gone when that signs no more.';
+  'Turns {"status", "endpoint", "secret_id"}, as it is stored, into {"status", "body"}: the endpoint with the secret. '
+  'Raises 410 secret_gone when that signs no more.';
 
-create function public.rotate_webhook_secret(endpoint_id uuid, overlap_h integer default 24, idempotency jsonb default null) returns json
+create function public.rotate_webhook_secret(
+  endpoint_id uuid, overlap_h integer default 24, idempotency jsonb default null
+) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -67,5 +71,6 @@ begin
 end
 $$;
 comment on function public.rotate_webhook_secret(uuid, integer, jsonb) is
-  'Makes a new secret, shown here only; the one before signs too for overlap_h hours (0..168). Answers {"status", "body"}. Raises 403 forbidden, 404 not_found.';
+  'Makes a new secret, shown here only; the one before signs too for overlap_h hours (0..168). Answers {"status", '
+  '"body"}. Raises 403 forbidden, 404 not_found.';
 grant execute on function public.rotate_webhook_secret to authenticated, service_role;

@@ -19,7 +19,8 @@ begin atomic
     'settled_at', app.iso((d).settled_at)
   );
 end;
-comment on function app.webhook_delivery_json(app.webhook_deliveries) is 'The delivery as the API writes it, without its attempts.';
+comment on function app.webhook_delivery_json(app.webhook_deliveries) is
+  'The delivery as the API writes it, without its attempts.';
 
 create function public.test_webhook_endpoint(endpoint_id uuid, idempotency jsonb default null) returns json
 language plpgsql security definer
@@ -42,7 +43,8 @@ begin
 end
 $$;
 comment on function public.test_webhook_endpoint(uuid, jsonb) is
-  'Queues a ping. Answers {"status", "body": the delivery}. Raises 403 forbidden, 404 not_found, 409 endpoint_disabled.';
+  'Queues a ping. Answers {"status", "body": the delivery}. Raises 403 forbidden, 404 not_found, 409 '
+  'endpoint_disabled.';
 grant execute on function public.test_webhook_endpoint to authenticated, service_role;
 
 create function public.list_webhook_deliveries(
@@ -117,7 +119,8 @@ begin
   ));
 end
 $$;
-comment on function public.get_webhook_delivery(uuid) is 'One delivery with its attempts. Raises 403 forbidden, 404 not_found.';
+comment on function public.get_webhook_delivery(uuid) is
+  'One delivery with its attempts. Raises 403 forbidden, 404 not_found.';
 grant execute on function public.get_webhook_delivery to authenticated, service_role;
 
 create function public.replay_webhook_delivery(delivery_id uuid, idempotency jsonb default null) returns json
@@ -155,7 +158,8 @@ begin
 end
 $$;
 comment on function public.replay_webhook_delivery(uuid, jsonb) is
-  'Makes a delivery due now, whatever became of it, with its whole schedule before it. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, 409 endpoint_disabled.';
+  'Makes a delivery due now, whatever became of it, with its whole schedule before it. Answers {"status", "body"}. '
+  'Raises 403 forbidden, 404 not_found, 409 endpoint_disabled.';
 grant execute on function public.replay_webhook_delivery to authenticated, service_role;
 
 create function public.replay_webhook_events(
@@ -243,5 +247,7 @@ begin
 end
 $$;
 comment on function public.replay_webhook_events(uuid, bigint, text, bigint, text, text, timestamptz, integer, jsonb) is
-  'Queues the events of a stretch of the feed that the endpoint wants, sent before or not: after a position or a time, up to a position, at most 1,000 positions a call. Answers {"status", "body": {"replayed", "generation", "pos", "mark", "has_more"}}. Raises 403 forbidden, 404 not_found, 409 endpoint_disabled, 410 feed_reset.';
+  'Queues the events of a stretch of the feed that the endpoint wants, sent before or not: after a position or a '
+  'time, up to a position, at most 1,000 positions a call. Answers {"status", "body": {"replayed", "generation", '
+  '"pos", "mark", "has_more"}}. Raises 403 forbidden, 404 not_found, 409 endpoint_disabled, 410 feed_reset.';
 grant execute on function public.replay_webhook_events to authenticated, service_role;

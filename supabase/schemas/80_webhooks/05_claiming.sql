@@ -27,7 +27,8 @@ return (endpoint).enabled
     select from app.webhook_deliveries d
     where d.endpoint_id = (endpoint).id and d.status in ('pending', 'delivering') and d.next_attempt_at <= at
   );
-comment on function app.has_due(app.webhook_health, app.webhook_endpoints, timestamptz) is 'True when something is to be sent to the endpoint now.';
+comment on function app.has_due(app.webhook_health, app.webhook_endpoints, timestamptz) is
+  'True when something is to be sent to the endpoint now.';
 
 -- Deleting an endpoint only marks it, however much is queued: what is left goes here, a piece at a time. So does what a
 -- report that was under way meanwhile has queued.
@@ -71,7 +72,8 @@ comment on function app.clear_deleted_endpoints() is
 create function app.expanding_lock() returns bigint
 language sql immutable parallel safe
 return 7208::bigint << 44;
-comment on function app.expanding_lock() is 'Key of the advisory lock of the transaction that makes deliveries from the outbox.';
+comment on function app.expanding_lock() is
+  'Key of the advisory lock of the transaction that makes deliveries from the outbox.';
 
 create function app.is_queued(to_endpoints uuid[], of_event uuid) returns boolean
 language plpgsql
@@ -84,7 +86,8 @@ begin
   );
 end
 $$;
-comment on function app.is_queued(uuid[], uuid) is 'True when the outbox has an event for one of these endpoints, or this event; null = any.';
+comment on function app.is_queued(uuid[], uuid) is
+  'True when the outbox has an event for one of these endpoints, or this event; null = any.';
 
 -- One transaction at a time makes deliveries. The next one waits for its commit and then finds them made.
 create function app.expand_outbox(to_endpoints uuid[] default null, of_event uuid default null) returns boolean
@@ -121,9 +124,12 @@ begin
 end
 $$;
 comment on function app.expand_outbox(uuid[], uuid) is
-  'Makes about 1,000 deliveries from the outbox, the oldest events first, or from those for these endpoints or of this event alone; true when more are left.';
+  'Makes about 1,000 deliveries from the outbox, the oldest events first, or from those for these endpoints or of '
+  'this event alone; true when more are left.';
 
-create function app.lease_due(take integer, beyond_share integer, to_endpoints uuid[], started_at timestamptz) returns uuid[]
+create function app.lease_due(
+  take integer, beyond_share integer, to_endpoints uuid[], started_at timestamptz
+) returns uuid[]
 language plpgsql
 set search_path = ''
 as $$
@@ -179,7 +185,9 @@ $$;
 comment on function app.lease_due(integer, integer, uuid[], timestamptz) is
   'Leases deliveries that are due, as claim_deliveries says, and answers their ids in turn.';
 
-create function public.claim_deliveries(take integer default 32, beyond_share integer default 100, to_endpoints uuid[] default null) returns json
+create function public.claim_deliveries(
+  take integer default 32, beyond_share integer default 100, to_endpoints uuid[] default null
+) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -239,5 +247,7 @@ begin
 end
 $$;
 comment on function public.claim_deliveries(integer, integer, uuid[]) is
-  'For dispatchers: takes up to take (100 at most) due deliveries, to these endpoints or to all, under a lease of 60 s, endpoints in turn; at most beyond_share of them to endpoints that have their fair share under way: [{"id", "webhook_id", "lease_token", "url", "secrets", "body"}]. Raises 403 forbidden.';
+  'For dispatchers: takes up to take (100 at most) due deliveries, to these endpoints or to all, under a lease of 60 '
+  's, endpoints in turn; at most beyond_share of them to endpoints that have their fair share under way: [{"id", '
+  '"webhook_id", "lease_token", "url", "secrets", "body"}]. Raises 403 forbidden.';
 grant execute on function public.claim_deliveries to service_role;

@@ -107,5 +107,6 @@ begin
 end
 $$;
 comment on function public.settle_delivery(uuid, uuid, integer, text, integer, text, text, integer) is
-  'For dispatchers: what came of an attempt under this lease, at the URL that was claimed: delivered, tried again by the schedule, or dead. Answers {"settled": false} when another dispatcher has the lease. Raises 403 forbidden.';
+  'For dispatchers: what came of an attempt under this lease, at the URL that was claimed: delivered, tried again by '
+  'the schedule, or dead. Answers {"settled": false} when another dispatcher has the lease. Raises 403 forbidden.';
 grant execute on function public.settle_delivery to service_role;

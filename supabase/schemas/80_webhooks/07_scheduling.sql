@@ -39,7 +39,8 @@ begin
 end
 $$;
 comment on function app.request_dispatch() is
-  'Calls the dispatcher by pg_net when something is due; URL and key are the Vault''s mes_functions_url and mes_secret_key.';
+  'Calls the dispatcher by pg_net when something is due; URL and key are the Vault''s mes_functions_url and '
+  'mes_secret_key.';
 
 create function app.schedule_dispatch() returns boolean
 language plpgsql
@@ -59,7 +60,8 @@ begin
 end
 $$;
 comment on function app.schedule_dispatch() is
-  'Has pg_cron look every 2 s whether something is due; false where pg_cron, pg_net or Vault is not installed. Call it again once they are.';
+  'Has pg_cron look every 2 s whether something is due; false where pg_cron, pg_net or Vault is not installed. Call '
+  'it again once they are.';
 
 do $$
 begin

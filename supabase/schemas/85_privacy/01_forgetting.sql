@@ -11,14 +11,17 @@ create table app.forgotten_users (
   profiles integer not null,
   stored_answers integer not null
 );
-comment on table app.forgotten_users is 'The record of people who were forgotten, append-only. It holds no name and no address.';
+comment on table app.forgotten_users is
+  'The record of people who were forgotten, append-only. It holds no name and no address.';
 comment on column app.forgotten_users.user_id is 'The id that their events and runs keep. It leads to nobody any more.';
-comment on column app.forgotten_users.forgotten_by is 'Id of the admin, "server" for the secret key, "database" for a deletion in Supabase Auth or by SQL.';
+comment on column app.forgotten_users.forgotten_by is
+  'Id of the admin, "server" for the secret key, "database" for a deletion in Supabase Auth or by SQL.';
 comment on column app.forgotten_users.events is 'Events that had an address and have none any more.';
 comment on column app.forgotten_users.runs is 'Runs, likewise.';
 comment on column app.forgotten_users.addresses is 'Rows of app.reporters that were emptied.';
 comment on column app.forgotten_users.profiles is 'Profiles that were deleted: 1, or 0 when there was none.';
-comment on column app.forgotten_users.stored_answers is 'Stored answers that were deleted, or changed where they are another caller''s.';
+comment on column app.forgotten_users.stored_answers is
+  'Stored answers that were deleted, or changed where they are another caller''s.';
 
 alter table app.forgotten_users enable row level security;
 
@@ -125,7 +128,8 @@ begin
 end
 $$;
 comment on function app.erase_person(uuid, text) is
-  'Removes name and addresses of a user from reports, runs, profiles and stored answers, and records that. Does nothing when it was done before.';
+  'Removes name and addresses of a user from reports, runs, profiles and stored answers, and records that. Does '
+  'nothing when it was done before.';
 
 -- What others may still repeat stays, without the person: executed a second time it would be recorded twice.
 create function app.erase_answers(user_id uuid, addresses text[]) returns integer
@@ -157,7 +161,8 @@ begin
   return old;
 end
 $$;
-comment on function app.forget_deleted_user() is 'Trigger on auth.users: a user who is deleted there is forgotten here.';
+comment on function app.forget_deleted_user() is
+  'Trigger on auth.users: a user who is deleted there is forgotten here.';
 
 create trigger mes_forget_user before delete on auth.users
   for each row execute function app.forget_deleted_user();
@@ -175,7 +180,8 @@ begin
 end
 $$;
 comment on function app.forget_user(uuid) is
-  'Deletes a user from Supabase Auth and forgets the person: the trigger on auth.users does the rest. Answers the record, that of the first time when they were forgotten before; null for an unknown id.';
+  'Deletes a user from Supabase Auth and forgets the person: the trigger on auth.users does the rest. Answers the '
+  'record, that of the first time when they were forgotten before; null for an unknown id.';
 
 create function public.forget_profile(id uuid) returns json
 language plpgsql security definer
@@ -199,5 +205,6 @@ begin
 end
 $$;
 comment on function public.forget_profile(uuid) is
-  'Forgets a person for good, with or without a profile: {"id", "forgotten_at", "events", "runs", "stored_answers"}. Raises 403 forbidden, 404 not_found.';
+  'Forgets a person for good, with or without a profile: {"id", "forgotten_at", "events", "runs", "stored_answers"}. '
+  'Raises 403 forbidden, 404 not_found.';
 grant execute on function public.forget_profile to authenticated, service_role;

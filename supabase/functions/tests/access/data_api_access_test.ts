@@ -175,7 +175,7 @@ const functions: Record<string, SqlFunction> = {
     args: ({ operation }) => ({ filter: { order_no: operation.order_no }, patch: { qty_desired: 60 }, is_dry_run: false }), shows: hasItems },
   import_operations:    { cells: "401 401 403  403  403  403  403  403  seen none seen seen seen",
     args: (subject) => ({ rows: [{ ...keyOf(subject), index: 0, timestamp_ms: new Date().toISOString() }] }), shows: isAccepted },
-  transition_operation: { cells: "401 401 404  404  403  200  200  404  200  404  200  200  200 ", args: (subject) => ({ ...keyOf(subject), step: { action: "STOP" } }) },
+  transition_operation: { cells: "401 401 404  404  403  200  200  404  200  404  200  200  200 ", args: (subject) => ({ ...keyOf(subject), transition: { action: "STOP" } }) },
   delete_operation:     { cells: "401 401 404  404  403  403  403  404  422  404  422  422  422 ", args: keyOf },
   get_event:            { cells: "401 401 404  404  200  200  200  404  200  404  200  200  200 ", args: ({ event }) => ({ id: event }) },
   list_events:          { cells: "401 401 none none seen seen seen none seen none seen seen seen", args: ({ operation }) => ({ order_no: operation.order_no }), shows: hasOrder },
@@ -522,7 +522,7 @@ function hostileTargets(
     },
     {
       name: "transition_operation",
-      argument: "step",
+      argument: "transition",
       base: { action: "STOP" },
       more: key,
       members: fields("action reason_code note occurred_at dry_run"),

@@ -51,14 +51,18 @@ async function floor(quantities = 0) {
   const operation = await newOperation();
   const workplace = operation.workplace_name ?? "";
   const { client } = await newUser({ workplaces: [workplace] });
-  const events = [await step(operation, "START")];
+  const events = [await reportEvent(operation, "START")];
   for (let round = 0; round < quantities; round++) {
-    events.push(await step(operation, "REPORT_QUANTITY", { qty_good: 1 }));
+    events.push(await reportEvent(operation, "REPORT_QUANTITY", { qty_good: 1 }));
   }
   return { operation, workplace, client, events };
 }
 
-async function step(operation: Operation, action: OperationEvent["action_type"], more = {}): Promise<OperationEvent> {
+async function reportEvent(
+  operation: Operation,
+  action: OperationEvent["action_type"],
+  more = {},
+): Promise<OperationEvent> {
   const { status, body: { operation: _, ...event }, text } = await report(server, operation, action, more);
   assertEquals(status, 201, text);
   return event;
@@ -94,7 +98,7 @@ Deno.test("GET /events/v1/feed: returns a cursor to resume from when there is no
   const { next_cursor } = await readAll(client);
   const none = await read(client, { after: next_cursor });
   assertEquals(none.events, []);
-  const stopped = await step(operation, "STOP");
+  const stopped = await reportEvent(operation, "STOP");
   assertEquals(idsOf((await readAll(client, { after: none.next_cursor })).events), [stopped.id]);
   assertEquals(idsOf((await readAll(client, { after: next_cursor })).events), [stopped.id]);
 });
@@ -124,7 +128,7 @@ Deno.test("GET /events/v1/feed: hides a revoked workplace at the next request", 
   const { client, id } = await newUser({ workplaces: [workplace] });
   const { next_cursor } = await readAll(client);
   assertEquals((await server.patch(`/profiles/v1/${id}`, { workplace_access: [] })).status, 200);
-  await step(operation, "STOP");
+  await reportEvent(operation, "STOP");
   assertEquals((await readAll(client, { after: next_cursor })).events, []);
 });
 
@@ -138,7 +142,7 @@ Deno.test("GET /events/v1/feed: managers and servers follow all workplaces", asy
     assertEquals(idsOf(events), idsOf([...one.events, ...two.events]));
   }
   const { next_cursor: after } = await readAll(manager, { workplace_name });
-  const later = [await step(one.operation, "STOP"), await step(two.operation, "STOP")];
+  const later = [await reportEvent(one.operation, "STOP"), await reportEvent(two.operation, "STOP")];
   // without a filter there is what happens elsewhere as well
   const unfiltered = await readAll(manager, { after });
   assertEquals(idsOf(unfiltered.events.filter((event) => later.some(({ id }) => id === event.id))), idsOf(later));
@@ -147,7 +151,7 @@ Deno.test("GET /events/v1/feed: managers and servers follow all workplaces", asy
 Deno.test("GET /events/v1/feed: filters combine with and; a workplace named twice is followed once", async () => {
   const { client, operation, workplace, events } = await floor(2);
   const second = await newOperation({ workplace_name: workplace });
-  const other = await step(second, "START");
+  const other = await reportEvent(second, "START");
   const ids = async (query: Query) => idsOf((await readAll(client, query)).events);
   assertEquals(await ids({ action_type: ["START"] }), [events[0]?.id, other.id]);
   assertEquals(await ids({ action_type: ["START", "REPORT_QUANTITY"], order_no: operation.order_no }), idsOf(events));
@@ -165,7 +169,7 @@ Deno.test("GET /events/v1/feed: answers at once when an event arrives during wai
   const waiting = read(client, { after, wait: 20 }).then((feed) => ({ ...feed, at: performance.now() }));
   // it waits: so far nothing has come
   await read(client, { after, wait: 1 });
-  const stopped = await step(operation, "STOP");
+  const stopped = await reportEvent(operation, "STOP");
   const reported = performance.now();
   const { events, at } = await waiting;
   assertEquals(idsOf(events), [stopped.id]);
@@ -243,7 +247,7 @@ for (const end of ["commit", "rollback"] as const) {
           stopped = row?.id ?? "";
           // as far as a commit goes before others see it
           await tx.unsafe("reset role; set constraints all immediate");
-          late.events.push(await step(late.operation, "STOP"));
+          late.events.push(await reportEvent(late.operation, "STOP"));
           assertEquals((await readAll(server, { ...query, after })).events, []);
           if (end === "rollback") throw "undo";
         }).catch((error) => {
@@ -403,9 +407,9 @@ Deno.test("GET /events/v1/feed: ten requests of a user wait when twenty are sent
     assertEquals(assertProblem(answer, 429, "rate_limited").limit, 10);
     assertEquals(answer.headers.get("retry-after"), "5");
   }
-  await step(operation, "STOP");
+  await reportEvent(operation, "STOP");
   assertEquals((await Promise.all(answers)).filter((status) => status === 200).length, 10);
-  const again = await step(operation, "START");
+  const again = await reportEvent(operation, "START");
   const { events } = await read(client, { after: next_cursor, wait: 25 });
   assertEquals(events.at(-1)?.id, again.id);
 });

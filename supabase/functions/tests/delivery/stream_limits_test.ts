@@ -156,7 +156,7 @@ Deno.test("GET /stream/v1/ws: answers its HTTP status through the gateway, when 
 });
 
 localTest("GET /stream/v1/ws: keeps the place, when the client does not answer that the stream ends", async (local) => {
-  local.settings.lifetime_ms = 300;
+  local.settings.lifetimeMs = 300;
   const { user: { client: { credential } } } = await floor();
   const options = { base: local.base, credential };
   const sockets = await race(10, () => shakeHands(options));
@@ -214,8 +214,8 @@ localTest(
   "GET /stream/v1/ws: drops a reader that does not read, when the stack's proxy stands before it",
   async (local) => {
     const { operation, user: { client: { credential } } } = await floor();
-    local.settings.maxBacklog_bytes = 100_000;
-    local.settings.stall_ms = 500;
+    local.settings.maxBacklogBytes = 100_000;
+    local.settings.stallMs = 500;
     const gateway = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
       const { pathname, search } = new URL(request.url);
       return proxyWebSocket(request, `${local.base}${pathname}${search}`, request.headers);

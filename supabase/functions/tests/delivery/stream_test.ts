@@ -25,7 +25,7 @@ import {
   server,
   type User,
 } from "../support/harness.ts";
-import { count, expect, floor, localTest, refusal, secret, step, ticketOf } from "../support/stream_function.ts";
+import { count, expect, floor, localTest, refusal, reportEvent, secret, ticketOf } from "../support/stream_function.ts";
 import { hasDatabase, withDatabase } from "../support/database_connection.ts";
 import { race } from "../support/racing.ts";
 import {
@@ -118,7 +118,11 @@ for (const [name, open] of transports) {
     });
     const order = await open({ base, credential: server.credential, query: { order_no: others.operation.order_no } });
     await Promise.all([all, foreign, stops, order].map((stream) => expect(stream, "ready")));
-    const reported = [await count(others.operation), await count(mine.operation), await step(mine.operation, "STOP")];
+    const reported = [
+      await count(others.operation),
+      await count(mine.operation),
+      await reportEvent(mine.operation, "STOP"),
+    ];
     assertEquals((await takeEvents(all, 2)).map(({ event }) => event.id), reported.slice(1));
     assertEquals((await takeEvents(stops, 1)).map(({ event }) => event.id), reported.slice(2));
     assertEquals((await takeEvents(order, 1)).map(({ event }) => event.id), reported.slice(0, 1));
@@ -138,7 +142,7 @@ for (const [name, open] of transports) {
 
   localTest(`${name}: ends after its lifetime, and resumes when the reader reconnects`, async ({ base, settings }) => {
     const { operation, user: { client: { credential } } } = await floor();
-    settings.lifetime_ms = 500;
+    settings.lifetimeMs = 500;
     const stream = await open({ base, credential });
     await expect(stream, "ready");
     const { reason, cursor } = await expect(stream, "close");
@@ -262,8 +266,8 @@ for (const [name, open] of transports) {
     assertExists(stream);
     await expect(stream, "ready");
     await count(operation);
-    await step(others.operation, "STOP");
-    const id = await step(operation, "STOP");
+    await reportEvent(others.operation, "STOP");
+    const id = await reportEvent(operation, "STOP");
     assertEquals((await takeEvents(stream, 1))[0]?.event.id, id);
     await assertRejects(() => open({ base, query: { ticket } }));
     await stream.leave();
@@ -298,7 +302,7 @@ localTest("GET /stream/v1/events: Last-Event-ID goes before after, as browsers s
   const { operation, user: { client: { credential } } } = await floor();
   const stream = await openEvents({ base, credential });
   const { cursor: after } = await expect(stream, "ready");
-  assert(stream.retry_ms() >= 500 && stream.retry_ms() <= 1_500, `${stream.retry_ms()} ms`);
+  assert(stream.retryMs() >= 500 && stream.retryMs() <= 1_500, `${stream.retryMs()} ms`);
   await count(operation);
   const [first] = await takeEvents(stream, 1);
   const id = await count(operation);
@@ -317,7 +321,7 @@ localTest(
     const stream = await openEvents({ base, credential });
     const { cursor: after } = await expect(stream, "ready");
     await stream.leave();
-    await step(operation, "RELEASE");
+    await reportEvent(operation, "RELEASE");
     const there = (await newOperation()).workplace_name;
     const moved = await server.patch(operationPath(operation), { workplace_name: there });
     assertEquals(moved.status, 200, moved.text);
@@ -332,8 +336,8 @@ localTest(
   "GET /stream/v1/events: a reader who does not read is disconnected, and gets the rest when they reconnect",
   async ({ fetch, base, settings, hub }) => {
     const { operation, user: { token, client: { credential } } } = await floor();
-    settings.maxBacklog_bytes = 20_000;
-    settings.stall_ms = 500;
+    settings.maxBacklogBytes = 20_000;
+    settings.stallMs = 500;
     const request = (after?: string) =>
       fetch(
         new Request(`${base}/stream/v1/events${after ? `?after=${after}` : ""}`, {
@@ -351,7 +355,7 @@ localTest(
     assertEquals(got, reported.slice(0, got.length));
     assert(got.length > 2 && got.length < 12, `the reader was sent ${got.length} events`);
 
-    settings.maxBacklog_bytes = 1_000_000;
+    settings.maxBacklogBytes = 1_000_000;
     const again = await openEvents({ base, credential, query: { after: last?.cursor } });
     assertEquals((await takeEvents(again, 20 - got.length)).map(({ event }) => event.id), reported.slice(got.length));
     await again.leave();
@@ -360,8 +364,8 @@ localTest(
 
 localTest("GET /stream/v1/ws: drops a reader that does not read", async ({ base, settings, hub }) => {
   const { operation, user: { token } } = await floor();
-  settings.maxBacklog_bytes = 100_000;
-  settings.stall_ms = 500;
+  settings.maxBacklogBytes = 100_000;
+  settings.stallMs = 500;
   const { hostname, port } = new URL(base);
   const connection = await Deno.connect({ hostname, port: Number(port) });
   const lines = [

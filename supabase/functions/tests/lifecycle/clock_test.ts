@@ -30,7 +30,7 @@ import {
   reported,
   reportOne,
   type Results,
-  step,
+  transition,
 } from "../support/floor.ts";
 
 const day_min = 24 * 60;
@@ -57,7 +57,7 @@ Deno.test("POST events: answers too_old when an operator or a machine reports fr
     });
     assertEquals([batch.status, batch.body.results[0]?.status], [207, 422]);
     assertEquals((batch.body.results[0]?.problem as { code: string }).code, "too_old");
-    assertProblem(await step(client, operation, "START", { occurred_at }), 422, "too_old");
+    assertProblem(await transition(client, operation, "START", { occurred_at }), 422, "too_old");
     const patch = { status: "IN_PROGRESS", actual_start_at: occurred_at };
     assertProblem(await client.patch(operationPath(operation), patch), 422, "too_old");
   }

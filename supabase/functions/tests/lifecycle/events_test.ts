@@ -31,10 +31,10 @@ function minutesAgo(minutes: number): string {
 /** Reports that must be taken; the operation after the last one. */
 async function reported(
   operation: Operation,
-  ...steps: [action: Action, more?: Record<string, unknown>][]
+  ...reports: [action: Action, more?: Record<string, unknown>][]
 ): Promise<OperationWithActions> {
   let after: OperationWithActions | null = null;
-  for (const [action, more] of steps) {
+  for (const [action, more] of reports) {
     const { status, body, text } = await report(server, operation, action, more);
     assertEquals(status, 201, text);
     after = body.operation;
@@ -618,4 +618,27 @@ Deno.test({
     await reported(waiting, ["START", { phase: "SETUP" }], ["START", { phase: "PROCESSING" }]);
     assertProblem(await report(server, first, "START"), 409, "workplace_busy");
   },
+});
+
+Deno.test("POST /events/v1 START: changes the phase of a SETUP run when the workplace runs more than its capacity", async () => {
+  const workplace_name = newWorkplace();
+  const [setup, other, waiting] = await Promise.all([
+    newOperation({ workplace_name }),
+    newOperation({ workplace_name }),
+    newOperation({ workplace_name }),
+  ]);
+  await reported(setup, ["START", { phase: "SETUP" }]);
+  await reported(other, ["START"]);
+  assertEquals((await server.patch(`/workplaces/v1/${workplace_name}`, { capacity: 1 })).status, 200);
+  const { client } = await newUser({ workplaces: [workplace_name] });
+  const start = async (operation: Operation) =>
+    (await client.get<OperationWithActions>(operationPath(operation))).body.allowed_actions
+      .find(({ action }) => action === "START");
+
+  assertEquals(await start(waiting), { action: "START", allowed: false, blocked_by: "workplace_busy" });
+  assertProblem(await report(client, waiting, "START"), 409, "workplace_busy");
+  assertEquals(await start(setup), { action: "START", allowed: true, blocked_by: null });
+  const { status, body, text } = await report(client, setup, "START");
+  assertEquals([status, body.phase], [201, "PROCESSING"], text);
+  assertEquals(await start(setup), { action: "START", allowed: false, blocked_by: "already_running" });
 });

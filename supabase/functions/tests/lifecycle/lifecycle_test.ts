@@ -30,7 +30,7 @@ import {
   reported,
   reportOne,
   runsOf,
-  step,
+  transition,
 } from "../support/floor.ts";
 import * as table from "../support/lifecycle_table.ts";
 
@@ -55,7 +55,7 @@ const withoutPhase = (state: State): table.State => state === "SETUP" || state =
 const statusOf = (state: State): Operation["status"] => table.statusOf(withoutPhase(state));
 
 const { actions } = table;
-const steps: Action[] = ["RELEASE", "START", "STOP", "COMPLETE", "FINISH", "HOLD", "CANCEL"];
+const transitions: Action[] = ["RELEASE", "START", "STOP", "COMPLETE", "FINISH", "HOLD", "CANCEL"];
 
 /** Where an action leads; a code where something else than the lifecycle is in the way. */
 function targetOf(action: Action, state: State): State | "already_running" | "operation_blocked" | undefined {
@@ -185,8 +185,8 @@ for (const state of states) {
         const more = { ...membersOf(action, made), dry_run: true };
         const answers = [await report(client, operation, action, more)];
         // machine, manager, admin and the secret key differ from these by their rank alone
-        if (steps.includes(action) && ["readonly", "operator", "supervisor"].includes(role)) {
-          answers.push(await step(client, operation, action, more));
+        if (transitions.includes(action) && ["readonly", "operator", "supervisor"].includes(role)) {
+          answers.push(await transition(client, operation, action, more));
         }
         for (const answer of answers) {
           if (blocked_by !== null) {
@@ -215,7 +215,7 @@ for (const state of states) {
     const crew = await clients();
     await Promise.all(allowed.map(async (action) => {
       const client = crew[leastRank(action, state) === 2 ? "supervisor" : "machine"];
-      for (const send of steps.includes(action) ? [report, step] : [report]) {
+      for (const send of transitions.includes(action) ? [report, transition] : [report]) {
         const { operation, made } = await operationIn(state);
         const more = membersOf(action, made);
         const rehearsed = await send<ReportedEvent>(client, operation, action, { ...more, dry_run: true });
@@ -247,11 +247,11 @@ for (const state of states) {
 Deno.test("POST transitions: rejects quantities, reversals and corrections", async () => {
   const { operation } = await operationIn("PROCESSING");
   for (const action of ["REPORT_QUANTITY", "REVERSE", "CORRECT", "DANCE"] as Action[]) {
-    const problem = assertProblem(await step(server, operation, action), 422, "validation_failed");
+    const problem = assertProblem(await transition(server, operation, action), 422, "validation_failed");
     assertEquals(problem.errors?.map(({ pointer }) => pointer), ["/action"]);
   }
   for (const more of [{ phase: "SETUP" }, { qty_good: 1 }, { id: crypto.randomUUID() }]) {
-    const problem = assertProblem(await step(server, operation, "STOP", more), 422, "validation_failed");
+    const problem = assertProblem(await transition(server, operation, "STOP", more), 422, "validation_failed");
     assertEquals(problem.errors?.map(({ pointer }) => pointer), [`/${Object.keys(more)[0]}`]);
   }
 });
@@ -338,8 +338,8 @@ Deno.test("POST /events/v1 START of the phase that runs: already_running with wh
   assertExists(second);
   for (const phase of ["SETUP", "PROCESSING"]) {
     const { occurred_at } = await reportOne(operation, "START", { phase }, first.client);
-    for (const send of [report, step]) {
-      if (send === step && phase === "SETUP") continue;
+    for (const send of [report, transition]) {
+      if (send === transition && phase === "SETUP") continue;
       const more = send === report ? { phase } : {};
       const problem = assertProblem(await send(second.client, operation, "START", more), 409, "already_running");
       assertEquals(pick(problem, "running_since", "phase", "user_id", "user_email"), {
@@ -357,7 +357,7 @@ Deno.test("POST transitions START by 16 at once, 8 times: one starts, 15 hear al
   await Promise.all(Array.from({ length: 8 }, async () => {
     const operation = await newOperation();
     const answers = await Promise.all(
-      Array.from({ length: 16 }, (_, index) => (index % 2 === 0 ? step : report)(server, operation, "START")),
+      Array.from({ length: 16 }, (_, index) => (index % 2 === 0 ? transition : report)(server, operation, "START")),
     );
     const started = answers.filter(({ status }) => status === 201);
     assertEquals(started.length, 1);
@@ -372,7 +372,7 @@ Deno.test("POST /events/v1 FINISH and CANCEL of one operation at once, 16 times:
     await reported(operation, ["START"]);
     const answers = await Promise.all([
       report(server, operation, "FINISH", { reason_code: "UNSPECIFIED" }),
-      step(server, operation, "CANCEL", { reason_code: "UNSPECIFIED" }),
+      transition(server, operation, "CANCEL", { reason_code: "UNSPECIFIED" }),
     ]);
     assertEquals(answers.map(({ status }) => status).toSorted(), [201, 422]);
     const winner = answers.find(({ status }) => status === 201);
@@ -472,11 +472,11 @@ Deno.test("POST: a reason of each kind where it belongs; missing, unknown, inact
       assertEquals(problem.errors?.map(({ pointer, code }) => [pointer, code]), [["/reason_code", "unknown_reason"]]);
     }
   }
-  // steps that take none say so
+  // actions that take none say so
   for (const action of ["START", "RELEASE"] as const) {
     const held = await newOperation(action === "RELEASE" ? { status: "PLANNED" } : {});
     const problem = assertProblem(
-      await step(server, held, action, { reason_code: `${code}-STOP` }),
+      await transition(server, held, action, { reason_code: `${code}-STOP` }),
       422,
       "validation_failed",
     );
@@ -492,7 +492,7 @@ Deno.test("POST occurred_at: up to a minute ahead is a clock that is off, more i
   const ahead = minutesAgo(-2);
   for (const action of ["STOP", "REPORT_QUANTITY", "COMPLETE", "FINISH", "HOLD", "CANCEL", "CORRECT"] as Action[]) {
     const more = { ...membersOf(action, ""), occurred_at: ahead };
-    for (const send of steps.includes(action) ? [report, step] : [report]) {
+    for (const send of transitions.includes(action) ? [report, transition] : [report]) {
       const problem = assertProblem(await send(server, operation, action, more), 422, "validation_failed");
       assertEquals(problem.errors?.map(({ pointer, code }) => [pointer, code]), [["/occurred_at", "in_future"]]);
     }
@@ -574,7 +574,7 @@ Deno.test("POST COMPLETE: books what is missing, or what is given; tells a short
   );
   assertEquals(pick(beyond, "qty_desired", "qty_good", "limit"), { qty_desired: 20, qty_good: 21, limit: 20 });
   const unlimited = await started({ qty_desired: undefined }, 8);
-  for (const answer of [await report(server, unlimited, "COMPLETE"), await step(server, unlimited, "COMPLETE")]) {
+  for (const answer of [await report(server, unlimited, "COMPLETE"), await transition(server, unlimited, "COMPLETE")]) {
     assertProblem(answer, 422, "invalid_quantity");
   }
   assertEquals(outcome(await reported(unlimited, ["COMPLETE", { qty_good: 0 }])), done(8, 0));
@@ -586,7 +586,7 @@ Deno.test("POST FINISH: closes as reported; short of the target only with a reas
     qty_good: 19,
     qty_scrap: 5,
   }]);
-  for (const answer of [await report(server, operation, "FINISH"), await step(server, operation, "FINISH")]) {
+  for (const answer of [await report(server, operation, "FINISH"), await transition(server, operation, "FINISH")]) {
     assertEquals(assertProblem(answer, 422, "reason_required").kind, "SHORTFALL");
   }
   const after = await reported(operation, ["FINISH", { reason_code: "MATERIAL", occurred_at: at("09:30") }]);
@@ -1069,7 +1069,7 @@ Deno.test("POST /events/v1 dry_run of every action: tells what would be, and not
   assertEquals((await runsOf(operation)).map(openless), runs.map(openless));
 });
 
-Deno.test("POST /events/v1 with one id and a step in between: the first event's answer, no second effect, in every action", async () => {
+Deno.test("POST /events/v1 with one id and a transition in between: the first event's answer, no second effect, in every action", async () => {
   const operation = await newOperation({ qty_desired: 30 });
   const reports: [Action, Record<string, unknown>][] = [
     ["START", { phase: "SETUP" }],

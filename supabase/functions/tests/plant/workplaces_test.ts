@@ -16,7 +16,7 @@ import {
   unique,
 } from "../support/harness.ts";
 import type { QueuedOperation, Workplace, WorkplaceNow } from "../../workplaces/schemas.ts";
-import { at, minutesAgo, patched, pick, read, reported, step } from "../support/floor.ts";
+import { at, minutesAgo, patched, pick, read, reported, transition } from "../support/floor.ts";
 
 const path = (name: string) => `/workplaces/v1/${encodeURIComponent(name)}`;
 
@@ -241,7 +241,7 @@ Deno.test("POST START: 2 of 64 operations start at a workplace of capacity 2 whe
   const { body: operations } = await server.get<Operation[]>("/operations/v1", { query: { order_no } });
   const answers = await Promise.all(operations.map((operation, index) => {
     if (index % 3 === 0) return report<Record<string, unknown>>(server, operation, "START");
-    if (index % 3 === 1) return step<Record<string, unknown>>(server, operation, "START");
+    if (index % 3 === 1) return transition<Record<string, unknown>>(server, operation, "START");
     return server.patch<Record<string, unknown>>(operationPath(operation), { status: "IN_PROGRESS" });
   }));
   const running = operations.filter((_, index) => (answers[index]?.status ?? 0) < 300).map((one) => one.operation_no);

@@ -1,5 +1,5 @@
 /**
- * Support for the tests of the execution engine: a clock of yesterday, reports that must succeed, and their results.
+ * What the tests of the execution engine share: a clock of yesterday, reports that must succeed, and their effects.
  *
  * @module
  */
@@ -58,10 +58,10 @@ export async function reportOne(
 /** Reports events that must be recorded; the operation after the last one. */
 export async function reported(
   operation: Operation,
-  ...steps: [action: Action, more?: Record<string, unknown>][]
+  ...reports: [action: Action, more?: Record<string, unknown>][]
 ): Promise<OperationWithActions> {
   let after: OperationWithActions | undefined;
-  for (const [action, more] of steps) after = (await reportOne(operation, action, more)).operation;
+  for (const [action, more] of reports) after = (await reportOne(operation, action, more)).operation;
   assertExists(after);
   return after;
 }
@@ -84,8 +84,8 @@ export async function patched(
   return body;
 }
 
-/** Takes a step by the transitions of the operation. */
-export function step<Body = ReportedEvent>(
+/** Performs a transition of the operation. */
+export function transition<Body = ReportedEvent>(
   client: Client,
   operation: Operation,
   action: Action,

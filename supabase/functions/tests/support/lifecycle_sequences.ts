@@ -1,6 +1,6 @@
 /**
- * Random sequences of what happens on a shop floor, sent to the API and to the model of the lifecycle: reports, steps,
- * PATCHes, batches, repeated requests and pairs at the same time, by callers of all roles, at all kinds of times. Every
+ * Random sequences of what happens on a shop floor, sent to the API and to the model of the lifecycle: reports,
+ * transitions, PATCHes, batches, repeated requests and pairs at the same time, by callers of all roles, at all kinds of times. Every
  * answer, the operation in it and at the end the whole log and all runs must be what the model says.
  *
  * @module
@@ -68,7 +68,7 @@ async function newFloor(capacity?: number): Promise<Floor> {
 interface Happening {
   caller: Caller;
   which: number;
-  isStep: boolean;
+  isTransition: boolean;
   action: Action;
   /** Take the so-manieth of the actions that the lifecycle has now instead: most of what is drawn blindly is refused. */
   plausible?: number;
@@ -138,7 +138,7 @@ const action = fc.oneof(
 const happening: fc.Arbitrary<Happening> = fc.record({
   caller,
   which,
-  isStep: rarely,
+  isTransition: rarely,
   action,
   plausible: maybe(fc.nat(7), 3),
   // 7, 8 and 9 stand for half a minute and two minutes from now, and for 32 days ago
@@ -219,7 +219,7 @@ type Task = { which: number; report: Report; content: string };
 interface Request {
   caller: Caller;
   method: "POST" | "PATCH";
-  route: "event" | "step" | "patch" | "batch";
+  route: "event" | "transition" | "patch" | "batch";
   path: string;
   body: JsonObject;
   key?: string;
@@ -287,7 +287,7 @@ function expectFresh(world: World, request: Request, clocks: Clocks): Expected {
     return { status: 200, which, world: { ...world, plant } };
   }
   const task = tasks[0]!;
-  if (route === "step") {
+  if (route === "transition") {
     const plant = act(world.plant, which, rank, task.report, (seq) => clocks(which, seq));
     const seq = plant.operations[which]!.log.length;
     if (request.isDryRun) return { status: 200, which, seq, world, shown: plant };
@@ -665,7 +665,8 @@ class Run {
       ? []
       : actions.filter((action) => action !== "CANCEL" && blockedBy(plant, which, 2, action) === undefined);
     const action = possible[plausible % possible.length] ?? drawn.action;
-    const isStep = drawn.isStep && action !== "REPORT_QUANTITY" && action !== "REVERSE" && action !== "CORRECT";
+    const isTransition = drawn.isTransition && action !== "REPORT_QUANTITY" && action !== "REVERSE" &&
+      action !== "CORRECT";
     const { when } = drawn;
     const at = when === undefined
       ? undefined
@@ -673,10 +674,10 @@ class Run {
       ? Date.now() + (offsetsMs[when] ?? 0)
       : this.at(operation, when);
     const report: Report = { action, at };
-    if (action === "START" && !isStep) report.phase = drawn.phase;
+    if (action === "START" && !isTransition) report.phase = drawn.phase;
     const kind = kindOf[action];
     if (kind) report.reason = reasonOf(kind, drawn.reason);
-    if (!isStep && (kind === "SCRAP" || action === "COMPLETE" || action === "REVERSE" || action === "CORRECT")) {
+    if (!isTransition && (kind === "SCRAP" || action === "COMPLETE" || action === "REVERSE" || action === "CORRECT")) {
       // corrections go both ways
       report.good = drawn.good !== undefined && action === "CORRECT" ? drawn.good - 15 : drawn.good;
       report.scrap = drawn.scrap !== undefined && action === "CORRECT" ? drawn.scrap - 2 : drawn.scrap;
@@ -688,7 +689,7 @@ class Run {
     if (action === "REVERSE") {
       report.reverses = this.ids.at(-1 - drawn.reverses) ?? crypto.randomUUID();
     }
-    if (drawn.hasId && !isStep) {
+    if (drawn.hasId && !isTransition) {
       report.id = crypto.randomUUID();
       if (action === "REPORT_QUANTITY" || action === "COMPLETE") this.ids.push(report.id);
     }
@@ -703,15 +704,15 @@ class Run {
       actual_start_at: isoOrNothing(report.start),
       actual_end_at: isoOrNothing(report.end),
     };
-    const body = isStep
+    const body = isTransition
       ? { action, ...common }
       : { action_type: action, ...this.key(which), workplace_name: this.floor.workplace, ...common, ...content };
     const text = JSON.stringify(body);
     return {
       caller,
       method: "POST",
-      route: isStep ? "step" : "event",
-      path: isStep ? `${operationPath(this.key(which))}/transitions` : "/events/v1",
+      route: isTransition ? "transition" : "event",
+      path: isTransition ? `${operationPath(this.key(which))}/transitions` : "/events/v1",
       body: JSON.parse(text),
       key: drawn.hasKey ? crypto.randomUUID() : undefined,
       which,
@@ -727,7 +728,7 @@ class Run {
     const events: Json[] = [];
     const tasks: Task[] = [];
     for (const drawn of batch) {
-      const request = this.report({ ...drawn, isStep: false, isDryRun: false }, plant);
+      const request = this.report({ ...drawn, isTransition: false, isDryRun: false }, plant);
       if (request === undefined) continue;
       events.push(request.body);
       tasks.push(...request.tasks);

@@ -50,7 +50,7 @@ function actionsTo({ state }: Operation, wanted: Status): Action[] | undefined {
 export function change(before: Plant, which: number, rank: number, patch: Patch, clock: Clock): Plant {
   const was = before.operations[which]!;
   if (rank < (patch.desired === undefined ? operator : supervisor)) refuse(403, "forbidden");
-  const steps = actionsTo(was, patch.status ?? statusOf(was)) ?? refuse(422, "invalid_state_transition");
+  const actions = actionsTo(was, patch.status ?? statusOf(was)) ?? refuse(422, "invalid_state_transition");
   const { start = was.start, end = was.end, processed = was.good + was.scrap, scrap = was.scrap } = patch;
   if (end !== undefined && start !== undefined && start > end) refuse(422, "validation_failed");
   const now = clock(was.log.length + 1);
@@ -63,7 +63,7 @@ export function change(before: Plant, which: number, rank: number, patch: Patch,
   const take = (report: Report) => plant = act(plant, which, rank, report, clock);
   const { reason } = patch;
 
-  for (const action of steps.filter((step) => step === "RELEASE" || step === "START")) {
+  for (const action of actions.filter((action) => action === "RELEASE" || action === "START")) {
     take({ action, reason, at: action === "START" && was.start === undefined ? start : undefined });
   }
   const made = { good: wanted.good - was.good, scrap: scrap - was.scrap };
@@ -71,12 +71,12 @@ export function change(before: Plant, which: number, rank: number, patch: Patch,
   const moved: Report = {
     action: "CORRECT",
     start: start === plant.operations[which]!.start ? undefined : start,
-    end: end === was.end || steps.includes("FINISH") || steps.includes("CANCEL") ? undefined : end,
+    end: end === was.end || actions.includes("FINISH") || actions.includes("CANCEL") ? undefined : end,
     ...(isCorrection ? made : {}),
   };
   if (moved.start !== undefined || moved.end !== undefined || moved.good || moved.scrap) take(moved);
-  if (!isCorrection) take({ action: "REPORT_QUANTITY", ...made, at: steps.includes("FINISH") ? end : undefined });
-  for (const action of steps.filter((step) => step !== "RELEASE" && step !== "START")) {
+  if (!isCorrection) take({ action: "REPORT_QUANTITY", ...made, at: actions.includes("FINISH") ? end : undefined });
+  for (const action of actions.filter((action) => action !== "RELEASE" && action !== "START")) {
     const { good, desired = 0 } = plant.operations[which]!;
     const mustSay = action === "HOLD" || action === "CANCEL" || action === "FINISH" && good < desired;
     const at = action === "FINISH" || action === "CANCEL" ? end : undefined;

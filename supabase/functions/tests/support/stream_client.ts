@@ -112,7 +112,7 @@ function fieldsOf(block: string): Record<string, string> {
 }
 
 /** Opens a stream of Server-Sent Events; throws a Response that is not 200. */
-export async function openEvents(options: StreamOptions): Promise<Stream & { retry_ms: () => number }> {
+export async function openEvents(options: StreamOptions): Promise<Stream & { retryMs: () => number }> {
   const abort = new AbortController();
   const headers = streamHeaders(options);
   headers.set("accept", "text/event-stream");
@@ -122,14 +122,14 @@ export async function openEvents(options: StreamOptions): Promise<Stream & { ret
 }
 
 /** Reads an answer as a stream of Server-Sent Events. */
-export function readEvents(response: Response, abort = new AbortController()): Stream & { retry_ms: () => number } {
+export function readEvents(response: Response, abort = new AbortController()): Stream & { retryMs: () => number } {
   const inbox = new Inbox();
-  let retry_ms = 0;
+  let retryMs = 0;
   const ended = Promise.withResolvers<void>();
   const stream = {
     cursor: undefined as string | undefined,
     beats: 0,
-    retry_ms: () => retry_ms,
+    retryMs: () => retryMs,
     next: () => inbox.take(),
     async leave() {
       abort.abort();
@@ -144,7 +144,7 @@ export function readEvents(response: Response, abort = new AbortController()): S
       for (const { id, data, comment, retry } of blocks.map(fieldsOf)) {
         if (id !== undefined) stream.cursor = id;
         if (comment !== undefined) stream.beats++;
-        if (retry !== undefined) retry_ms = Number(retry);
+        if (retry !== undefined) retryMs = Number(retry);
         if (data !== undefined) inbox.put(data);
       }
     }

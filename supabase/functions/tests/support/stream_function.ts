@@ -75,17 +75,22 @@ export async function floor() {
   const operation = await newOperation({ qty_desired: null });
   const workplace = operation.workplace_name ?? "";
   const user = await newUser({ workplaces: [workplace] });
-  await step(operation, "START");
+  await reportEvent(operation, "START");
   return { operation, workplace, user };
 }
 
-export async function step(operation: Operation, action: OperationEvent["action_type"], more = {}): Promise<string> {
+export async function reportEvent(
+  operation: Operation,
+  action: OperationEvent["action_type"],
+  more = {},
+): Promise<string> {
   const { status, body: { id }, text } = await report(server, operation, action, more);
   assertEquals(status, 201, text);
   return id;
 }
 
-export const count = (operation: Operation, more = {}) => step(operation, "REPORT_QUANTITY", { qty_good: 1, ...more });
+export const count = (operation: Operation, more = {}) =>
+  reportEvent(operation, "REPORT_QUANTITY", { qty_good: 1, ...more });
 
 /** A message of this type, which must be the next one. */
 export async function expect<Type extends StreamMessage["type"]>(

@@ -1,0 +1,54 @@
+/** The lifecycle as data: what is derived from the tables of actions and transitions agrees with them. */
+import type postgres from "postgres";
+import { Report } from "../../events/schemas.ts";
+import { assertEquals, assertNotEquals } from "../support/harness.ts";
+import { withSql } from "../support/floor.ts";
+import { hasDatabase } from "../support/database_connection.ts";
+
+/** Returns the rows of app.possible_actions, or those that its query gives now. */
+async function possibleActions(sql: postgres.TransactionSql, isFresh: boolean): Promise<unknown[]> {
+  const [view] = await sql`select trim(trailing ';' from pg_get_viewdef('app.possible_actions'::regclass)) as query`;
+  const rows = await sql.unsafe(
+    `select state::text, rank, is_processing, actions::text, actions_at_full_workplace::text
+    from ${isFresh ? `(${view?.query})` : "app.possible_actions"} possible order by state::text, rank, is_processing`,
+  );
+  return [...rows];
+}
+
+Deno.test({
+  name: "app.possible_actions: is current, and a changed transition would make it stale",
+  ignore: !hasDatabase,
+  fn: () =>
+    withSql(async (sql) => {
+      const undone = new Error("undone");
+      await sql.begin(async (transaction) => {
+        const stored = await possibleActions(transaction, false);
+        assertEquals(stored, await possibleActions(transaction, true));
+        await transaction`delete from app.transitions where action = 'START' and from_state = 'PAUSED'`;
+        assertNotEquals(stored, await possibleActions(transaction, true));
+        throw undone;
+      }).catch((error) => {
+        if (error !== undone) throw error;
+      });
+    }),
+});
+
+Deno.test({
+  name: "app.actions: `takes` names the fields that a report of the action has beside those of every report",
+  ignore: !hasDatabase,
+  async fn() {
+    const fields = Report.options.map(({ shape }) => Object.keys(shape));
+    const common = fields.reduce((all, some) => all.filter((name) => some.includes(name)));
+    const expected = Report.options.map(({ shape }) => ({
+      action: shape.action_type.value,
+      takes: Object.keys(shape).filter((name) => !common.includes(name)).sort(),
+    }));
+    const actions = await withSql((sql) =>
+      sql<{ action: string; takes: string[] }[]>`
+        select action::text, array(select unnest(takes) as name order by name) as takes from app.actions`
+    );
+    const byAction = <Row extends { action: string }>(rows: Row[]) =>
+      rows.toSorted((a, b) => a.action.localeCompare(b.action));
+    assertEquals(byAction([...actions]), byAction(expected));
+  },
+});
