@@ -15,15 +15,20 @@ async function testFilesBelow(folder: string): Promise<string[]> {
 }
 
 /**
- * Finds test files by a path, a name, or a part of it: `lifecycle` finds lifecycle_test.ts and lifecycle_model_test.ts.
+ * Finds test files by a path, a name, or a part of either: `lifecycle` finds lifecycle_test.ts and lifecycle_model_test.ts.
  *
  * @throws {StackFailure} No test file has this name.
  */
 export async function testFilesOf(word: string): Promise<string[]> {
   if (await Deno.stat(word).then(() => true, () => false)) return [word];
   const all = (await Promise.all(folders.map((folder) => testFilesBelow(inProject(folder))))).flat().sort();
-  const isName = word.endsWith(".ts");
-  const named = all.filter((file) => isName ? basename(file) === word : basename(file).includes(word));
+  const matches = (file: string) =>
+    word.includes("/")
+      ? file.includes(word)
+      : word.endsWith(".ts")
+      ? basename(file) === word
+      : basename(file).includes(word);
+  const named = all.filter(matches);
   if (named.length === 0) throw new StackFailure(`No test file has "${word}" in its name: see ${folders.join(", ")}`);
   return named;
 }

@@ -17,7 +17,7 @@ const maxPieces = 16_384;
 
 /** Bounds of draining: beyond them, the server closes the connection instead. */
 const maxDrainedBytes = 64 * maxBodyBytes;
-const maxDrainedMs = 30_000;
+const maxDrainedMs = 10_000;
 
 /** Pause between pieces once more than {@link maxBodyBytes} are drained, so that other requests do not wait. */
 const paceMs = 4;

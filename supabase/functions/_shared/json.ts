@@ -14,6 +14,9 @@ export const maxDepth = 32;
 /** Most members of an object and elements of an array. */
 export const maxElements = 10_000;
 
+/** Most arrays and objects in all: a batch of 1,000 reports may have 50 in each. */
+export const maxContainers = 50_000;
+
 /** Most invalid values that an answer names. */
 export const maxErrors = 100;
 
@@ -156,7 +159,7 @@ interface Found {
   /** Whether an object may have duplicate names: the parsed value shows it. */
   mayHaveDuplicates: boolean;
   isTooDeep: boolean;
-  /** An array or object has too many elements: the scan stopped there. */
+  /** There are too many elements, or too many arrays and objects: the scan stopped there. */
   isTooLong: boolean;
   /** Whether each array and object that was opened was closed. */
   isClosed: boolean;
@@ -184,6 +187,7 @@ function scan(bytes: Uint8Array, text: string): Found {
   let depth = 0;
   let expectsName = false;
   let members = 0;
+  let containers = 0;
   let at = 0;
   while (at < length) {
     const byte = bytes[at] ?? 0;
@@ -260,6 +264,11 @@ function scan(bytes: Uint8Array, text: string): Found {
       if (depth > maxDepth) {
         found.isTooDeep = true;
         continue;
+      }
+      if (++containers > maxContainers && !found.isTooDeep) {
+        found.isTooLong = true;
+        report(0, `must have at most ${maxContainers} arrays and objects in all`, "too_big");
+        return found;
       }
       isObject[depth] = expectsName ? 1 : 0;
       index[depth] = 0;

@@ -240,7 +240,7 @@ export const problemTable = {
     status: 422,
     title: "Invalid values",
     explanation:
-      "`errors` lists up to 100 invalid values. Each has a JSON Pointer, the part of the request (`in`: body, query, path or header), a message and a code. An array or object in a body may have at most 10,000 elements. Nothing has changed.",
+      "`errors` lists up to 100 invalid values. Each has a JSON Pointer, the part of the request (`in`: body, query, path or header), a message and a code. An array or object in a body may have at most 10,000 elements, and a body at most 50,000 arrays and objects. Nothing has changed.",
     example: {
       detail: "Not valid in the body: /qty_desired",
       errors: [{
