@@ -6,7 +6,7 @@ import { messageOf } from "../system/failure.ts";
 import { BodyTooLarge, callFunction, ClientGone } from "./function_call.ts";
 import type { FunctionHost } from "../functions/functions.ts";
 import { holdsWithin } from "../system/poll.ts";
-import { discardBody, maxDataBytes, maxRowsBytes, maxUploadBytes, withBoundedBody } from "./request_body.ts";
+import { discardBody, maxDataBytes, maxRowsBytes, maxUploadBytes, setCaller, withBoundedBody } from "./request_body.ts";
 import { Turns } from "./turns.ts";
 import { proxyWebSocket } from "./websocket_proxy.ts";
 
@@ -85,6 +85,7 @@ export class Gateway {
 
   async answer(request: Request, client: Deno.NetAddr): Promise<Response> {
     this.#inFlight++;
+    setCaller(request, client.hostname);
     try {
       return await this.#route(request, client);
     } finally {
@@ -130,10 +131,15 @@ export class Gateway {
     client: Deno.NetAddr,
     answer: () => Promise<Response>,
   ): Promise<Response> {
-    if (request.headers.get("apikey") === secretKey) return await answer();
+    if (request.headers.get("apikey") === secretKey) {
+      setCaller(request, undefined);
+      return await answer();
+    }
     const token = request.headers.get("authorization")?.match(/^Bearer\s+(.+)$/i)?.[1];
     const claims = token === undefined ? undefined : await signer.verify(token);
-    const endTurn = await turns.take(typeof claims?.sub === "string" ? claims.sub : client.hostname);
+    const caller = typeof claims?.sub === "string" ? claims.sub : client.hostname;
+    setCaller(request, caller);
+    const endTurn = await turns.take(caller);
     try {
       return await answer();
     } finally {

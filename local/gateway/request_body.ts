@@ -15,29 +15,44 @@ const maxDiscardingMs = 10_000;
 const unpacedBytes = 256 * 1024;
 /** Rate at which the rest of all bodies together is read: faster reading delays the requests of others. */
 const pace = new Pace(16 * 1024 * 1024);
-/** Bodies that are read further at once: until its end, a body holds about half of what Deno read of it in memory. */
-const largeBodies = new Turns(2);
+/**
+ * A caller has one body that is read further: until its end, a body holds about half of what Deno read of it in memory.
+ * It is a turn of the caller, because a client that sends a little now and then would keep a turn of all from all.
+ */
+const largeBodies = new Turns(1);
 /** A client that pauses for longer loses its turn, and its connection. */
 const maxPauseMs = 5000;
 
 type Bytes = Uint8Array<ArrayBuffer>;
+
+/** Who sends a request; servers, which have the secret key, are not here. */
+const callers = new WeakMap<Request, string>();
+
+/** Says whose turn the body of a request takes; undefined = it needs none. */
+export function setCaller(request: Request, caller: string | undefined): void {
+  if (caller === undefined) callers.delete(request);
+  else callers.set(request, caller);
+}
 
 /** Bodies that are read here, so that their rest can be discarded. */
 const received = new WeakMap<Request, ReceivedBody>();
 
 /** A body on its way from the client. */
 class ReceivedBody {
-  #reader: ReadableStreamDefaultReader<Bytes>;
+  readonly #reader: ReadableStreamDefaultReader<Bytes>;
+  readonly #caller: string | undefined;
   #bytes = 0;
-  #endTurn: (() => void) | undefined;
+  /** Asked for once, also when the way to the function and the discarding read at the same time. */
+  #turn: Promise<() => void> | undefined;
   #isOver = false;
   #rest: Promise<void> | undefined;
 
-  private constructor(body: ReadableStream<Bytes>) {
+  private constructor(body: ReadableStream<Bytes>, caller: string | undefined) {
     this.#reader = body.getReader();
+    this.#caller = caller;
     this.#reader.closed.catch(() => {}).finally(() => {
       this.#isOver = true;
-      this.#endTurn?.();
+      this.#turn?.then((endTurn) => endTurn());
     });
   }
 
@@ -45,14 +60,14 @@ class ReceivedBody {
   static of(request: Request): ReceivedBody | undefined {
     const known = received.get(request);
     if (known || request.body === null || request.bodyUsed || request.body.locked) return known;
-    const body = new ReceivedBody(request.body);
+    const body = new ReceivedBody(request.body, callers.get(request));
     received.set(request, body);
     return body;
   }
 
   /** Reads the next piece; undefined at the end. */
   async read(): Promise<Bytes | undefined> {
-    const pause = this.#endTurn && setTimeout(() => this.#cutOff(), maxPauseMs);
+    const pause = this.#turn && setTimeout(() => this.#cutOff(), maxPauseMs);
     const { done, value } = await this.#reader.read().finally(() => clearTimeout(pause));
     if (done) return undefined;
     this.#bytes += value.length;
@@ -61,11 +76,8 @@ class ReceivedBody {
   }
 
   async #waitForTurn(bytes: number): Promise<void> {
-    if (this.#endTurn === undefined) {
-      this.#endTurn = await largeBodies.take("all");
-      // cut off while it waited
-      if (this.#isOver) this.#endTurn();
-    }
+    if (this.#isOver) return;
+    if (this.#caller !== undefined) await (this.#turn ??= largeBodies.take(this.#caller));
     await pace.wait(bytes);
   }
 

@@ -94,6 +94,38 @@ Deno.test("gateway: a body is limited to 20 MiB when it is sent to a function", 
   });
 });
 
+Deno.test("gateway: a user's large body is read when clients that never finish theirs hold their connections", async () => {
+  await withStack(uploads, async (stack) => {
+    const url = `${stack.url}/functions/v1/upload`;
+    const user = await signUp(stack);
+    let isAnswered = false;
+    let drops = 0;
+    const areSlow = Promise.withResolvers<void>();
+    // each sends enough to need a turn, and then a little now and then
+    const slow = Array.from({ length: 4 }, async () => {
+      const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+        start: (controller) => controller.enqueue(new Uint8Array(mebibyte / 2)),
+        async pull(controller) {
+          await new Promise((resume) => setTimeout(resume, 100));
+          if (isAnswered) return controller.close();
+          controller.enqueue(new Uint8Array(1));
+          if (++drops === 40) areSlow.resolve();
+        },
+      });
+      return await outcome(fetch(url, { method: "POST", body }));
+    });
+    await areSlow.promise;
+    try {
+      const body = new Uint8Array(mebibyte);
+      const init = { method: "POST", headers: user.headers, body, signal: AbortSignal.timeout(4000) };
+      assertEquals(await (await fetch(url, init)).json(), { size: mebibyte });
+    } finally {
+      isAnswered = true;
+    }
+    assertEquals(await Promise.all(slow), Array(4).fill("200"));
+  });
+});
+
 Deno.test("Data API: a body is limited to 2 MiB when a user calls a function of the database", async (t) => {
   const migration = "create function public.name_all(names text[]) returns integer language sql as " +
     "'select cardinality(names)';";
