@@ -61,9 +61,13 @@ begin
   end if;
   -- one opening of a caller after the other: of 20 at once exactly `most` find a place
   perform pg_advisory_xact_lock(app.lock_key('app.stream_places ' || holder));
-  delete from app.stream_places p where p.id = any(given_up);
-  -- each opening removes more than it adds, and waits for nobody who holds a place meanwhile
+  -- Each opening removes more than it adds. It waits for no row that hold_stream_places has locked, which may wait for
+  -- one of this opening: hold_stream_places removes that place itself.
   delete from app.stream_places p where p.id = any(array(
+    select gone.id from app.stream_places gone
+    where gone.id = any(given_up)
+    for update skip locked
+  ) || array(
     select stale.id from app.stream_places stale
     where stale.held_until < clock_timestamp()
     order by stale.held_until
@@ -71,7 +75,7 @@ begin
     for update skip locked
   ));
   select count(*) into held from app.stream_places p
-  where p.holder = take_stream_place.holder and p.held_until >= clock_timestamp();
+  where p.holder = take_stream_place.holder and p.held_until >= clock_timestamp() and p.id <> all(given_up);
   if held >= most then
     perform app.refuse(
       429, 'rate_limited',

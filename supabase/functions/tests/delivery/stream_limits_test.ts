@@ -210,6 +210,27 @@ localTest("GET /stream/v1: places are free within 20 s, when nobody holds them a
   });
 }, !hasDatabase);
 
+Deno.test({
+  name: "take_stream_place: waits for no place that is given up, and does not count it, when its row is locked",
+  ignore: !hasDatabase,
+  fn: () =>
+    withDatabase(async (sql, held) => {
+      const { user: { id } } = await floor();
+      const places = Array.from({ length: 10 }, () => crypto.randomUUID());
+      const list = (values: string[]) => `{${values}}`;
+      await sql`select public.hold_stream_places(${list(places)}, ${list(places.map(() => id))}, '{}')`;
+      // as hold_stream_places locks it, which may wait for another place that the opening removes
+      await held`begin`;
+      await held`select from app.stream_places where id = ${places[0] ?? ""} for update`;
+      await sql`set lock_timeout = 1`;
+      await sql`select public.take_stream_place(${crypto.randomUUID()}, ${id}, 10, ${list(places.slice(0, 2))})`;
+      await held`rollback`;
+      const left = await sql`select from app.stream_places where holder = ${id}`;
+      assertEquals(left.length, 10, "9 of the first, and the new one");
+      await sql`select public.hold_stream_places('{}', '{}', ${list(places)})`;
+    }),
+});
+
 localTest(
   "GET /stream/v1/ws: drops a reader that does not read, when the stack's proxy stands before it",
   async (local) => {

@@ -176,7 +176,10 @@ export async function openWebSocket(options: StreamOptions): Promise<Stream & { 
     },
   };
   socket.onopen = () => opened.resolve();
-  socket.onerror = () => opened.reject(new Error("The WebSocket was refused"));
+  socket.onerror = (event) => {
+    const cause = event instanceof ErrorEvent ? event.message : "unknown";
+    opened.reject(new Error(`The WebSocket was refused: ${cause}`));
+  };
   socket.onclose = ({ code }) => {
     stream.code = code;
     inbox.end();
