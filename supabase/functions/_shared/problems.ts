@@ -402,7 +402,10 @@ export type ProblemBody = {
  *
  * @param instance The request id.
  */
-export function problemBody({ code, detail, more }: Problem, instance: string): ProblemBody {
+export function problemBody(
+  { code, detail, more = {} }: Pick<Problem, "code" | "detail"> & Partial<Problem>,
+  instance: string,
+): ProblemBody {
   const { status, title } = problemTable[code];
   return { type: problemType(code), title, status, detail, instance, code, ...more };
 }

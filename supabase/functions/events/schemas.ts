@@ -34,16 +34,17 @@ declare module "../_shared/database.ts" {
 
 const maxDataBytes = 16 * 1024;
 
+/** Returns whether the text has at most so many bytes of UTF-8, which has 1 to 3 for each UTF-16 unit. */
+const fits = (text: string, maxBytes: number) =>
+  3 * text.length <= maxBytes || (text.length <= maxBytes && new TextEncoder().encode(text).length <= maxBytes);
+
 /** Any JSON. A value read from a body is JSON, so zod does not check it again. */
 const anyJson = () => z.custom<z.core.util.JSONType>();
 
 /** JSON object of the client, stored as sent. */
 const operationData = () =>
   z.record(z.string(), anyJson())
-    .refine(
-      (data) => new TextEncoder().encode(JSON.stringify(data)).length <= maxDataBytes,
-      "must be at most 16 KiB of JSON",
-    )
+    .refine((data) => fits(JSON.stringify(data), maxDataBytes), "must be at most 16 KiB of JSON")
     .nullable()
     .openapi({
       type: ["object", "null"],
