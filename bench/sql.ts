@@ -21,6 +21,8 @@ interface Times {
 export interface SqlFigures extends Times {
   what: string;
   floor?: Times;
+  /** The floor's statements on the tables themselves, which have constraints and triggers. */
+  guarded?: Times;
   /** The middles of the rounds' ratios. */
   ratio?: number;
   waitedRatio?: number;
@@ -34,6 +36,8 @@ const runningCount = 3_000;
 const firstRunning = operationCount - runningCount;
 /** The first page of the list is left as it is. */
 const firstToStart = 200;
+/** Those that no request touches, for the tables' own part of the cost. */
+const firstGuarded = 30_000;
 const workplaces = Array.from({ length: 20 }, (_, i) => `Cost ${i + 1}`);
 const supervisor = { sub: "5a5a5a5a-0000-4000-8000-000000000001", role: "authenticated", email: "cost@example.com" };
 
@@ -141,6 +145,7 @@ interface Case {
   calls: number;
   request(): Promise<Times>;
   floor?(): Promise<Times>;
+  guarded?(): Promise<Times>;
 }
 
 function readingCases(db: TimedConnection): Case[] {
@@ -221,14 +226,19 @@ const written: Record<string, Written> = {
 };
 
 /** The same report without rules: the row is locked, the event inserted, the row updated. */
-async function writeFloor(db: TimedConnection, operation: Operation, action: string): Promise<void> {
+async function writeFloor(
+  db: TimedConnection,
+  operation: Operation,
+  action: string,
+  schema: "floor" | "public" = "floor",
+): Promise<void> {
   const { set, ...event } = written[action] ?? fail(action);
   const [row] = await db.run(
-    "select * from floor.mes_operations where order_no = $1 and asset_id = $2 and operation_no = $3 for update",
+    `select * from ${schema}.mes_operations where order_no = $1 and asset_id = $2 and operation_no = $3 for update`,
     [operation.order_no, operation.asset_id, operation.operation_no],
   );
   await db.run(
-    `insert into floor.operation_events (id, operation_id, op_seq, action_type, order_no, asset_id, operation_no,
+    `insert into ${schema}.operation_events (id, operation_id, op_seq, action_type, order_no, asset_id, operation_no,
        workplace_name, user_id, reporter_id, status_before, status_after, phase, qty_good, qty_scrap,
        occurred_at, created_at)
      values (gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $10, $11, $12, 0,
@@ -249,7 +259,7 @@ async function writeFloor(db: TimedConnection, operation: Operation, action: str
     ],
   );
   await db.run(
-    `update floor.mes_operations
+    `update ${schema}.mes_operations
      set ${set}, last_op_seq = last_op_seq + 1, version = version + 1, updated_at = clock_timestamp()
      where order_no = $1 and asset_id = $2 and operation_no = $3`,
     [operation.order_no, operation.asset_id, operation.operation_no],
@@ -261,18 +271,26 @@ function fail(action: string): never {
 }
 
 function commandCases(db: TimedConnection): Case[] {
-  const command = (action_type: string, bar: number, nextOperation: (count: number) => number, more = {}): Case => {
+  const command = (
+    action_type: string,
+    bar: number,
+    at: (count: number, first?: number) => number,
+    more = {},
+  ): Case => {
     let requests = 0;
     let floors = 0;
+    let guarded = 0;
     return {
       what: action_type,
       bar,
       calls: 100,
       request: () =>
         db.timeRequest("select public.report_event(report => $1::text::jsonb)", [
-          JSON.stringify({ action_type, ...operationOf(nextOperation(requests++)), ...more }),
+          JSON.stringify({ action_type, ...operationOf(at(requests++)), ...more }),
         ]),
-      floor: () => db.timeFloor(() => writeFloor(db, operationOf(nextOperation(floors++)), action_type)),
+      floor: () => db.timeFloor(() => writeFloor(db, operationOf(at(floors++)), action_type)),
+      guarded: () =>
+        db.timeFloor(() => writeFloor(db, operationOf(at(guarded++, firstGuarded)), action_type, "public")),
     };
   };
   const batch = JSON.stringify(Array.from({ length: 1_000 }, (_, i) => ({
@@ -282,9 +300,9 @@ function commandCases(db: TimedConnection): Case[] {
   })));
   return [
     command("REPORT_QUANTITY", 1.5, (count) => firstRunning + 200 + count % (runningCount - 200), { qty_good: 1 }),
-    command("START", 2, (count) => firstToStart + count),
+    command("START", 2, (count, first = firstToStart) => first + count),
     // those that START has started
-    command("FINISH", 2, (count) => firstToStart + count),
+    command("FINISH", 2, (count, first = firstToStart) => first + count),
     {
       what: "batch of 1,000 REPORT_QUANTITY",
       calls: 1,
@@ -331,18 +349,21 @@ export async function measureSql(databaseUrl: string, rounds: number): Promise<S
       of,
       requests: [],
       floors: [],
+      guarded: [],
     }));
     // the first round is a warm-up
     for (let round = -1; round < rounds; round++) {
-      for (const { of: { calls, request, floor }, requests, floors } of measured) {
-        const [times, floorTimes]: [Times[], Times[]] = [[], []];
+      for (const { of: { calls, request, floor, guarded: guard }, requests, floors, guarded } of measured) {
+        const [times, floorTimes, guardedTimes]: [Times[], Times[], Times[]] = [[], [], []];
         for (let call = 0; call < calls; call++) {
           times.push(await request());
           if (floor !== undefined) floorTimes.push(await floor());
+          if (guard !== undefined) guardedTimes.push(await guard());
         }
         if (round < 0) continue;
         requests.push(middle(times));
         if (floor !== undefined) floors.push(middle(floorTimes));
+        if (guard !== undefined) guarded.push(middle(guardedTimes));
       }
     }
     return measured.map(figuresOf);
@@ -358,6 +379,7 @@ interface Measured {
   of: Case;
   requests: Times[];
   floors: Times[];
+  guarded: Times[];
 }
 
 const middle = (times: Times[]): Times => ({
@@ -365,13 +387,14 @@ const middle = (times: Times[]): Times => ({
   waited_ms: median(times.map(({ waited_ms }) => waited_ms)),
 });
 
-function figuresOf({ of: { what, bar }, requests, floors }: Measured): SqlFigures {
+function figuresOf({ of: { what, bar }, requests, floors, guarded }: Measured): SqlFigures {
   if (floors.length === 0) return { what, ...middle(requests) };
   const ratio = (of: keyof Times) => median(requests.map((times, round) => times[of] / (floors[round]?.[of] ?? NaN)));
   return {
     what,
     ...middle(requests),
     floor: middle(floors),
+    guarded: guarded.length > 0 ? middle(guarded) : undefined,
     ratio: ratio("ms"),
     waitedRatio: ratio("waited_ms"),
     bar,
@@ -382,10 +405,11 @@ const fixed = (value: number | undefined) => value?.toFixed(value < 10 ? 2 : 0);
 
 /** The figures as a table. */
 export function sqlTable(figures: SqlFigures[]): string {
-  return table(figures.map(({ what, ms, waited_ms, floor, ratio, waitedRatio, bar }) => ({
+  return table(figures.map(({ what, ms, waited_ms, floor, guarded, ratio, waitedRatio, bar }) => ({
     "in SQL": what,
     "ms": fixed(ms),
     "floor ms": fixed(floor?.ms),
+    "guarded ms": fixed(guarded?.ms),
     "of the floor": fixed(ratio),
     "waited ms": fixed(waited_ms),
     "floor waited ms": fixed(floor?.waited_ms),
