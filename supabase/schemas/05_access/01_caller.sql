@@ -34,21 +34,35 @@ grant execute on function app.role_rank to authenticated, service_role;
 
 -- `role` is what the Data API set for this transaction from the verified credential; unlike current_user it is
 -- the same inside security definer functions, and no claim can change it. Every request asks: the claims are parsed
--- once, and one query reads the profile.
+-- once, and one look-up by key reads the profile.
 create function app.current_caller() returns app.caller
 language plpgsql stable security definer
 set search_path = ''
 as $$
+declare
+  claims jsonb;
+  caller app.caller;
 begin
   if current_setting('role') = 'service_role' then
     return row(null, null, 'admin', '{}'::text[], true, true)::app.caller;
+  elsif current_setting('role') <> 'authenticated' then
+    return null;
   end if;
-  return (
-    select row(p.id, p.email, p.role, p.workplace_access, p.role in ('manager', 'admin') or '*' = any(p.workplace_access), false)::app.caller
-    from (select auth.jwt() as claims offset 0) token join public.profiles p on p.id = (token.claims ->> 'sub')::uuid
-    where current_setting('role') = 'authenticated' and coalesce(token.claims ->> 'is_anonymous', 'false') <> 'true'
-      and (p.role not in ('manager', 'admin') or app.has_second_factor(p.role, token.claims ->> 'aal'))
-  );
+  claims := auth.jwt();
+  if claims ->> 'is_anonymous' = 'true' then
+    return null;
+  end if;
+  select p.id, p.email, p.role, p.workplace_access,
+    p.role in ('manager', 'admin') or '*' = any(p.workplace_access), false
+  into caller
+  from public.profiles p
+  where p.id = (claims ->> 'sub')::uuid;
+  if not found then
+    return null;
+  elsif caller.role in ('manager', 'admin') then
+    perform app.refuse_single_factor(caller.role, claims ->> 'aal');
+  end if;
+  return caller;
 end
 $$;
 comment on function app.current_caller() is
@@ -56,7 +70,7 @@ comment on function app.current_caller() is
   'anon. Raises 403 forbidden without a demanded second factor.';
 grant execute on function app.current_caller to authenticated, service_role;
 
-create function app.has_second_factor(role public.role, level text) returns boolean
+create function app.refuse_single_factor(role public.role, level text) returns void
 language plpgsql stable security definer
 set search_path = ''
 as $$
@@ -68,12 +82,10 @@ begin
       jsonb_build_object('required_aal', 'aal2')
     );
   end if;
-  return true;
 end
 $$;
-comment on function app.has_second_factor(public.role, text) is
-  'True for a session with a second factor, and where none is demanded. Raises 403 forbidden, so that the caller '
-  'learns why.';
+comment on function app.refuse_single_factor(public.role, text) is
+  'Raises 403 forbidden for a session without a second factor where one is demanded, so that the caller learns why.';
 
 create function public.require_second_factor(is_required boolean) returns json
 language plpgsql security definer
