@@ -5616,12 +5616,12 @@ declare
 begin
   -- Runs at commit, so that a transaction that idles holds nobody up. One note serves all events of the transaction.
   if current_setting('app.drawing_in', true) is distinct from pg_current_xact_id()::text then
-    perform pg_advisory_xact_lock_shared(app.drawing_class() + s.last_value - case when s.is_called then 0 else 1 end)
+    perform pg_advisory_xact_lock_shared(app.drawing_class() + s.last_value - case when s.is_called then 0 else 1 end),
+      set_config('app.drawing_in', pg_current_xact_id()::text, true),
+      -- looked at once: the server's clock may step back, the times of the feed never do
+      set_config('app.recorded_until', coalesce(
+        (select f.recorded_at from app.feed f order by f.pos desc limit 1), '-infinity')::text, true)
     from app.feed_pos_seq s;
-    perform set_config('app.drawing_in', pg_current_xact_id()::text, true);
-    -- looked at once: the server's clock may step back, the times of the feed never do
-    perform set_config('app.recorded_until', coalesce(
-      (select f.recorded_at from app.feed f order by f.pos desc limit 1), '-infinity')::text, true);
   end if;
   insert into app.feed (event_id, workplace_name, action_type, order_no, recorded_at)
   values (new.id, new.workplace_name, new.action_type, new.order_no,
@@ -6412,11 +6412,14 @@ create function app.queue_event() returns trigger
 language plpgsql security definer
 set search_path = ''
 as $$
+declare
+  endpoint_ids constant uuid[] := array(
+    select e.id from app.webhook_endpoints e where e.enabled and app.wants_event(e, new) is true);
 begin
-  insert into app.webhook_outbox (event_id, type, endpoint_ids)
-  select new.id, app.webhook_type(new.action_type), array_agg(e.id) from app.webhook_endpoints e
-  where e.enabled and app.wants_event(e, new) is true
-  having count(*) > 0;
+  if endpoint_ids <> '{}' then
+    insert into app.webhook_outbox (event_id, type, endpoint_ids)
+    values (new.id, app.webhook_type(new.action_type), endpoint_ids);
+  end if;
   return null;
 end
 $$;

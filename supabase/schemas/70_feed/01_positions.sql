@@ -82,12 +82,12 @@ declare
 begin
   -- Runs at commit, so that a transaction that idles holds nobody up. One note serves all events of the transaction.
   if current_setting('app.drawing_in', true) is distinct from pg_current_xact_id()::text then
-    perform pg_advisory_xact_lock_shared(app.drawing_class() + s.last_value - case when s.is_called then 0 else 1 end)
+    perform pg_advisory_xact_lock_shared(app.drawing_class() + s.last_value - case when s.is_called then 0 else 1 end),
+      set_config('app.drawing_in', pg_current_xact_id()::text, true),
+      -- looked at once: the server's clock may step back, the times of the feed never do
+      set_config('app.recorded_until', coalesce(
+        (select f.recorded_at from app.feed f order by f.pos desc limit 1), '-infinity')::text, true)
     from app.feed_pos_seq s;
-    perform set_config('app.drawing_in', pg_current_xact_id()::text, true);
-    -- looked at once: the server's clock may step back, the times of the feed never do
-    perform set_config('app.recorded_until', coalesce(
-      (select f.recorded_at from app.feed f order by f.pos desc limit 1), '-infinity')::text, true);
   end if;
   insert into app.feed (event_id, workplace_name, action_type, order_no, recorded_at)
   values (new.id, new.workplace_name, new.action_type, new.order_no,

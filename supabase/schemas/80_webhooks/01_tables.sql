@@ -218,11 +218,14 @@ create function app.queue_event() returns trigger
 language plpgsql security definer
 set search_path = ''
 as $$
+declare
+  endpoint_ids constant uuid[] := array(
+    select e.id from app.webhook_endpoints e where e.enabled and app.wants_event(e, new) is true);
 begin
-  insert into app.webhook_outbox (event_id, type, endpoint_ids)
-  select new.id, app.webhook_type(new.action_type), array_agg(e.id) from app.webhook_endpoints e
-  where e.enabled and app.wants_event(e, new) is true
-  having count(*) > 0;
+  if endpoint_ids <> '{}' then
+    insert into app.webhook_outbox (event_id, type, endpoint_ids)
+    values (new.id, app.webhook_type(new.action_type), endpoint_ids);
+  end if;
   return null;
 end
 $$;
