@@ -875,8 +875,10 @@ declare
   command app.command;
 begin
   command.caller := app.current_caller();
-  command.request := app.idempotency(idempotency);
-  command.answer := app.replay(command.caller, command.request);
+  if idempotency is not null then
+    command.request := app.idempotency(idempotency);
+    command.answer := app.replay(command.caller, command.request);
+  end if;
   return command;
 end
 $$;
@@ -886,7 +888,10 @@ comment on function app.begin_command(jsonb) is
 
 create function app.finish_command(command app.command, workplace_names text[], answer json) returns json
 language sql
-return app.remember((command).caller, (command).request, workplace_names, answer);
+return case
+  when (command).request is null then answer
+  else app.remember((command).caller, (command).request, workplace_names, answer)
+end;
 comment on function app.finish_command(app.command, text[], json) is
   'Stores the answer of a command as app.remember does, and returns it.';
 
