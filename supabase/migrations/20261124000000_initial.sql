@@ -2301,6 +2301,19 @@ insert into app.transitions (action, from_state, to_state, least_role) values
   ('CORRECT', 'BLOCKED', 'BLOCKED', null),
   ('CORRECT', 'FINISHED', 'FINISHED', null);
 
+-- Each report needs one of these rows: joining them anew would cost as much as a write. A migration that changes
+-- actions or transitions refreshes them.
+create materialized view app.lifecycle as
+select a.action, s.state as from_state, t.to_state, app.status_of(t.to_state) as to_status,
+  coalesce(t.least_role, a.least_role) as least_role,
+  a.run_effect, a.follows, a.quantities, a.reason_kind, a.reason_needed
+from app.actions a
+  cross join unnest(enum_range(null::public.state)) s (state)
+  left join app.transitions t on t.action = a.action and t.from_state = s.state;
+comment on materialized view app.lifecycle is
+  'Each action in each state: what it does, and the state that it leads to; to_state is null where it is refused.';
+create unique index lifecycle_key on app.lifecycle (action, from_state);
+
 -- supabase/schemas/40_lifecycle/02_allowed_actions.sql
 -- What: what a caller may do next.
 -- Why: clients show buttons by it, and refusals say what is possible instead.
@@ -2315,6 +2328,7 @@ comment on function app.possible_action(public.action, text) is
 -- them. Most requests need one, and composing it would be most of their cost.
 create materialized view app.possible_actions as
 select possible.state, possible.rank, possible.is_processing,
+  bool_or(possible.needs_room and possible.blocked_by is null) as depends_on_room,
   json_agg(app.possible_action(possible.action, possible.blocked_by) order by possible.position) as actions,
   json_agg(
     app.possible_action(possible.action, coalesce(possible.blocked_by, case when possible.needs_room then 'workplace_busy' end))
@@ -2339,7 +2353,7 @@ from (
 group by possible.state, possible.rank, possible.is_processing;
 comment on materialized view app.possible_actions is
   'What may be done next, [{"action", "allowed", "blocked_by"}], for each state, rank of the caller''s role, and '
-  'whether a PROCESSING run is open.';
+  'whether a PROCESSING run is open; depends_on_room = the two answers differ.';
 create unique index possible_actions_key on app.possible_actions (state, rank, is_processing);
 
 create function app.allowed_actions(operation public.mes_operations, caller app.caller) returns json
@@ -2347,22 +2361,26 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 declare
-  actions json;
-  actions_at_full_workplace json;
+  possible app.possible_actions;
   capacity integer;
 begin
-  select p.actions, p.actions_at_full_workplace, w.capacity into actions, actions_at_full_workplace, capacity
-  from app.possible_actions p
-    left join public.workplaces w on w.name = (operation).workplace_name and w.capacity is not null
-  where p.state = (operation).state and p.rank = app.role_rank((caller).role)
-    and p.is_processing = ((operation).running_phase is not distinct from 'PROCESSING');
-  if capacity <= (
-    select count(*) from public.mes_operations o
-    where o.workplace_name = (operation).workplace_name and o.status = 'IN_PROGRESS' and o.id <> (operation).id
-  ) then
-    return actions_at_full_workplace;
+  select * into possible from app.possible_actions p
+  where p.state = operation.state and p.rank = app.role_rank(caller.role)
+    and p.is_processing = (operation.running_phase is not distinct from 'PROCESSING');
+  if not possible.depends_on_room then
+    return possible.actions;
   end if;
-  return actions;
+  select w.capacity into capacity from public.workplaces w where w.name = operation.workplace_name;
+  if capacity is null then
+    return possible.actions;
+  end if;
+  return case
+    when capacity <= (
+      select count(*) from public.mes_operations o
+      where o.workplace_name = operation.workplace_name and o.status = 'IN_PROGRESS' and o.id <> operation.id
+    ) then possible.actions_at_full_workplace
+    else possible.actions
+  end;
 end
 $$;
 comment on function app.allowed_actions(public.mes_operations, app.caller) is
@@ -2810,27 +2828,6 @@ return case when jsonb_array_length(running) >= capacity then app.problem(
 comment on function app.room_problem(public.mes_operations, integer, jsonb) is
   'The problem workplace_busy when these other operations leave no room for the operation.';
 
--- A workplace of capacity 2 has at most 2 running operations: the lock on its row makes the count true. It does not
--- keep others from planning operations there.
-create function app.require_room(operation public.mes_operations) returns void
-language plpgsql
-set search_path = ''
-as $$
-declare
-  allowed integer;
-begin
-  select w.capacity into allowed from public.workplaces w
-  where w.name = operation.workplace_name and w.capacity is not null
-  for no key update;
-  if allowed is not null then
-    perform app.raise_problem(app.room_problem(
-      operation, allowed, app.running_operations(operation.workplace_name, array[operation.id])));
-  end if;
-end
-$$;
-comment on function app.require_room(public.mes_operations) is
-  'Raises 409 workplace_busy when the workplace has no room; locks the workplace until commit.';
-
 create function app.is_reason(kind public.reason_kind, code text) returns boolean
 language plpgsql stable
 set search_path = ''
@@ -2846,24 +2843,25 @@ $$;
 comment on function app.is_reason(public.reason_kind, text) is 'True for an active code of the kind.';
 
 create function app.reason_problem(
-  operation public.mes_operations, action app.actions, reason_code text, is_short boolean
+  operation public.mes_operations, transition app.lifecycle, reason_code text, is_short boolean
 ) returns app.problem
 language sql stable
 return case
   when reason_code is null then case
-    when (action).reason_needed = 'always' or (action).reason_needed = 'when short' and is_short then app.problem(
+    when (transition).reason_needed = 'always' or (transition).reason_needed = 'when short' and is_short
+    then app.problem(
       422, 'reason_required',
       format('Cannot %s operation %s: a reason code of kind %s is required',
-        (action).action, app.operation_label(operation), (action).reason_kind),
-      jsonb_build_object('kind', (action).reason_kind))
+        (transition).action, app.operation_label(operation), (transition).reason_kind),
+      jsonb_build_object('kind', (transition).reason_kind))
     end
-  when (action).reason_kind is null
-  then app.field_problem('/reason_code', 'not_used', format('%s takes no reason code', (action).action))
-  when not app.is_reason((action).reason_kind, reason_code)
+  when (transition).reason_kind is null
+  then app.field_problem('/reason_code', 'not_used', format('%s takes no reason code', (transition).action))
+  when not app.is_reason((transition).reason_kind, reason_code)
   then app.field_problem('/reason_code', 'unknown_reason',
-    format('"%s" is not an active reason code of kind %s', reason_code, (action).reason_kind))
+    format('"%s" is not an active reason code of kind %s', reason_code, (transition).reason_kind))
 end;
-comment on function app.reason_problem(public.mes_operations, app.actions, text, boolean) is
+comment on function app.reason_problem(public.mes_operations, app.lifecycle, text, boolean) is
   'The problem reason_required when a needed reason is missing, validation_failed when it is not an active code of '
   'its kind, or the action takes none.';
 
@@ -2876,20 +2874,28 @@ comment on function app.good_limit(public.mes_operations) is
 create function app.quantity_problem(
   operation public.mes_operations, processed bigint, scrap bigint
 ) returns app.problem
-language sql stable parallel safe
-return case
-  when processed > 2147483647 then app.problem(422, 'invalid_quantity',
-    format('Operation %s cannot have %s pieces: that is more than can be counted', app.operation_label(operation), processed))
-  when scrap not between 0 and processed then app.problem(
-    422, 'invalid_quantity',
-    format('Operation %s cannot have %s scrapped of %s processed pieces', app.operation_label(operation), scrap, processed),
-    jsonb_build_object('qty_processed', processed, 'qty_scrap', scrap))
-  when processed - scrap > app.good_limit(operation) then app.problem(
-    422, 'invalid_quantity',
-    format('Operation %s cannot have %s good pieces: %s are desired, with %s %% tolerance', app.operation_label(operation),
-      processed - scrap, (operation).qty_desired, coalesce((operation).overrun_tolerance_pct, 0)),
-    jsonb_build_object('qty_desired', (operation).qty_desired, 'qty_good', processed - scrap, 'limit', app.good_limit(operation)))
-end;
+language plpgsql stable parallel safe
+set search_path = ''
+as $$
+begin
+  if processed > 2147483647 then
+    return app.problem(422, 'invalid_quantity',
+      format('Operation %s cannot have %s pieces: that is more than can be counted', app.operation_label(operation), processed));
+  elsif scrap not between 0 and processed then
+    return app.problem(
+      422, 'invalid_quantity',
+      format('Operation %s cannot have %s scrapped of %s processed pieces', app.operation_label(operation), scrap, processed),
+      jsonb_build_object('qty_processed', processed, 'qty_scrap', scrap));
+  elsif processed - scrap > app.good_limit(operation) then
+    return app.problem(
+      422, 'invalid_quantity',
+      format('Operation %s cannot have %s good pieces: %s are desired, with %s %% tolerance', app.operation_label(operation),
+        processed - scrap, operation.qty_desired, coalesce(operation.overrun_tolerance_pct, 0)),
+      jsonb_build_object('qty_desired', operation.qty_desired, 'qty_good', processed - scrap, 'limit', app.good_limit(operation)));
+  end if;
+  return null;
+end
+$$;
 comment on function app.quantity_problem(public.mes_operations, bigint, bigint) is
   'The problem invalid_quantity unless 0 <= scrap <= processed and good <= desired within tolerance.';
 
@@ -2935,13 +2941,6 @@ comment on function app.reversal_problem(public.mes_operations, uuid, app.pieces
 -- supabase/schemas/50_events/04_times.sql
 -- What: when a report happened.
 -- Why: a device's clock may be wrong and the server's may step back.
-
--- Work cannot begin or end before the last moment of the operation's timeline, corrections included.
-create function app.timeline_end(operation public.mes_operations) returns timestamptz
-language sql immutable parallel safe
-return greatest((operation).worked_until, (operation).actual_start_at, (operation).actual_end_at);
-comment on function app.timeline_end(public.mes_operations) is
-  'Latest start or end of the operation or of one of its runs, or null.';
 
 -- A clock that is behind what the server itself has recorded has stepped back, or the machine was asleep: it cannot say
 -- what is in the future. Only times that servers make are evidence, so that no terminal can move the limit.
@@ -3027,45 +3026,22 @@ comment on function app.age_problem(public.mes_operations, app.caller, public.ac
   'The problem too_old for machines and operators when it happened longer ago than app.settings allows: their '
   'device''s clock is wrong.';
 
-create function app.earliest_time(
-  operation public.mes_operations, action app.actions, to_state public.state
-) returns timestamptz
-language sql immutable parallel safe
-return case
-  when (action).follows = 'all work' or to_state <> (operation).state then app.timeline_end(operation)
-  when (action).follows = 'the start' then (operation).actual_start_at
-end;
-comment on function app.earliest_time(public.mes_operations, app.actions, public.state) is
-  'The moment that an action must not come before; null = there is none.';
-
--- Clocks of devices may be ahead, that of the server may have stepped back: what happens now has not happened before
--- what it follows. now() is when the transaction began, before it waited for the row.
-create function app.occurred_at(stated timestamptz, earliest timestamptz, heard_at timestamptz) returns timestamptz
-language sql immutable parallel safe
-return case
-  when stated is null then greatest(heard_at, earliest)
-  when stated < earliest and earliest > heard_at and stated > heard_at - interval '60 seconds' then earliest
-  else stated
-end;
-comment on function app.occurred_at(timestamptz, timestamptz, timestamptz) is
-  'When a report happened: as stated, or now; not before what it follows, if it happens now.';
-
 create function app.order_problem(
-  operation public.mes_operations, action app.actions, to_state public.state, occurred_at timestamptz, earliest timestamptz
+  operation public.mes_operations, transition app.lifecycle, occurred_at timestamptz, earliest timestamptz
 ) returns app.problem
 language sql stable
 return case when occurred_at < earliest then app.problem(
   409, 'out_of_order',
   case
-    when (action).follows = 'the start' and to_state = (operation).state
+    when (transition).follows = 'the start' and (transition).to_state = (operation).state
     then format('Cannot report quantities of operation %s at %s: it started at %s',
       app.operation_label(operation), app.iso(occurred_at), app.iso(earliest))
     else format('Cannot %s operation %s at %s: its last event occurred at %s',
-      (action).action, app.operation_label(operation), app.iso(occurred_at), app.iso(earliest))
+      (transition).action, app.operation_label(operation), app.iso(occurred_at), app.iso(earliest))
   end,
   jsonb_build_object('last_occurred_at', app.iso(earliest))
 ) end;
-comment on function app.order_problem(public.mes_operations, app.actions, public.state, timestamptz, timestamptz) is
+comment on function app.order_problem(public.mes_operations, app.lifecycle, timestamptz, timestamptz) is
   'The problem out_of_order for what would come before the moment that it follows.';
 
 -- supabase/schemas/50_events/05_minutes_and_corrections.sql
@@ -3091,26 +3067,6 @@ $$;
 comment on function app.with_run(public.mes_operations, public.operation_runs, integer) is
   'The operation with the minutes of one run added (direction 1) or removed (-1); an open run has none yet.';
 
-create function app.with_minutes(inout operation public.mes_operations)
-language plpgsql immutable
-set search_path = ''
-as $$
-begin
-  operation.t_actual_setup_min := operation.logged_setup_min + operation.unlogged_setup_min;
-  operation.t_actual_processing_min := operation.logged_processing_min + operation.unlogged_processing_min;
-  -- fewer minutes than the open run has by now may have been stated: it is added when read
-  if operation.running_phase is distinct from 'SETUP' then
-    operation.t_actual_setup_min := greatest(operation.t_actual_setup_min, 0);
-  end if;
-  if operation.running_phase is distinct from 'PROCESSING' then
-    operation.t_actual_processing_min := greatest(operation.t_actual_processing_min, 0);
-  end if;
-  operation.t_actual_lead_min := coalesce(app.minutes_between(operation.actual_start_at, operation.actual_end_at), operation.t_actual_lead_min);
-end
-$$;
-comment on function app.with_minutes(public.mes_operations) is
-  'The operation with its actual minutes: those of its closed runs and the unlogged ones.';
-
 create function app.logged_minutes(
   operation public.mes_operations, phase public.phase, as_of timestamptz
 ) returns numeric
@@ -3120,28 +3076,6 @@ return case phase when 'SETUP' then (operation).logged_setup_min else (operation
       then greatest(app.minutes_between((operation).running_since, as_of), 0) else 0 end;
 comment on function app.logged_minutes(public.mes_operations, public.phase, timestamptz) is
   'Minutes of the runs of one phase, the open one as far as it had come at that moment.';
-
-create function app.opened_run(
-  operation public.mes_operations, event public.operation_events
-) returns public.operation_runs
-language plpgsql immutable
-set search_path = ''
-as $$
-declare
-  run public.operation_runs;
-begin
-  run.operation_id := operation.id;
-  run.run_no := operation.run_count;
-  run.phase := operation.running_phase;
-  run.started_at := operation.running_since;
-  run.start_event_id := event.id;
-  run.user_id := event.user_id;
-  run.reporter_id := event.reporter_id;
-  return run;
-end
-$$;
-comment on function app.opened_run(public.mes_operations, public.operation_events) is
-  'The open run, which this event has opened.';
 
 create function app.runs_to_correct(operation public.mes_operations) returns public.operation_runs[]
 language plpgsql stable
@@ -3276,7 +3210,6 @@ begin
     operation.running_phase := 'PROCESSING';
     operation.run_count := 1;
     operation.worked_until := operation.running_since;
-    moved := array[app.opened_run(operation, event)];
   end if;
   -- start and end of one run move together
   foreach run in array coalesce(runs, '{}') loop
@@ -3311,15 +3244,45 @@ begin
 end
 $$;
 comment on function app.evolve_correction(public.mes_operations, public.operation_runs[], public.operation_events) is
-  'The operation with the times and minutes that an event states, and the runs that this moves or opens.';
+  'The operation with the times and minutes that an event states, and the runs that this moves. app.evolve opens the run '
+  'of an opening.';
 
--- supabase/schemas/50_events/06_recording.sql
--- What: the one way in which an operation's execution changes: decide, evolve, store.
--- Why: log, row and runs cannot disagree when one function makes the event and one follows from it.
+-- supabase/schemas/50_events/06_deciding.sql
+-- What: decide, the event that a report becomes.
+-- Why: the judgement writes nothing, so that dry runs, batches and single reports share it.
 
-create type app.decision as (event public.operation_events, problem app.problem);
+-- Work cannot begin or end before the last moment of the operation's timeline, corrections included.
+create function app.timeline_end(operation public.mes_operations) returns timestamptz
+language sql immutable parallel safe
+return greatest((operation).worked_until, (operation).actual_start_at, (operation).actual_end_at);
+comment on function app.timeline_end(public.mes_operations) is
+  'Latest start or end of the operation or of one of its runs, or null.';
 
-comment on type app.decision is 'The event that a report becomes, or the problem that it meets.';
+create function app.earliest_time(operation public.mes_operations, transition app.lifecycle) returns timestamptz
+language sql immutable parallel safe
+return case
+  when (transition).follows = 'all work' or (transition).to_state <> (operation).state then app.timeline_end(operation)
+  when (transition).follows = 'the start' then (operation).actual_start_at
+end;
+comment on function app.earliest_time(public.mes_operations, app.lifecycle) is
+  'The moment that an action must not come before; null = there is none.';
+
+-- Clocks of devices may be ahead, that of the server may have stepped back: what happens now has not happened before
+-- what it follows. now() is when the transaction began, before it waited for the row.
+create function app.occurred_at(stated timestamptz, earliest timestamptz, heard_at timestamptz) returns timestamptz
+language sql stable parallel safe
+return case
+  when stated is null then greatest(heard_at, earliest)
+  when stated < earliest and earliest > heard_at and stated > heard_at - interval '60 seconds' then earliest
+  else stated
+end;
+comment on function app.occurred_at(timestamptz, timestamptz, timestamptz) is
+  'When a report happened: as stated, or now; not before what it follows, if it happens now.';
+
+create type app.decision as (event public.operation_events, problem app.problem, transition app.lifecycle);
+
+comment on type app.decision is
+  'The event that a report becomes, or the problem that it meets, and what its action does in the operation''s state.';
 
 -- Fills in the event, then judges it. The caller of this function has locked the operation and checked that the reporter
 -- sees it.
@@ -3329,8 +3292,7 @@ set search_path = ''
 as $$
 declare
   heard_at constant timestamptz := clock_timestamp();
-  action app.actions;
-  transition app.transitions;
+  transition app.lifecycle;
   event public.operation_events;
   runs public.operation_runs[];
   taken app.pieces;
@@ -3341,9 +3303,8 @@ declare
   scrap bigint;
   problem app.problem;
 begin
-  select * into action from app.actions a where a.action = report.action_type;
-  select * into transition from app.transitions t where t.action = report.action_type and t.from_state = operation.state;
-  earliest := app.earliest_time(operation, action, transition.to_state);
+  select * into transition from app.lifecycle l where l.action = report.action_type and l.from_state = operation.state;
+  earliest := app.earliest_time(operation, transition);
 
   event.id := coalesce(report.id, gen_random_uuid());
   event.operation_id := operation.id;
@@ -3354,15 +3315,19 @@ begin
   event.operation_no := operation.operation_no;
   event.workplace_name := operation.workplace_name;
   event.status_before := operation.status;
-  event.status_after := app.status_of(transition.to_state);
+  event.status_after := transition.to_status;
   -- to the millisecond, as clients read it: what they send back as a filter or a condition means the same instant
   event.occurred_at := app.occurred_at(
     date_trunc('milliseconds', report.occurred_at), earliest, date_trunc('milliseconds', heard_at));
-  event.phase := case when action.run_effect = 'opens' then coalesce(report.phase, 'PROCESSING') end;
+  if transition.run_effect = 'opens' then
+    event.phase := coalesce(report.phase, 'PROCESSING');
+  end if;
   event.qty_good := coalesce(report.qty_good, 0);
   event.qty_scrap := coalesce(report.qty_scrap, 0);
-  event.reason_kind := case when report.reason_code is not null then action.reason_kind end;
-  event.reason_code := report.reason_code;
+  if report.reason_code is not null then
+    event.reason_kind := transition.reason_kind;
+    event.reason_code := report.reason_code;
+  end if;
   event.note := report.note;
   event.operation_data := report.operation_data;
   event.user_id := coalesce(report.user_id, caller.user_id);
@@ -3371,44 +3336,50 @@ begin
   -- the server's clock may have stepped back
   event.created_at := greatest(heard_at, event.occurred_at - interval '2 minutes', operation.updated_at);
 
-  if action.quantities = 'none' then
-    event.qty_good := 0;
-    event.qty_scrap := 0;
-  elsif action.quantities = 'taken back' then
-    sign := -1;
-    event.reverses_event_id := report.reverses_event_id;
-    available := app.pieces_left(operation, report.reverses_event_id);
-    if report.qty_good is null and report.qty_scrap is null then
-      event.qty_good := coalesce(available.good, 0);
-      event.qty_scrap := coalesce(available.scrap, 0);
-    end if;
-    taken := row(event.qty_good, event.qty_scrap);
-  elsif report.action_type = 'COMPLETE' then
-    event.qty_good := coalesce(report.qty_good, greatest(operation.qty_desired - operation.qty_good, 0), 0);
-  elsif action.quantities = 'signed' then
-    runs := app.runs_to_correct(operation);
-    report.actual_start_at := date_trunc('milliseconds', report.actual_start_at);
-    report.actual_end_at := date_trunc('milliseconds', report.actual_end_at);
-    event.changes :=
-      app.before_and_after('actual_start_at', to_jsonb(app.iso(operation.actual_start_at)), to_jsonb(app.iso(report.actual_start_at)))
-      || app.before_and_after('actual_end_at', to_jsonb(app.iso(operation.actual_end_at)), to_jsonb(app.iso(report.actual_end_at)))
-      || app.before_and_after('t_actual_setup_min',
-        to_jsonb(app.minutes_read(operation, 'SETUP', event.occurred_at)), to_jsonb(report.t_actual_setup_min))
-      || app.before_and_after('t_actual_processing_min',
-        to_jsonb(app.minutes_read(operation, 'PROCESSING', event.occurred_at)), to_jsonb(report.t_actual_processing_min))
-      || app.before_and_after('t_actual_lead_min', to_jsonb(operation.t_actual_lead_min), to_jsonb(report.t_actual_lead_min))
-      || app.before_and_after('qty_processed', to_jsonb(operation.qty_processed),
-        to_jsonb(operation.qty_processed + event.qty_good::bigint + event.qty_scrap))
-      || app.before_and_after('qty_scrap', to_jsonb(operation.qty_scrap), to_jsonb(operation.qty_scrap::bigint + event.qty_scrap));
-  end if;
+  case transition.quantities
+    when 'added' then
+      if report.action_type = 'COMPLETE' then
+        event.qty_good := coalesce(report.qty_good, greatest(operation.qty_desired - operation.qty_good, 0), 0);
+      end if;
+    when 'none' then
+      event.qty_good := 0;
+      event.qty_scrap := 0;
+    when 'taken back' then
+      sign := -1;
+      event.reverses_event_id := report.reverses_event_id;
+      available := app.pieces_left(operation, report.reverses_event_id);
+      if report.qty_good is null and report.qty_scrap is null then
+        event.qty_good := coalesce(available.good, 0);
+        event.qty_scrap := coalesce(available.scrap, 0);
+      end if;
+      taken := row(event.qty_good, event.qty_scrap);
+    when 'signed' then
+      runs := app.runs_to_correct(operation);
+      report.actual_start_at := date_trunc('milliseconds', report.actual_start_at);
+      report.actual_end_at := date_trunc('milliseconds', report.actual_end_at);
+      event.changes :=
+        app.before_and_after('actual_start_at', to_jsonb(app.iso(operation.actual_start_at)), to_jsonb(app.iso(report.actual_start_at)))
+        || app.before_and_after('actual_end_at', to_jsonb(app.iso(operation.actual_end_at)), to_jsonb(app.iso(report.actual_end_at)))
+        || app.before_and_after('t_actual_setup_min',
+          to_jsonb(app.minutes_read(operation, 'SETUP', event.occurred_at)), to_jsonb(report.t_actual_setup_min))
+        || app.before_and_after('t_actual_processing_min',
+          to_jsonb(app.minutes_read(operation, 'PROCESSING', event.occurred_at)), to_jsonb(report.t_actual_processing_min))
+        || app.before_and_after('t_actual_lead_min', to_jsonb(operation.t_actual_lead_min), to_jsonb(report.t_actual_lead_min))
+        || app.before_and_after('qty_processed', to_jsonb(operation.qty_processed),
+          to_jsonb(operation.qty_processed + event.qty_good::bigint + event.qty_scrap))
+        || app.before_and_after('qty_scrap', to_jsonb(operation.qty_scrap), to_jsonb(operation.qty_scrap::bigint + event.qty_scrap));
+    else
+      -- no action: refused below
+      null;
+  end case;
   scrap := operation.qty_scrap::bigint + sign * event.qty_scrap;
   processed := operation.qty_processed + sign * (event.qty_good::bigint + event.qty_scrap);
 
   -- One condition after the other: PL/pgSQL prepares each expression anew in each transaction, but only those it comes to.
-  if app.role_rank(caller.role) < app.role_rank(coalesce(transition.least_role, action.least_role)) then
-    problem := app.role_problem(caller, coalesce(transition.least_role, action.least_role),
+  if app.role_rank(caller.role) < app.role_rank(transition.least_role) then
+    problem := app.role_problem(caller, transition.least_role,
       format('Your role may not %s operation %s', report.action_type, app.operation_label(operation)));
-  elsif action.run_effect = 'opens' and operation.hold_kind = 'BLOCKED' then
+  elsif transition.run_effect = 'opens' and operation.hold_kind = 'BLOCKED' then
     problem := app.blocked_problem(operation, caller);
   elsif transition.to_state is null then
     problem := app.transition_problem(operation, caller, report.action_type::text);
@@ -3420,14 +3391,14 @@ begin
       app.age_problem(operation, caller, report.action_type, report.occurred_at));
   end if;
   if problem.code is not null then
-    return row(event, problem)::app.decision;
+    return row(event, problem, transition)::app.decision;
   end if;
   if event.occurred_at < earliest then
-    problem := app.order_problem(operation, action, transition.to_state, event.occurred_at, earliest);
+    problem := app.order_problem(operation, transition, event.occurred_at, earliest);
   elsif report.action_type = 'COMPLETE' and report.qty_good is null and operation.qty_desired is null then
     problem := app.problem(422, 'invalid_quantity',
       format('Cannot COMPLETE operation %s without qty_good: it has no desired quantity', app.operation_label(operation)));
-  elsif action.quantities = 'taken back' then
+  elsif transition.quantities = 'taken back' then
     problem := app.reversal_problem(operation, report.reverses_event_id, taken, available);
   end if;
   if problem.code is null and (event.qty_good <> 0 or event.qty_scrap <> 0) then
@@ -3438,31 +3409,59 @@ begin
       app.age_problem(operation, caller, report.action_type, least(report.actual_start_at, report.actual_end_at)),
       app.correction_problem(operation, report, runs, event.changes));
   end if;
-  if problem.code is null and (report.reason_code is not null or action.reason_needed <> 'never') then
+  if problem.code is null and (report.reason_code is not null or transition.reason_needed <> 'never') then
     problem := app.reason_problem(
-      operation, action, report.reason_code, coalesce(processed - scrap < operation.qty_desired, false));
+      operation, transition, report.reason_code, coalesce(processed - scrap < operation.qty_desired, false));
   end if;
-  return row(event, problem)::app.decision;
+  return row(event, problem, transition)::app.decision;
 end
 $$;
 comment on function app.decide(public.mes_operations, app.caller, app.report) is
   'The event that a report on a locked operation becomes, or the problem that it meets. Changes nothing; room at the '
   'workplace is looked at by who stores the event.';
 
+-- supabase/schemas/50_events/07_recording.sql
+-- What: the one way in which an operation's execution changes: evolve and store what was decided.
+-- Why: log, row and runs cannot disagree when one function follows from the event and one writes it.
+
+create function app.with_minutes(inout operation public.mes_operations)
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  operation.t_actual_setup_min := operation.logged_setup_min + operation.unlogged_setup_min;
+  operation.t_actual_processing_min := operation.logged_processing_min + operation.unlogged_processing_min;
+  -- fewer minutes than the open run has by now may have been stated: it is added when read
+  if operation.running_phase is distinct from 'SETUP' then
+    operation.t_actual_setup_min := greatest(operation.t_actual_setup_min, 0);
+  end if;
+  if operation.running_phase is distinct from 'PROCESSING' then
+    operation.t_actual_processing_min := greatest(operation.t_actual_processing_min, 0);
+  end if;
+  operation.t_actual_lead_min := coalesce(app.minutes_between(operation.actual_start_at, operation.actual_end_at), operation.t_actual_lead_min);
+end
+$$;
+comment on function app.with_minutes(public.mes_operations) is
+  'The operation with its actual minutes: those of its closed runs and the unlogged ones.';
+
 create function app.evolve(
-  inout operation public.mes_operations, inout runs public.operation_runs[], event public.operation_events
+  inout operation public.mes_operations, inout runs public.operation_runs[], event public.operation_events,
+  transition app.lifecycle default null
 )
 language plpgsql stable
 set search_path = ''
 as $$
 declare
   before_state constant public.state := operation.state;
-  action app.actions;
   sign integer := 1;
+  run_count_before constant integer := operation.run_count;
   closed_run public.operation_runs;
+  opened_run public.operation_runs;
   corrected record;
 begin
-  select * into action from app.actions a where a.action = event.action_type;
+  if transition.action is null then
+    select * into transition from app.lifecycle l where l.action = event.action_type and l.from_state = before_state;
+  end if;
   operation.last_op_seq := event.op_seq;
   operation.version := operation.version + 1;
   operation.updated_at := event.created_at;
@@ -3470,7 +3469,7 @@ begin
   if event.status_before is null then
     operation.state := case event.status_after when 'ON_HOLD' then 'PAUSED' else event.status_after::text end::public.state;
   else
-    select t.to_state into operation.state from app.transitions t where t.action = event.action_type and t.from_state = before_state;
+    operation.state := transition.to_state;
   end if;
   if operation.state <> before_state then
     operation.status := app.status_of(operation.state);
@@ -3479,13 +3478,13 @@ begin
   end if;
 
   if event.qty_good <> 0 or event.qty_scrap <> 0 then
-    sign := case action.quantities when 'taken back' then -1 else 1 end;
+    sign := case transition.quantities when 'taken back' then -1 else 1 end;
     operation.qty_scrap := operation.qty_scrap + sign * event.qty_scrap;
     operation.qty_processed := operation.qty_processed + sign * (event.qty_good + event.qty_scrap);
     -- the table generates it, when it is stored
     operation.qty_good := operation.qty_processed - operation.qty_scrap;
   end if;
-  if action.quantities = 'added' and action.follows = 'the start' then
+  if transition.quantities = 'added' and transition.follows = 'the start' then
     operation.counted_since := least(operation.counted_since, event.occurred_at);
   end if;
 
@@ -3496,7 +3495,7 @@ begin
   else
     runs := null;
   end if;
-  if action.run_effect <> 'none' and operation.running_since is not null then
+  if transition.run_effect <> 'none' and operation.running_since is not null then
     closed_run.operation_id := operation.id;
     closed_run.run_no := operation.run_count;
     closed_run.phase := operation.running_phase;
@@ -3509,13 +3508,23 @@ begin
     operation.running_since := null;
     operation.running_phase := null;
   end if;
-  if action.run_effect = 'opens' then
+  if transition.run_effect = 'opens' then
     operation.actual_start_at := coalesce(operation.actual_start_at, event.occurred_at);
     operation.running_since := event.occurred_at;
     operation.running_phase := event.phase;
     operation.run_count := operation.run_count + 1;
     operation.worked_until := event.occurred_at;
-    runs := runs || app.opened_run(operation, event);
+  end if;
+  -- by a START, or by an opening of work that runs
+  if operation.run_count > run_count_before then
+    opened_run.operation_id := operation.id;
+    opened_run.run_no := operation.run_count;
+    opened_run.phase := operation.running_phase;
+    opened_run.started_at := operation.running_since;
+    opened_run.start_event_id := event.id;
+    opened_run.user_id := event.user_id;
+    opened_run.reporter_id := event.reporter_id;
+    runs := runs || opened_run;
   end if;
   if operation.state <> before_state and event.status_before is not null then
     if operation.state in ('FINISHED', 'CANCELLED') and operation.actual_start_at is not null then
@@ -3526,15 +3535,16 @@ begin
     end if;
   end if;
   if event.changes is not null
-    or operation.actual_start_at is not null and (operation.state <> before_state or action.run_effect <> 'none')
+    or operation.actual_start_at is not null and (operation.state <> before_state or transition.run_effect <> 'none')
   then
     operation := app.with_minutes(operation);
   end if;
 end
 $$;
-comment on function app.evolve(public.mes_operations, public.operation_runs[], public.operation_events) is
+comment on function app.evolve(public.mes_operations, public.operation_runs[], public.operation_events, app.lifecycle) is
   'The operation after the event, and the runs that the event opens, closes or moves. Of an event with changes, the '
-  'runs before it are the first and the last one; other events need none.';
+  'runs before it are the first and the last one; other events need none. The transition is looked up unless it is '
+  'given.';
 
 create function app.store_runs(runs public.operation_runs[]) returns void
 language plpgsql
@@ -3562,8 +3572,6 @@ create function app.store_execution(operation public.mes_operations) returns pub
 language plpgsql
 set search_path = ''
 as $$
-declare
-  stored public.mes_operations;
 begin
   update public.mes_operations o
   set state = operation.state, hold_reason_code = operation.hold_reason_code, qty_processed = operation.qty_processed,
@@ -3575,26 +3583,24 @@ begin
     logged_processing_min = operation.logged_processing_min, logged_setup_min = operation.logged_setup_min,
     counted_since = operation.counted_since, last_op_seq = operation.last_op_seq, updated_at = operation.updated_at
   where o.id = operation.id
-  returning o.* into stored;
-  return stored;
+  returning o.version, o.updated_at into operation.version, operation.updated_at;
+  return operation;
 end
 $$;
 comment on function app.store_execution(public.mes_operations) is
-  'Writes the execution of an operation back to its row and returns the row, with its new version.';
+  'Writes the execution of an operation back to its row and returns it with its new version.';
 
 create function app.store_quantities(operation public.mes_operations) returns public.mes_operations
 language plpgsql
 set search_path = ''
 as $$
-declare
-  stored public.mes_operations;
 begin
   update public.mes_operations o
   set qty_processed = operation.qty_processed, qty_scrap = operation.qty_scrap, counted_since = operation.counted_since,
     last_op_seq = operation.last_op_seq, updated_at = operation.updated_at
   where o.id = operation.id
-  returning o.* into stored;
-  return stored;
+  returning o.version, o.updated_at into operation.version, operation.updated_at;
+  return operation;
 end
 $$;
 comment on function app.store_quantities(public.mes_operations) is
@@ -3603,7 +3609,8 @@ comment on function app.store_quantities(public.mes_operations) is
 create type app.recorded as (event public.operation_events, operation public.mes_operations);
 
 create function app.append_event(
-  operation public.mes_operations, runs public.operation_runs[], event public.operation_events
+  operation public.mes_operations, runs public.operation_runs[], event public.operation_events,
+  transition app.lifecycle default null
 ) returns public.mes_operations
 language plpgsql
 set search_path = ''
@@ -3612,63 +3619,72 @@ declare
   evolved record;
 begin
   insert into public.operation_events select event.*;
-  evolved := app.evolve(operation, runs, event);
+  evolved := app.evolve(operation, runs, event, transition);
   if cardinality(evolved.runs) > 0 then
     perform app.store_runs(evolved.runs);
   end if;
   return evolved.operation;
 end
 $$;
-comment on function app.append_event(public.mes_operations, public.operation_runs[], public.operation_events) is
+comment on function app.append_event(public.mes_operations, public.operation_runs[], public.operation_events, app.lifecycle) is
   'Writes an event to the log and what it does to runs, and returns what it makes of the operation.';
 
-create function app.perform_transition(
-  operation public.mes_operations, caller app.caller, report app.report
+-- A workplace of capacity 2 has at most 2 running operations: the lock on its row makes the count true. It does not
+-- keep others from planning operations there.
+create function app.require_room(operation public.mes_operations) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  allowed integer;
+begin
+  select w.capacity into allowed from public.workplaces w
+  where w.name = operation.workplace_name and w.capacity is not null
+  for no key update;
+  if allowed is not null then
+    perform app.raise_problem(app.room_problem(
+      operation, allowed, app.running_operations(operation.workplace_name, array[operation.id])));
+  end if;
+end
+$$;
+comment on function app.require_room(public.mes_operations) is
+  'Raises 409 workplace_busy when the workplace has no room; locks the workplace until commit.';
+
+create function app.record_event(
+  operation public.mes_operations, caller app.caller, report app.report, is_last boolean default true
 ) returns app.recorded
 language plpgsql
 set search_path = ''
 as $$
 declare
   decision app.decision;
+  evolved public.mes_operations;
 begin
   report.reporter_id := app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
   decision := app.decide(operation, caller, report);
-  perform app.raise_problem(decision.problem);
-  if (decision.event).phase is not null and operation.running_since is null then
+  if (decision.problem).code is not null then
+    perform app.raise_problem(decision.problem);
+  elsif (decision.event).phase is not null and operation.running_since is null then
     perform app.require_room(operation);
   end if;
-  return row(decision.event, app.append_event(
-    operation, case when (decision.event).changes is not null then app.runs_to_correct(operation) end, decision.event
-  ))::app.recorded;
+  evolved := app.append_event(
+    operation, case when (decision.event).changes is not null then app.runs_to_correct(operation) end, decision.event,
+    decision.transition);
+  if is_last then
+    evolved := case
+      when (decision.event).changes is null and evolved.state = operation.state and evolved.run_count = operation.run_count
+      then app.store_quantities(evolved)
+      else app.store_execution(evolved)
+    end;
+  end if;
+  return row(decision.event, evolved)::app.recorded;
 end
 $$;
-comment on function app.perform_transition(public.mes_operations, app.caller, app.report) is
-  'Performs one transition of a locked operation, but does not store its row. Raises the problem that app.decide '
-  'finds, and 409 workplace_busy.';
+comment on function app.record_event(public.mes_operations, app.caller, app.report, boolean) is
+  'Performs one transition of a locked operation, all or nothing. Stores the row when the transition is the last one, or '
+  'leaves that to the caller. Raises the problem that app.decide finds, and 409 workplace_busy.';
 
-create function app.record_event(
-  operation public.mes_operations, caller app.caller, report app.report
-) returns app.recorded
-language plpgsql
-set search_path = ''
-as $$
-declare
-  performed app.recorded := app.perform_transition(operation, caller, report);
-begin
-  performed.operation := case
-    when (performed.event).changes is null and (performed.operation).state = operation.state
-      and (performed.operation).run_count = operation.run_count
-    then app.store_quantities(performed.operation)
-    else app.store_execution(performed.operation)
-  end;
-  return performed;
-end
-$$;
-comment on function app.record_event(public.mes_operations, app.caller, app.report) is
-  'Performs one transition of a locked operation and stores the changes, all or nothing. Raises what '
-  'app.perform_transition raises.';
-
--- supabase/schemas/50_events/07_openings.sql
+-- supabase/schemas/50_events/08_openings.sql
 -- What: operations that arrive with work already done.
 -- Why: one event explains what they bring.
 
@@ -3721,7 +3737,7 @@ comment on function app.record_opening(public.mes_operations, app.caller, public
   'Opens a new operation with the status, quantities, times and minutes that it brings, explained by one CORRECT '
   'event.';
 
--- supabase/schemas/50_events/08_reading.sql
+-- supabase/schemas/50_events/09_reading.sql
 -- What: one event, and lists by filter.
 -- Why: lists are read newest first, whatever the filter.
 
@@ -3856,7 +3872,7 @@ comment on function public.list_events is
   '"total": number when asked}. The page begins after the given key; count is null, exact or estimated.';
 grant execute on function public.list_events to authenticated, service_role;
 
--- supabase/schemas/50_events/09_reporting.sql
+-- supabase/schemas/50_events/10_reporting.sql
 -- What: reports of terminals and planners.
 -- Why: a report finds its operation, and the same report again is no second event.
 
@@ -3864,10 +3880,14 @@ grant execute on function public.list_events to authenticated, service_role;
 create type app.outcome as (
   status integer,
   event public.operation_events,
-  operation public.mes_operations
+  operation public.mes_operations,
+  is_known boolean,
+  user_email text
 );
 
-comment on type app.outcome is 'status is 201 for a new event, 200 for one that is known already or for a dry run.';
+comment on type app.outcome is
+  'status is 201 for a new event, 200 for one that is known already or for a dry run. user_email is that of an event '
+  'that is not known.';
 
 -- Who a report is attributed to: the caller; a server may name the user for whom it reports.
 create function app.attribute_report(inout report app.report, caller app.caller)
@@ -3935,14 +3955,32 @@ comment on function app.lock_reported_operation(text, text, text, integer) is
   'The operation that a report means, locked until commit. Raises 404 not_found, 409 ambiguous_operation with the '
   'asset ids.';
 
-create function app.report_answer(
-  status integer, event public.operation_events, operation public.mes_operations, caller app.caller
-) returns json
-language sql stable
-return json_build_object('status', status, 'body',
-  app.json_with(app.event_json(event), 'operation',
-    case when (operation).id is null then 'null' else app.operation_answer(operation, caller) end));
-comment on function app.report_answer(integer, public.operation_events, public.mes_operations, app.caller) is
+create view app.reported_events as
+select (null::app.event_body).*, null::json as operation where false;
+comment on view app.reported_events is
+  'Has no rows: its row type is an event as the answer to its report, with the operation after it.';
+
+create function app.report_answer(outcome app.outcome, caller app.caller) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  operation json := 'null'::json;
+  body app.event_body;
+begin
+  if (outcome.operation).id is not null then
+    operation := app.operation_answer(outcome.operation, caller);
+  end if;
+  if outcome.is_known then
+    return json_build_object(
+      'status', outcome.status, 'body', app.json_with(app.event_json(outcome.event), 'operation', operation));
+  end if;
+  -- a new event has no position before its commit, and no webhook has told of it
+  body := app.event_body(outcome.event, null, outcome.user_email, false, null, null);
+  return json_build_object('status', outcome.status, 'body', row((body).*, operation)::app.reported_events);
+end
+$$;
+comment on function app.report_answer(app.outcome, app.caller) is
   'The answer to a report: the event, and in it the operation after the event.';
 
 -- A terminal that made the event's id itself may send it again: the same content is the same event.
@@ -3955,9 +3993,6 @@ declare
   event public.operation_events;
   operation public.mes_operations;
 begin
-  if (report).id is null then
-    return null;
-  end if;
   select * into event from public.operation_events e where e.id = (report).id;
   if not found then
     return null;
@@ -3969,6 +4004,7 @@ begin
   select * into operation from public.mes_operations o
   where o.id = event.operation_id and app.sees_workplace(caller, o.workplace_name);
   known.status := 200;
+  known.is_known := true;
   known.event := event;
   known.operation := operation;
   return known;
@@ -3989,16 +4025,14 @@ declare
 begin
   if not coalesce(dry_run, false) then
     recorded := app.record_event(operation, caller, report);
-    return row(201, recorded.event, recorded.operation)::app.outcome;
+    return row(201, recorded.event, recorded.operation, false, coalesce(report.user_email, caller.email))::app.outcome;
   end if;
-  -- not undone: the answer tells the address of the reporter, which is a row of its own
-  perform app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
   begin
     recorded := app.record_event(operation, caller, report);
     raise sqlstate 'DRYRN';
   exception when sqlstate 'DRYRN' then
     -- everything since `begin` is undone; the variables tell what would have happened
-    return row(200, recorded.event, recorded.operation)::app.outcome;
+    return row(200, recorded.event, recorded.operation, false, coalesce(report.user_email, caller.email))::app.outcome;
   end;
 end
 $$;
@@ -4015,7 +4049,9 @@ begin
   if not app.sees_workplace(caller, report ->> 'workplace_name') then
     perform app.refuse_missing();
   end if;
-  perform app.require_role(caller, 'operator', 'Your role may not report events');
+  if app.role_rank(caller.role) < app.role_rank('operator') then
+    perform app.require_role(caller, 'operator', 'Your role may not report events');
+  end if;
   -- 1e300 is written out here
   if octet_length((report -> 'operation_data')::text) > 32768 then
     perform app.refuse_field('/operation_data', 'too_big', 'must be at most 32 KiB with its numbers written out');
@@ -4047,16 +4083,20 @@ declare
   operation public.mes_operations;
   known app.outcome;
 begin
-  known := app.known_event(made, caller);
-  if known.status is not null then
-    return known;
+  if made.id is not null then
+    known := app.known_event(made, caller);
+    if known.is_known then
+      return known;
+    end if;
   end if;
   operation := app.lock_reported_operation(
     report ->> 'order_no', report ->> 'operation_no', report ->> 'workplace_name', (report ->> 'asset_id')::integer);
   -- a twin of this report may have been recorded while this one waited for the row
-  known := app.known_event(made, caller);
-  if known.status is not null then
-    return known;
+  if made.id is not null then
+    known := app.known_event(made, caller);
+    if known.is_known then
+      return known;
+    end if;
   end if;
   return app.carry_out(operation, caller, made, (report ->> 'dry_run')::boolean);
 end
@@ -4080,7 +4120,7 @@ begin
     return command.answer;
   end if;
   outcome := app.record_report(caller, report);
-  answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
+  answer := app.report_answer(outcome, caller);
   return case outcome.status when 201 then app.finish_command(command, array[report ->> 'workplace_name'], answer) else answer end;
 end
 $$;
@@ -4121,7 +4161,7 @@ begin
   made.note := transition ->> 'note';
   made.occurred_at := (transition ->> 'occurred_at')::timestamptz;
   outcome := app.carry_out(operation, caller, app.attribute_report(made, caller), (transition ->> 'dry_run')::boolean);
-  answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
+  answer := app.report_answer(outcome, caller);
   return case outcome.status
     when 201 then app.finish_command(command, array[coalesce(operation.workplace_name, '*')], answer)
     else answer
@@ -4133,7 +4173,7 @@ comment on function public.transition_operation(text, integer, text, jsonb, json
   '{"status", "body"} as report_event does. Raises 404 not_found and what record_event raises.';
 grant execute on function public.transition_operation to authenticated, service_role;
 
--- supabase/schemas/50_events/10_batch_room.sql
+-- supabase/schemas/50_events/11_batch_room.sql
 -- What: which operations of a batch run when it ends.
 -- Why: a run that begins and ends within a batch needs no room at its workplace now.
 
@@ -4232,7 +4272,7 @@ $$;
 comment on function app.denied_starts(app.batch, public.workplaces[]) is
   'The operations that a batch leaves running without room for them.';
 
--- supabase/schemas/50_events/11_batches.sql
+-- supabase/schemas/50_events/12_batches.sql
 -- What: batches of terminals that were offline.
 -- Why: one refused report does not stop the rest, and two batches never wait in a circle.
 
@@ -4318,8 +4358,10 @@ begin
     if problem.code is null then
       -- reads only: what it has stored would be undone with an error
       begin
-        known := app.known_event(made, caller);
-        if known.status is not null then
+        if made.id is not null then
+          known := app.known_event(made, caller);
+        end if;
+        if known.is_known then
           null;
         elsif place is null then
           problem := app.missing_problem();
@@ -4347,7 +4389,8 @@ begin
           end if;
           if problem.code is null then
             evolved := app.evolve(
-              operation, case when (decision.event).changes is not null then app.runs_to_correct(operation) end, decision.event);
+              operation, case when (decision.event).changes is not null then app.runs_to_correct(operation) end,
+              decision.event, decision.transition);
           end if;
         end if;
       exception when others then
@@ -4371,7 +4414,7 @@ begin
     results := results || json_build_object('index', item.index,
       'status', coalesce(known.status, case when (item.report ->> 'dry_run')::boolean then 200 else 201 end),
       'id', coalesce((known.event).id, (decision.event).id), 'problem', null);
-    if known.status is not null or coalesce((item.report ->> 'dry_run')::boolean, false) then
+    if known.is_known or coalesce((item.report ->> 'dry_run')::boolean, false) then
       continue;
     end if;
 
@@ -4529,7 +4572,7 @@ comment on function public.report_events(jsonb, boolean, jsonb) is
   'many reports, and for is_atomic the problem of the first refused report with its index.';
 grant execute on function public.report_events to authenticated, service_role;
 
--- supabase/schemas/50_events/12_rebuild.sql
+-- supabase/schemas/50_events/13_rebuild.sql
 -- What: the proof that operations follow from their events.
 -- Why: an operation is a fold of app.evolve over its events, and nothing else.
 
@@ -4850,7 +4893,7 @@ begin
     if action in ('RELEASE', 'START') then
       report.action_type := action;
       report.occurred_at := case when action = 'START' and before.actual_start_at is null then wanted.actual_start_at end;
-      operation := (app.perform_transition(operation, caller, report)).operation;
+      operation := (app.record_event(operation, caller, report, is_last => false)).operation;
     end if;
   end loop;
 
@@ -4893,13 +4936,13 @@ begin
   if correction.qty_good <> 0 or correction.qty_scrap <> 0 or correction.actual_start_at is not null or correction.actual_end_at is not null
     or correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null or correction.t_actual_lead_min is not null
   then
-    operation := (app.perform_transition(operation, caller, correction)).operation;
+    operation := (app.record_event(operation, caller, correction, is_last => false)).operation;
   end if;
 
   -- 3. what was made since
   if report.qty_good > 0 or report.qty_scrap > 0 then
     report.reason_code := null;
-    operation := (app.perform_transition(operation, caller, report)).operation;
+    operation := (app.record_event(operation, caller, report, is_last => false)).operation;
   end if;
 
   -- 4. what ends it; clients of the first service send no reason
@@ -4911,7 +4954,7 @@ begin
       report.occurred_at := ended_at;
       report.reason_code := coalesce(patch ->> 'reason_code', case
         when action in ('HOLD', 'CANCEL') or action = 'FINISH' and operation.qty_good < operation.qty_desired then 'UNSPECIFIED' end);
-      operation := (app.perform_transition(operation, caller, report)).operation;
+      operation := (app.record_event(operation, caller, report, is_last => false)).operation;
     end if;
   end loop;
 

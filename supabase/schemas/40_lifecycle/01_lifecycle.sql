@@ -99,3 +99,16 @@ insert into app.transitions (action, from_state, to_state, least_role) values
   ('CORRECT', 'PAUSED', 'PAUSED', null),
   ('CORRECT', 'BLOCKED', 'BLOCKED', null),
   ('CORRECT', 'FINISHED', 'FINISHED', null);
+
+-- Each report needs one of these rows: joining them anew would cost as much as a write. A migration that changes
+-- actions or transitions refreshes them.
+create materialized view app.lifecycle as
+select a.action, s.state as from_state, t.to_state, app.status_of(t.to_state) as to_status,
+  coalesce(t.least_role, a.least_role) as least_role,
+  a.run_effect, a.follows, a.quantities, a.reason_kind, a.reason_needed
+from app.actions a
+  cross join unnest(enum_range(null::public.state)) s (state)
+  left join app.transitions t on t.action = a.action and t.from_state = s.state;
+comment on materialized view app.lifecycle is
+  'Each action in each state: what it does, and the state that it leads to; to_state is null where it is refused.';
+create unique index lifecycle_key on app.lifecycle (action, from_state);

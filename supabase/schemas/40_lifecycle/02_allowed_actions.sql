@@ -11,6 +11,7 @@ comment on function app.possible_action(public.action, text) is
 -- them. Most requests need one, and composing it would be most of their cost.
 create materialized view app.possible_actions as
 select possible.state, possible.rank, possible.is_processing,
+  bool_or(possible.needs_room and possible.blocked_by is null) as depends_on_room,
   json_agg(app.possible_action(possible.action, possible.blocked_by) order by possible.position) as actions,
   json_agg(
     app.possible_action(possible.action, coalesce(possible.blocked_by, case when possible.needs_room then 'workplace_busy' end))
@@ -35,7 +36,7 @@ from (
 group by possible.state, possible.rank, possible.is_processing;
 comment on materialized view app.possible_actions is
   'What may be done next, [{"action", "allowed", "blocked_by"}], for each state, rank of the caller''s role, and '
-  'whether a PROCESSING run is open.';
+  'whether a PROCESSING run is open; depends_on_room = the two answers differ.';
 create unique index possible_actions_key on app.possible_actions (state, rank, is_processing);
 
 create function app.allowed_actions(operation public.mes_operations, caller app.caller) returns json
@@ -43,22 +44,26 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 declare
-  actions json;
-  actions_at_full_workplace json;
+  possible app.possible_actions;
   capacity integer;
 begin
-  select p.actions, p.actions_at_full_workplace, w.capacity into actions, actions_at_full_workplace, capacity
-  from app.possible_actions p
-    left join public.workplaces w on w.name = (operation).workplace_name and w.capacity is not null
-  where p.state = (operation).state and p.rank = app.role_rank((caller).role)
-    and p.is_processing = ((operation).running_phase is not distinct from 'PROCESSING');
-  if capacity <= (
-    select count(*) from public.mes_operations o
-    where o.workplace_name = (operation).workplace_name and o.status = 'IN_PROGRESS' and o.id <> (operation).id
-  ) then
-    return actions_at_full_workplace;
+  select * into possible from app.possible_actions p
+  where p.state = operation.state and p.rank = app.role_rank(caller.role)
+    and p.is_processing = (operation.running_phase is not distinct from 'PROCESSING');
+  if not possible.depends_on_room then
+    return possible.actions;
   end if;
-  return actions;
+  select w.capacity into capacity from public.workplaces w where w.name = operation.workplace_name;
+  if capacity is null then
+    return possible.actions;
+  end if;
+  return case
+    when capacity <= (
+      select count(*) from public.mes_operations o
+      where o.workplace_name = operation.workplace_name and o.status = 'IN_PROGRESS' and o.id <> operation.id
+    ) then possible.actions_at_full_workplace
+    else possible.actions
+  end;
 end
 $$;
 comment on function app.allowed_actions(public.mes_operations, app.caller) is

@@ -60,27 +60,6 @@ return case when jsonb_array_length(running) >= capacity then app.problem(
 comment on function app.room_problem(public.mes_operations, integer, jsonb) is
   'The problem workplace_busy when these other operations leave no room for the operation.';
 
--- A workplace of capacity 2 has at most 2 running operations: the lock on its row makes the count true. It does not
--- keep others from planning operations there.
-create function app.require_room(operation public.mes_operations) returns void
-language plpgsql
-set search_path = ''
-as $$
-declare
-  allowed integer;
-begin
-  select w.capacity into allowed from public.workplaces w
-  where w.name = operation.workplace_name and w.capacity is not null
-  for no key update;
-  if allowed is not null then
-    perform app.raise_problem(app.room_problem(
-      operation, allowed, app.running_operations(operation.workplace_name, array[operation.id])));
-  end if;
-end
-$$;
-comment on function app.require_room(public.mes_operations) is
-  'Raises 409 workplace_busy when the workplace has no room; locks the workplace until commit.';
-
 create function app.is_reason(kind public.reason_kind, code text) returns boolean
 language plpgsql stable
 set search_path = ''
@@ -96,24 +75,25 @@ $$;
 comment on function app.is_reason(public.reason_kind, text) is 'True for an active code of the kind.';
 
 create function app.reason_problem(
-  operation public.mes_operations, action app.actions, reason_code text, is_short boolean
+  operation public.mes_operations, transition app.lifecycle, reason_code text, is_short boolean
 ) returns app.problem
 language sql stable
 return case
   when reason_code is null then case
-    when (action).reason_needed = 'always' or (action).reason_needed = 'when short' and is_short then app.problem(
+    when (transition).reason_needed = 'always' or (transition).reason_needed = 'when short' and is_short
+    then app.problem(
       422, 'reason_required',
       format('Cannot %s operation %s: a reason code of kind %s is required',
-        (action).action, app.operation_label(operation), (action).reason_kind),
-      jsonb_build_object('kind', (action).reason_kind))
+        (transition).action, app.operation_label(operation), (transition).reason_kind),
+      jsonb_build_object('kind', (transition).reason_kind))
     end
-  when (action).reason_kind is null
-  then app.field_problem('/reason_code', 'not_used', format('%s takes no reason code', (action).action))
-  when not app.is_reason((action).reason_kind, reason_code)
+  when (transition).reason_kind is null
+  then app.field_problem('/reason_code', 'not_used', format('%s takes no reason code', (transition).action))
+  when not app.is_reason((transition).reason_kind, reason_code)
   then app.field_problem('/reason_code', 'unknown_reason',
-    format('"%s" is not an active reason code of kind %s', reason_code, (action).reason_kind))
+    format('"%s" is not an active reason code of kind %s', reason_code, (transition).reason_kind))
 end;
-comment on function app.reason_problem(public.mes_operations, app.actions, text, boolean) is
+comment on function app.reason_problem(public.mes_operations, app.lifecycle, text, boolean) is
   'The problem reason_required when a needed reason is missing, validation_failed when it is not an active code of '
   'its kind, or the action takes none.';
 
@@ -126,20 +106,28 @@ comment on function app.good_limit(public.mes_operations) is
 create function app.quantity_problem(
   operation public.mes_operations, processed bigint, scrap bigint
 ) returns app.problem
-language sql stable parallel safe
-return case
-  when processed > 2147483647 then app.problem(422, 'invalid_quantity',
-    format('Operation %s cannot have %s pieces: that is more than can be counted', app.operation_label(operation), processed))
-  when scrap not between 0 and processed then app.problem(
-    422, 'invalid_quantity',
-    format('Operation %s cannot have %s scrapped of %s processed pieces', app.operation_label(operation), scrap, processed),
-    jsonb_build_object('qty_processed', processed, 'qty_scrap', scrap))
-  when processed - scrap > app.good_limit(operation) then app.problem(
-    422, 'invalid_quantity',
-    format('Operation %s cannot have %s good pieces: %s are desired, with %s %% tolerance', app.operation_label(operation),
-      processed - scrap, (operation).qty_desired, coalesce((operation).overrun_tolerance_pct, 0)),
-    jsonb_build_object('qty_desired', (operation).qty_desired, 'qty_good', processed - scrap, 'limit', app.good_limit(operation)))
-end;
+language plpgsql stable parallel safe
+set search_path = ''
+as $$
+begin
+  if processed > 2147483647 then
+    return app.problem(422, 'invalid_quantity',
+      format('Operation %s cannot have %s pieces: that is more than can be counted', app.operation_label(operation), processed));
+  elsif scrap not between 0 and processed then
+    return app.problem(
+      422, 'invalid_quantity',
+      format('Operation %s cannot have %s scrapped of %s processed pieces', app.operation_label(operation), scrap, processed),
+      jsonb_build_object('qty_processed', processed, 'qty_scrap', scrap));
+  elsif processed - scrap > app.good_limit(operation) then
+    return app.problem(
+      422, 'invalid_quantity',
+      format('Operation %s cannot have %s good pieces: %s are desired, with %s %% tolerance', app.operation_label(operation),
+        processed - scrap, operation.qty_desired, coalesce(operation.overrun_tolerance_pct, 0)),
+      jsonb_build_object('qty_desired', operation.qty_desired, 'qty_good', processed - scrap, 'limit', app.good_limit(operation)));
+  end if;
+  return null;
+end
+$$;
 comment on function app.quantity_problem(public.mes_operations, bigint, bigint) is
   'The problem invalid_quantity unless 0 <= scrap <= processed and good <= desired within tolerance.';
 

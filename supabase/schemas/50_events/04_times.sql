@@ -1,13 +1,6 @@
 -- What: when a report happened.
 -- Why: a device's clock may be wrong and the server's may step back.
 
--- Work cannot begin or end before the last moment of the operation's timeline, corrections included.
-create function app.timeline_end(operation public.mes_operations) returns timestamptz
-language sql immutable parallel safe
-return greatest((operation).worked_until, (operation).actual_start_at, (operation).actual_end_at);
-comment on function app.timeline_end(public.mes_operations) is
-  'Latest start or end of the operation or of one of its runs, or null.';
-
 -- A clock that is behind what the server itself has recorded has stepped back, or the machine was asleep: it cannot say
 -- what is in the future. Only times that servers make are evidence, so that no terminal can move the limit.
 create function app.last_recorded_at() returns timestamptz
@@ -92,43 +85,20 @@ comment on function app.age_problem(public.mes_operations, app.caller, public.ac
   'The problem too_old for machines and operators when it happened longer ago than app.settings allows: their '
   'device''s clock is wrong.';
 
-create function app.earliest_time(
-  operation public.mes_operations, action app.actions, to_state public.state
-) returns timestamptz
-language sql immutable parallel safe
-return case
-  when (action).follows = 'all work' or to_state <> (operation).state then app.timeline_end(operation)
-  when (action).follows = 'the start' then (operation).actual_start_at
-end;
-comment on function app.earliest_time(public.mes_operations, app.actions, public.state) is
-  'The moment that an action must not come before; null = there is none.';
-
--- Clocks of devices may be ahead, that of the server may have stepped back: what happens now has not happened before
--- what it follows. now() is when the transaction began, before it waited for the row.
-create function app.occurred_at(stated timestamptz, earliest timestamptz, heard_at timestamptz) returns timestamptz
-language sql immutable parallel safe
-return case
-  when stated is null then greatest(heard_at, earliest)
-  when stated < earliest and earliest > heard_at and stated > heard_at - interval '60 seconds' then earliest
-  else stated
-end;
-comment on function app.occurred_at(timestamptz, timestamptz, timestamptz) is
-  'When a report happened: as stated, or now; not before what it follows, if it happens now.';
-
 create function app.order_problem(
-  operation public.mes_operations, action app.actions, to_state public.state, occurred_at timestamptz, earliest timestamptz
+  operation public.mes_operations, transition app.lifecycle, occurred_at timestamptz, earliest timestamptz
 ) returns app.problem
 language sql stable
 return case when occurred_at < earliest then app.problem(
   409, 'out_of_order',
   case
-    when (action).follows = 'the start' and to_state = (operation).state
+    when (transition).follows = 'the start' and (transition).to_state = (operation).state
     then format('Cannot report quantities of operation %s at %s: it started at %s',
       app.operation_label(operation), app.iso(occurred_at), app.iso(earliest))
     else format('Cannot %s operation %s at %s: its last event occurred at %s',
-      (action).action, app.operation_label(operation), app.iso(occurred_at), app.iso(earliest))
+      (transition).action, app.operation_label(operation), app.iso(occurred_at), app.iso(earliest))
   end,
   jsonb_build_object('last_occurred_at', app.iso(earliest))
 ) end;
-comment on function app.order_problem(public.mes_operations, app.actions, public.state, timestamptz, timestamptz) is
+comment on function app.order_problem(public.mes_operations, app.lifecycle, timestamptz, timestamptz) is
   'The problem out_of_order for what would come before the moment that it follows.';

@@ -20,26 +20,6 @@ $$;
 comment on function app.with_run(public.mes_operations, public.operation_runs, integer) is
   'The operation with the minutes of one run added (direction 1) or removed (-1); an open run has none yet.';
 
-create function app.with_minutes(inout operation public.mes_operations)
-language plpgsql immutable
-set search_path = ''
-as $$
-begin
-  operation.t_actual_setup_min := operation.logged_setup_min + operation.unlogged_setup_min;
-  operation.t_actual_processing_min := operation.logged_processing_min + operation.unlogged_processing_min;
-  -- fewer minutes than the open run has by now may have been stated: it is added when read
-  if operation.running_phase is distinct from 'SETUP' then
-    operation.t_actual_setup_min := greatest(operation.t_actual_setup_min, 0);
-  end if;
-  if operation.running_phase is distinct from 'PROCESSING' then
-    operation.t_actual_processing_min := greatest(operation.t_actual_processing_min, 0);
-  end if;
-  operation.t_actual_lead_min := coalesce(app.minutes_between(operation.actual_start_at, operation.actual_end_at), operation.t_actual_lead_min);
-end
-$$;
-comment on function app.with_minutes(public.mes_operations) is
-  'The operation with its actual minutes: those of its closed runs and the unlogged ones.';
-
 create function app.logged_minutes(
   operation public.mes_operations, phase public.phase, as_of timestamptz
 ) returns numeric
@@ -49,28 +29,6 @@ return case phase when 'SETUP' then (operation).logged_setup_min else (operation
       then greatest(app.minutes_between((operation).running_since, as_of), 0) else 0 end;
 comment on function app.logged_minutes(public.mes_operations, public.phase, timestamptz) is
   'Minutes of the runs of one phase, the open one as far as it had come at that moment.';
-
-create function app.opened_run(
-  operation public.mes_operations, event public.operation_events
-) returns public.operation_runs
-language plpgsql immutable
-set search_path = ''
-as $$
-declare
-  run public.operation_runs;
-begin
-  run.operation_id := operation.id;
-  run.run_no := operation.run_count;
-  run.phase := operation.running_phase;
-  run.started_at := operation.running_since;
-  run.start_event_id := event.id;
-  run.user_id := event.user_id;
-  run.reporter_id := event.reporter_id;
-  return run;
-end
-$$;
-comment on function app.opened_run(public.mes_operations, public.operation_events) is
-  'The open run, which this event has opened.';
 
 create function app.runs_to_correct(operation public.mes_operations) returns public.operation_runs[]
 language plpgsql stable
@@ -205,7 +163,6 @@ begin
     operation.running_phase := 'PROCESSING';
     operation.run_count := 1;
     operation.worked_until := operation.running_since;
-    moved := array[app.opened_run(operation, event)];
   end if;
   -- start and end of one run move together
   foreach run in array coalesce(runs, '{}') loop
@@ -240,4 +197,5 @@ begin
 end
 $$;
 comment on function app.evolve_correction(public.mes_operations, public.operation_runs[], public.operation_events) is
-  'The operation with the times and minutes that an event states, and the runs that this moves or opens.';
+  'The operation with the times and minutes that an event states, and the runs that this moves. app.evolve opens the run '
+  'of an opening.';

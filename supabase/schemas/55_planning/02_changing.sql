@@ -109,7 +109,7 @@ begin
     if action in ('RELEASE', 'START') then
       report.action_type := action;
       report.occurred_at := case when action = 'START' and before.actual_start_at is null then wanted.actual_start_at end;
-      operation := (app.perform_transition(operation, caller, report)).operation;
+      operation := (app.record_event(operation, caller, report, is_last => false)).operation;
     end if;
   end loop;
 
@@ -152,13 +152,13 @@ begin
   if correction.qty_good <> 0 or correction.qty_scrap <> 0 or correction.actual_start_at is not null or correction.actual_end_at is not null
     or correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null or correction.t_actual_lead_min is not null
   then
-    operation := (app.perform_transition(operation, caller, correction)).operation;
+    operation := (app.record_event(operation, caller, correction, is_last => false)).operation;
   end if;
 
   -- 3. what was made since
   if report.qty_good > 0 or report.qty_scrap > 0 then
     report.reason_code := null;
-    operation := (app.perform_transition(operation, caller, report)).operation;
+    operation := (app.record_event(operation, caller, report, is_last => false)).operation;
   end if;
 
   -- 4. what ends it; clients of the first service send no reason
@@ -170,7 +170,7 @@ begin
       report.occurred_at := ended_at;
       report.reason_code := coalesce(patch ->> 'reason_code', case
         when action in ('HOLD', 'CANCEL') or action = 'FINISH' and operation.qty_good < operation.qty_desired then 'UNSPECIFIED' end);
-      operation := (app.perform_transition(operation, caller, report)).operation;
+      operation := (app.record_event(operation, caller, report, is_last => false)).operation;
     end if;
   end loop;
 

@@ -5,33 +5,34 @@ import { assertEquals, assertNotEquals } from "../support/harness.ts";
 import { withSql } from "../support/floor.ts";
 import { hasDatabase } from "../support/database_connection.ts";
 
-/** Returns the rows of app.possible_actions, or those that its query gives now. */
-async function possibleActions(sql: postgres.TransactionSql, isFresh: boolean): Promise<unknown[]> {
-  const [view] = await sql`select trim(trailing ';' from pg_get_viewdef('app.possible_actions'::regclass)) as query`;
+/** Returns the rows of a materialized view, or those that its query gives now. */
+async function rowsOf(sql: postgres.TransactionSql, view: string, isFresh: boolean): Promise<unknown[]> {
+  const [{ query } = {}] = await sql`select trim(trailing ';' from pg_get_viewdef(${view}::regclass)) as query`;
   const rows = await sql.unsafe(
-    `select state::text, rank, is_processing, actions::text, actions_at_full_workplace::text
-    from ${isFresh ? `(${view?.query})` : "app.possible_actions"} possible order by state::text, rank, is_processing`,
+    `select to_json(r)::text as row from ${isFresh ? `(${query})` : view} r order by to_json(r)::text`,
   );
   return [...rows];
 }
 
-Deno.test({
-  name: "app.possible_actions: is current, and a changed transition would make it stale",
-  ignore: !hasDatabase,
-  fn: () =>
-    withSql(async (sql) => {
-      const undone = new Error("undone");
-      await sql.begin(async (transaction) => {
-        const stored = await possibleActions(transaction, false);
-        assertEquals(stored, await possibleActions(transaction, true));
-        await transaction`delete from app.transitions where action = 'START' and from_state = 'PAUSED'`;
-        assertNotEquals(stored, await possibleActions(transaction, true));
-        throw undone;
-      }).catch((error) => {
-        if (error !== undone) throw error;
-      });
-    }),
-});
+for (const view of ["app.lifecycle", "app.possible_actions"]) {
+  Deno.test({
+    name: `${view}: is current, and a changed transition would make it stale`,
+    ignore: !hasDatabase,
+    fn: () =>
+      withSql(async (sql) => {
+        const undone = new Error("undone");
+        await sql.begin(async (transaction) => {
+          const stored = await rowsOf(transaction, view, false);
+          assertEquals(stored, await rowsOf(transaction, view, true));
+          await transaction`delete from app.transitions where action = 'START' and from_state = 'PAUSED'`;
+          assertNotEquals(stored, await rowsOf(transaction, view, true));
+          throw undone;
+        }).catch((error) => {
+          if (error !== undone) throw error;
+        });
+      }),
+  });
+}
 
 Deno.test({
   name: "app.actions: `takes` names the fields that a report of the action has beside those of every report",

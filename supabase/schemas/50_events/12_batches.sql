@@ -83,8 +83,10 @@ begin
     if problem.code is null then
       -- reads only: what it has stored would be undone with an error
       begin
-        known := app.known_event(made, caller);
-        if known.status is not null then
+        if made.id is not null then
+          known := app.known_event(made, caller);
+        end if;
+        if known.is_known then
           null;
         elsif place is null then
           problem := app.missing_problem();
@@ -112,7 +114,8 @@ begin
           end if;
           if problem.code is null then
             evolved := app.evolve(
-              operation, case when (decision.event).changes is not null then app.runs_to_correct(operation) end, decision.event);
+              operation, case when (decision.event).changes is not null then app.runs_to_correct(operation) end,
+              decision.event, decision.transition);
           end if;
         end if;
       exception when others then
@@ -136,7 +139,7 @@ begin
     results := results || json_build_object('index', item.index,
       'status', coalesce(known.status, case when (item.report ->> 'dry_run')::boolean then 200 else 201 end),
       'id', coalesce((known.event).id, (decision.event).id), 'problem', null);
-    if known.status is not null or coalesce((item.report ->> 'dry_run')::boolean, false) then
+    if known.is_known or coalesce((item.report ->> 'dry_run')::boolean, false) then
       continue;
     end if;
 

@@ -5,10 +5,14 @@
 create type app.outcome as (
   status integer,
   event public.operation_events,
-  operation public.mes_operations
+  operation public.mes_operations,
+  is_known boolean,
+  user_email text
 );
 
-comment on type app.outcome is 'status is 201 for a new event, 200 for one that is known already or for a dry run.';
+comment on type app.outcome is
+  'status is 201 for a new event, 200 for one that is known already or for a dry run. user_email is that of an event '
+  'that is not known.';
 
 -- Who a report is attributed to: the caller; a server may name the user for whom it reports.
 create function app.attribute_report(inout report app.report, caller app.caller)
@@ -76,14 +80,32 @@ comment on function app.lock_reported_operation(text, text, text, integer) is
   'The operation that a report means, locked until commit. Raises 404 not_found, 409 ambiguous_operation with the '
   'asset ids.';
 
-create function app.report_answer(
-  status integer, event public.operation_events, operation public.mes_operations, caller app.caller
-) returns json
-language sql stable
-return json_build_object('status', status, 'body',
-  app.json_with(app.event_json(event), 'operation',
-    case when (operation).id is null then 'null' else app.operation_answer(operation, caller) end));
-comment on function app.report_answer(integer, public.operation_events, public.mes_operations, app.caller) is
+create view app.reported_events as
+select (null::app.event_body).*, null::json as operation where false;
+comment on view app.reported_events is
+  'Has no rows: its row type is an event as the answer to its report, with the operation after it.';
+
+create function app.report_answer(outcome app.outcome, caller app.caller) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  operation json := 'null'::json;
+  body app.event_body;
+begin
+  if (outcome.operation).id is not null then
+    operation := app.operation_answer(outcome.operation, caller);
+  end if;
+  if outcome.is_known then
+    return json_build_object(
+      'status', outcome.status, 'body', app.json_with(app.event_json(outcome.event), 'operation', operation));
+  end if;
+  -- a new event has no position before its commit, and no webhook has told of it
+  body := app.event_body(outcome.event, null, outcome.user_email, false, null, null);
+  return json_build_object('status', outcome.status, 'body', row((body).*, operation)::app.reported_events);
+end
+$$;
+comment on function app.report_answer(app.outcome, app.caller) is
   'The answer to a report: the event, and in it the operation after the event.';
 
 -- A terminal that made the event's id itself may send it again: the same content is the same event.
@@ -96,9 +118,6 @@ declare
   event public.operation_events;
   operation public.mes_operations;
 begin
-  if (report).id is null then
-    return null;
-  end if;
   select * into event from public.operation_events e where e.id = (report).id;
   if not found then
     return null;
@@ -110,6 +129,7 @@ begin
   select * into operation from public.mes_operations o
   where o.id = event.operation_id and app.sees_workplace(caller, o.workplace_name);
   known.status := 200;
+  known.is_known := true;
   known.event := event;
   known.operation := operation;
   return known;
@@ -130,16 +150,14 @@ declare
 begin
   if not coalesce(dry_run, false) then
     recorded := app.record_event(operation, caller, report);
-    return row(201, recorded.event, recorded.operation)::app.outcome;
+    return row(201, recorded.event, recorded.operation, false, coalesce(report.user_email, caller.email))::app.outcome;
   end if;
-  -- not undone: the answer tells the address of the reporter, which is a row of its own
-  perform app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
   begin
     recorded := app.record_event(operation, caller, report);
     raise sqlstate 'DRYRN';
   exception when sqlstate 'DRYRN' then
     -- everything since `begin` is undone; the variables tell what would have happened
-    return row(200, recorded.event, recorded.operation)::app.outcome;
+    return row(200, recorded.event, recorded.operation, false, coalesce(report.user_email, caller.email))::app.outcome;
   end;
 end
 $$;
@@ -156,7 +174,9 @@ begin
   if not app.sees_workplace(caller, report ->> 'workplace_name') then
     perform app.refuse_missing();
   end if;
-  perform app.require_role(caller, 'operator', 'Your role may not report events');
+  if app.role_rank(caller.role) < app.role_rank('operator') then
+    perform app.require_role(caller, 'operator', 'Your role may not report events');
+  end if;
   -- 1e300 is written out here
   if octet_length((report -> 'operation_data')::text) > 32768 then
     perform app.refuse_field('/operation_data', 'too_big', 'must be at most 32 KiB with its numbers written out');
@@ -188,16 +208,20 @@ declare
   operation public.mes_operations;
   known app.outcome;
 begin
-  known := app.known_event(made, caller);
-  if known.status is not null then
-    return known;
+  if made.id is not null then
+    known := app.known_event(made, caller);
+    if known.is_known then
+      return known;
+    end if;
   end if;
   operation := app.lock_reported_operation(
     report ->> 'order_no', report ->> 'operation_no', report ->> 'workplace_name', (report ->> 'asset_id')::integer);
   -- a twin of this report may have been recorded while this one waited for the row
-  known := app.known_event(made, caller);
-  if known.status is not null then
-    return known;
+  if made.id is not null then
+    known := app.known_event(made, caller);
+    if known.is_known then
+      return known;
+    end if;
   end if;
   return app.carry_out(operation, caller, made, (report ->> 'dry_run')::boolean);
 end
@@ -221,7 +245,7 @@ begin
     return command.answer;
   end if;
   outcome := app.record_report(caller, report);
-  answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
+  answer := app.report_answer(outcome, caller);
   return case outcome.status when 201 then app.finish_command(command, array[report ->> 'workplace_name'], answer) else answer end;
 end
 $$;
@@ -262,7 +286,7 @@ begin
   made.note := transition ->> 'note';
   made.occurred_at := (transition ->> 'occurred_at')::timestamptz;
   outcome := app.carry_out(operation, caller, app.attribute_report(made, caller), (transition ->> 'dry_run')::boolean);
-  answer := app.report_answer(outcome.status, outcome.event, outcome.operation, caller);
+  answer := app.report_answer(outcome, caller);
   return case outcome.status
     when 201 then app.finish_command(command, array[coalesce(operation.workplace_name, '*')], answer)
     else answer
