@@ -2388,13 +2388,25 @@ comment on function app.allowed_actions(public.mes_operations, app.caller) is
   '{"action", "allowed", "blocked_by"}.';
 grant execute on function app.allowed_actions to authenticated, service_role;
 
+create function app.start_hint(operation public.mes_operations, verb text) returns text
+language sql stable
+return case
+  when (operation).state not in ('PLANNED', 'RELEASED', 'BLOCKED_BEFORE_START') then ''
+  when not exists (select from app.actions a where a.action::text = verb and a.follows = 'the start') then ''
+  when (operation).state = 'RELEASED' then '. START it first'
+  else '. A supervisor must RELEASE it, then START it first'
+end;
+comment on function app.start_hint(public.mes_operations, text) is
+  'What to do before pieces of an operation that has not started can be reported; empty for other refusals.';
+
 create function app.transition_problem(
   operation public.mes_operations, caller app.caller, verb text
 ) returns app.problem
 language sql stable
 return app.problem(
   422, 'invalid_state_transition',
-  format('Cannot %s operation %s: status is "%s"', verb, app.operation_label(operation), (operation).status),
+  format('Cannot %s operation %s: status is "%s"%s', verb, app.operation_label(operation), (operation).status,
+    app.start_hint(operation, verb)),
   jsonb_build_object('current_status', (operation).status, 'allowed_actions', app.allowed_actions(operation, caller))
 );
 comment on function app.transition_problem(public.mes_operations, app.caller, text) is
@@ -2571,6 +2583,8 @@ create type app.event_body as (
   phase text,
   qty_good integer,
   qty_scrap integer,
+  delta_good integer,
+  delta_scrap integer,
   reason_code text,
   note text,
   reverses_event_id uuid,
@@ -2584,6 +2598,15 @@ create type app.event_body as (
   created_at text
 );
 comment on type app.event_body is 'The event as the API writes it.';
+
+-- A REVERSE alone names an event and takes its pieces back.
+create function app.delta(e public.operation_events, quantity integer) returns integer
+language sql immutable parallel safe
+return case when (e).reverses_event_id is null then quantity else -quantity end;
+comment on function app.delta(public.operation_events, integer) is
+  'What a quantity of the event adds to the total of its operation: negative for a REVERSE. The sum over all events of '
+  'an operation is its total.';
+grant execute on function app.delta to authenticated, service_role;
 
 create function app.event_body(
   e public.operation_events, pos bigint, user_email text, is_delivered boolean, webhook_response text, error_message text
@@ -2604,6 +2627,8 @@ return row(
   (e).phase,
   (e).qty_good,
   (e).qty_scrap,
+  app.delta(e, (e).qty_good),
+  app.delta(e, (e).qty_scrap),
   (e).reason_code,
   (e).note,
   (e).reverses_event_id,
@@ -2765,6 +2790,22 @@ $$;
 comment on function app.running_problem(public.mes_operations) is
   'Makes the problem already_running of an operation that runs, naming who has started it.';
 
+-- The plan may move an operation while it runs: the work goes on where it was started.
+create function app.running_place(operation_id bigint) returns text
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (
+    select e.workplace_name from public.operation_runs r
+    join public.operation_events e on e.id = r.start_event_id
+    where r.operation_id = running_place.operation_id and r.ended_at is null
+  );
+end
+$$;
+comment on function app.running_place(bigint) is
+  'Workplace at which the open run of the operation was started; null when nothing runs.';
+
 -- supabase/schemas/50_events/03_rules.sql
 -- What: the rules that a report meets.
 -- Why: each rule stands alone and returns a problem or null; who asks decides what becomes of it.
@@ -2774,6 +2815,7 @@ create type app.report as (
   id uuid,
   digest bytea,
   action_type public.action,
+  workplace_name text,
   occurred_at timestamptz,
   phase public.phase,
   qty_good integer,
@@ -2793,8 +2835,8 @@ create type app.report as (
 );
 
 comment on type app.report is
-  'One action on one operation. The quantities of a CORRECT are signed differences; its times and minutes are the new '
-  'absolute values, null = unchanged.';
+  'One action on one operation. workplace_name is where it happened, null = where the operation is planned. The '
+  'quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, null = unchanged.';
 
 create function app.as_running(operation public.mes_operations) returns jsonb
 language sql stable parallel safe
@@ -2827,6 +2869,51 @@ return case when jsonb_array_length(running) >= capacity then app.problem(
 ) end;
 comment on function app.room_problem(public.mes_operations, integer, jsonb) is
   'The problem workplace_busy when these other operations leave no room for the operation.';
+
+create function app.is_closing(action public.action) returns boolean
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (select a.run_effect = 'closes' from app.actions a where a.action = is_closing.action);
+end
+$$;
+comment on function app.is_closing(public.action) is 'True for an action that closes the open run.';
+
+create function app.elsewhere_problem(
+  caller app.caller, order_no text, operation_no text, workplace_name text, asset_id integer
+) returns app.problem
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  operation public.mes_operations;
+begin
+  select * into operation from public.mes_operations o
+  where o.order_no = elsewhere_problem.order_no and o.operation_no = elsewhere_problem.operation_no
+    and o.asset_id = coalesce(elsewhere_problem.asset_id, o.asset_id)
+    and o.workplace_name is distinct from elsewhere_problem.workplace_name
+    and app.sees_workplace(caller, o.workplace_name)
+    -- it was worked on there: a workplace that never had it is a wrong one
+    and exists (
+      select from public.operation_events e
+      where e.operation_id = o.id and e.workplace_name = elsewhere_problem.workplace_name
+    )
+  order by o.asset_id
+  limit 1;
+  if not found then
+    return app.missing_problem();
+  end if;
+  return app.problem(
+    409, 'planned_elsewhere',
+    format('Operation %s is not planned at workplace "%s" any more but at %s: report it there',
+      app.operation_label(operation), workplace_name, coalesce(format('"%s"', operation.workplace_name), 'none')),
+    jsonb_build_object('workplace_name', operation.workplace_name, 'asset_id', operation.asset_id));
+end
+$$;
+comment on function app.elsewhere_problem(app.caller, text, text, text, integer) is
+  'The problem planned_elsewhere with the workplace to which an operation was moved, where the caller sees that, else '
+  'not_found.';
 
 create function app.is_reason(kind public.reason_kind, code text) returns boolean
 language plpgsql stable
@@ -3313,7 +3400,7 @@ begin
   event.order_no := operation.order_no;
   event.asset_id := operation.asset_id;
   event.operation_no := operation.operation_no;
-  event.workplace_name := operation.workplace_name;
+  event.workplace_name := coalesce(report.workplace_name, operation.workplace_name);
   event.status_before := operation.status;
   event.status_after := transition.to_status;
   -- to the millisecond, as clients read it: what they send back as a filter or a condition means the same instant
@@ -3923,7 +4010,7 @@ comment on function app.ambiguous_problem(text, text, text, integer[]) is
 
 -- The first service's events carry no asset: order, operation and workplace must then mean one operation.
 create function app.lock_reported_operation(
-  order_no text, operation_no text, workplace_name text, asset_id integer
+  caller app.caller, action public.action, order_no text, operation_no text, workplace_name text, asset_id integer
 ) returns public.mes_operations
 language plpgsql
 set search_path = ''
@@ -3945,15 +4032,26 @@ begin
   where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
     and o.asset_id = asset_ids[1] and o.workplace_name = lock_reported_operation.workplace_name
   for update;
-  if not found then
-    perform app.refuse_missing();
+  if found then
+    return operation;
+  end if;
+  select o.* into operation from public.mes_operations o
+  where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
+    and o.asset_id = coalesce(lock_reported_operation.asset_id, o.asset_id)
+    and app.is_closing(action) and app.running_place(o.id) = lock_reported_operation.workplace_name
+  order by o.asset_id
+  limit 1
+  for update;
+  -- the run may have been closed while this waited for the row
+  if not found or app.running_place(operation.id) is distinct from workplace_name then
+    perform app.raise_problem(app.elsewhere_problem(caller, order_no, operation_no, workplace_name, asset_id));
   end if;
   return operation;
 end
 $$;
-comment on function app.lock_reported_operation(text, text, text, integer) is
-  'The operation that a report means, locked until commit. Raises 404 not_found, 409 ambiguous_operation with the '
-  'asset ids.';
+comment on function app.lock_reported_operation(app.caller, public.action, text, text, text, integer) is
+  'The operation that a report means, locked until commit: planned at the workplace, or planned elsewhere while a run '
+  'is open here that the action closes. Raises 404 not_found, 409 planned_elsewhere or ambiguous_operation.';
 
 create view app.reported_events as
 select (null::app.event_body).*, null::json as operation where false;
@@ -4090,7 +4188,7 @@ begin
     end if;
   end if;
   operation := app.lock_reported_operation(
-    report ->> 'order_no', report ->> 'operation_no', report ->> 'workplace_name', (report ->> 'asset_id')::integer);
+    caller, made.action_type, report ->> 'order_no', report ->> 'operation_no', report ->> 'workplace_name', (report ->> 'asset_id')::integer);
   -- a twin of this report may have been recorded while this one waited for the row
   if made.id is not null then
     known := app.known_event(made, caller);
@@ -4102,8 +4200,8 @@ begin
 end
 $$;
 comment on function app.record_report(app.caller, jsonb) is
-  'Records one report in the JSON of the API. Raises 403 forbidden, 404 not_found, 409 ambiguous_operation or '
-  'idempotency_conflict, and what record_event raises.';
+  'Records one report in the JSON of the API. Raises 403 forbidden, 404 not_found, 409 ambiguous_operation, '
+  'planned_elsewhere or idempotency_conflict, and what record_event raises.';
 
 create function public.report_event(report jsonb, idempotency jsonb default null) returns json
 language plpgsql security definer
@@ -4182,14 +4280,19 @@ create function app.operation_positions(reports jsonb, operations public.mes_ope
 language plpgsql stable
 set search_path = ''
 as $$
+declare
+  closing constant text[] := array(select a.action from app.actions a where a.run_effect = 'closes');
 begin
   return array(
     select case when count(o.position) > 1 then -1 else max(o.position) end
     from jsonb_array_elements(reports) with ordinality r (report, index)
-    left join (select u.order_no, u.operation_no, u.workplace_name, u.asset_id::text, u.ordinality::integer as position
+    left join (select u.id, u.order_no, u.operation_no, u.workplace_name, u.asset_id::text, u.running_since,
+        u.ordinality::integer as position
       from unnest(operations) with ordinality u) o
       on o.order_no = r.report ->> 'order_no' and o.operation_no = r.report ->> 'operation_no'
-      and o.workplace_name = r.report ->> 'workplace_name'
+      and (o.workplace_name = r.report ->> 'workplace_name'
+        or o.running_since is not null and r.report ->> 'action_type' = any(closing)
+          and app.running_place(o.id) = r.report ->> 'workplace_name')
       and o.asset_id = coalesce(r.report ->> 'asset_id', o.asset_id)
     group by r.index
     order by r.index
@@ -4364,7 +4467,9 @@ begin
         if known.is_known then
           null;
         elsif place is null then
-          problem := app.missing_problem();
+          problem := app.elsewhere_problem(
+            caller, item.report ->> 'order_no', item.report ->> 'operation_no', item.report ->> 'workplace_name',
+            (item.report ->> 'asset_id')::integer);
         elsif place = -1 then
           problem := app.ambiguous_problem(
             item.report ->> 'order_no', item.report ->> 'operation_no', item.report ->> 'workplace_name', array(
@@ -4480,6 +4585,28 @@ comment on function app.require_batch_slot(jsonb, app.caller) is
   'Takes one of the slots for large batches until commit. Raises 503 unavailable with the seconds to wait when all '
   'are taken.';
 
+create function app.moved_operations(caller app.caller, reports jsonb) returns bigint[]
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return array(
+    select o.id
+    from (
+      select distinct r ->> 'order_no' as order_no, r ->> 'operation_no' as operation_no, r ->> 'workplace_name' as workplace_name
+      from jsonb_array_elements(reports) r
+      join app.actions a on a.action::text = r ->> 'action_type' and a.run_effect = 'closes'
+      where app.sees_workplace(caller, r ->> 'workplace_name')
+    ) closed
+    join public.mes_operations o on o.order_no = closed.order_no and o.operation_no = closed.operation_no
+      and o.running_since is not null and o.workplace_name is distinct from closed.workplace_name
+    where app.running_place(o.id) = closed.workplace_name
+  );
+end
+$$;
+comment on function app.moved_operations(app.caller, jsonb) is
+  'Operations that are planned elsewhere by now and run where a report of the batch closes them.';
+
 create function public.report_events(
   reports jsonb, is_atomic boolean default false, idempotency jsonb default null
 ) returns json
@@ -4512,10 +4639,13 @@ begin
   -- Every batch takes its locks in the same order, so two of them wait for each other but never in a circle.
   operations := array(
     select o from public.mes_operations o
-    where (o.order_no, o.operation_no, o.workplace_name) in (
-      select r ->> 'order_no', r ->> 'operation_no', r ->> 'workplace_name' from jsonb_array_elements(reports) r
-      where app.sees_workplace(caller, r ->> 'workplace_name')
-    )
+    where o.id = any(array(
+      select u.id from public.mes_operations u
+      where (u.order_no, u.operation_no, u.workplace_name) in (
+        select r ->> 'order_no', r ->> 'operation_no', r ->> 'workplace_name' from jsonb_array_elements(reports) r
+        where app.sees_workplace(caller, r ->> 'workplace_name')
+      )
+    ) || app.moved_operations(caller, reports))
     order by o.id
     for update
   );

@@ -38,6 +38,11 @@ export const ItemResult = z.object({
   problem: z.union([ProblemSchema, z.null()]).openapi({
     description: "Problem of a rejected item; null for all others.",
   }),
+  caused_by: z.int().min(0).optional().openapi({
+    description:
+      "For reports, the index of the first rejected report of the operation, which is why this one is rejected too.",
+    example: 0,
+  }),
 }).openapi("ItemResult", { description: "Result of one item." });
 
 export type ItemResult = z.infer<typeof ItemResult>;

@@ -39,9 +39,18 @@ export const OperationEvent = z.object({
     description: "Phase that a START begins; null for other actions.",
     example: "PROCESSING",
   }),
-  qty_good: z.int().openapi({ description: "Good pieces added; for a CORRECT, the signed difference.", example: 0 }),
-  qty_scrap: z.int().openapi({
-    description: "Scrapped pieces added; for a CORRECT, the signed difference.",
+  qty_good: z.int().openapi({
+    description: "Good pieces as reported: taken back by a REVERSE, the signed difference of a CORRECT, else added.",
+    example: 0,
+  }),
+  qty_scrap: z.int().openapi({ description: "Scrapped pieces as reported, like qty_good.", example: 0 }),
+  delta_good: z.int().openapi({
+    description: "Good pieces that the event adds to its operation; negative when it takes pieces back. The sum over " +
+      "all events of an operation is its qty_good.",
+    example: 0,
+  }),
+  delta_scrap: z.int().openapi({
+    description: "Scrapped pieces that the event adds to its operation, like delta_good.",
     example: 0,
   }),
   reason_code: key().nullable().openapi({ description: "Reason code.", example: null }),

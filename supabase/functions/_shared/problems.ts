@@ -135,6 +135,18 @@ export const problemTable = {
       asset_ids: [1, 2],
     },
   },
+  planned_elsewhere: {
+    status: 409,
+    title: "Planned elsewhere",
+    explanation:
+      "The operation was worked on at this workplace and is planned elsewhere by now: `workplace_name` and `asset_id` say where. Report it there. Work that was started here is ended here: STOP, COMPLETE, FINISH, HOLD and CANCEL are accepted at the workplace at which the open run was started.",
+    example: {
+      detail:
+        'Operation 403860-001/1/0010 is not planned at workplace "TruLaser 5060 (L76)" any more but at "TruLaser 3030 (L30)": report it there',
+      workplace_name: "TruLaser 3030 (L30)",
+      asset_id: 1,
+    },
+  },
   out_of_order: {
     status: 409,
     title: "Event out of order",

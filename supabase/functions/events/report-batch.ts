@@ -1,4 +1,4 @@
-import { ItemResults, summarize, toItemResult, validateItems } from "../_shared/batch.ts";
+import { type ItemResult, ItemResults, summarize, toItemResult, validateItems } from "../_shared/batch.ts";
 import { answerCommand, commandJson, idempotencyHeader, readIdempotency } from "../_shared/commands.ts";
 import { commandProblems, jsonBody, lifecycleCodes, security } from "../_shared/contract.ts";
 import { endpoint } from "../_shared/endpoint.ts";
@@ -14,7 +14,8 @@ export const reportBatch = endpoint({
   description:
     "Takes the events that a terminal buffered while it was offline, in the order in which they happened: one transaction, one " +
     "result for each event. Give each event an id, so that the whole batch can be sent again. With `atomic`, one rejected event " +
-    "rejects all of them. Work that begins and ends within the batch needs no capacity at its workplace. The server processes two " +
+    "rejects all of them. A report that is rejected only because an earlier one of its operation was names that one as " +
+    "`caused_by`. Work that begins and ends within the batch needs no capacity at its workplace. The server processes two " +
     "large batches at a time and answers 503 with Retry-After to further ones.",
   security,
   request: { headers: idempotencyHeader, body: jsonBody(Batch) },
@@ -22,7 +23,7 @@ export const reportBatch = endpoint({
     200: commandJson(ItemResults, "All events were recorded before."),
     201: commandJson(ItemResults, "All events are new and recorded."),
     207: commandJson(ItemResults, "The results differ: see each one."),
-    ...commandProblems([...lifecycleCodes, "ambiguous_operation"]),
+    ...commandProblems([...lifecycleCodes, "ambiguous_operation", "planned_elsewhere"]),
   },
 }, async (c) => {
   const { events, atomic } = c.req.valid("json");
@@ -46,7 +47,24 @@ export const reportBatch = endpoint({
     ({ status }) => ({ 200: "known", 201: "recorded" })[status] ?? "refused",
     answer.request_id,
   );
+  nameCauses(body.results, events);
   if (body.summary.recorded === events.length) return c.json(body, 201);
   if (body.summary.known === events.length) return c.json(body, 200);
   return c.json(body, 207);
 });
+
+/** Actions that leave the state of an operation as it is: what follows does not depend on them. */
+const countingActions: unknown[] = ["REPORT_QUANTITY", "REVERSE", "CORRECT"];
+
+/** Sets `caused_by` of each report that was rejected because of the operation's state, which an earlier one left as it was. */
+function nameCauses(results: ItemResult[], events: Record<string, unknown>[]): void {
+  const causes = new Map<string, number>();
+  for (const result of results) {
+    const { action_type, order_no, operation_no, asset_id, workplace_name } = events[result.index] ?? {};
+    const operation = JSON.stringify([order_no, operation_no, asset_id ?? workplace_name]);
+    const cause = causes.get(operation);
+    if (result.problem === null) causes.delete(operation);
+    else if (result.problem.code === "invalid_state_transition" && cause !== undefined) result.caused_by = cause;
+    else if (!countingActions.includes(action_type)) causes.set(operation, result.index);
+  }
+}

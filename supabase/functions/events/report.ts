@@ -27,7 +27,7 @@ export const report = endpoint({
       "The event was recorded before under its id, with the operation as it is; or a dry run, with the operation as it would be.",
     ),
     201: recordedJson(ReportedEvent, "The event, with the operation after it."),
-    ...commandProblems([...lifecycleCodes, "ambiguous_operation"]),
+    ...commandProblems([...lifecycleCodes, "ambiguous_operation", "planned_elsewhere"]),
   },
 }, async (c) => {
   const body = c.req.valid("json");

@@ -71,13 +71,25 @@ comment on function app.allowed_actions(public.mes_operations, app.caller) is
   '{"action", "allowed", "blocked_by"}.';
 grant execute on function app.allowed_actions to authenticated, service_role;
 
+create function app.start_hint(operation public.mes_operations, verb text) returns text
+language sql stable
+return case
+  when (operation).state not in ('PLANNED', 'RELEASED', 'BLOCKED_BEFORE_START') then ''
+  when not exists (select from app.actions a where a.action::text = verb and a.follows = 'the start') then ''
+  when (operation).state = 'RELEASED' then '. START it first'
+  else '. A supervisor must RELEASE it, then START it first'
+end;
+comment on function app.start_hint(public.mes_operations, text) is
+  'What to do before pieces of an operation that has not started can be reported; empty for other refusals.';
+
 create function app.transition_problem(
   operation public.mes_operations, caller app.caller, verb text
 ) returns app.problem
 language sql stable
 return app.problem(
   422, 'invalid_state_transition',
-  format('Cannot %s operation %s: status is "%s"', verb, app.operation_label(operation), (operation).status),
+  format('Cannot %s operation %s: status is "%s"%s', verb, app.operation_label(operation), (operation).status,
+    app.start_hint(operation, verb)),
   jsonb_build_object('current_status', (operation).status, 'allowed_actions', app.allowed_actions(operation, caller))
 );
 comment on function app.transition_problem(public.mes_operations, app.caller, text) is

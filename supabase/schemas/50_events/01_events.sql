@@ -137,6 +137,8 @@ create type app.event_body as (
   phase text,
   qty_good integer,
   qty_scrap integer,
+  delta_good integer,
+  delta_scrap integer,
   reason_code text,
   note text,
   reverses_event_id uuid,
@@ -150,6 +152,15 @@ create type app.event_body as (
   created_at text
 );
 comment on type app.event_body is 'The event as the API writes it.';
+
+-- A REVERSE alone names an event and takes its pieces back.
+create function app.delta(e public.operation_events, quantity integer) returns integer
+language sql immutable parallel safe
+return case when (e).reverses_event_id is null then quantity else -quantity end;
+comment on function app.delta(public.operation_events, integer) is
+  'What a quantity of the event adds to the total of its operation: negative for a REVERSE. The sum over all events of '
+  'an operation is its total.';
+grant execute on function app.delta to authenticated, service_role;
 
 create function app.event_body(
   e public.operation_events, pos bigint, user_email text, is_delivered boolean, webhook_response text, error_message text
@@ -170,6 +181,8 @@ return row(
   (e).phase,
   (e).qty_good,
   (e).qty_scrap,
+  app.delta(e, (e).qty_good),
+  app.delta(e, (e).qty_scrap),
   (e).reason_code,
   (e).note,
   (e).reverses_event_id,

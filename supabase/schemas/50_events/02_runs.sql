@@ -108,3 +108,19 @@ end
 $$;
 comment on function app.running_problem(public.mes_operations) is
   'Makes the problem already_running of an operation that runs, naming who has started it.';
+
+-- The plan may move an operation while it runs: the work goes on where it was started.
+create function app.running_place(operation_id bigint) returns text
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (
+    select e.workplace_name from public.operation_runs r
+    join public.operation_events e on e.id = r.start_event_id
+    where r.operation_id = running_place.operation_id and r.ended_at is null
+  );
+end
+$$;
+comment on function app.running_place(bigint) is
+  'Workplace at which the open run of the operation was started; null when nothing runs.';

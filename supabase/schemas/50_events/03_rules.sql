@@ -6,6 +6,7 @@ create type app.report as (
   id uuid,
   digest bytea,
   action_type public.action,
+  workplace_name text,
   occurred_at timestamptz,
   phase public.phase,
   qty_good integer,
@@ -25,8 +26,8 @@ create type app.report as (
 );
 
 comment on type app.report is
-  'One action on one operation. The quantities of a CORRECT are signed differences; its times and minutes are the new '
-  'absolute values, null = unchanged.';
+  'One action on one operation. workplace_name is where it happened, null = where the operation is planned. The '
+  'quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, null = unchanged.';
 
 create function app.as_running(operation public.mes_operations) returns jsonb
 language sql stable parallel safe
@@ -59,6 +60,51 @@ return case when jsonb_array_length(running) >= capacity then app.problem(
 ) end;
 comment on function app.room_problem(public.mes_operations, integer, jsonb) is
   'The problem workplace_busy when these other operations leave no room for the operation.';
+
+create function app.is_closing(action public.action) returns boolean
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (select a.run_effect = 'closes' from app.actions a where a.action = is_closing.action);
+end
+$$;
+comment on function app.is_closing(public.action) is 'True for an action that closes the open run.';
+
+create function app.elsewhere_problem(
+  caller app.caller, order_no text, operation_no text, workplace_name text, asset_id integer
+) returns app.problem
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  operation public.mes_operations;
+begin
+  select * into operation from public.mes_operations o
+  where o.order_no = elsewhere_problem.order_no and o.operation_no = elsewhere_problem.operation_no
+    and o.asset_id = coalesce(elsewhere_problem.asset_id, o.asset_id)
+    and o.workplace_name is distinct from elsewhere_problem.workplace_name
+    and app.sees_workplace(caller, o.workplace_name)
+    -- it was worked on there: a workplace that never had it is a wrong one
+    and exists (
+      select from public.operation_events e
+      where e.operation_id = o.id and e.workplace_name = elsewhere_problem.workplace_name
+    )
+  order by o.asset_id
+  limit 1;
+  if not found then
+    return app.missing_problem();
+  end if;
+  return app.problem(
+    409, 'planned_elsewhere',
+    format('Operation %s is not planned at workplace "%s" any more but at %s: report it there',
+      app.operation_label(operation), workplace_name, coalesce(format('"%s"', operation.workplace_name), 'none')),
+    jsonb_build_object('workplace_name', operation.workplace_name, 'asset_id', operation.asset_id));
+end
+$$;
+comment on function app.elsewhere_problem(app.caller, text, text, text, integer) is
+  'The problem planned_elsewhere with the workplace to which an operation was moved, where the caller sees that, else '
+  'not_found.';
 
 create function app.is_reason(kind public.reason_kind, code text) returns boolean
 language plpgsql stable

@@ -63,7 +63,7 @@ begin
   event.order_no := operation.order_no;
   event.asset_id := operation.asset_id;
   event.operation_no := operation.operation_no;
-  event.workplace_name := operation.workplace_name;
+  event.workplace_name := coalesce(report.workplace_name, operation.workplace_name);
   event.status_before := operation.status;
   event.status_after := transition.to_status;
   -- to the millisecond, as clients read it: what they send back as a filter or a condition means the same instant

@@ -48,7 +48,7 @@ comment on function app.ambiguous_problem(text, text, text, integer[]) is
 
 -- The first service's events carry no asset: order, operation and workplace must then mean one operation.
 create function app.lock_reported_operation(
-  order_no text, operation_no text, workplace_name text, asset_id integer
+  caller app.caller, action public.action, order_no text, operation_no text, workplace_name text, asset_id integer
 ) returns public.mes_operations
 language plpgsql
 set search_path = ''
@@ -70,15 +70,26 @@ begin
   where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
     and o.asset_id = asset_ids[1] and o.workplace_name = lock_reported_operation.workplace_name
   for update;
-  if not found then
-    perform app.refuse_missing();
+  if found then
+    return operation;
+  end if;
+  select o.* into operation from public.mes_operations o
+  where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
+    and o.asset_id = coalesce(lock_reported_operation.asset_id, o.asset_id)
+    and app.is_closing(action) and app.running_place(o.id) = lock_reported_operation.workplace_name
+  order by o.asset_id
+  limit 1
+  for update;
+  -- the run may have been closed while this waited for the row
+  if not found or app.running_place(operation.id) is distinct from workplace_name then
+    perform app.raise_problem(app.elsewhere_problem(caller, order_no, operation_no, workplace_name, asset_id));
   end if;
   return operation;
 end
 $$;
-comment on function app.lock_reported_operation(text, text, text, integer) is
-  'The operation that a report means, locked until commit. Raises 404 not_found, 409 ambiguous_operation with the '
-  'asset ids.';
+comment on function app.lock_reported_operation(app.caller, public.action, text, text, text, integer) is
+  'The operation that a report means, locked until commit: planned at the workplace, or planned elsewhere while a run '
+  'is open here that the action closes. Raises 404 not_found, 409 planned_elsewhere or ambiguous_operation.';
 
 create view app.reported_events as
 select (null::app.event_body).*, null::json as operation where false;
@@ -215,7 +226,7 @@ begin
     end if;
   end if;
   operation := app.lock_reported_operation(
-    report ->> 'order_no', report ->> 'operation_no', report ->> 'workplace_name', (report ->> 'asset_id')::integer);
+    caller, made.action_type, report ->> 'order_no', report ->> 'operation_no', report ->> 'workplace_name', (report ->> 'asset_id')::integer);
   -- a twin of this report may have been recorded while this one waited for the row
   if made.id is not null then
     known := app.known_event(made, caller);
@@ -227,8 +238,8 @@ begin
 end
 $$;
 comment on function app.record_report(app.caller, jsonb) is
-  'Records one report in the JSON of the API. Raises 403 forbidden, 404 not_found, 409 ambiguous_operation or '
-  'idempotency_conflict, and what record_event raises.';
+  'Records one report in the JSON of the API. Raises 403 forbidden, 404 not_found, 409 ambiguous_operation, '
+  'planned_elsewhere or idempotency_conflict, and what record_event raises.';
 
 create function public.report_event(report jsonb, idempotency jsonb default null) returns json
 language plpgsql security definer

@@ -6,14 +6,19 @@ create function app.operation_positions(reports jsonb, operations public.mes_ope
 language plpgsql stable
 set search_path = ''
 as $$
+declare
+  closing constant text[] := array(select a.action from app.actions a where a.run_effect = 'closes');
 begin
   return array(
     select case when count(o.position) > 1 then -1 else max(o.position) end
     from jsonb_array_elements(reports) with ordinality r (report, index)
-    left join (select u.order_no, u.operation_no, u.workplace_name, u.asset_id::text, u.ordinality::integer as position
+    left join (select u.id, u.order_no, u.operation_no, u.workplace_name, u.asset_id::text, u.running_since,
+        u.ordinality::integer as position
       from unnest(operations) with ordinality u) o
       on o.order_no = r.report ->> 'order_no' and o.operation_no = r.report ->> 'operation_no'
-      and o.workplace_name = r.report ->> 'workplace_name'
+      and (o.workplace_name = r.report ->> 'workplace_name'
+        or o.running_since is not null and r.report ->> 'action_type' = any(closing)
+          and app.running_place(o.id) = r.report ->> 'workplace_name')
       and o.asset_id = coalesce(r.report ->> 'asset_id', o.asset_id)
     group by r.index
     order by r.index

@@ -89,7 +89,9 @@ begin
         if known.is_known then
           null;
         elsif place is null then
-          problem := app.missing_problem();
+          problem := app.elsewhere_problem(
+            caller, item.report ->> 'order_no', item.report ->> 'operation_no', item.report ->> 'workplace_name',
+            (item.report ->> 'asset_id')::integer);
         elsif place = -1 then
           problem := app.ambiguous_problem(
             item.report ->> 'order_no', item.report ->> 'operation_no', item.report ->> 'workplace_name', array(
@@ -205,6 +207,28 @@ comment on function app.require_batch_slot(jsonb, app.caller) is
   'Takes one of the slots for large batches until commit. Raises 503 unavailable with the seconds to wait when all '
   'are taken.';
 
+create function app.moved_operations(caller app.caller, reports jsonb) returns bigint[]
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return array(
+    select o.id
+    from (
+      select distinct r ->> 'order_no' as order_no, r ->> 'operation_no' as operation_no, r ->> 'workplace_name' as workplace_name
+      from jsonb_array_elements(reports) r
+      join app.actions a on a.action::text = r ->> 'action_type' and a.run_effect = 'closes'
+      where app.sees_workplace(caller, r ->> 'workplace_name')
+    ) closed
+    join public.mes_operations o on o.order_no = closed.order_no and o.operation_no = closed.operation_no
+      and o.running_since is not null and o.workplace_name is distinct from closed.workplace_name
+    where app.running_place(o.id) = closed.workplace_name
+  );
+end
+$$;
+comment on function app.moved_operations(app.caller, jsonb) is
+  'Operations that are planned elsewhere by now and run where a report of the batch closes them.';
+
 create function public.report_events(
   reports jsonb, is_atomic boolean default false, idempotency jsonb default null
 ) returns json
@@ -237,10 +261,13 @@ begin
   -- Every batch takes its locks in the same order, so two of them wait for each other but never in a circle.
   operations := array(
     select o from public.mes_operations o
-    where (o.order_no, o.operation_no, o.workplace_name) in (
-      select r ->> 'order_no', r ->> 'operation_no', r ->> 'workplace_name' from jsonb_array_elements(reports) r
-      where app.sees_workplace(caller, r ->> 'workplace_name')
-    )
+    where o.id = any(array(
+      select u.id from public.mes_operations u
+      where (u.order_no, u.operation_no, u.workplace_name) in (
+        select r ->> 'order_no', r ->> 'operation_no', r ->> 'workplace_name' from jsonb_array_elements(reports) r
+        where app.sees_workplace(caller, r ->> 'workplace_name')
+      )
+    ) || app.moved_operations(caller, reports))
     order by o.id
     for update
   );

@@ -109,7 +109,7 @@ Deno.test("The table of problems has the codes and statuses of the HTTP contract
     405: "method_not_allowed",
     406: "not_acceptable",
     409:
-      "already_running ambiguous_operation duplicate_operation duplicate_profile endpoint_disabled idempotency_conflict in_use operation_blocked out_of_order workplace_busy",
+      "already_running ambiguous_operation duplicate_operation duplicate_profile endpoint_disabled idempotency_conflict in_use operation_blocked out_of_order planned_elsewhere workplace_busy",
     410: "feed_reset",
     412: "stale_version",
     413: "body_too_large",

@@ -120,6 +120,30 @@ Deno.test("POST batch: answers 207 when results differ, and records the others w
   assertEquals(pick(await read(operation), "status", "qty_good"), { status: "FINISHED", qty_good: 20 });
 });
 
+Deno.test("POST batch: names the first rejected report as the cause when what follows needs its state", async () => {
+  const [blocked, other] = await Promise.all([newOperation({ status: "PLANNED" }), newOperation()]);
+  const answer = await send([
+    item(other, "START"),
+    item(blocked, "START"),
+    item(blocked, "REPORT_QUANTITY", { qty_good: 1 }),
+    item(other, "REPORT_QUANTITY", { qty_good: -1 }),
+    item(blocked, "STOP"),
+    item(other, "STOP"),
+    item(other, "STOP"),
+    item(blocked, "RELEASE"),
+    item(blocked, "STOP"),
+    { ...item(blocked, "START"), phase: "NONE" },
+    item(blocked, "FINISH"),
+  ]);
+  assertEquals(statuses(answer), [201, 422, 422, 422, 422, 201, 422, 201, 422, 422, 422], answer.text);
+  const none = undefined;
+  assertEquals(
+    answer.body.results.map(({ caused_by }) => caused_by),
+    // a STOP that repeats another, or comes too early, has itself as its cause
+    [none, none, 1, none, 1, none, none, none, none, none, 9],
+  );
+});
+
 Deno.test("POST batch: answers 200 without effect when it is repeated, and the first answer when it has a key", async () => {
   const operation = await newOperation();
   const items = withIds([item(operation, "START"), item(operation, "REPORT_QUANTITY", { qty_good: 7 })]);

@@ -611,7 +611,8 @@ class Run {
   }
 
   async compareEverything(): Promise<void> {
-    this.compareLogs(await this.events());
+    const events = await this.events();
+    this.compareLogs(events);
     for (const [which, operation] of this.world.plant.operations.entries()) {
       const path = operationPath(this.key(which));
       const [read, runs] = await Promise.all([
@@ -620,6 +621,13 @@ class Run {
       ]);
       const { compare, of } = shown(operation);
       assertEquals(of(read.body), compare, "the operation as it is read");
+      const own = events.filter(({ operation_no }) => operation_no === this.key(which).operation_no);
+      const sumOf = (delta: "delta_good" | "delta_scrap") => own.reduce((sum, event) => sum + event[delta], 0);
+      assertEquals(
+        [sumOf("delta_good"), sumOf("delta_scrap")],
+        [read.body.qty_good, read.body.qty_scrap],
+        "the sums of the events",
+      );
       assertEquals(
         runs.body.map(({ phase, started_at, ended_at }) => ({ phase, started_at, ended_at })),
         operation.runs.map(({ phase, from, to }) => ({ phase, started_at: iso(from) ?? "", ended_at: iso(to) })),
