@@ -133,6 +133,8 @@ interface List {
   args: string;
   /** The same as a condition on the table `t`, to find where a far page begins. */
   where: string;
+  /** Time that the list is sorted by; by its key when it has none. */
+  sort?: { name: string; column: string };
   callers?: Caller[];
 }
 
@@ -224,6 +226,25 @@ const operationLists: Omit<List, "function">[] = [
     where: "t.status = 'RELEASED' and t.workplace_group = 'Group 1'",
   },
 ];
+for (const column of ["planned_start_at", "planned_end_at", "updated_at"]) {
+  for (const name of [column, `-${column}`]) {
+    operationLists.push(
+      { name: `sorted by ${name}`, args: `sort => '${name}'`, where: "true", sort: { name, column } },
+      {
+        name: `sorted by ${name}, one workplace`,
+        args: `sort => '${name}', workplace_names => '{Place 01}'`,
+        where: "t.workplace_name = 'Place 01'",
+        sort: { name, column },
+      },
+      {
+        name: `sorted by ${name}, status RELEASED`,
+        args: `sort => '${name}', statuses => '{RELEASED}'`,
+        where: "t.status = 'RELEASED'",
+        sort: { name, column },
+      },
+    );
+  }
+}
 const eventLists: Omit<List, "function">[] = [
   { name: "all", args: "", where: "true" },
   { name: "order", args: "order_no => 'G0000100'", where: "t.order_no = 'G0000100'" },
@@ -288,9 +309,23 @@ const orders = {
   },
 };
 
+/** The order of a list, and the arguments of its far pages. */
+function orderOf({ function: name, sort }: List) {
+  const order = orders[name];
+  if (sort === undefined) return order;
+  const direction = sort.name.startsWith("-") ? " desc" : "";
+  const columns = [`t.${sort.column}`, ...order.key.split(", ")];
+  return {
+    ...order,
+    by: columns.map((column) => column + direction).join(", "),
+    key: [`t.${sort.column}::text`, order.key].join(", "),
+    args: ["after_value", ...order.args],
+  };
+}
+
 /** The 1,000th page of 100, or the last one where there are fewer. */
 async function farPage({ sql }: Plant, list: List, caller: Caller): Promise<string | undefined> {
-  const { table, by, key, args } = orders[list.function];
+  const { table, by, key, args } = orderOf(list);
   const seen = caller === "admin" ? "true" : `t.workplace_name in (${users[caller].workplaces.map((w) => `'${w}'`)})`;
   const [count] = await sql.unsafe<{ count: number }[]>(
     `select count(*)::integer as count from (select from ${table} t where ${list.where} and ${seen} limit 100000) t`,

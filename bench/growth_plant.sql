@@ -29,7 +29,7 @@ insert into public.mes_operations (
   qty_desired, planned_start_at, planned_end_at, t_target_processing_min,
   state, qty_processed, qty_scrap, actual_start_at, actual_end_at,
   t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, running_since, running_phase, last_op_seq,
-  run_count, worked_until, logged_processing_min, counted_since
+  run_count, worked_until, logged_processing_min, counted_since, updated_at
 ) overriding system value
 select
   i,
@@ -57,7 +57,8 @@ select
   began_at + case when not is_open then case when events = 2 then interval '10 minutes' else interval '100 minutes' end
     when i % 20 = 0 then interval '0' when i % 20 = 1 then interval '30 minutes' end,
   case when not is_open then case when events = 2 then 10 else 90 end when i % 20 = 1 then 30 else 0 end,
-  case when not is_open and events > 2 or is_open and i % 20 < 2 then began_at + interval '20 minutes' end
+  case when not is_open and events > 2 or is_open and i % 20 < 2 then began_at + interval '20 minutes' end,
+  began_at + interval '100 minutes'
 from app.growth;
 
 insert into public.operation_events (

@@ -96,7 +96,7 @@ const securitySchemes = {
   },
 } as const;
 
-/** Reads the contracts of the functions: the routes of each `app`, and the schemas that its folder exports. */
+/** Reads the contracts of the functions: the routes of each `app`, and the schemas that files `*schemas.ts` beside it export. */
 async function contracts() {
   const folder = inProject("supabase", "functions");
   const routes: RouteConfig[] = [];
@@ -109,7 +109,9 @@ async function contracts() {
     for (const definition of app.openAPIRegistry.definitions) {
       if (definition.type === "route") routes.push(definition.route);
     }
-    exported.push(...Object.values(await importFrom(join(folder, name, "schemas.ts"))));
+    for (const { name: file } of Deno.readDirSync(join(folder, name))) {
+      if (file.endsWith("schemas.ts")) exported.push(...Object.values(await importFrom(join(folder, name, file))));
+    }
   }
   return { routes, exported };
 }

@@ -4,6 +4,7 @@ import { importApi } from "./import_api.ts";
 import { type ImportOptions, parseImportOptions, usage } from "./import_options.ts";
 import { type ImportSummary, runImport } from "./import_run.ts";
 import { bar, lines, type Progress } from "./progress.ts";
+import { writtenEncoding } from "./text_encoding.ts";
 
 const outcomes = ["created", "updated", "deleted", "flagged", "skipped_stale", "rejected"];
 
@@ -35,13 +36,20 @@ async function main(): Promise<number> {
   return summary.counts.rejected ? 2 : 0;
 }
 
-function told({ rows, counts, resumedAt }: ImportSummary, options: ImportOptions, seconds: number): string {
+function told(
+  { rows, counts, resumedAt, newWorkplaces }: ImportSummary,
+  options: ImportOptions,
+  seconds: number,
+): string {
   const pace = Math.round((rows - resumedAt) / seconds);
+  const encoding = writtenEncoding(options.encoding);
+  const written = encoding === options.encoding ? "" : ` (${encoding})`;
   const became = outcomes.flatMap((outcome) => counts[outcome] ? [`${counts[outcome]} ${outcome}`] : []);
   return [
     `${rows} rows${options.isDryRun ? ", nothing changed (dry run)" : ""}: ${became.join(", ") || "nothing to do"}`,
     `${seconds.toFixed(1)} s, ${pace} rows/s${resumedAt > 0 ? ` for the last ${rows - resumedAt}` : ""}`,
-    ...counts.rejected ? [`The rejected rows are in ${options.rejectsFile}`] : [],
+    ...newWorkplaces.length > 0 ? [`${newWorkplaces.length} new workplaces: ${newWorkplaces.join(", ")}`] : [],
+    ...counts.rejected ? [`The rejected rows are in ${options.rejectsFile}${written}: correct and import them`] : [],
   ].join("\n");
 }
 

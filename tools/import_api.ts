@@ -37,11 +37,20 @@ interface Refusal {
  * @param onWait Called with the reason and the duration of the wait before a retry.
  */
 export function importApi(
-  options: Pick<ImportOptions, "functionsUrl" | "key" | "mode" | "isDryRun" | "format" | "patience_s">,
+  options: Pick<
+    ImportOptions,
+    "functionsUrl" | "key" | "mode" | "isDryRun" | "unknownWorkplaces" | "decimal" | "format" | "patience_s"
+  >,
   signal: AbortSignal,
   onWait: (reason: string, pause_ms: number) => void,
 ): ImportApi {
-  const url = `${options.functionsUrl}/operations/v1/import?mode=${options.mode}&dry_run=${options.isDryRun}`;
+  const query = new URLSearchParams({
+    mode: options.mode,
+    dry_run: String(options.isDryRun),
+    unknown_workplaces: options.unknownWorkplaces,
+    ...options.decimal === undefined ? {} : { decimal: options.decimal },
+  });
+  const url = `${options.functionsUrl}/operations/v1/import?${query}`;
   const credential: Record<string, string> = /^[^.]+\.[^.]+\.[^.]+$/.test(options.key)
     ? { authorization: `Bearer ${options.key}` }
     : { apikey: options.key };

@@ -26,11 +26,15 @@ export interface ImportOptions {
   key: string;
   mode: "update" | "takeover";
   isDryRun: boolean;
+  /** Fate of a row that names a workplace that the plant does not know. */
+  unknownWorkplaces: "create" | "reject";
+  /** Decimal sign of the numbers in a CSV; undefined = ambiguous ones are rejected. */
+  decimal: "point" | "comma" | undefined;
   /** Rows of one request. */
   chunk: number;
   /** File of the progress; undefined = not stored. */
   stateFile: string | undefined;
-  /** File of the rejected rows; CSV or NDJSON by its extension. */
+  /** File of the rejected rows, in the form of the input. */
   rejectsFile: string;
   /** False: begin again and ignore the state file. */
   isResumed: boolean;
@@ -46,15 +50,18 @@ the same command goes on where it stopped.
   --format <csv|ndjson>   form of the file (default: by its name; needed for -, standard input)
   --gzip                  the input is compressed (default: by its name)
   --separator <char>      between the fields of a CSV (default ,)
+  --decimal <point|comma> decimal sign of numbers in a CSV; without it, a number with two readings (1.000) is rejected
   --encoding <name>       encoding of the text, as windows-1252 (default utf-8)
   --url <url>             the project, as https://<ref>.supabase.co, or its functions
   --key <key>             secret key, or a supervisor's access token; better in SUPABASE_SECRET_KEY, where nobody sees it
   --mode <update|takeover>  takeover: rows of the first service with status, quantities and times (default update)
+  --unknown-workplaces <create|reject>  rows of a workplace that the plant does not know (default create)
   --dry-run               tell what would happen, change nothing
   --chunk <rows>          rows of one request, 1 to ${maxRows} (default ${maxRows})
   --state <path>          where to keep how far it has come (default <file>.import.json; - has none unless given)
   --no-resume             begin anew
-  --rejects <path>        report of refused rows, .csv or .ndjson (default <file>.rejected.<format>)
+  --rejects <path>        report of refused rows, in the form of the file: correct it, and import it (default
+                          <file>.rejected.<format>)
   --patience <seconds>    how long to try again while the server is away (default 300)
   --help                  this text
 
@@ -82,7 +89,17 @@ export async function parseImportOptions(args: string[]): Promise<ImportOptions 
   if (values.mode !== "update" && values.mode !== "takeover") {
     throw new ImportFailure(`Cannot use mode "${values.mode}": it is update or takeover.`);
   }
+  const unknownWorkplaces = values["unknown-workplaces"];
+  if (unknownWorkplaces !== "create" && unknownWorkplaces !== "reject") {
+    throw new ImportFailure(`Cannot use --unknown-workplaces ${unknownWorkplaces}: it is create or reject.`);
+  }
+  const { decimal } = values;
+  if (decimal !== undefined && decimal !== "point" && decimal !== "comma") {
+    throw new ImportFailure(`Cannot use --decimal ${decimal}: it is point or comma.`);
+  }
   const isStdin = input === "-";
+  const rejectsFile = fromHere(values.rejects ?? `${isStdin ? "stdin" : input}.rejected.${format}`);
+  if (rejectsFile === input) throw new ImportFailure(`The report of refused rows cannot replace its input, ${input}.`);
   return {
     input,
     format,
@@ -92,11 +109,13 @@ export async function parseImportOptions(args: string[]): Promise<ImportOptions 
     ...await target(values.url, values.key),
     mode: values.mode,
     isDryRun: values["dry-run"],
+    unknownWorkplaces,
+    decimal,
     chunk: wholeNumber("chunk", values.chunk, 1, maxRows),
     stateFile: values["dry-run"]
       ? undefined
       : (values.state && fromHere(values.state)) ?? (isStdin ? undefined : `${input}.import.json`),
-    rejectsFile: fromHere(values.rejects ?? `${isStdin ? "stdin" : input}.rejected.${format}`),
+    rejectsFile,
     isResumed: !values["no-resume"],
     patience_s: wholeNumber("patience", values.patience, 0, 86_400),
   };
@@ -118,6 +137,8 @@ function parseCommandLine(args: string[]) {
         url: { type: "string" },
         key: { type: "string" },
         mode: { type: "string", default: "update" },
+        "unknown-workplaces": { type: "string", default: "create" },
+        decimal: { type: "string" },
         "dry-run": { type: "boolean", default: false },
         chunk: { type: "string", default: String(maxRows) },
         state: { type: "string" },

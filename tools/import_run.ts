@@ -7,7 +7,7 @@ import type { ImportOptions } from "./import_options.ts";
 import { readState, removeState, type State, writeState } from "./import_state.ts";
 import type { Position, Progress } from "./progress.ts";
 import { type Reject, RejectsReport } from "./rejects.ts";
-import { decoded, readCsv, readNdjson, type Row } from "./rows.ts";
+import { decoded, readCsv, readNdjson, type Row, type TextForm } from "./rows.ts";
 
 /** Counts of the rows by outcome. */
 export interface ImportSummary {
@@ -16,6 +16,8 @@ export interface ImportSummary {
   counts: Record<string, number>;
   /** Rows that an earlier attempt had done. */
   resumedAt: number;
+  /** Workplaces that rows named and the plant did not know. */
+  newWorkplaces: string[];
 }
 
 interface Input {
@@ -53,7 +55,8 @@ export async function runImport(
       },
     }),
   );
-  const text = decoded(counted, options);
+  const form: TextForm = { hasBom: false, lineEnd: "\n" };
+  const text = decoded(counted, options, form);
   const { names, rows } = options.format === "csv"
     ? await readCsv(text, options.separator)
     : { names: [], rows: readNdjson(text) };
@@ -61,7 +64,7 @@ export async function runImport(
   const left = skipped(rows, state, digest);
   const chunks = chunksOf(left, { format: options.format, names, maxRows: options.chunk });
 
-  const report = await RejectsReport.open(options.rejectsFile, state.rejects_bytes);
+  const report = await RejectsReport.open(options.rejectsFile, { ...options, names, text: form }, state.rejects_bytes);
   let progress: Progress | undefined;
   try {
     // while one chunk is on its way, the next is read
@@ -89,7 +92,7 @@ export async function runImport(
     await rows.return(undefined);
   }
   if (options.stateFile !== undefined) await removeState(options.stateFile);
-  return { rows: state.rows, counts: state.counts, resumedAt };
+  return { rows: state.rows, counts: state.counts, resumedAt, newWorkplaces: state.new_workplaces };
 }
 
 /** Sends what is to be sent, and counts; returns the rows that were refused, in their order. */
@@ -107,7 +110,9 @@ async function carriedOut(chunk: Chunk, api: ImportApi, state: State): Promise<R
     const refusal = row.refusal ?? refusalOf(result);
     const outcome = refusal ? "rejected" : result?.outcome ?? "rejected";
     state.counts[outcome] = (state.counts[outcome] ?? 0) + 1;
-    if (refusal) rejects.push({ line: row.line, ...refusal, row: row.text });
+    if (refusal) rejects.push({ row, ...refusal });
+    const workplace = result?.creates_workplace;
+    if (workplace !== undefined && !state.new_workplaces.includes(workplace)) state.new_workplaces.push(workplace);
   }
   return rejects;
 }
@@ -115,7 +120,7 @@ async function carriedOut(chunk: Chunk, api: ImportApi, state: State): Promise<R
 function refusalOf(result: ItemResult | undefined): { code: string; detail: string } | undefined {
   const problem = result?.problem;
   if (!problem) return undefined;
-  const errors = problem.errors?.map(({ pointer, message }) => `${pointer} ${message}`).join("; ");
+  const errors = problem.errors?.map(({ code, pointer, message }) => `${code} at ${pointer}: ${message}`).join("; ");
   return { code: problem.code, detail: errors || problem.detail };
 }
 
@@ -123,7 +128,16 @@ async function stateOf(options: ImportOptions): Promise<State> {
   const { functionsUrl, mode, stateFile } = options;
   const known = stateFile === undefined || !options.isResumed ? undefined : await readState(stateFile);
   if (known === undefined) {
-    return { run: crypto.randomUUID(), functionsUrl, mode, rows: 0, digest: "", rejects_bytes: 0, counts: {} };
+    return {
+      run: crypto.randomUUID(),
+      functionsUrl,
+      mode,
+      rows: 0,
+      digest: "",
+      rejects_bytes: 0,
+      counts: {},
+      new_workplaces: [],
+    };
   }
   if (known.functionsUrl !== functionsUrl || known.mode !== mode) {
     throw new ImportFailure(

@@ -19,6 +19,8 @@ const State = z.object({
   rejects_bytes: z.int().min(0),
   /** Rows by what became of them. */
   counts: z.record(z.string(), z.int()),
+  /** Workplaces that the import created. */
+  new_workplaces: z.array(z.string()).default([]),
 });
 
 /** Progress of an import. */

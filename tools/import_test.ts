@@ -148,18 +148,118 @@ Deno.test("import: refused rows are reported with their lines, the others go in"
     assertEquals(code, 2);
     assertStringIncludes(out, "1100 rows: 1097 created, 3 rejected");
     const report = (await Deno.readTextFile(`${file}.rejected.csv`)).trimEnd().split("\n");
-    assertEquals(report[0], "line,code,detail,row");
-    assertEquals(report.slice(1).map((line) => line.split(",").slice(0, 2).join()), [
-      "5,validation_failed",
-      "6,malformed_csv",
-      "1052,malformed_csv",
+    assertEquals(report[0], `${header},problem_code,problem_detail`);
+    assertEquals(report.slice(1), [
+      `${rows[3]},validation_failed,"line 5: too_small at /qty_desired: must be at least 0, not -50"`,
+      `${rows[4]},malformed_csv,"line 6: A quote is neither doubled nor at an end of its field, or is not closed"`,
+      `${rows[1_050]},malformed_csv,"line 1052: The row has 9 fields, the header line 8"`,
     ]);
-    assertStringIncludes(report[1] ?? "", "/qty_desired");
+  }));
 
-    const asJson = await run([file, "--rejects", join(folder, "rejects.ndjson")]);
-    assertEquals(asJson.code, 2);
-    const [first = ""] = (await Deno.readTextFile(join(folder, "rejects.ndjson"))).split("\n");
-    assertEquals(JSON.parse(first).row, rows[3]);
+Deno.test("import: the report of a file is imported again as it is, and once it is corrected its rows go in", () =>
+  withFolder(async (folder) => {
+    const order = unique("O");
+    const file = join(folder, "export.csv");
+    const names = header.split(",").join(";");
+    const lines = [
+      `\ufeff${names}`,
+      `${order};1;0010;Import hall;"Blech; 3 mm";RELEASED;1.000;2026-11-22T15:00:00Z`,
+      `${order};1;0020;Import hall;größer;RELEASED;-1;2026-11-22T15:00:00Z`,
+      `${order};1;0030;Import hall;5" pipe;RELEASED;1;2026-11-22T15:00:00Z`,
+      `${order};1;0040;Import hall;good;RELEASED;1;1795359600000`,
+    ];
+    await Deno.writeTextFile(file, lines.join("\r\n"));
+    const args = ["--separator", ";"];
+    const first = await run([file, ...args]);
+    assertStringIncludes(first.out, "4 rows: 1 created, 3 rejected");
+    const report = `${file}.rejected.csv`;
+    const text = await Deno.readTextFile(report);
+    const [head, thousand, ...others] = text.trimEnd().split("\r\n");
+    assertEquals(head, `\ufeff${names};problem_code;problem_detail`);
+    assertEquals(
+      thousand,
+      `${lines[1]};validation_failed;` +
+        '"line 2: unknown_decimal at /qty_desired: ""1.000"" is 1 with decimal=point, 1000 with decimal=comma: send `decimal`"',
+    );
+    assertEquals(others.map((line) => line.startsWith(order)), [true, true]);
+
+    // as it is: refused for the same reasons, which are told once
+    const again = await run([report, ...args]);
+    assertStringIncludes(again.out, "3 rows: 3 rejected");
+    assertEquals(await Deno.readTextFile(`${report}.rejected.csv`), text);
+    await Deno.writeTextFile(report, text.replace(";-1;", ";1;").replace('5" pipe', "5 in pipe"));
+    const corrected = await run([report, ...args, "--decimal", "comma"]);
+    assertEquals(corrected.code, 0, corrected.out);
+    assertStringIncludes(corrected.out, "3 rows: 3 created");
+    const { body } = await server.get<Operation[]>("/operations/v1", { query: { order_no: order } });
+    assertEquals(body.map(({ qty_desired, activity_description }) => [qty_desired, activity_description]), [
+      [1000, "Blech; 3 mm"],
+      [1, "größer"],
+      [1, "5 in pipe"],
+      [1, "good"],
+    ]);
+  }));
+
+Deno.test("import: the report has the encoding of the file", () =>
+  withFolder(async (folder) => {
+    const order = unique("O");
+    const line = `${order},1,0010,Import hall,größer €,RELEASED,-1,2026-11-22T15:00:00Z`;
+    const content = `${header}\n${line}\n`;
+    const files = {
+      "windows-1252": Uint8Array.from(content, (character) => character === "€" ? 0x80 : character.charCodeAt(0)),
+      "utf-16le": new Uint8Array(Uint16Array.from(content, (character) => character.charCodeAt(0)).buffer),
+    };
+    for (const [encoding, bytes] of Object.entries(files)) {
+      const file = join(folder, `${encoding}.csv`);
+      await Deno.writeFile(file, bytes);
+      assertEquals((await run([file, "--encoding", encoding])).code, 2);
+      const report = new TextDecoder(encoding, { fatal: true }).decode(await Deno.readFile(`${file}.rejected.csv`));
+      assertStringIncludes(report, `\n${line},validation_failed,`);
+    }
+  }));
+
+Deno.test("import: the report of NDJSON has the rows with two members more, and is imported again", () =>
+  withFolder(async (folder) => {
+    const order = unique("O");
+    const file = join(folder, "feed.ndjson");
+    const bad = {
+      order_no: order,
+      asset_id: 1,
+      operation_no: "0010",
+      qty_desired: -1,
+      timestamp_ms: "2026-11-22T15:00:00Z",
+    };
+    await Deno.writeTextFile(file, `${JSON.stringify(bad)}\n{}\n{"order_no":\n`);
+    assertEquals((await run([file])).code, 2);
+    const report = `${file}.rejected.ndjson`;
+    const text = await Deno.readTextFile(report);
+    const [first, second, third] = text.trimEnd().split("\n").map((line) => JSON.parse(line));
+    assertEquals(first, {
+      ...bad,
+      problem_code: "validation_failed",
+      problem_detail: "line 1: too_small at /qty_desired: must be at least 0, not -1",
+    });
+    assertEquals(Object.keys(second), ["problem_code", "problem_detail"]);
+    assertEquals([third.row, third.problem_code], ['{"order_no":', "malformed_json"]);
+    const [line = ""] = text.split("\n");
+    await Deno.writeTextFile(report, `${line.replace('"qty_desired":-1', '"qty_desired":1')}\n`);
+    const corrected = await run([report]);
+    assertStringIncludes(corrected.out, "1 rows: 1 created");
+  }));
+
+Deno.test("import: names the workplaces that are new, and --unknown-workplaces reject keeps their rows out", () =>
+  withFolder(async (folder) => {
+    const order = unique("O");
+    const workplace = unique("New place");
+    const file = join(folder, "feed.csv");
+    const rows = csvRows(order, 2);
+    await Deno.writeTextFile(file, [header, rows[0], rows[1]?.replace("Import hall", workplace)].join("\n"));
+    const refused = await run([file, "--unknown-workplaces", "reject", "--rejects", join(folder, "r.csv")]);
+    assertEquals(refused.code, 2);
+    assertStringIncludes(await Deno.readTextFile(join(folder, "r.csv")), "unknown_workplace at /workplace_name");
+    for (const args of [["--dry-run"], []]) {
+      assertStringIncludes((await run([file, ...args])).out, `1 new workplaces: ${workplace}`);
+    }
   }));
 
 Deno.test("import --dry-run: tells what would happen, changes nothing", () =>
@@ -313,6 +413,9 @@ Deno.test("import: a command that cannot be carried out is one sentence", () =>
         [[join(folder, "feed.xlsx")], "Cannot tell the format"],
         [["-", "--format", "csv", "--chunk", "1001"], "Cannot use --chunk 1001"],
         [["-", "--format", "csv", "--url", "example"], '"example" is not the URL of a project'],
+        [["-", "--format", "csv", "--decimal", "dot"], "Cannot use --decimal dot"],
+        [["-", "--format", "csv", "--unknown-workplaces", "no"], "Cannot use --unknown-workplaces no"],
+        [[join(folder, "a.csv"), "--rejects", join(folder, "a.csv")], "The report of refused rows cannot replace"],
         [["-", "--format", "csv", "--colour"], "Unknown option '--colour'"],
       ] as const
     ) {

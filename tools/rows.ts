@@ -12,7 +12,7 @@ export interface Row {
   line: number;
   /** The row as it stands in the file, for the report. */
   text: string;
-  /** NDJSON: the text; CSV: its fields. */
+  /** The fields of a row of a CSV, without the columns of a report. */
   fields: string[] | undefined;
   /** Set when the command rejects the row itself. */
   refusal: { code: string; detail: string } | undefined;
@@ -23,13 +23,46 @@ const maxLine_chars = 1024 * 1024;
 /** A longer record of a CSV has a quote without its end. */
 const maxRecord_chars = 64 * 1024;
 
-/** The text of a file, decompressed and decoded; a byte that the encoding does not have ends it. */
+/** Columns that the report of rejected rows adds. The import ignores them, so that a corrected report is a file again. */
+export const problemColumns = ["problem_code", "problem_detail"];
+
+/** How a text begins and ends its lines; known once the first line has been read. */
+export interface TextForm {
+  hasBom: boolean;
+  lineEnd: "\n" | "\r\n";
+}
+
+/**
+ * Returns the text of a file, decompressed and decoded; a byte that the encoding does not have ends it.
+ *
+ * @param form Set while the text is read.
+ */
 export function decoded(
   bytes: ReadableStream<Uint8Array<ArrayBuffer>>,
   options: { isGzipped: boolean; encoding: string },
+  form: TextForm = { hasBom: false, lineEnd: "\n" },
 ): ReadableStream<string> {
   const plain = options.isGzipped ? bytes.pipeThrough(new DecompressionStream("gzip")) : bytes;
-  return plain.pipeThrough(new TextDecoderStream(options.encoding, { fatal: true }));
+  let isFirst = true;
+  let firstLine: string | undefined = "";
+  return plain.pipeThrough(new TextDecoderStream(options.encoding, { fatal: true, ignoreBOM: true })).pipeThrough(
+    new TransformStream<string, string>({
+      transform(chunk, controller) {
+        if (isFirst && chunk !== "") {
+          isFirst = false;
+          form.hasBom = chunk.startsWith("\ufeff");
+          if (form.hasBom) chunk = chunk.slice(1);
+        }
+        if (firstLine !== undefined) {
+          firstLine += chunk;
+          const end = firstLine.indexOf("\n");
+          form.lineEnd = firstLine[end - 1] === "\r" ? "\r\n" : "\n";
+          firstLine = end >= 0 || firstLine.length > maxLine_chars ? undefined : firstLine;
+        }
+        controller.enqueue(chunk);
+      },
+    }),
+  );
 }
 
 /** A line and its number. */
@@ -61,12 +94,18 @@ export async function* readNdjson(text: ReadableStream<string>): AsyncGenerator<
   for await (const lines of linesOf(text)) {
     yield lines.filter(([, line]) => line.trim() !== "").map(([line, text]) => ({
       line,
-      text,
+      text: withoutProblem(text),
       fields: undefined,
       refusal: undefined,
     }));
   }
 }
+
+const addedMembers =
+  /\s*,?\s*"problem_code"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"problem_detail"\s*:\s*"(?:[^"\\]|\\.)*"\s*\}\s*$/;
+
+/** Returns a line of NDJSON without the members that the report of rejected rows added at its end. */
+const withoutProblem = (line: string) => line.includes('"problem_code"') ? line.replace(addedMembers, "}") : line;
 
 /** A CSV: the names of its header line, then its rows. */
 export interface CsvRows {
@@ -89,7 +128,8 @@ export async function readCsv(text: ReadableStream<string>, separator: string): 
     first = value;
   }
   const [header, ...others] = first;
-  const names = header?.fields?.map((name) => name.trim()) ?? [];
+  const columns = header?.fields?.map((name) => name.trim()) ?? [];
+  const names = columns.filter((name) => !problemColumns.includes(name));
   if (header?.refusal) throw new ImportFailure(`The header line is not CSV: ${header.refusal.detail}`);
   const twice = names.find((name, index) => name === "" || names.indexOf(name) !== index);
   if (twice !== undefined) {
@@ -101,14 +141,19 @@ export async function readCsv(text: ReadableStream<string>, separator: string): 
         "the first line must name the columns, and --separator what is between them.",
     );
   }
-  return { names, rows: rowsOf(others, records, names.length) };
+  return { names, rows: rowsOf(others, records, columns) };
 }
 
-async function* rowsOf(first: Row[], records: AsyncGenerator<Row[]>, width: number): AsyncGenerator<Row[]> {
+async function* rowsOf(first: Row[], records: AsyncGenerator<Row[]>, columns: string[]): AsyncGenerator<Row[]> {
+  const isReport = columns.some((name) => problemColumns.includes(name));
   const judged = (row: Row): Row => {
     const count = row.fields?.length;
-    if (row.refusal || count === width) return row;
-    const detail = `The row has ${count} fields, the header line ${width}`;
+    if (row.refusal) return row;
+    if (count === columns.length) {
+      if (!isReport) return row;
+      return { ...row, fields: row.fields?.filter((_, index) => !problemColumns.includes(columns[index] ?? "")) };
+    }
+    const detail = `The row has ${count} fields, the header line ${columns.length}`;
     return { ...row, fields: undefined, refusal: { code: "malformed_csv", detail } };
   };
   yield first.map(judged);
@@ -166,9 +211,8 @@ function parseRecord(lines: Line[], separator: string): Row {
   try {
     const [fields = []]: string[][] = parse(text, { separator });
     return { line, text, fields, refusal: undefined };
-  } catch (error) {
-    // the library counts lines and columns within this record
-    const detail = messageOf(error).replace(/^.*?(record on line|parse error on line) \d+[^:]*: /, "");
+  } catch {
+    const detail = "A quote is neither doubled nor at an end of its field, or is not closed";
     return { line, text: lines[0]?.[1] ?? "", fields: undefined, refusal: { code: "malformed_csv", detail } };
   }
 }

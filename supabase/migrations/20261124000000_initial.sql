@@ -98,6 +98,13 @@ language sql immutable
 return substr(to_json(value)::text, 2, length(to_json(value)::text) - 2);
 comment on function app.json_text(text) is 'The text as JSON writes it, without the quotes.';
 
+create function app.begins_with(value text, prefix text) returns boolean
+language sql immutable parallel safe
+return starts_with(lower(value), lower(prefix));
+comment on function app.begins_with(text, text) is
+  'True when the text begins with the prefix, in any case. For lists of hundreds of rows, which need no index.';
+grant execute on function app.begins_with to authenticated, service_role;
+
 create function app.in_words(span interval) returns text
 language sql immutable parallel safe
 return case
@@ -271,7 +278,8 @@ grant execute on function app.refuse_direct_write to authenticated, service_role
 -- Along the order of a list, the rows of few workplaces, statuses or actions can be far apart: a filter there reads
 -- everything between them. Each alternative alone is one ordered range of an index; the page begins their merge.
 create function app.page_query(
-  source text, alias text, item text, conditions text, alternatives text[], key_columns text, page_order text, take text, skip text
+  source text, alias text, item text, conditions text, alternatives text[], key_columns text, page_order text, take text, skip text,
+  merge_order text default null
 ) returns text
 language sql immutable
 begin atomic
@@ -280,12 +288,13 @@ begin atomic
       format('(select %s as item, %s from %s %s where %s and %s order by %s limit %s + %s)',
         item, key_columns, source, alias, alternative, conditions, page_order, take, skip),
       ' union all '),
-    page_order, take, skip)
+    coalesce(merge_order, page_order), take, skip)
   from unnest(alternatives) alternative;
 end;
-comment on function app.page_query(text, text, text, text, text[], text, text, text, text) is
+comment on function app.page_query(text, text, text, text, text[], text, text, text, text, text) is
   'The query of a page: an item of each row of all alternatives, which exclude each other, in one order, as one '
-  'array. All arguments are SQL of ours; values are parameters in it.';
+  'array. merge_order is the order of them all where that of each one alone says less. All arguments are SQL of ours; '
+  'values are parameters in it.';
 grant execute on function app.page_query to authenticated, service_role;
 
 create function app.alternatives(column_name text, parameter text, value_count integer) returns text[]
@@ -1019,7 +1028,30 @@ $$;
 comment on function public.get_profile(uuid) is 'One profile. Raises 404 not_found.';
 grant execute on function public.get_profile to authenticated, service_role;
 
+create function public.get_own_profile() returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  profile public.profiles;
+begin
+  if current_setting('role') = 'service_role' then
+    perform app.refuse(403, 'forbidden',
+      'The secret key is not a person and has no profile: send the access token of a user, or read a profile by its id');
+  end if;
+  select * into profile from public.profiles p where p.id = auth.uid();
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return app.profile_json(profile);
+end
+$$;
+comment on function public.get_own_profile() is
+  'The profile of the caller. Raises 403 forbidden for the secret key, 404 not_found for a user without a profile.';
+grant execute on function public.get_own_profile to authenticated, service_role;
+
 create function public.list_profiles(
+  q text default null,
   after_email text default null,
   after_id uuid default null,
   skip integer default 0,
@@ -1030,15 +1062,16 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
-  bounded constant boolean := app.require_bounded('after_email', after_email) and app.require_bounded('skip', skip)
-    and app.require_bounded('count', count);
+  bounded constant boolean := app.require_bounded('q', q) and app.require_bounded('after_email', after_email)
+    and app.require_bounded('skip', skip) and app.require_bounded('count', count);
   rows public.profiles[];
 begin
   -- straight calls ask for what they like
   take := least(take, 500);
   rows := array(
     select p from public.profiles p
-    where after_id is null or (coalesce(p.email, '') collate "C", p.id) > (after_email, after_id)
+    where (after_id is null or (coalesce(p.email, '') collate "C", p.id) > (after_email, after_id))
+      and (q is null or app.begins_with(p.email, q) or app.begins_with(p.full_name, q))
     order by coalesce(p.email, '') collate "C", p.id
     limit take + 1 offset skip
   );
@@ -1046,13 +1079,16 @@ begin
     'items', (select coalesce(json_agg(app.profile_json(p)), '[]') from unnest(rows[1:take]) p),
     'next', case when cardinality(rows) > take then json_build_array(coalesce(rows[take].email, ''), rows[take].id) end,
     -- few rows: the exact count is as cheap as an estimate
-    'total', case when count is not null then (select count(*) from public.profiles) end
+    'total', case when count is not null then (
+      select count(*) from public.profiles p
+      where q is null or app.begins_with(p.email, q) or app.begins_with(p.full_name, q)
+    ) end
   );
 end
 $$;
-comment on function public.list_profiles(text, uuid, integer, integer, text) is
-  'A page of the profiles the caller sees, ordered by email: {"items": [...], "next": key of the last item or null, '
-  '"total": number when asked}.';
+comment on function public.list_profiles(text, text, uuid, integer, integer, text) is
+  'A page of the profiles the caller sees, of those whose email or name begins with q, ordered by email: {"items": '
+  '[...], "next": key of the last item or null, "total": number when asked}.';
 grant execute on function public.list_profiles to authenticated, service_role;
 
 create function public.create_profile(profile jsonb, idempotency jsonb default null) returns json
@@ -1312,6 +1348,7 @@ grant execute on function public.get_workplace to authenticated, service_role;
 create function public.list_workplaces(
   workplace_group text default null,
   active boolean default null,
+  q text default null,
   after_name text default null,
   skip integer default 0,
   take integer default 100,
@@ -1322,8 +1359,8 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('workplace_group', workplace_group)
-    and app.require_bounded('after_name', after_name) and app.require_bounded('skip', skip)
-    and app.require_bounded('count', count);
+    and app.require_bounded('q', q) and app.require_bounded('after_name', after_name)
+    and app.require_bounded('skip', skip) and app.require_bounded('count', count);
   rows public.workplaces[];
 begin
   -- straight calls ask for what they like
@@ -1332,6 +1369,7 @@ begin
     select w from public.workplaces w
     where (list_workplaces.workplace_group is null or w.workplace_group = list_workplaces.workplace_group)
       and (list_workplaces.active is null or w.active = list_workplaces.active)
+      and (q is null or app.begins_with(w.name, q))
       and (after_name is null or w.name > after_name)
     order by w.name
     limit take + 1 offset skip
@@ -1344,13 +1382,14 @@ begin
       select count(*) from public.workplaces w
       where (list_workplaces.workplace_group is null or w.workplace_group = list_workplaces.workplace_group)
         and (list_workplaces.active is null or w.active = list_workplaces.active)
+        and (q is null or app.begins_with(w.name, q))
     ) end
   );
 end
 $$;
-comment on function public.list_workplaces(text, boolean, text, integer, integer, text) is
-  'A page of the workplaces, ordered by name: {"items": [...], "next": key of the last item or null, "total": number '
-  'when asked}.';
+comment on function public.list_workplaces(text, boolean, text, text, integer, integer, text) is
+  'A page of the workplaces, of those whose name begins with q, ordered by name: {"items": [...], "next": key of the '
+  'last item or null, "total": number when asked}.';
 grant execute on function public.list_workplaces to authenticated, service_role;
 
 create function public.create_workplace(workplace jsonb, idempotency jsonb default null) returns json
@@ -1526,6 +1565,7 @@ grant execute on function public.get_reason_code to authenticated, service_role;
 create function public.list_reason_codes(
   kind text default null,
   active boolean default null,
+  q text default null,
   after_kind text default null,
   after_code text default null,
   skip integer default 0,
@@ -1536,9 +1576,9 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
-  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('after_kind', after_kind)
-    and app.require_bounded('after_code', after_code) and app.require_bounded('skip', skip)
-    and app.require_bounded('count', count);
+  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('q', q)
+    and app.require_bounded('after_kind', after_kind) and app.require_bounded('after_code', after_code)
+    and app.require_bounded('skip', skip) and app.require_bounded('count', count);
   rows public.reason_codes[];
 begin
   -- straight calls ask for what they like
@@ -1547,6 +1587,7 @@ begin
     select r from public.reason_codes r
     where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind::public.reason_kind)
       and (list_reason_codes.active is null or r.active = list_reason_codes.active)
+      and (q is null or app.begins_with(r.code, q) or app.begins_with(r.description, q))
       and (after_kind is null or (r.kind::text, r.code) > (after_kind, after_code))
     order by r.kind::text, r.code
     limit take + 1 offset skip
@@ -1559,13 +1600,14 @@ begin
       select count(*) from public.reason_codes r
       where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind::public.reason_kind)
         and (list_reason_codes.active is null or r.active = list_reason_codes.active)
+        and (q is null or app.begins_with(r.code, q) or app.begins_with(r.description, q))
     ) end
   );
 end
 $$;
-comment on function public.list_reason_codes(text, boolean, text, text, integer, integer, text) is
-  'A page of the reason codes, ordered by kind and code: {"items": [...], "next": key of the last item or null, '
-  '"total": number when asked}.';
+comment on function public.list_reason_codes(text, boolean, text, text, text, integer, integer, text) is
+  'A page of the reason codes, of those whose code or description begins with q, ordered by kind and code: {"items": '
+  '[...], "next": key of the last item or null, "total": number when asked}.';
 grant execute on function public.list_reason_codes to authenticated, service_role;
 
 create function public.create_reason_code(reason_code jsonb, idempotency jsonb default null) returns json
@@ -1769,6 +1811,7 @@ create table public.mes_operations (
   created_by uuid,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
+  updated_hour timestamp not null generated always as (date_trunc('hour', updated_at at time zone 'UTC')) stored,
 
   -- In the order of every list, so that the key's index is also the list's.
   primary key (order_no, operation_no, asset_id),
@@ -1862,6 +1905,8 @@ comment on column public.mes_operations.change_type is 'Kind of the source syste
 comment on column public.mes_operations.source_conflict is
   'True when the source deleted or cancelled it although work had begun.';
 comment on column public.mes_operations.version is 'Number of the last change, the ETag.';
+comment on column public.mes_operations.updated_hour is
+  'Hour of the last change, for lists in the order of updated_at.';
 comment on column public.mes_operations.created_by is 'User who created it; null for servers.';
 
 -- One index per filter, each continued by the list's order, so that a filtered page is one ordered range.
@@ -1870,13 +1915,20 @@ create index mes_operations_by_workplace_and_status on public.mes_operations (wo
 create index mes_operations_by_group on public.mes_operations (workplace_group, order_no, operation_no, asset_id);
 create index mes_operations_by_activity on public.mes_operations (activity_code, order_no, operation_no, asset_id);
 create index mes_operations_by_status on public.mes_operations (status, order_no, operation_no, asset_id);
-create index mes_operations_by_planned_start on public.mes_operations (planned_start_at);
+create index mes_operations_by_planned_start on public.mes_operations (planned_start_at, order_no, operation_no, asset_id);
+create index mes_operations_by_planned_end on public.mes_operations (planned_end_at, order_no, operation_no, asset_id);
+-- Of the last change only its hour is indexed: within an hour, an update that changes counters stays off the indexes.
+create index mes_operations_by_updated_hour on public.mes_operations (updated_hour);
 create index mes_operations_by_description on public.mes_operations (activity_description_folded);
 
 -- What is still to be made is a small, steady part of a table that only grows.
 create index mes_operations_open on public.mes_operations (order_no, operation_no, asset_id)
   where status not in ('FINISHED', 'CANCELLED');
+create index mes_operations_open_by_planned_start on public.mes_operations (planned_start_at)
+  where status not in ('FINISHED', 'CANCELLED');
 create index mes_operations_open_by_planned_end on public.mes_operations (planned_end_at)
+  where status not in ('FINISHED', 'CANCELLED');
+create index mes_operations_open_by_updated_hour on public.mes_operations (updated_hour)
   where status not in ('FINISHED', 'CANCELLED');
 create index mes_operations_running on public.mes_operations (workplace_name) where status = 'IN_PROGRESS';
 create index mes_operations_running_since on public.mes_operations (running_since) where status = 'IN_PROGRESS';
@@ -2093,6 +2145,60 @@ comment on function public.get_operation(text, integer, text) is
   'One operation with what the caller may do to it. Raises 404 not_found.';
 grant execute on function public.get_operation to authenticated, service_role;
 
+-- A sorted list is one range of an index; where a column can be null, a range for its values and one for its nulls,
+-- which come last in both directions.
+create type app.page_sort as (key_columns text, page_order text, merge_order text, ranges text[]);
+
+comment on type app.page_sort is
+  'How a page of operations is ordered, for app.page_query: the columns, their order within a range and over all, and '
+  'the ranges.';
+
+create function app.sort_of_operations(sort text, has_key boolean, has_value boolean) returns app.page_sort
+language plpgsql immutable
+set search_path = ''
+as $$
+declare
+  column_name constant text := ltrim(sort, '-');
+  direction constant text := case when sort like '-%' then ' desc' else '' end;
+  beyond constant text := case when sort like '-%' then '<' else '>' end;
+  key_order constant text := format('order_no%1$s, operation_no%1$s, asset_id%1$s', direction);
+  after_key constant text := format('(o.order_no, o.operation_no, o.asset_id) %s ($2, $3, $4)', beyond);
+begin
+  if column_name = 'order_no' then
+    return row('order_no, operation_no, asset_id', key_order, null,
+      array[case when has_key then after_key else 'true' end])::app.page_sort;
+  elsif column_name = 'updated_at' then
+    return row(
+      'updated_hour, updated_at, order_no, operation_no, asset_id',
+      format('updated_hour%1$s, updated_at%1$s, %2$s', direction, key_order),
+      null,
+      array[case when has_key then format(
+        'o.updated_hour %1$s= date_trunc(''hour'', $8 at time zone ''UTC'')
+         and (o.updated_at, o.order_no, o.operation_no, o.asset_id) %1$s ($8, $2, $3, $4)', beyond) else 'true' end]
+    )::app.page_sort;
+  elsif column_name in ('planned_start_at', 'planned_end_at') then
+    return row(
+      column_name || ', order_no, operation_no, asset_id',
+      format('%s%s, %s', column_name, direction, key_order),
+      format('%s%s nulls last, %s', column_name, direction, key_order),
+      case
+        when not has_key then array[format('o.%s is not null', column_name), format('o.%s is null', column_name)]
+        when not has_value then array[format('o.%s is null and %s', column_name, after_key)]
+        else array[
+          format('(o.%s, o.order_no, o.operation_no, o.asset_id) %s ($8, $2, $3, $4)', column_name, beyond),
+          format('o.%s is null', column_name)
+        ]
+      end
+    )::app.page_sort;
+  end if;
+  perform app.refuse_field('/sort', 'unknown_sort', format('Operations cannot be sorted by "%s"', sort));
+end
+$$;
+comment on function app.sort_of_operations(text, boolean, boolean) is
+  'The order that a name of the API stands for, - for descending, from the beginning or after the key $2, $3, $4 with '
+  'the value $8. Raises 422 validation_failed.';
+grant execute on function app.sort_of_operations to authenticated, service_role;
+
 create function public.list_operations(
   statuses text[] default null,
   workplace_names text[] default null,
@@ -2105,6 +2211,8 @@ create function public.list_operations(
   is_overdue boolean default null,
   open_longer_than_h numeric default null,
   q text default null,
+  sort text default 'order_no',
+  after_value timestamptz default null,
   after_order_no text default null,
   after_operation_no text default null,
   after_asset_id integer default null,
@@ -2121,28 +2229,32 @@ declare
     and app.require_bounded('workplace_names', workplace_names)
     and app.require_bounded('workplace_group', workplace_group) and app.require_bounded('order_no', order_no)
     and app.require_bounded('activity_code', activity_code) and app.require_bounded('q', q)
-    and app.require_bounded('after_order_no', after_order_no)
+    and app.require_bounded('sort', sort) and app.require_bounded('after_order_no', after_order_no)
     and app.require_bounded('after_operation_no', after_operation_no) and app.require_bounded('skip', skip)
     and app.require_bounded('count', count);
   filter constant app.operation_filter := row(app.distinct_values(statuses)::public.status[], app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
     planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q);
   conditions constant text := app.conditions(filter);
   places constant text[] := app.places_to_list((filter).workplace_names);
-  page constant text := case when after_order_no is not null then ' and (o.order_no, o.operation_no, o.asset_id) > ($2, $3, $4)' else '' end;
+  sorted constant app.page_sort := app.sort_of_operations(
+    coalesce(sort, 'order_no'), after_order_no is not null, after_value is not null);
   rows public.mes_operations[];
   total bigint;
   plan json;
 begin
   -- straight calls ask for what they like
   take := least(take, 500);
-  execute app.page_query('public.mes_operations', 'o', 'o', conditions || page,
-    app.all_pairs(
-      app.alternatives('o.workplace_name', '$7', cardinality(places)),
-      app.alternatives('o.status', '($1).statuses', cardinality((filter).statuses))
+  execute app.page_query('public.mes_operations', 'o', 'o', conditions,
+    array(
+      select range || ' and ' || pair
+      from unnest(sorted.ranges) range, unnest(app.all_pairs(
+        app.alternatives('o.workplace_name', '$7', cardinality(places)),
+        app.alternatives('o.status', '($1).statuses', cardinality((filter).statuses))
+      )) pair
     ),
-    'order_no, operation_no, asset_id', 'order_no, operation_no, asset_id', '$5', '$6')
+    sorted.key_columns, sorted.page_order, '$5', '$6', sorted.merge_order)
   into rows
-  using filter, after_order_no, after_operation_no, after_asset_id, take + 1, skip, places;
+  using filter, after_order_no, after_operation_no, after_asset_id, take + 1, skip, places, after_value;
 
   -- the planner estimates from statistics of all rows, also of those that the caller must not know about
   if count = 'exact' or count = 'estimated' and not app.sees_all_workplaces() then
@@ -2154,15 +2266,21 @@ begin
 
   return json_build_object(
     'items', (select coalesce(json_agg(app.operation_json(o)), '[]') from unnest(rows[1:take]) o),
-    'next', case when cardinality(rows) > take then json_build_array(rows[take].order_no, rows[take].operation_no, rows[take].asset_id) end,
+    'next', case when cardinality(rows) > take then json_build_array(
+      case ltrim(sort, '-')
+        when 'planned_start_at' then rows[take].planned_start_at
+        when 'planned_end_at' then rows[take].planned_end_at
+        when 'updated_at' then rows[take].updated_at
+      end,
+      rows[take].order_no, rows[take].operation_no, rows[take].asset_id) end,
     'total', total
   );
 end
 $$;
 comment on function public.list_operations is
-  'A page of the operations the caller sees, ordered by order_no, operation_no, asset_id: {"items": [...], "next": '
-  'key of the last item or null, "total": number when asked}. The page begins after the given key; count is null, '
-  'exact or estimated.';
+  'A page of the operations the caller sees, ordered by sort, then by order_no, operation_no, asset_id: {"items": '
+  '[...], "next": value of the sort and key of the last item or null, "total": number when asked}. The page begins '
+  'after the given value and key; count is null, exact or estimated.';
 grant execute on function public.list_operations to authenticated, service_role;
 
 -- What to do next: running work first, then the rest in planned order.
@@ -3540,6 +3658,8 @@ set search_path = ''
 as $$
 declare
   before_state constant public.state := operation.state;
+  -- the source took a release back, see app.withdraw_release
+  is_withdrawn constant boolean := event.status_before is not null and coalesce(event.changes ? 'status', false);
   sign integer := 1;
   run_count_before constant integer := operation.run_count;
   closed_run public.operation_runs;
@@ -3553,7 +3673,9 @@ begin
   operation.version := operation.version + 1;
   operation.updated_at := event.created_at;
 
-  if event.status_before is null then
+  if is_withdrawn then
+    operation.state := event.status_after::text::public.state;
+  elsif event.status_before is null then
     operation.state := case event.status_after when 'ON_HOLD' then 'PAUSED' else event.status_after::text end::public.state;
   else
     operation.state := transition.to_state;
@@ -3621,7 +3743,7 @@ begin
       operation.t_actual_lead_min := null;
     end if;
   end if;
-  if event.changes is not null
+  if event.changes is not null and not is_withdrawn
     or operation.actual_start_at is not null and (operation.state <> before_state or transition.run_effect <> 'none')
   then
     operation := app.with_minutes(operation);
@@ -5369,6 +5491,7 @@ begin
   operation.state := case
     when 'CANCEL' = any((decision).actions) then 'CANCELLED'::public.state
     when 'RELEASE' = any((decision).actions) then 'RELEASED'
+    when 'CORRECT' = any((decision).actions) then 'PLANNED'
     else coalesce(operation.state, 'PLANNED')
   end;
   operation.status := app.status_of(operation.state);
@@ -5381,7 +5504,8 @@ comment on function app.imagine(app.import_decision) is
 
 -- The ERP owns the plan; of the lifecycle it owns release and cancellation, as long as nothing has begun.
 create function app.import_decisions(
-  rows jsonb, is_takeover boolean, caller app.caller, imagined app.imagined_operation[] default '{}'
+  rows jsonb, is_takeover boolean, caller app.caller, refused_workplaces text[] default '{}',
+  imagined app.imagined_operation[] default '{}'
 ) returns setof app.import_decision
 language plpgsql stable
 set search_path = ''
@@ -5442,6 +5566,10 @@ begin
         when m.timestamp_ms > latest_time + interval '24 hours'
         then app.field_problem('/timestamp_ms', 'in_future', app.ahead_of_clock(m.timestamp_ms))
         when m.change_type <> 'DELETE' then coalesce(
+          case when (m.wanted).workplace_name = any(refused_workplaces) then app.field_problem(
+            '/workplace_name', 'unknown_workplace',
+            format('There is no workplace "%s": create it first, or import with unknown_workplaces=create', (m.wanted).workplace_name))
+          end,
           app.plan_problem(m.wanted),
           case when not m.exists then coalesce(
             app.opening_problem(m.wanted),
@@ -5472,20 +5600,54 @@ begin
       when not j.exists and is_takeover then '{}'::public.action[]
       when j.status = 'CANCELLED' and not coalesce(j.has_begun, false) and (j.existing).status is distinct from 'CANCELLED' then '{CANCEL}'
       when j.status = 'RELEASED' and (j.existing).status = 'PLANNED' then '{RELEASE}'
+      -- only a row that says so: one without a status changes the plan alone
+      when j.body ->> 'status' = 'PLANNED' and (j.existing).status = 'RELEASED' and not j.has_begun then '{CORRECT}'
       else '{}'
     end
   from judged j;
 end
 $$;
-comment on function app.import_decisions(jsonb, boolean, app.caller, app.imagined_operation[]) is
+comment on function app.import_decisions(jsonb, boolean, app.caller, text[], app.imagined_operation[]) is
   'Judges rows of the change feed, each a JSON object of the API with its index, one per operation; set-based, '
-  'changes nothing.';
+  'changes nothing. An action CORRECT takes a release back.';
 
 -- supabase/schemas/60_import/02_import.sql
 -- What: the import.
 -- Why: rows are applied as sets in one transaction, each with its own result.
 
-create function app.apply_import(rows jsonb, is_takeover boolean, caller app.caller) returns json
+create function app.withdraw_release(operation public.mes_operations, caller app.caller) returns public.mes_operations
+language plpgsql
+set search_path = ''
+as $$
+declare
+  event public.operation_events;
+begin
+  event.id := gen_random_uuid();
+  event.operation_id := operation.id;
+  event.op_seq := operation.last_op_seq + 1;
+  event.action_type := 'CORRECT';
+  event.order_no := operation.order_no;
+  event.asset_id := operation.asset_id;
+  event.operation_no := operation.operation_no;
+  event.workplace_name := operation.workplace_name;
+  event.status_before := operation.status;
+  event.status_after := 'PLANNED';
+  event.occurred_at := date_trunc('milliseconds', clock_timestamp());
+  event.created_at := greatest(clock_timestamp(), operation.updated_at);
+  event.qty_good := 0;
+  event.qty_scrap := 0;
+  event.user_id := caller.user_id;
+  event.reporter_id := app.reporter_of(caller.user_id, caller.email);
+  event.changes := app.before_and_after('status', to_jsonb(event.status_before), to_jsonb(event.status_after));
+  return app.store_execution(app.append_event(operation, null, event));
+end
+$$;
+comment on function app.withdraw_release(public.mes_operations, app.caller) is
+  'Takes the release of a locked operation back, which never started, by a CORRECT event of its status.';
+
+create function app.apply_import(
+  rows jsonb, is_takeover boolean, caller app.caller, unknown_workplaces text[], rejects_unknown boolean
+) returns json
 language plpgsql
 set search_path = ''
 as $$
@@ -5498,7 +5660,10 @@ declare
   report app.report;
   action public.action;
 begin
-  decisions := array(select d from app.import_decisions(rows, is_takeover, caller) d order by d.index);
+  decisions := array(
+    select d from app.import_decisions(
+      rows, is_takeover, caller, case when rejects_unknown then unknown_workplaces else '{}' end) d
+    order by d.index);
 
   insert into public.workplaces (name, workplace_group)
   select distinct on ((d.wanted).workplace_name) (d.wanted).workplace_name, (d.wanted).workplace_group
@@ -5551,7 +5716,7 @@ begin
   on conflict on constraint deleted_operations_pkey do update set timestamp_ms = greatest(known.timestamp_ms, excluded.timestamp_ms);
   delete from public.mes_operations o using unnest(decisions) d where d.outcome = 'deleted' and o.id = (d.existing).id;
 
-  -- What changes execution goes the one way, an event each: releases, cancellations, openings.
+  -- What changes execution goes the one way, an event each: releases and their withdrawal, cancellations, openings.
   for decision in
     select * from unnest(decisions) d
     where d.outcome in ('created', 'updated') and (cardinality(d.actions) > 0 or d.outcome = 'created' and is_takeover)
@@ -5568,33 +5733,57 @@ begin
       perform app.record_opening(operation, caller, opened);
     end if;
     foreach action in array decision.actions loop
-      report.action_type := action;
-      report.reason_code := case action when 'CANCEL' then 'UNSPECIFIED' end;
-      operation := (app.record_event(operation, caller, report)).operation;
+      if action = 'CORRECT' then
+        operation := app.withdraw_release(operation, caller);
+      else
+        report.action_type := action;
+        report.reason_code := case action when 'CANCEL' then 'UNSPECIFIED' end;
+        operation := (app.record_event(operation, caller, report)).operation;
+      end if;
     end loop;
   end loop;
 
-  return app.import_results(decisions);
+  return app.import_results(decisions, unknown_workplaces);
 end
 $$;
-comment on function app.apply_import(jsonb, boolean, app.caller) is
+comment on function app.apply_import(jsonb, boolean, app.caller, text[], boolean) is
   'Applies rows of the change feed, one per operation, whose known operations are locked. Answers one result per row.';
 
-create function app.import_results(decisions app.import_decision[]) returns json
+create function app.import_results(decisions app.import_decision[], unknown_workplaces text[]) returns json
 language sql stable
 begin atomic
-  select json_agg(json_build_object(
-    'index', d.index,
-    'status', case d.outcome when 'rejected' then (d.problem).status when 'created' then 201 else 200 end,
-    'id', format('%s/%s/%s', d.body ->> 'order_no', d.body ->> 'asset_id', d.body ->> 'operation_no'),
-    'outcome', d.outcome,
-    'problem', app.problem_json(d.problem)
-  ) order by d.index)
-  from unnest(decisions) d;
+  select json_agg(case when d.creates_workplace
+    then app.json_with(d.result, 'creates_workplace', to_json((d.wanted).workplace_name)) else d.result end order by d.index)
+  from (
+    select d.index, d.wanted,
+      d.outcome in ('created', 'updated', 'flagged') and (d.wanted).workplace_name = any(unknown_workplaces) as creates_workplace,
+      json_build_object(
+        'index', d.index,
+        'status', case d.outcome when 'rejected' then (d.problem).status when 'created' then 201 else 200 end,
+        'id', format('%s/%s/%s', d.body ->> 'order_no', d.body ->> 'asset_id', d.body ->> 'operation_no'),
+        'outcome', d.outcome,
+        'problem', app.problem_json(d.problem)
+      ) as result
+    from unnest(decisions) d
+  ) d;
 end;
-comment on function app.import_results(app.import_decision[]) is 'What an import answers for each of its rows.';
+comment on function app.import_results(app.import_decision[], text[]) is
+  'What an import answers for each of its rows; of the unknown workplaces, the one that the row names.';
 
-create function app.apply_feed(rows jsonb, is_takeover boolean, is_dry_run boolean, caller app.caller) returns json
+create function app.unknown_workplaces(rows jsonb) returns text[]
+language sql stable
+begin atomic
+  select array(
+    select distinct r ->> 'workplace_name' from jsonb_array_elements(rows) r
+    where r ->> 'workplace_name' is not null
+      and not exists (select from public.workplaces w where w.name = r ->> 'workplace_name')
+  );
+end;
+comment on function app.unknown_workplaces(jsonb) is 'The workplaces that rows name and the plant does not know.';
+
+create function app.apply_feed(
+  rows jsonb, is_takeover boolean, is_dry_run boolean, rejects_unknown boolean, caller app.caller
+) returns json
 language plpgsql
 set search_path = ''
 as $$
@@ -5603,6 +5792,7 @@ declare
   results json[] := '{}'::json[];
   decisions app.import_decision[];
   imagined app.imagined_operation[] := '{}'::app.imagined_operation[];
+  unknown_workplaces text[];
 begin
   if not is_dry_run then
     -- Imports run one after the other: two that bring the same new operation would else collide.
@@ -5616,6 +5806,8 @@ begin
     order by o.id
     for update;
   end if;
+  -- Before the first row, so that all rows of a new workplace name it, in a dry run too.
+  unknown_workplaces := app.unknown_workplaces(rows);
   -- The rows of one operation are taken as if they had come alone, oldest first: the first rows of all operations
   -- at once, then all second ones, ... Of equal rows one is taken.
   for turn in
@@ -5635,8 +5827,10 @@ begin
     order by r.turn_no
   loop
     if is_dry_run then
-      decisions := array(select d from app.import_decisions(turn, is_takeover, caller, imagined) d);
-      results := results || array(select json_array_elements(app.import_results(decisions)));
+      decisions := array(
+        select d from app.import_decisions(
+          turn, is_takeover, caller, case when rejects_unknown then unknown_workplaces else '{}' end, imagined) d);
+      results := results || array(select json_array_elements(app.import_results(decisions, unknown_workplaces)));
       imagined := array(
         select distinct on (i.order_no, i.operation_no, i.asset_id) i::app.imagined_operation
         from (
@@ -5651,7 +5845,8 @@ begin
         order by i.order_no, i.operation_no, i.asset_id, known.age
       );
     else
-      results := results || array(select json_array_elements(app.apply_import(turn, is_takeover, caller)));
+      results := results || array(select json_array_elements(
+        app.apply_import(turn, is_takeover, caller, unknown_workplaces, rejects_unknown)));
     end if;
   end loop;
   return (
@@ -5675,12 +5870,13 @@ begin
   );
 end
 $$;
-comment on function app.apply_feed(jsonb, boolean, boolean, app.caller) is
+comment on function app.apply_feed(jsonb, boolean, boolean, boolean, app.caller) is
   'Applies rows of the change feed in one transaction, each operation''s in the order of their source times; a dry '
   'run writes and locks nothing. Answers one result per row.';
 
 create function public.import_operations(
-  rows jsonb, is_takeover boolean default false, is_dry_run boolean default false, idempotency jsonb default null
+  rows jsonb, is_takeover boolean default false, is_dry_run boolean default false,
+  rejects_unknown_workplaces boolean default false, idempotency jsonb default null
 ) returns json
 language plpgsql security definer
 set search_path = ''
@@ -5700,13 +5896,15 @@ begin
   if jsonb_array_length(rows) > 1000 then
     perform app.refuse_field('', 'too_big', 'An import takes at most 1000 rows at once');
   end if;
-  answer := json_build_object('status', 207, 'body', app.apply_feed(rows, is_takeover, is_dry_run, caller));
+  answer := json_build_object('status', 207, 'body',
+    app.apply_feed(rows, is_takeover, is_dry_run, rejects_unknown_workplaces, caller));
   return case when is_dry_run then answer else app.finish_command(command, null, answer) end;
 end
 $$;
-comment on function public.import_operations(jsonb, boolean, boolean, jsonb) is
+comment on function public.import_operations(jsonb, boolean, boolean, boolean, jsonb) is
   'Imports up to 1000 rows of the ERP''s change feed, each with its index. Answers {"status", "body": [{"index", '
-  '"status", "id", "outcome", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too many rows.';
+  '"status", "id", "outcome", "problem", "creates_workplace"}]}; the last one only of a row that names an unknown '
+  'workplace, which is created, or the row rejected. Raises 403 forbidden, 422 validation_failed for too many rows.';
 grant execute on function public.import_operations to authenticated, service_role;
 
 -- supabase/schemas/70_feed/01_positions.sql

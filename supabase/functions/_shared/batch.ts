@@ -15,6 +15,7 @@ export interface ItemAnswer {
   status: number;
   id: string | null;
   outcome?: string;
+  creates_workplace?: string;
   version?: number;
   problem: { status: number; code: string; more: { detail: string } & Record<string, unknown> } | null;
 }
@@ -30,6 +31,11 @@ export const ItemResult = z.object({
     description:
       "Outcome of an imported row. `flagged`: the operation stays, although the source deleted or cancelled it.",
     example: "created",
+  }),
+  creates_workplace: z.string().optional().openapi({
+    description:
+      "Name of the workplace that an imported row names and the plant did not know: the import creates it. Omitted for all other rows.",
+    example: "TruLaser 5060 (L76)",
   }),
   version: z.int().optional().openapi({
     description: "For changes, the new version of the operation.",
@@ -73,7 +79,7 @@ export function validateItems<Item>(
     if (parsed.success) {
       validated.valid.push({ ...parsed.data, index });
     } else {
-      const problem = "problem" in parsed ? parsed.problem : invalidInput(parsed.error.issues, "body");
+      const problem = "problem" in parsed ? parsed.problem : invalidInput(parsed.error.issues, "body", item);
       validated.rejected.push(rejection(c, index, problem));
     }
   });

@@ -47,6 +47,7 @@ export type Database = {
           "unlogged_processing_min": number;
           "unlogged_setup_min": number;
           "updated_at": string;
+          "updated_hour": string;
           "version": number;
           "worked_until": string | null;
           "workplace_group": string | null;
@@ -96,6 +97,7 @@ export type Database = {
           "unlogged_processing_min"?: number;
           "unlogged_setup_min"?: number;
           "updated_at"?: string;
+          "updated_hour"?: never;
           "version"?: number;
           "worked_until"?: string | null;
           "workplace_group"?: string | null;
@@ -144,6 +146,7 @@ export type Database = {
           "unlogged_processing_min"?: number;
           "unlogged_setup_min"?: number;
           "updated_at"?: string;
+          "updated_hour"?: never;
           "version"?: number;
           "worked_until"?: string | null;
           "workplace_group"?: string | null;
@@ -438,6 +441,7 @@ export type Database = {
       "forget_profile": { Args: { "id": string }; Returns: Json };
       "get_event": { Args: { "id": string }; Returns: Json };
       "get_operation": { Args: { "asset_id": number; "operation_no": string; "order_no": string }; Returns: Json };
+      "get_own_profile": { Args: Record<PropertyKey, never>; Returns: Json };
       "get_profile": { Args: { "id": string }; Returns: Json };
       "get_reason_code": { Args: { "code": string; "kind": string }; Returns: Json };
       "get_webhook_delivery": { Args: { "delivery_id": string }; Returns: Json };
@@ -449,7 +453,13 @@ export type Database = {
         Returns: Json;
       };
       "import_operations": {
-        Args: { "idempotency"?: Json; "is_dry_run"?: boolean; "is_takeover"?: boolean; "rows": Json };
+        Args: {
+          "idempotency"?: Json;
+          "is_dry_run"?: boolean;
+          "is_takeover"?: boolean;
+          "rejects_unknown_workplaces"?: boolean;
+          "rows": Json;
+        };
         Returns: Json;
       };
       "list_events": {
@@ -476,6 +486,7 @@ export type Database = {
           "after_asset_id"?: number;
           "after_operation_no"?: string;
           "after_order_no"?: string;
+          "after_value"?: string;
           "count"?: string;
           "has_remaining_qty"?: boolean;
           "is_overdue"?: boolean;
@@ -485,6 +496,7 @@ export type Database = {
           "planned_start_before"?: string;
           "q"?: string;
           "skip"?: number;
+          "sort"?: string;
           "statuses"?: (string)[];
           "take"?: number;
           "workplace_group"?: string;
@@ -493,7 +505,14 @@ export type Database = {
         Returns: Json;
       };
       "list_profiles": {
-        Args: { "after_email"?: string; "after_id"?: string; "count"?: string; "skip"?: number; "take"?: number };
+        Args: {
+          "after_email"?: string;
+          "after_id"?: string;
+          "count"?: string;
+          "q"?: string;
+          "skip"?: number;
+          "take"?: number;
+        };
         Returns: Json;
       };
       "list_queue": { Args: { "name": string; "take"?: number }; Returns: Json };
@@ -504,6 +523,7 @@ export type Database = {
           "after_kind"?: string;
           "count"?: string;
           "kind"?: string;
+          "q"?: string;
           "skip"?: number;
           "take"?: number;
         };
@@ -539,6 +559,7 @@ export type Database = {
           "active"?: boolean;
           "after_name"?: string;
           "count"?: string;
+          "q"?: string;
           "skip"?: number;
           "take"?: number;
           "workplace_group"?: string;

@@ -70,6 +70,17 @@ export const instant = () =>
     )
     .transform((text) => new Date(text).toISOString());
 
+/** Milliseconds since 1970. Seconds would be a time of January 1970, and nobody would notice. */
+const epochMilliseconds = z.int()
+  .min(100_000_000_000, "must be at least 100000000000 milliseconds since 1970: fewer look like seconds")
+  .max(lastInstant, "must lie before the year 10000");
+
+/** An instant, or milliseconds since 1970. It reaches the database in UTC. */
+export const instantOrEpoch = () =>
+  z.union([instant(), epochMilliseconds], {
+    error: "must be an RFC 3339 date and time with an offset, or a whole number of milliseconds since 1970",
+  }).transform((time) => new Date(time).toISOString());
+
 /** An instant as the API answers it. */
 export const instantOut = () => z.iso.datetime({ precision: 3 });
 

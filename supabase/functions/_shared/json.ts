@@ -70,13 +70,7 @@ function parse(text: string): unknown {
 }
 
 function invalidJson(errors: FieldError[]): Problem {
-  return new Problem("validation_failed", `Not valid in the body: ${namesOf(errors)}`, { errors });
-}
-
-/** Names the first invalid values for the detail of a problem; `errors` has all of them. */
-export function namesOf(errors: readonly FieldError[]): string {
-  const named = errors.slice(0, 10).map(({ pointer }) => pointer || "the value").join(", ");
-  return errors.length > 10 ? `${named} and ${errors.length - 10} more` : named;
+  return new Problem("validation_failed", "The body has invalid values", { errors });
 }
 
 /** Escapes one segment of a JSON Pointer (RFC 6901). */

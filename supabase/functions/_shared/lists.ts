@@ -8,6 +8,7 @@ import { json } from "./contract.ts";
 import { exampleCursor, maxCursorLength, readCursor, writeCursor } from "./cursors.ts";
 import type { Page } from "./database.ts";
 import type { ApiContext } from "./endpoint.ts";
+import { key } from "./fields.ts";
 import { invalidValue } from "./validation.ts";
 
 /** A whole number in a query. */
@@ -17,6 +18,9 @@ export const queryInteger = (min: number, max: number, beyond?: string) =>
 
 /** A truth value in a query. */
 export const flag = z.enum(["true", "false"]).transform((value) => value === "true").openapi({ type: "boolean" });
+
+/** A filter by prefix. */
+export const prefix = (description: string, example: string) => key().optional().openapi({ description, example });
 
 /** Most values of a filter. */
 const maxValues = 100;
@@ -43,7 +47,8 @@ export const listQuery = {
       example: 100,
     }),
   cursor: z.string().max(maxCursorLength).optional().openapi({
-    description: "Start of the page, from the `Link` header of the previous page. Send the same filters with it.",
+    description:
+      "Start of the page, from the `Link` header of the previous page. Send the same filters and the same `sort` with it.",
     example: exampleCursor,
   }),
   count: z.enum(["exact", "estimated"]).optional().openapi({
@@ -82,7 +87,9 @@ export async function readCursorKey<Key>(c: ApiContext, keySchema: z.ZodType<Key
   if (payload === undefined) throw invalidCursor("is not a cursor of this API");
   const { list, key } = payload;
   if (list !== listIdentity(c)) throw invalidCursor("belongs to another list or to other filters");
-  return keySchema.parse(key);
+  const parsed = keySchema.safeParse(key);
+  if (!parsed.success) throw invalidCursor("was issued by an earlier version: begin again without it");
+  return parsed.data;
 }
 
 const invalidCursor = (message: string) => invalidValue("query", "/cursor", message, "invalid_cursor");

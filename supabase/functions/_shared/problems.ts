@@ -252,13 +252,13 @@ export const problemTable = {
     status: 422,
     title: "Invalid values",
     explanation:
-      "`errors` lists up to 100 invalid values. Each has a JSON Pointer, the part of the request (`in`: body, query, path or header), a message and a code. An array or object in a body may have at most 10,000 elements, and a body at most 50,000 arrays and objects. Nothing has changed.",
+      "`errors` lists up to 100 invalid values. Each has a JSON Pointer, the part of the request (`in`: body, query, path or header), a message and a code. `detail` begins with the code of the first one, such as `in_future` or `too_small`, then says where it is and what is wrong. An array or object in a body may have at most 10,000 elements, and a body at most 50,000 arrays and objects. Nothing has changed.",
     example: {
-      detail: "Not valid in the body: /qty_desired",
+      detail: "too_small at /qty_desired: must be at least 0, not -5",
       errors: [{
         in: "body",
         pointer: "/qty_desired",
-        message: "Too small: expected number to be >=0",
+        message: "must be at least 0, not -5",
         code: "too_small",
       }],
     },
@@ -419,7 +419,18 @@ export function problemBody(
   instance: string,
 ): ProblemBody {
   const { status, title } = problemTable[code];
-  return { type: problemType(code), title, status, detail, instance, code, ...more };
+  return { type: problemType(code), title, status, detail: firstError(more.errors) ?? detail, instance, code, ...more };
+}
+
+/** Says the first of the invalid values, its own code first: who reads only `detail` knows what to do. */
+function firstError(errors: unknown): string | undefined {
+  if (!Array.isArray(errors)) return undefined;
+  const [first]: FieldError[] = errors;
+  if (first === undefined) return undefined;
+  const { in: part, pointer, message, code } = first;
+  const place = [...part === "body" ? [] : [part], ...pointer === "" ? [] : [pointer]].join(" ");
+  const others = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
+  return `${code}${place === "" ? "" : ` at ${place}`}: ${message}${others}`;
 }
 
 /** Returns the answer of a problem: `application/problem+json` with the request id as `instance`. */

@@ -1,11 +1,11 @@
-import { parse as parseCsv } from "@std/csv/parse.js";
 import { ItemResults, summarize, toItemResult, validateItems } from "../_shared/batch.ts";
 import { answerCommand, commandJson, idempotencyHeader, readIdempotency } from "../_shared/commands.ts";
 import { commandProblems, security } from "../_shared/contract.ts";
 import { type ApiContext, endpoint } from "../_shared/endpoint.ts";
 import { readJson } from "../_shared/json.ts";
 import { Problem } from "../_shared/problems.ts";
-import { csvNumbers, importExample, ImportQuery, ImportRow, maxRows } from "./schemas.ts";
+import { type Decimal, readCsv } from "./import-csv.ts";
+import { importExample, ImportQuery, ImportRow, maxRows, wrongCount } from "./import-schemas.ts";
 
 const row = { $ref: "#/components/schemas/ImportRow" };
 
@@ -19,7 +19,7 @@ export const importRows = endpoint({
     "Takes changed rows of the ERP, in any order and any number of times: the server applies a row that is newer than the stored " +
     "one and skips the others. The ERP owns the plan, the shop floor owns the execution. `mode=takeover` (managers) imports the " +
     "rows of the first service as they are. Send a JSON array, NDJSON (one object per line), or CSV with a header line (an empty " +
-    "field is null).",
+    "field is null; see `decimal`). A row that names an unknown workplace says so (`creates_workplace`).",
   security,
   request: {
     query: ImportQuery,
@@ -49,15 +49,18 @@ export const importRows = endpoint({
     ...commandProblems(["forbidden"]),
   },
 }, async (c) => {
-  const { dry_run, mode } = c.req.valid("query");
-  const rows = await readRows(c.req);
+  const { dry_run, mode, unknown_workplaces, decimal } = c.req.valid("query");
+  const rows = await readRows(c.req, decimal);
   if (rows.length === 0) throw wrongCount(0);
   const { valid, rejected } = validateItems(c, ImportRow, rows);
   const answer = await c.var.rpc("import_operations", {
     rows: valid,
     is_takeover: mode === "takeover",
     is_dry_run: dry_run,
-    idempotency: dry_run ? undefined : readIdempotency(c, { mode, rows: valid, rejected: rejected.length }),
+    rejects_unknown_workplaces: unknown_workplaces === "reject",
+    idempotency: dry_run
+      ? undefined
+      : readIdempotency(c, { mode, unknown_workplaces, rows: valid, rejected: rejected.length }),
   });
   const results = [
     ...answerCommand(c, answer).map((item) => toItemResult(c, item)),
@@ -68,12 +71,12 @@ export const importRows = endpoint({
 });
 
 /** Reads the rows of a body. A row that cannot be parsed is a problem instead. */
-async function readRows(req: ApiContext["req"]): Promise<unknown[]> {
+async function readRows(req: ApiContext["req"], decimal: Decimal | undefined): Promise<unknown[]> {
   switch (req.header("Content-Type")?.split(";")[0]?.trim().toLowerCase()) {
     case "application/x-ndjson":
       return readLines(await req.text());
     case "text/csv":
-      return readCsv(await req.text());
+      return readCsv(await req.text(), decimal);
     default: {
       const rows: unknown = await req.json();
       if (!Array.isArray(rows)) throw new Problem("validation_failed", "The body is not an array of rows");
@@ -82,9 +85,6 @@ async function readRows(req: ApiContext["req"]): Promise<unknown[]> {
     }
   }
 }
-
-const wrongCount = (count: number) =>
-  new Problem("validation_failed", `An import takes 1 to ${maxRows} rows, not ${count}`, { limit: maxRows });
 
 function readLines(text: string): unknown[] {
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
@@ -99,51 +99,3 @@ function readLines(text: string): unknown[] {
     }
   });
 }
-
-/** Most columns of a table: more than a row has fields, so that validation can name unknown ones. */
-const maxColumns = 100;
-
-function readCsv(text: string): unknown[] {
-  requireSmallTable(text);
-  let rows: Record<string, string | undefined>[];
-  try {
-    rows = parseCsv(text, { skipFirstRow: true });
-  } catch (error) {
-    throw new Problem("malformed_request", `The body is not CSV: ${error instanceof Error ? error.message : error}`);
-  }
-  return rows.map((row) =>
-    Object.fromEntries(
-      Object.entries(row).map((
-        [name, value],
-      ) => [name, value === "" || value === undefined ? null : csvValue(name, value)]),
-    )
-  );
-}
-
-/** Raises a problem for too many lines or columns, before the parser creates an object for each row. */
-function requireSmallTable(text: string): void {
-  let rows = 0;
-  let columns = 1;
-  let isQuoted = false;
-  let isEmptyLine = true;
-  for (let at = 0; at < text.length; at++) {
-    const character = text[at];
-    if (character === '"') isQuoted = !isQuoted;
-    else if (character === "," && !isQuoted) columns++;
-    else if (character === "\n" && !isQuoted) {
-      if (!isEmptyLine) rows++;
-      columns = 1;
-      isEmptyLine = true;
-      continue;
-    } else if (character === "\r") continue;
-    isEmptyLine = false;
-    if (columns > maxColumns) {
-      throw new Problem("malformed_request", `A line of the table has more than ${maxColumns} columns`);
-    }
-  }
-  if (!isEmptyLine) rows++;
-  if (rows > maxRows + 1) throw wrongCount(rows - 1);
-}
-
-const csvValue = (name: string, value: string) =>
-  csvNumbers.has(name) && /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value;

@@ -6,7 +6,7 @@ import { get } from "./get.ts";
 import { importRows } from "./import.ts";
 import { listRuns } from "./list-runs.ts";
 import { list } from "./list.ts";
-import { ImportRow } from "./schemas.ts";
+import { ImportRow } from "./import-schemas.ts";
 import { transition } from "./transition.ts";
 import { updateMany } from "./update-many.ts";
 import { update } from "./update.ts";

@@ -12,7 +12,8 @@ export const list = endpoint({
   tags: ["Operations"],
   summary: "List operations",
   description:
-    "Returns operations of the caller's workplaces that match all filters, ordered by order_no, operation_no, asset_id.",
+    "Returns operations of the caller's workplaces that match all filters, in the order of `sort`. An operation that changes while " +
+    "you follow the pages of `updated_at` moves: read the feed to miss no change.",
   security,
   request: { query: OperationQuery },
   responses: {
@@ -21,12 +22,13 @@ export const list = endpoint({
   },
 }, async (c) => {
   const { status, workplace_name, limit, skip, count, cursor: _, ...filters } = c.req.valid("query");
-  const [after_order_no, after_operation_no, after_asset_id] =
-    await readCursorKey(c, z.tuple([z.string(), z.string(), z.int()])) ?? [];
+  const [after_value, after_order_no, after_operation_no, after_asset_id] =
+    await readCursorKey(c, z.tuple([z.string().nullable(), z.string(), z.string(), z.int()])) ?? [];
   const page = await c.var.rpc("list_operations", {
     ...filters,
     statuses: status,
     workplace_names: workplace_name,
+    after_value: after_value ?? undefined,
     after_order_no,
     after_operation_no,
     after_asset_id,

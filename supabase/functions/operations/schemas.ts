@@ -29,7 +29,6 @@ declare module "../_shared/database.ts" {
     update_operation: Answer<OperationWithActions>;
     delete_operation: undefined;
     update_operations: Answer<ItemAnswer[]>;
-    import_operations: Answer<ItemAnswer[]>;
     transition_operation: Answer<ReportedEvent>;
     list_runs: Run[];
   }
@@ -210,7 +209,26 @@ const operationFilters = ({ many, flag, hours }: FilterForm) => ({
   }),
 });
 
-export const OperationQuery = z.strictObject(operationFilters(inQuery)).partial().extend(listQuery);
+const Sort = z.enum([
+  "order_no",
+  "-order_no",
+  "planned_start_at",
+  "-planned_start_at",
+  "planned_end_at",
+  "-planned_end_at",
+  "updated_at",
+  "-updated_at",
+]).openapi("OperationSort", {
+  description:
+    "Order of a list of operations; `-` = descending. Equal ones, and those of `order_no`, are ordered by order_no, " +
+    "operation_no and asset_id. Operations without the time come last in both directions.",
+  example: "planned_start_at",
+});
+
+export const OperationQuery = z.strictObject(operationFilters(inQuery)).partial().extend({
+  sort: Sort.default("order_no"),
+  ...listQuery,
+});
 
 export const Transition = z.strictObject({
   action: z.enum(["RELEASE", "START", "STOP", "COMPLETE", "FINISH", "HOLD", "CANCEL"]).openapi({
@@ -241,58 +259,6 @@ export const Run = z.object({
 }).openapi("Run", { description: "An uninterrupted stretch of work." });
 
 export type Run = z.infer<typeof Run>;
-
-/** Most rows of one import. */
-export const maxRows = 1_000;
-
-/** Example of a row of the ERP. */
-export const importExample = {
-  order_no: "404200-001",
-  asset_id: 1,
-  operation_no: "0010",
-  workplace_name: "TruLaser 5060 (L76)",
-  activity_code: "LASER",
-  status: "RELEASED",
-  qty_desired: 50,
-  timestamp_ms: "2026-11-22T15:00:00Z",
-  change_type: "INSERT",
-};
-
-export const ImportRow = z.strictObject({
-  // spread, not extended: in the contract, a closed object that is extended rejects every field
-  ...OperationCreate.shape,
-  status: Status.nullable().optional(),
-  qty_processed: executionFields.qty_processed.nullable().optional(),
-  qty_scrap: executionFields.qty_scrap.nullable().optional(),
-  overrun_tolerance_pct: overrunTolerance().nullable().optional(),
-  timestamp_ms: instant().openapi({
-    description:
-      "Time of the change in the source system. The server applies only rows that are newer than the stored one.",
-    example: "2026-11-22T15:00:00Z",
-  }),
-}).openapi("ImportRow", {
-  description:
-    "A changed row of the ERP. Omitted fields keep their values. Without mode=takeover, only the statuses RELEASED and CANCELLED have an effect, and the execution stays as it is.",
-  example: importExample,
-});
-
-/** Columns of a CSV that hold numbers: the fields that accept one. */
-export const csvNumbers: ReadonlySet<string> = new Set(
-  Object.entries(ImportRow.shape).filter(([, schema]) => schema.safeParse(1).success).map(([name]) => name),
-);
-
-export const ImportQuery = z.strictObject({
-  mode: z.enum(["update", "takeover"]).default("update").openapi({
-    description:
-      "`update`: plans of the ERP. `takeover` (managers): rows of the first service with status, quantities and times.",
-    example: "update",
-  }),
-  dry_run: flag.default(false).openapi({
-    default: false,
-    description: "True: the answer shows what would happen, and nothing changes.",
-    example: true,
-  }),
-});
 
 export const BulkUpdate = z.strictObject({
   filter: z.strictObject(operationFilters(inBody)).partial()

@@ -3,10 +3,11 @@ import { createApp } from "../_shared/app.ts";
 import { create } from "./create.ts";
 import { remove } from "./delete.ts";
 import { forget } from "./forget.ts";
+import { getOwn } from "./get-own.ts";
 import { get } from "./get.ts";
 import { list } from "./list.ts";
 import { update } from "./update.ts";
 
-export const app = createApp("profiles").openapiRoutes([list, create, get, update, remove, forget] as const);
+export const app = createApp("profiles").openapiRoutes([list, create, getOwn, get, update, remove, forget] as const);
 
 export default { fetch: app.fetch };

@@ -7,10 +7,12 @@ import { z } from "@hono/zod-openapi";
 import type { Answer, Page } from "../_shared/database.ts";
 import { Constants } from "../_shared/database.types.ts";
 import { instantOut, key, patchOf, text, userId, versionFields } from "../_shared/fields.ts";
+import { listQuery, prefix } from "../_shared/lists.ts";
 
 declare module "../_shared/database.ts" {
   interface Answers {
     get_profile: Profile;
+    get_own_profile: Profile;
     list_profiles: Page<Profile>;
     create_profile: Answer<Profile>;
     update_profile: Answer<Profile>;
@@ -74,6 +76,11 @@ export const ForgottenPerson = z.object({
 }).openapi("ForgottenPerson", { description: "Record of a forgotten person." });
 
 export type ForgottenPerson = z.infer<typeof ForgottenPerson>;
+
+export const ProfileQuery = z.strictObject({
+  q: prefix("Prefix of the e-mail address or of the name, in any case.", "anna"),
+  ...listQuery,
+});
 
 export const ProfileKey = z.object({ profile_id: id });
 

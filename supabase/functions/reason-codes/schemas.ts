@@ -7,7 +7,7 @@ import { z } from "@hono/zod-openapi";
 import type { Answer, Page } from "../_shared/database.ts";
 import { Constants } from "../_shared/database.types.ts";
 import { key, patchOf, text, versionFields } from "../_shared/fields.ts";
-import { flag, listQuery } from "../_shared/lists.ts";
+import { flag, listQuery, prefix } from "../_shared/lists.ts";
 
 declare module "../_shared/database.ts" {
   interface Answers {
@@ -68,4 +68,5 @@ export const ReasonCodeUpdate = patchOf(fields)
 export const ReasonCodeQuery = z.strictObject({
   kind: ReasonKind,
   active: flag.openapi({ description: "True: active reason codes only. False: inactive ones only.", example: true }),
+  q: prefix("Prefix of the code or of the description, in any case.", "mat"),
 }).partial().extend(listQuery);

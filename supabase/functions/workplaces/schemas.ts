@@ -6,7 +6,7 @@
 import { z } from "@hono/zod-openapi";
 import type { Answer, Page } from "../_shared/database.ts";
 import { key, patchOf, versionFields } from "../_shared/fields.ts";
-import { flag, listQuery } from "../_shared/lists.ts";
+import { flag, listQuery, prefix } from "../_shared/lists.ts";
 import { Operation, OperationWithActions } from "../_shared/operation.ts";
 
 declare module "../_shared/database.ts" {
@@ -77,6 +77,7 @@ export const WorkplaceUpdate = patchOf(fields)
 export const WorkplaceQuery = z.strictObject({
   workplace_group: key().openapi({ description: "Group of workplaces.", example: "Laser" }),
   active: flag.openapi({ description: "True: active workplaces only. False: inactive ones only.", example: true }),
+  q: prefix("Prefix of the name, in any case.", "trulaser"),
 }).partial().extend(listQuery);
 
 export const QueueQuery = z.strictObject({ limit: listQuery.limit });

@@ -50,6 +50,13 @@ language sql immutable
 return substr(to_json(value)::text, 2, length(to_json(value)::text) - 2);
 comment on function app.json_text(text) is 'The text as JSON writes it, without the quotes.';
 
+create function app.begins_with(value text, prefix text) returns boolean
+language sql immutable parallel safe
+return starts_with(lower(value), lower(prefix));
+comment on function app.begins_with(text, text) is
+  'True when the text begins with the prefix, in any case. For lists of hundreds of rows, which need no index.';
+grant execute on function app.begins_with to authenticated, service_role;
+
 create function app.in_words(span interval) returns text
 language sql immutable parallel safe
 return case

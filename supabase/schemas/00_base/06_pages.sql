@@ -4,7 +4,8 @@
 -- Along the order of a list, the rows of few workplaces, statuses or actions can be far apart: a filter there reads
 -- everything between them. Each alternative alone is one ordered range of an index; the page begins their merge.
 create function app.page_query(
-  source text, alias text, item text, conditions text, alternatives text[], key_columns text, page_order text, take text, skip text
+  source text, alias text, item text, conditions text, alternatives text[], key_columns text, page_order text, take text, skip text,
+  merge_order text default null
 ) returns text
 language sql immutable
 begin atomic
@@ -13,12 +14,13 @@ begin atomic
       format('(select %s as item, %s from %s %s where %s and %s order by %s limit %s + %s)',
         item, key_columns, source, alias, alternative, conditions, page_order, take, skip),
       ' union all '),
-    page_order, take, skip)
+    coalesce(merge_order, page_order), take, skip)
   from unnest(alternatives) alternative;
 end;
-comment on function app.page_query(text, text, text, text, text[], text, text, text, text) is
+comment on function app.page_query(text, text, text, text, text[], text, text, text, text, text) is
   'The query of a page: an item of each row of all alternatives, which exclude each other, in one order, as one '
-  'array. All arguments are SQL of ours; values are parameters in it.';
+  'array. merge_order is the order of them all where that of each one alone says less. All arguments are SQL of ours; '
+  'values are parameters in it.';
 grant execute on function app.page_query to authenticated, service_role;
 
 create function app.alternatives(column_name text, parameter text, value_count integer) returns text[]

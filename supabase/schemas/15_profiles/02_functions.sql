@@ -35,7 +35,30 @@ $$;
 comment on function public.get_profile(uuid) is 'One profile. Raises 404 not_found.';
 grant execute on function public.get_profile to authenticated, service_role;
 
+create function public.get_own_profile() returns json
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  profile public.profiles;
+begin
+  if current_setting('role') = 'service_role' then
+    perform app.refuse(403, 'forbidden',
+      'The secret key is not a person and has no profile: send the access token of a user, or read a profile by its id');
+  end if;
+  select * into profile from public.profiles p where p.id = auth.uid();
+  if not found then
+    perform app.refuse_missing();
+  end if;
+  return app.profile_json(profile);
+end
+$$;
+comment on function public.get_own_profile() is
+  'The profile of the caller. Raises 403 forbidden for the secret key, 404 not_found for a user without a profile.';
+grant execute on function public.get_own_profile to authenticated, service_role;
+
 create function public.list_profiles(
+  q text default null,
   after_email text default null,
   after_id uuid default null,
   skip integer default 0,
@@ -46,15 +69,16 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
-  bounded constant boolean := app.require_bounded('after_email', after_email) and app.require_bounded('skip', skip)
-    and app.require_bounded('count', count);
+  bounded constant boolean := app.require_bounded('q', q) and app.require_bounded('after_email', after_email)
+    and app.require_bounded('skip', skip) and app.require_bounded('count', count);
   rows public.profiles[];
 begin
   -- straight calls ask for what they like
   take := least(take, 500);
   rows := array(
     select p from public.profiles p
-    where after_id is null or (coalesce(p.email, '') collate "C", p.id) > (after_email, after_id)
+    where (after_id is null or (coalesce(p.email, '') collate "C", p.id) > (after_email, after_id))
+      and (q is null or app.begins_with(p.email, q) or app.begins_with(p.full_name, q))
     order by coalesce(p.email, '') collate "C", p.id
     limit take + 1 offset skip
   );
@@ -62,13 +86,16 @@ begin
     'items', (select coalesce(json_agg(app.profile_json(p)), '[]') from unnest(rows[1:take]) p),
     'next', case when cardinality(rows) > take then json_build_array(coalesce(rows[take].email, ''), rows[take].id) end,
     -- few rows: the exact count is as cheap as an estimate
-    'total', case when count is not null then (select count(*) from public.profiles) end
+    'total', case when count is not null then (
+      select count(*) from public.profiles p
+      where q is null or app.begins_with(p.email, q) or app.begins_with(p.full_name, q)
+    ) end
   );
 end
 $$;
-comment on function public.list_profiles(text, uuid, integer, integer, text) is
-  'A page of the profiles the caller sees, ordered by email: {"items": [...], "next": key of the last item or null, '
-  '"total": number when asked}.';
+comment on function public.list_profiles(text, text, uuid, integer, integer, text) is
+  'A page of the profiles the caller sees, of those whose email or name begins with q, ordered by email: {"items": '
+  '[...], "next": key of the last item or null, "total": number when asked}.';
 grant execute on function public.list_profiles to authenticated, service_role;
 
 create function public.create_profile(profile jsonb, idempotency jsonb default null) returns json

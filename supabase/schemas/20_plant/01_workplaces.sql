@@ -77,6 +77,7 @@ grant execute on function public.get_workplace to authenticated, service_role;
 create function public.list_workplaces(
   workplace_group text default null,
   active boolean default null,
+  q text default null,
   after_name text default null,
   skip integer default 0,
   take integer default 100,
@@ -87,8 +88,8 @@ set search_path = ''
 as $$
 declare
   bounded constant boolean := app.require_bounded('workplace_group', workplace_group)
-    and app.require_bounded('after_name', after_name) and app.require_bounded('skip', skip)
-    and app.require_bounded('count', count);
+    and app.require_bounded('q', q) and app.require_bounded('after_name', after_name)
+    and app.require_bounded('skip', skip) and app.require_bounded('count', count);
   rows public.workplaces[];
 begin
   -- straight calls ask for what they like
@@ -97,6 +98,7 @@ begin
     select w from public.workplaces w
     where (list_workplaces.workplace_group is null or w.workplace_group = list_workplaces.workplace_group)
       and (list_workplaces.active is null or w.active = list_workplaces.active)
+      and (q is null or app.begins_with(w.name, q))
       and (after_name is null or w.name > after_name)
     order by w.name
     limit take + 1 offset skip
@@ -109,13 +111,14 @@ begin
       select count(*) from public.workplaces w
       where (list_workplaces.workplace_group is null or w.workplace_group = list_workplaces.workplace_group)
         and (list_workplaces.active is null or w.active = list_workplaces.active)
+        and (q is null or app.begins_with(w.name, q))
     ) end
   );
 end
 $$;
-comment on function public.list_workplaces(text, boolean, text, integer, integer, text) is
-  'A page of the workplaces, ordered by name: {"items": [...], "next": key of the last item or null, "total": number '
-  'when asked}.';
+comment on function public.list_workplaces(text, boolean, text, text, integer, integer, text) is
+  'A page of the workplaces, of those whose name begins with q, ordered by name: {"items": [...], "next": key of the '
+  'last item or null, "total": number when asked}.';
 grant execute on function public.list_workplaces to authenticated, service_role;
 
 create function public.create_workplace(workplace jsonb, idempotency jsonb default null) returns json

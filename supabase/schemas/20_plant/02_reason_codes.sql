@@ -77,6 +77,7 @@ grant execute on function public.get_reason_code to authenticated, service_role;
 create function public.list_reason_codes(
   kind text default null,
   active boolean default null,
+  q text default null,
   after_kind text default null,
   after_code text default null,
   skip integer default 0,
@@ -87,9 +88,9 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
-  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('after_kind', after_kind)
-    and app.require_bounded('after_code', after_code) and app.require_bounded('skip', skip)
-    and app.require_bounded('count', count);
+  bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('q', q)
+    and app.require_bounded('after_kind', after_kind) and app.require_bounded('after_code', after_code)
+    and app.require_bounded('skip', skip) and app.require_bounded('count', count);
   rows public.reason_codes[];
 begin
   -- straight calls ask for what they like
@@ -98,6 +99,7 @@ begin
     select r from public.reason_codes r
     where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind::public.reason_kind)
       and (list_reason_codes.active is null or r.active = list_reason_codes.active)
+      and (q is null or app.begins_with(r.code, q) or app.begins_with(r.description, q))
       and (after_kind is null or (r.kind::text, r.code) > (after_kind, after_code))
     order by r.kind::text, r.code
     limit take + 1 offset skip
@@ -110,13 +112,14 @@ begin
       select count(*) from public.reason_codes r
       where (list_reason_codes.kind is null or r.kind = list_reason_codes.kind::public.reason_kind)
         and (list_reason_codes.active is null or r.active = list_reason_codes.active)
+        and (q is null or app.begins_with(r.code, q) or app.begins_with(r.description, q))
     ) end
   );
 end
 $$;
-comment on function public.list_reason_codes(text, boolean, text, text, integer, integer, text) is
-  'A page of the reason codes, ordered by kind and code: {"items": [...], "next": key of the last item or null, '
-  '"total": number when asked}.';
+comment on function public.list_reason_codes(text, boolean, text, text, text, integer, integer, text) is
+  'A page of the reason codes, of those whose code or description begins with q, ordered by kind and code: {"items": '
+  '[...], "next": key of the last item or null, "total": number when asked}.';
 grant execute on function public.list_reason_codes to authenticated, service_role;
 
 create function public.create_reason_code(reason_code jsonb, idempotency jsonb default null) returns json

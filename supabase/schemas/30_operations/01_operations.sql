@@ -101,6 +101,7 @@ create table public.mes_operations (
   created_by uuid,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
+  updated_hour timestamp not null generated always as (date_trunc('hour', updated_at at time zone 'UTC')) stored,
 
   -- In the order of every list, so that the key's index is also the list's.
   primary key (order_no, operation_no, asset_id),
@@ -194,6 +195,8 @@ comment on column public.mes_operations.change_type is 'Kind of the source syste
 comment on column public.mes_operations.source_conflict is
   'True when the source deleted or cancelled it although work had begun.';
 comment on column public.mes_operations.version is 'Number of the last change, the ETag.';
+comment on column public.mes_operations.updated_hour is
+  'Hour of the last change, for lists in the order of updated_at.';
 comment on column public.mes_operations.created_by is 'User who created it; null for servers.';
 
 -- One index per filter, each continued by the list's order, so that a filtered page is one ordered range.
@@ -202,13 +205,20 @@ create index mes_operations_by_workplace_and_status on public.mes_operations (wo
 create index mes_operations_by_group on public.mes_operations (workplace_group, order_no, operation_no, asset_id);
 create index mes_operations_by_activity on public.mes_operations (activity_code, order_no, operation_no, asset_id);
 create index mes_operations_by_status on public.mes_operations (status, order_no, operation_no, asset_id);
-create index mes_operations_by_planned_start on public.mes_operations (planned_start_at);
+create index mes_operations_by_planned_start on public.mes_operations (planned_start_at, order_no, operation_no, asset_id);
+create index mes_operations_by_planned_end on public.mes_operations (planned_end_at, order_no, operation_no, asset_id);
+-- Of the last change only its hour is indexed: within an hour, an update that changes counters stays off the indexes.
+create index mes_operations_by_updated_hour on public.mes_operations (updated_hour);
 create index mes_operations_by_description on public.mes_operations (activity_description_folded);
 
 -- What is still to be made is a small, steady part of a table that only grows.
 create index mes_operations_open on public.mes_operations (order_no, operation_no, asset_id)
   where status not in ('FINISHED', 'CANCELLED');
+create index mes_operations_open_by_planned_start on public.mes_operations (planned_start_at)
+  where status not in ('FINISHED', 'CANCELLED');
 create index mes_operations_open_by_planned_end on public.mes_operations (planned_end_at)
+  where status not in ('FINISHED', 'CANCELLED');
+create index mes_operations_open_by_updated_hour on public.mes_operations (updated_hour)
   where status not in ('FINISHED', 'CANCELLED');
 create index mes_operations_running on public.mes_operations (workplace_name) where status = 'IN_PROGRESS';
 create index mes_operations_running_since on public.mes_operations (running_since) where status = 'IN_PROGRESS';

@@ -85,6 +85,60 @@ comment on function public.get_operation(text, integer, text) is
   'One operation with what the caller may do to it. Raises 404 not_found.';
 grant execute on function public.get_operation to authenticated, service_role;
 
+-- A sorted list is one range of an index; where a column can be null, a range for its values and one for its nulls,
+-- which come last in both directions.
+create type app.page_sort as (key_columns text, page_order text, merge_order text, ranges text[]);
+
+comment on type app.page_sort is
+  'How a page of operations is ordered, for app.page_query: the columns, their order within a range and over all, and '
+  'the ranges.';
+
+create function app.sort_of_operations(sort text, has_key boolean, has_value boolean) returns app.page_sort
+language plpgsql immutable
+set search_path = ''
+as $$
+declare
+  column_name constant text := ltrim(sort, '-');
+  direction constant text := case when sort like '-%' then ' desc' else '' end;
+  beyond constant text := case when sort like '-%' then '<' else '>' end;
+  key_order constant text := format('order_no%1$s, operation_no%1$s, asset_id%1$s', direction);
+  after_key constant text := format('(o.order_no, o.operation_no, o.asset_id) %s ($2, $3, $4)', beyond);
+begin
+  if column_name = 'order_no' then
+    return row('order_no, operation_no, asset_id', key_order, null,
+      array[case when has_key then after_key else 'true' end])::app.page_sort;
+  elsif column_name = 'updated_at' then
+    return row(
+      'updated_hour, updated_at, order_no, operation_no, asset_id',
+      format('updated_hour%1$s, updated_at%1$s, %2$s', direction, key_order),
+      null,
+      array[case when has_key then format(
+        'o.updated_hour %1$s= date_trunc(''hour'', $8 at time zone ''UTC'')
+         and (o.updated_at, o.order_no, o.operation_no, o.asset_id) %1$s ($8, $2, $3, $4)', beyond) else 'true' end]
+    )::app.page_sort;
+  elsif column_name in ('planned_start_at', 'planned_end_at') then
+    return row(
+      column_name || ', order_no, operation_no, asset_id',
+      format('%s%s, %s', column_name, direction, key_order),
+      format('%s%s nulls last, %s', column_name, direction, key_order),
+      case
+        when not has_key then array[format('o.%s is not null', column_name), format('o.%s is null', column_name)]
+        when not has_value then array[format('o.%s is null and %s', column_name, after_key)]
+        else array[
+          format('(o.%s, o.order_no, o.operation_no, o.asset_id) %s ($8, $2, $3, $4)', column_name, beyond),
+          format('o.%s is null', column_name)
+        ]
+      end
+    )::app.page_sort;
+  end if;
+  perform app.refuse_field('/sort', 'unknown_sort', format('Operations cannot be sorted by "%s"', sort));
+end
+$$;
+comment on function app.sort_of_operations(text, boolean, boolean) is
+  'The order that a name of the API stands for, - for descending, from the beginning or after the key $2, $3, $4 with '
+  'the value $8. Raises 422 validation_failed.';
+grant execute on function app.sort_of_operations to authenticated, service_role;
+
 create function public.list_operations(
   statuses text[] default null,
   workplace_names text[] default null,
@@ -97,6 +151,8 @@ create function public.list_operations(
   is_overdue boolean default null,
   open_longer_than_h numeric default null,
   q text default null,
+  sort text default 'order_no',
+  after_value timestamptz default null,
   after_order_no text default null,
   after_operation_no text default null,
   after_asset_id integer default null,
@@ -113,28 +169,32 @@ declare
     and app.require_bounded('workplace_names', workplace_names)
     and app.require_bounded('workplace_group', workplace_group) and app.require_bounded('order_no', order_no)
     and app.require_bounded('activity_code', activity_code) and app.require_bounded('q', q)
-    and app.require_bounded('after_order_no', after_order_no)
+    and app.require_bounded('sort', sort) and app.require_bounded('after_order_no', after_order_no)
     and app.require_bounded('after_operation_no', after_operation_no) and app.require_bounded('skip', skip)
     and app.require_bounded('count', count);
   filter constant app.operation_filter := row(app.distinct_values(statuses)::public.status[], app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
     planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q);
   conditions constant text := app.conditions(filter);
   places constant text[] := app.places_to_list((filter).workplace_names);
-  page constant text := case when after_order_no is not null then ' and (o.order_no, o.operation_no, o.asset_id) > ($2, $3, $4)' else '' end;
+  sorted constant app.page_sort := app.sort_of_operations(
+    coalesce(sort, 'order_no'), after_order_no is not null, after_value is not null);
   rows public.mes_operations[];
   total bigint;
   plan json;
 begin
   -- straight calls ask for what they like
   take := least(take, 500);
-  execute app.page_query('public.mes_operations', 'o', 'o', conditions || page,
-    app.all_pairs(
-      app.alternatives('o.workplace_name', '$7', cardinality(places)),
-      app.alternatives('o.status', '($1).statuses', cardinality((filter).statuses))
+  execute app.page_query('public.mes_operations', 'o', 'o', conditions,
+    array(
+      select range || ' and ' || pair
+      from unnest(sorted.ranges) range, unnest(app.all_pairs(
+        app.alternatives('o.workplace_name', '$7', cardinality(places)),
+        app.alternatives('o.status', '($1).statuses', cardinality((filter).statuses))
+      )) pair
     ),
-    'order_no, operation_no, asset_id', 'order_no, operation_no, asset_id', '$5', '$6')
+    sorted.key_columns, sorted.page_order, '$5', '$6', sorted.merge_order)
   into rows
-  using filter, after_order_no, after_operation_no, after_asset_id, take + 1, skip, places;
+  using filter, after_order_no, after_operation_no, after_asset_id, take + 1, skip, places, after_value;
 
   -- the planner estimates from statistics of all rows, also of those that the caller must not know about
   if count = 'exact' or count = 'estimated' and not app.sees_all_workplaces() then
@@ -146,15 +206,21 @@ begin
 
   return json_build_object(
     'items', (select coalesce(json_agg(app.operation_json(o)), '[]') from unnest(rows[1:take]) o),
-    'next', case when cardinality(rows) > take then json_build_array(rows[take].order_no, rows[take].operation_no, rows[take].asset_id) end,
+    'next', case when cardinality(rows) > take then json_build_array(
+      case ltrim(sort, '-')
+        when 'planned_start_at' then rows[take].planned_start_at
+        when 'planned_end_at' then rows[take].planned_end_at
+        when 'updated_at' then rows[take].updated_at
+      end,
+      rows[take].order_no, rows[take].operation_no, rows[take].asset_id) end,
     'total', total
   );
 end
 $$;
 comment on function public.list_operations is
-  'A page of the operations the caller sees, ordered by order_no, operation_no, asset_id: {"items": [...], "next": '
-  'key of the last item or null, "total": number when asked}. The page begins after the given key; count is null, '
-  'exact or estimated.';
+  'A page of the operations the caller sees, ordered by sort, then by order_no, operation_no, asset_id: {"items": '
+  '[...], "next": value of the sort and key of the last item or null, "total": number when asked}. The page begins '
+  'after the given value and key; count is null, exact or estimated.';
 grant execute on function public.list_operations to authenticated, service_role;
 
 -- What to do next: running work first, then the rest in planned order.

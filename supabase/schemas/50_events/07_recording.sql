@@ -30,6 +30,8 @@ set search_path = ''
 as $$
 declare
   before_state constant public.state := operation.state;
+  -- the source took a release back, see app.withdraw_release
+  is_withdrawn constant boolean := event.status_before is not null and coalesce(event.changes ? 'status', false);
   sign integer := 1;
   run_count_before constant integer := operation.run_count;
   closed_run public.operation_runs;
@@ -43,7 +45,9 @@ begin
   operation.version := operation.version + 1;
   operation.updated_at := event.created_at;
 
-  if event.status_before is null then
+  if is_withdrawn then
+    operation.state := event.status_after::text::public.state;
+  elsif event.status_before is null then
     operation.state := case event.status_after when 'ON_HOLD' then 'PAUSED' else event.status_after::text end::public.state;
   else
     operation.state := transition.to_state;
@@ -111,7 +115,7 @@ begin
       operation.t_actual_lead_min := null;
     end if;
   end if;
-  if event.changes is not null
+  if event.changes is not null and not is_withdrawn
     or operation.actual_start_at is not null and (operation.state <> before_state or transition.run_effect <> 'none')
   then
     operation := app.with_minutes(operation);

@@ -60,6 +60,7 @@ begin
   operation.state := case
     when 'CANCEL' = any((decision).actions) then 'CANCELLED'::public.state
     when 'RELEASE' = any((decision).actions) then 'RELEASED'
+    when 'CORRECT' = any((decision).actions) then 'PLANNED'
     else coalesce(operation.state, 'PLANNED')
   end;
   operation.status := app.status_of(operation.state);
@@ -72,7 +73,8 @@ comment on function app.imagine(app.import_decision) is
 
 -- The ERP owns the plan; of the lifecycle it owns release and cancellation, as long as nothing has begun.
 create function app.import_decisions(
-  rows jsonb, is_takeover boolean, caller app.caller, imagined app.imagined_operation[] default '{}'
+  rows jsonb, is_takeover boolean, caller app.caller, refused_workplaces text[] default '{}',
+  imagined app.imagined_operation[] default '{}'
 ) returns setof app.import_decision
 language plpgsql stable
 set search_path = ''
@@ -133,6 +135,10 @@ begin
         when m.timestamp_ms > latest_time + interval '24 hours'
         then app.field_problem('/timestamp_ms', 'in_future', app.ahead_of_clock(m.timestamp_ms))
         when m.change_type <> 'DELETE' then coalesce(
+          case when (m.wanted).workplace_name = any(refused_workplaces) then app.field_problem(
+            '/workplace_name', 'unknown_workplace',
+            format('There is no workplace "%s": create it first, or import with unknown_workplaces=create', (m.wanted).workplace_name))
+          end,
           app.plan_problem(m.wanted),
           case when not m.exists then coalesce(
             app.opening_problem(m.wanted),
@@ -163,11 +169,13 @@ begin
       when not j.exists and is_takeover then '{}'::public.action[]
       when j.status = 'CANCELLED' and not coalesce(j.has_begun, false) and (j.existing).status is distinct from 'CANCELLED' then '{CANCEL}'
       when j.status = 'RELEASED' and (j.existing).status = 'PLANNED' then '{RELEASE}'
+      -- only a row that says so: one without a status changes the plan alone
+      when j.body ->> 'status' = 'PLANNED' and (j.existing).status = 'RELEASED' and not j.has_begun then '{CORRECT}'
       else '{}'
     end
   from judged j;
 end
 $$;
-comment on function app.import_decisions(jsonb, boolean, app.caller, app.imagined_operation[]) is
+comment on function app.import_decisions(jsonb, boolean, app.caller, text[], app.imagined_operation[]) is
   'Judges rows of the change feed, each a JSON object of the API with its index, one per operation; set-based, '
-  'changes nothing.';
+  'changes nothing. An action CORRECT takes a release back.';

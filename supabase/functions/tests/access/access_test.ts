@@ -214,6 +214,9 @@ const table: Row[] = [
   // ------------------------------------------------------------- no token, publishable, no profile, newcomer, readonly, machine, operator, o. elsewhere, supervisor, s. elsewhere, manager, admin, secret
   { operationId: "listOperations",      cells: "401 401 none none seen seen seen none seen none seen seen seen", subject: anOperation(), shows: hasOrder,
     call: ({ operation }, { client }) => client.get(`/operations/v1?order_no=${operation.order_no}`) },
+  { operationId: "listOperations", what: "sorted",
+    cells: "401 401 none none seen seen seen none seen none seen seen seen", subject: anOperation(), shows: hasOrder,
+    call: ({ operation }, { client }) => client.get(`/operations/v1?order_no=${operation.order_no}&sort=-planned_start_at`) },
   { operationId: "getOperation",        cells: "401 401 404  404  200  200  200  404  200  404  200  200  200 ", subject: anOperation(),
     call: ({ operation }, { client }) => client.get(operationPath(operation)) },
   { operationId: "getOperation", what: "without a workplace",
@@ -283,6 +286,9 @@ const table: Row[] = [
     cells: "401 401 403 403 403 403 403 403 200 207 200 200 200", subject: noOperation,
     call: (subject, { client }) =>
       client.post("/operations/v1/import", importRow(subject, { workplace_name: subject.operation.workplace_name })) },
+  { operationId: "importOperations", what: "the withdrawal of a release",
+    cells: "401 401 403 403 403 403 403 403 200 207 200 200 200", subject: anOperation(),
+    call: (subject, { client }) => client.post("/operations/v1/import", importRow(subject, { status: "PLANNED" })) },
   { operationId: "importOperations", what: "a takeover",
     cells: "401 401 403 403 403 403 403 403 403 403 200 200 200", subject: noOperation,
     call: (subject, { client }) =>
@@ -369,6 +375,13 @@ const table: Row[] = [
   { operationId: "getProfile", what: "one's own",
     cells: "401 401 404 200 200 200 200 200 200 200 200 200 200", subject: myself,
     call: (subject, member) => member.client.get(own(subject, member)) },
+  { operationId: "getOwnProfile",
+    cells: "401 401 404 200 200 200 200 200 200 200 200 200 403", subject: myself,
+    call: (_subject, { client }) => client.get("/profiles/v1/me") },
+  { operationId: "listProfiles", what: "by prefix",
+    cells: "401 401 none none none none none none seen none seen seen seen", subject: aColleague(),
+    shows: (answer, { colleague }) => rows(answer).some(({ id }) => id === colleague),
+    call: (_subject, { client }) => allPages(client, "/profiles/v1?q=user") },
   { operationId: "createProfile",
     cells: "401 401 403 403 403 403 403 403 403 403 403 201 201", subject: aColleague(false),
     call: ({ colleague }, { client }) => client.post("/profiles/v1", { id: colleague }) },

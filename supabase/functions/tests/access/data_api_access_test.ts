@@ -182,6 +182,7 @@ const functions: Record<string, SqlFunction> = {
   report_event:         { cells: "401 401 404  404  403  200  200  404  200  404  200  200  200 ", args: (subject) => ({ report: reportOf(subject) }) },
   report_events:        { cells: "401 401 403  403  403  seen seen none seen none seen seen seen", args: (subject) => ({ reports: [reportOf(subject)] }), shows: isAccepted },
   get_profile:          { cells: "401 401 404  404  404  404  404  404  200  404  200  200  200 ", args: ({ colleague }) => ({ id: colleague }) },
+  get_own_profile:      { cells: "401 401 404  200  200  200  200  200  200  200  200  200  403 ", args: () => ({}) },
   list_profiles:        { cells: "401 401 none none none none none none seen none seen seen seen",
     args: ({ email, colleague }) => ({ after_email: email.slice(0, -1), after_id: colleague, take: 1 }), shows: ({ text }, { colleague }) => text.includes(colleague) },
   create_profile:       { cells: "401 401 403  403  403  403  403  403  403  403  403  409  409 ", args: ({ colleague }) => ({ profile: { id: colleague, role: "admin" } }) },

@@ -209,6 +209,87 @@ Deno.test("GET /operations/v1: ordered by order_no, operation_no, asset_id, by c
   assertEquals(listed, keys);
 });
 
+Deno.test("GET /operations/v1?sort: orders by time in both directions, without a time last, equal ones by key", async () => {
+  const workplaces = [newWorkplace(), newWorkplace()];
+  const prefix = unique("T");
+  const hours: (number | null)[] = [9, null, 7, 8, 8, null, 8, 10];
+  const at = (hour: number | null) => hour === null ? null : `2026-01-05T${String(hour).padStart(2, "0")}:00:00.000Z`;
+  for (const [index, hour] of hours.entries()) {
+    await newOperation({
+      order_no: `${prefix}${index}`,
+      workplace_name: workplaces[index % 2],
+      planned_start_at: at(hour),
+      planned_end_at: at(hour === null ? null : hour + 2),
+      status: index % 3 ? "RELEASED" : "PLANNED",
+    });
+  }
+  // the last one that was created is not the last one that was changed
+  assertEquals((await server.patch(`/operations/v1/${prefix}3/1/0010`, { qty_desired: 77 })).status, 200);
+  const operator = await newUser({ workplaces });
+  const sorted = (sort: string, client: Client, limit: number, more = "") =>
+    walk<Operation>(client, `/operations/v1?q=${prefix}&sort=${sort}&limit=${limit}${more}`);
+  const expected: Record<string, string> = {
+    "order_no": "01234567",
+    "-order_no": "76543210",
+    "planned_start_at": "23460715",
+    "-planned_start_at": "70643251",
+    "planned_end_at": "23460715",
+    "-planned_end_at": "70643251",
+    "updated_at": "01245673",
+    "-updated_at": "37654210",
+  };
+  for (const [sort, order] of Object.entries(expected)) {
+    for (const client of [server, operator.client]) {
+      for (const limit of [1, 3, 8]) {
+        const pages = await sorted(sort, client, limit);
+        assertEquals(pages.flat().map(({ order_no }) => order_no.slice(-1)).join(""), order, `${sort} by ${limit}`);
+        assertEquals(pages.length, Math.ceil(8 / limit));
+      }
+    }
+    const released = await sorted(sort, operator.client, 2, "&status=RELEASED&status=FINISHED");
+    const letters = [...order].filter((digit) => Number(digit) % 3).join("");
+    assertEquals(released.flat().map(({ order_no }) => order_no.slice(-1)).join(""), letters, sort);
+    const skipped = await orders({ q: prefix, sort, skip: 6, count: "exact" });
+    assertEquals(skipped.map((order_no) => order_no.slice(-1)).join(""), order.slice(6), sort);
+  }
+  for (const sort of ["", "qty_desired", "--order_no", "+order_no", "planned_start_at,order_no", "order_no desc"]) {
+    const problem = assertProblem(await server.get("/operations/v1", { query: { sort } }), 422, "validation_failed");
+    assertEquals(problem.errors?.map(({ pointer }) => pointer), ["/sort"], sort);
+  }
+});
+
+Deno.test("GET /workplaces/v1 and /reason-codes/v1: q gives exactly the rows that begin with it, in any case", async () => {
+  const name = unique("Ölpresse");
+  for (const end of ["a", "B"]) {
+    assertEquals((await server.post("/workplaces/v1", { name: `${name} ${end}` })).status, 201);
+  }
+  const code = unique("QX");
+  const description = unique("Örtlich");
+  const reasons = [{ kind: "STOP", code, description: null }, { kind: "HOLD", code: unique("R"), description }];
+  for (const reason of reasons) assertEquals((await server.post("/reason-codes/v1", reason)).status, 201);
+  const cases: [string, string, string[]][] = [
+    ["workplaces", name, [`${name} B`, `${name} a`]],
+    ["workplaces", name.toUpperCase(), [`${name} B`, `${name} a`]],
+    ["workplaces", `${name} A`, [`${name} a`]],
+    ["workplaces", name.slice(1), []],
+    ["workplaces", `${name}%`, []],
+    ["reason-codes", code.toLowerCase(), [code]],
+    ["reason-codes", description.toUpperCase(), [reasons[1]?.code ?? ""]],
+    ["reason-codes", description.slice(1), []],
+  ];
+  for (const [resource, q, expected] of cases) {
+    const { status, body, headers } = await server.get<{ name?: string; code?: string }[]>(`/${resource}/v1`, {
+      query: { q, count: "exact" },
+    });
+    assertEquals(status, 200);
+    assertEquals(body.map(({ name, code }) => name ?? code), expected, q);
+    assertEquals(headers.get("x-total-count"), String(expected.length), q);
+  }
+  const first = await server.get<{ name: string }[]>("/workplaces/v1", { query: { q: name, limit: 1 } });
+  const second = await server.get<{ name: string }[]>(nextPage(first) ?? "");
+  assertEquals([first, second].flatMap(({ body }) => body.map(({ name }) => name)), [`${name} B`, `${name} a`]);
+});
+
 Deno.test("GET lists: limit is 1 to 500, 100 by default; skip is 0 to 10000", async () => {
   const lists = ["/operations/v1", "/events/v1", "/events/v1/workplace/Trommelen-1", "/profiles/v1"];
   for (const path of lists) {
@@ -430,6 +511,10 @@ Deno.test("GET lists: answers 422 when a cursor is forged, damaged, foreign or o
   await refused("/operations/v1", "other filter", { workplace_name: newWorkplace(), cursor: ofOperations });
   await refused("/operations/v1", "one filter more", { workplace_name, status: "RELEASED", cursor: ofOperations });
   await refused("/operations/v1", "no filter", { cursor: ofOperations });
+  await refused("/operations/v1", "another sort", { workplace_name, sort: "planned_start_at", cursor: ofOperations });
+  const ofSorted = cursorOf(await server.get("/operations/v1", { query: { ...query, sort: "updated_at" } }));
+  await refused("/operations/v1", "the other direction", { workplace_name, sort: "-updated_at", cursor: ofSorted });
+  await refused("/operations/v1", "no sort", { workplace_name, cursor: ofSorted });
   await refused("/operations/v1", "with skip", { ...query, skip: 1, cursor: ofOperations });
   assertProblem(
     await server.get(`/operations/v1?workplace_name=${workplace_name}&cursor=${ofOperations}&cursor=${ofOperations}`),

@@ -1,9 +1,11 @@
 /** Problems: the table, what errors of the database become, what an answer and the log never tell, and outages. */
 import {
+  type Answer,
   assert,
   assertEquals,
   assertMatch,
   assertNotMatch,
+  assertProblem,
   env,
   newOperation,
   newUser,
@@ -342,5 +344,50 @@ Deno.test("Log, internal errors and outages of a stack of its own", async (t) =>
     );
   } finally {
     await stack.stop();
+  }
+});
+
+Deno.test("validation_failed: detail begins with the code and the place of the first invalid value, and quotes it", async () => {
+  const operation = await newOperation();
+  const path = operationPath(operation);
+  const soon = new Date(Date.now() + 2 * 3_600_000).toISOString();
+  const start = { order_no: operation.order_no, operation_no: "0010", workplace_name: operation.workplace_name };
+  const cases: [Answer<unknown>, RegExp][] = [
+    [await server.patch(path, { qty_desired: -5 }), /^too_small at \/qty_desired: must be at least 0, not -5$/],
+    [
+      await server.patch(path, { qty_desired: "5", t_target_lead_min: -1, colour: "red" }),
+      /^invalid_type at \/qty_desired: must be a number, not "5" \(and 2 more\)$/,
+    ],
+    [
+      await server.patch(path, { status: "DONE" }),
+      /^invalid_value at \/status: must be one of PLANNED, .*, not "DONE"$/,
+    ],
+    [
+      await server.post("/operations/v1", { order_no: "X" }),
+      /^invalid_type at \/asset_id: is missing \(and 1 more\)$/,
+    ],
+    [await server.get("/operations/v1?limit=501"), /^too_big at query \/limit: must be at most 500, not "501"$/],
+    [
+      await server.get("/operations/v1?status=DONE"),
+      /^invalid_value at query \/status\/0: must be one of .*, not "DONE"$/,
+    ],
+    [await server.get("/events/v1/none"), /^invalid_format at path \/event_id: must be a valid UUID, not "none"$/],
+    // by the database
+    [
+      await server.post("/events/v1", { ...start, action_type: "START", occurred_at: soon }),
+      /^in_future at \/occurred_at: "\S+" is (2 h 0 min|1 h 59 min|120 min) ahead of the server's clock, \S+$/,
+    ],
+    [
+      await server.post(`${path}/transitions`, { action: "CANCEL", reason_code: "NONE" }),
+      /^unknown_reason at \/reason_code: "NONE" is not an active reason code of kind CANCEL$/,
+    ],
+    // long values are cut
+    [
+      await server.patch(path, { workplace_group: "\u{1f600}".repeat(200) }),
+      /^invalid_value at \/workplace_group: must have 1 to 64 characters, not "(\u{1f600}){100}\.\.\."$/u,
+    ],
+  ];
+  for (const [answer, detail] of cases) {
+    assertMatch(assertProblem(answer, 422, "validation_failed").detail, detail);
   }
 });

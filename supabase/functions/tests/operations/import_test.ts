@@ -89,6 +89,7 @@ Deno.test("POST import: a new row creates, a newer one updates the plan, older a
       id: `${key.order_no}/1/0010`,
       outcome: "created",
       problem: null,
+      creates_workplace: first.workplace_name,
     },
   ]]);
   assertEquals(created.body.summary, { total: 1, created: 1 });
@@ -249,6 +250,131 @@ Deno.test("POST import: keeps and applies the stored tolerance when the row has 
   const next = { ...keyOf(operation), overrun_tolerance_pct: null, timestamp_ms: at("06:00") };
   assertEquals(await imported([next]), ["updated"]);
   assertEquals((await read(operation)).overrun_tolerance_pct, 10);
+});
+
+Deno.test("POST import PLANNED: takes back the release of an operation that never started, with an event", async () => {
+  const rows = [row(), row({ status: "PLANNED" }), row(), row()];
+  await imported(rows);
+  const [created, released, held, started] = await Promise.all(rows.map(get));
+  assertExists(created);
+  assertExists(released);
+  assertExists(held);
+  assertExists(started);
+  await reported(released, ["RELEASE"]);
+  await reported(held, ["HOLD", { reason_code: "QUALITY" }]);
+  await reported(started, ["START"]);
+  const back = rows.map((one) => ({ ...keyOf(one), status: "PLANNED", qty_desired: 40, timestamp_ms: at("06:10") }));
+  const rehearsed = await importRows(back, { query: { dry_run: true } });
+  assertEquals(outcomes(rehearsed), Array(4).fill("updated"));
+  assertEquals((await get(created)).status, "RELEASED");
+  assertEquals(await imported(back), Array(4).fill("updated"));
+
+  const stored = await Promise.all(rows.map(get));
+  assertEquals(stored.map(({ status, qty_desired }) => [status, qty_desired]), [
+    ["PLANNED", 40],
+    ["PLANNED", 40],
+    ["ON_HOLD", 40],
+    ["IN_PROGRESS", 40],
+  ]);
+  const events = await Promise.all(stored.map(eventsOf));
+  const told = events.map((list) =>
+    list.map(({ action_type, status_before, status_after, changes }) => [
+      `${action_type} ${status_before} -> ${status_after}`,
+      changes,
+    ])
+  );
+  const withdrawal = ["CORRECT RELEASED -> PLANNED", { status: { before: "RELEASED", after: "PLANNED" } }];
+  assertEquals(told, [
+    [withdrawal],
+    [["RELEASE PLANNED -> RELEASED", null], withdrawal],
+    [["HOLD RELEASED -> ON_HOLD", null]],
+    [["START RELEASED -> IN_PROGRESS", null]],
+  ]);
+  // nothing has begun: no minutes, no times
+  assertEquals(pick(stored[0] ?? created, "actual_start_at", "t_actual_processing_min", "t_actual_setup_min"), {
+    actual_start_at: null,
+    t_actual_processing_min: null,
+    t_actual_setup_min: null,
+  });
+  assertProblem(
+    await server.post(`${operationPath(created)}/transitions`, { action: "START" }),
+    422,
+    "invalid_state_transition",
+  );
+  // and forth, and back in one call; a row without a status says nothing of it
+  const again = { ...keyOf(created), timestamp_ms: at("06:20") };
+  assertEquals(
+    await imported([{ ...again, status: "RELEASED" }, { ...again, timestamp_ms: at("06:21"), qty_desired: 30 }]),
+    [
+      "updated",
+      "updated",
+    ],
+  );
+  assertEquals((await get(created)).status, "RELEASED");
+  assertEquals(
+    await imported([
+      { ...again, status: "PLANNED", timestamp_ms: at("06:22") },
+      { ...again, status: "RELEASED", timestamp_ms: at("06:23") },
+      { ...again, status: null, timestamp_ms: at("06:24") },
+    ]),
+    Array(3).fill("updated"),
+  );
+  assertEquals((await get(created)).status, "RELEASED");
+  assertEquals((await reported(await get(created), ["START"], ["COMPLETE"])).status, "FINISHED");
+});
+
+Deno.test("POST import PLANNED: either takes the release back or comes too late when the work starts at the same time", async () => {
+  const rows = Array.from({ length: 12 }, () => row());
+  await imported(rows);
+  const operations = await Promise.all(rows.map(get));
+  const [answer, starts] = await Promise.all([
+    importRows(rows.map((one) => ({ ...keyOf(one), status: "PLANNED", timestamp_ms: at("07:00") }))),
+    Promise.all(operations.map((one) => server.post(`${operationPath(one)}/transitions`, { action: "START" }))),
+  ]);
+  assertEquals(outcomes(answer), Array(12).fill("updated"));
+  const stored = await Promise.all(rows.map(get));
+  assertEquals(
+    stored.map(({ status }) => status),
+    starts.map(({ status }) => status === 201 ? "IN_PROGRESS" : "PLANNED"),
+  );
+});
+
+// ---------------------------------------------------------------- unknown workplaces
+
+Deno.test("POST import: names the workplace that a row creates, in a dry run too, or rejects the row when told so", async () => {
+  const known = row();
+  await imported([known]);
+  const fresh = newWorkplace();
+  const rows = [
+    { ...keyOf(known), workplace_name: fresh, timestamp_ms: at("06:10") },
+    row({ workplace_name: known.workplace_name }),
+    row({ workplace_name: fresh }),
+    { ...keyOf(known), timestamp_ms: at("06:20"), qty_desired: 5 },
+    row({ workplace_name: newWorkplace(), qty_desired: -1 }),
+    { ...keyOf(row()), workplace_name: newWorkplace(), change_type: "DELETE", timestamp_ms: at("06:00") },
+  ];
+  const created = ({ body }: Answer<Results>) => body.results.map(({ creates_workplace }) => creates_workplace);
+  const rejected = await importRows(rows, { query: { unknown_workplaces: "reject" } });
+  assertEquals(outcomes(rejected), ["rejected", "created", "rejected", "updated", "rejected", "deleted"]);
+  assertEquals(created(rejected), Array(6).fill(undefined));
+  const { code, detail } = rejected.body.results[2]?.problem as ProblemBody;
+  assertEquals([code, detail], [
+    "validation_failed",
+    `unknown_workplace at /workplace_name: There is no workplace "${fresh}": create it first, or import with unknown_workplaces=create`,
+  ]);
+  assertProblem(await server.get(`/workplaces/v1/${fresh}`), 404, "not_found");
+
+  const newer = rows.map((one) => ({ ...one, timestamp_ms: at("07:00") }));
+  newer.splice(3, 1);
+  const told = [fresh, undefined, fresh, undefined, undefined];
+  assertEquals(created(await importRows(newer, { query: { dry_run: true } })), told);
+  assertProblem(await server.get(`/workplaces/v1/${fresh}`), 404, "not_found");
+  assertEquals(created(await importRows(newer)), told);
+  assertEquals((await server.get(`/workplaces/v1/${fresh}`)).status, 200);
+  assertEquals(
+    created(await importRows(newer.map((one) => ({ ...one, timestamp_ms: at("08:00") })))),
+    Array(5).fill(undefined),
+  );
 });
 
 // ---------------------------------------------------------------- deletions and conflicts
@@ -474,7 +600,7 @@ Deno.test("POST import: rejects a source time more than 24 h ahead", async () =>
     "validation_failed",
     [["/timestamp_ms", "in_future"]],
   ]);
-  assertMatch(problem.detail, /^"\S+" is 24 h 30 min ahead of the server's clock, \S+Z$/);
+  assertMatch(problem.detail, /^in_future at \/timestamp_ms: "\S+" is 24 h 30 min ahead of the server's clock, \S+Z$/);
 });
 
 Deno.test("POST import dry_run: answers the same, writes nothing", async () => {
@@ -545,9 +671,8 @@ Deno.test("POST import: imports 1000 rows in one request, and skips them when re
 });
 
 Deno.test("POST import: leads to the same result in any order, number of times and portions", async () => {
-  // full rows of four operations; the source's statuses only go forward, as the lifecycle does
+  // full rows of four operations; the source cancels for good, as the lifecycle does
   const kinds = fc.constantFrom("PLANNED", "RELEASED", "CANCELLED", "DELETE");
-  const forward = { PLANNED: 0, RELEASED: 1, CANCELLED: 2 } as Record<string, number>;
   const history = fc.array(fc.tuple(kinds, fc.nat(99)), { minLength: 1, maxLength: 5 });
   const feeds = fc.tuple(history, history, history, history);
   await fc.assert(
@@ -556,17 +681,15 @@ Deno.test("POST import: leads to the same result in any order, number of times a
       const below = (limit: number) => (chance.next().value ?? 0) % limit;
       const feed = (order_no: string): Row[] =>
         histories.flatMap((changes, operation) => {
-          let reached = 0;
+          let status = "PLANNED";
           return changes.map(([kind, qty_desired], turn) => {
-            reached = Math.max(reached, forward[kind] ?? 0);
+            if (kind !== "DELETE" && status !== "CANCELLED") status = kind;
             return {
               order_no,
               asset_id: 1,
               operation_no: `00${operation + 1}0`,
               timestamp_ms: new Date(Date.parse(at("06:00")) + turn * 1000).toISOString(),
-              ...(kind === "DELETE"
-                ? { change_type: "DELETE" }
-                : { workplace_name, qty_desired, status: ["PLANNED", "RELEASED", "CANCELLED"][reached] }),
+              ...(kind === "DELETE" ? { change_type: "DELETE" } : { workplace_name, qty_desired, status }),
             };
           });
         });
@@ -817,8 +940,9 @@ Deno.test("POST import: imports the same rows from JSON, NDJSON and CSV", async 
       return {
         status,
         summary,
-        results: results.map(({ problem, id: _, ...rest }) => ({
+        results: results.map(({ problem, id: _, creates_workplace, ...rest }) => ({
           ...rest,
+          creates_workplace: creates_workplace === workplace_name,
           pointers: (problem as ProblemBody | null)?.errors?.map(({ pointer }) => pointer),
         })),
         stored: stored.map((operation) => ({ ...stateOf(operation), order_no: "", workplace_name: "" })),
@@ -836,6 +960,96 @@ Deno.test("POST import: imports the same rows from JSON, NDJSON and CSV", async 
   }
 });
 
+Deno.test("POST import: reads a number of a CSV only when it has one reading, or when decimal says which", async () => {
+  const field = (text: string) => `"${text}"`;
+  /** What an import stores as quantity and minutes, or why it does not. */
+  async function stored(name: "qty_desired" | "t_target_setup_min", text: string, decimal?: string) {
+    const { order_no } = row();
+    const { body: { results }, status, text: answer } = await server.post<Results>("/operations/v1/import", undefined, {
+      rawBody: `order_no,asset_id,operation_no,timestamp_ms,${name}\n${order_no},1,0010,${at("06:00")},${
+        field(text)
+      }\n`,
+      headers: { "content-type": "text/csv" },
+      query: decimal === undefined ? {} : { decimal },
+    });
+    const problem = results[0]?.problem as ProblemBody | null;
+    if (problem !== null) return problem.detail;
+    assertEquals(status, 200, answer);
+    return (await get({ order_no, asset_id: 1, operation_no: "0010" }))[name];
+  }
+  const is = (text: string, readings: string) =>
+    `unknown_decimal at /qty_desired: "${text}" is ${readings}: send \`decimal\``;
+  const isNot = (text: string, decimal: string) =>
+    `invalid_number at /qty_desired: "${text}" is not a number with decimal=${decimal}`;
+  // deno-fmt-ignore
+  const quantities: [text: string, untold: unknown, point: unknown, comma: unknown][] = [
+    ["1000",       1000,                                                              1000,                     1000],
+    ["50.0",       50,                                                                50,                       isNot("50.0", "comma")],
+    ["1.000",      is("1.000", "1 with decimal=point, 1000 with decimal=comma"),      1,                        1000],
+    ["1,000",      is("1,000", "1000 with decimal=point, 1 with decimal=comma"),      1000,                     1],
+    ["1.000.000",  is("1.000.000", "1000000 with decimal=comma"),                     isNot("1.000.000", "point"), 1000000],
+    ["1.000,0",    is("1.000,0", "1000 with decimal=comma"),                          isNot("1.000,0", "point"), 1000],
+    ["1 000",      is("1 000", "1000 with decimal=point, 1000 with decimal=comma"),   1000,                     1000],
+    ["1\u00a0000", is("1\u00a0000", "1000 with decimal=point, 1000 with decimal=comma"), 1000,                 1000],
+    ["1'000",      is("1'000", "1000 with decimal=point, 1000 with decimal=comma"),   1000,                     1000],
+    ["1.00.000",   `invalid_type at /qty_desired: must be a number, not "1.00.000"`,  isNot("1.00.000", "point"), isNot("1.00.000", "comma")],
+    ["-5",         "too_small at /qty_desired: must be at least 0, not -5",           "too_small at /qty_desired: must be at least 0, not -5", "too_small at /qty_desired: must be at least 0, not -5"],
+    ["1.5",        "invalid_type at /qty_desired: must be a whole number, not 1.5",   "invalid_type at /qty_desired: must be a whole number, not 1.5", isNot("1.5", "comma")],
+    ["fifty",      `invalid_type at /qty_desired: must be a number, not "fifty"`,     isNot("fifty", "point"),  isNot("fifty", "comma")],
+  ];
+  for (const [text, untold, point, comma] of quantities) {
+    const read = await Promise.all(
+      [undefined, "point", "comma"].map((decimal) => stored("qty_desired", text, decimal)),
+    );
+    assertEquals(read, [untold, point, comma], text);
+  }
+  assertEquals(await stored("t_target_setup_min", "1,5", "comma"), 1.5);
+  assertEquals(await stored("t_target_setup_min", "1.234,5", "comma"), 1234.5);
+  assertEquals(await stored("t_target_setup_min", "1,234.5", "point"), 1234.5);
+  assertEquals(await stored("t_target_setup_min", "0.125"), 0.125);
+  assertMatch(String(await stored("t_target_setup_min", "1,5")), /^unknown_decimal at .* is 1.5 with decimal=comma/);
+  assertProblem(await importRows([row()], { query: { decimal: "dot" } }), 422, "validation_failed");
+});
+
+Deno.test("POST import: takes milliseconds since 1970 as timestamp_ms from JSON, NDJSON and CSV, but no seconds", async () => {
+  const ms = Date.parse(at("06:00"));
+  const one = row({ timestamp_ms: ms });
+  assertEquals(await imported([one]), ["created"]);
+  assertEquals((await get(one)).timestamp_ms, at("06:00"));
+  assertEquals(await imported([{ ...one, timestamp_ms: at("06:00") }]), ["skipped_stale"]);
+  const send = (type: string, rawBody: string) =>
+    server.post<Results>("/operations/v1/import", undefined, { rawBody, headers: { "content-type": type } });
+  const line = row({ timestamp_ms: ms + 1 });
+  assertEquals((await send("application/x-ndjson", JSON.stringify(line))).status, 200);
+  assertEquals((await get(line)).timestamp_ms, at("06:00").replace("000Z", "001Z"));
+  const { order_no } = row();
+  assertEquals(
+    (await send("text/csv", `order_no,asset_id,operation_no,timestamp_ms\n${order_no},1,0010,${ms}\n`)).status,
+    200,
+  );
+  assertEquals((await get({ order_no, asset_id: 1, operation_no: "0010" })).timestamp_ms, at("06:00"));
+
+  const wrong: [unknown, string][] = [
+    [
+      ms / 1000,
+      "too_small at /timestamp_ms: must be at least 100000000000 milliseconds since 1970: fewer look like seconds",
+    ],
+    [0, "too_small at /timestamp_ms"],
+    [-ms, "too_small at /timestamp_ms"],
+    [253_402_300_800_000, "too_big at /timestamp_ms: must lie before the year 10000"],
+    [ms + 0.5, "invalid_union at /timestamp_ms"],
+    [String(ms), "invalid_union at /timestamp_ms"],
+    [true, "invalid_union at /timestamp_ms: must be an RFC 3339 date and time with an offset, or a whole number"],
+    [Date.now() + 25 * 3_600_000, "in_future at /timestamp_ms"],
+  ];
+  const answer = await importRows(wrong.map(([timestamp_ms]) => row({ timestamp_ms })));
+  assertEquals(outcomes(answer), wrong.map(() => "rejected"));
+  for (const [index, [value, start]] of wrong.entries()) {
+    const { detail } = answer.body.results[index]?.problem as ProblemBody;
+    assert(detail.startsWith(start), `${value}: ${detail}`);
+  }
+});
+
 Deno.test("POST import: rejects a malformed line alone, and malformed CSV and other types as a whole", async () => {
   const good = row();
   const send = (type: string | null, rawBody: string) =>
@@ -849,8 +1063,15 @@ Deno.test("POST import: rejects a malformed line alone, and malformed CSV and ot
     [422, "validation_failed"],
     [422, "validation_failed"],
   ]);
-  for (const broken of ['order_no,asset_id\n"X,1', "order_no,asset_id\nX", 'order_no,asset_id\nX"Y,1']) {
-    assertProblem(await send("text/csv", broken), 400, "malformed_request");
+  const quote = "has a quote that is neither doubled nor at an end of its field, or is not closed";
+  const broken = {
+    'order_no,asset_id\n"X,1': `line 2 ${quote}`,
+    "order_no,asset_id\nX": "a row has 1 fields, the header line 2",
+    'order_no,asset_id\nX"Y,1': `line 2 ${quote}`,
+  };
+  for (const [body, fault] of Object.entries(broken)) {
+    const { detail } = assertProblem(await send("text/csv", body), 400, "malformed_request");
+    assertEquals(detail, `The body is not CSV: ${fault}`);
   }
   assertProblem(await send("application/json", "[{]"), 400, "malformed_json");
   assertProblem(await send("text/csv", ""), 400, "malformed_request");

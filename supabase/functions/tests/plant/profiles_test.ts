@@ -63,6 +63,50 @@ Deno.test("GET /profiles/v1/{id}: shows users their own profile, managers all, a
   assertEquals(list.body.map(({ id }) => id), [operator.id]);
 });
 
+Deno.test("GET /profiles/v1/me: answers the caller's own profile, 304 when it is unchanged", async () => {
+  const user = await newUser({ role: "operator", workplaces: [newWorkplace()] });
+  const own = await user.client.get<Profile>("/profiles/v1/me");
+  assertEquals([own.status, own.body], [200, await read(user)]);
+  const etag = own.headers.get("etag");
+  assertExists(etag);
+  const known = await user.client.get("/profiles/v1/me", { headers: { "if-none-match": etag } });
+  assertEquals([known.status, known.text], [304, ""]);
+  assertEquals((await user.client.patch(pathOf(user), { full_name: "Anna" })).status, 200);
+  const changed = await user.client.get<Profile>("/profiles/v1/me", { headers: { "if-none-match": etag } });
+  assertEquals([changed.status, changed.body.full_name], [200, "Anna"]);
+});
+
+Deno.test("GET /profiles/v1/me: says why there is none when the caller is the secret key or has no profile", async () => {
+  const { detail } = assertProblem(await server.get("/profiles/v1/me"), 403, "forbidden");
+  assert(detail.startsWith("The secret key is not a person and has no profile"), detail);
+  const former = await newUser();
+  assertEquals((await server.delete(pathOf(former))).status, 204);
+  assertProblem(await former.client.get("/profiles/v1/me"), 404, "not_found");
+});
+
+Deno.test("GET /profiles/v1?q: gives exactly the visible profiles whose e-mail address or name begins with it", async () => {
+  const place = newWorkplace();
+  const name = unique("Ünal");
+  const [supervisor, named, other] = await Promise.all([
+    newUser({ role: "supervisor", workplaces: [place] }),
+    newUser({ full_name: `${name} de Vries`, workplaces: [place] }),
+    newUser({ full_name: `${name} elsewhere`, workplaces: [newWorkplace()] }),
+  ]);
+  const found = async (client: typeof server, q: string) => {
+    const { status, body, text, headers } = await client.get<Profile[]>("/profiles/v1", {
+      query: { q, count: "exact" },
+    });
+    assertEquals([status, headers.get("x-total-count")], [200, String(body.length)], text);
+    return body.map(({ id }) => id).toSorted();
+  };
+  assertEquals(await found(server, name), [named.id, other.id].toSorted());
+  assertEquals(await found(server, name.toUpperCase()), [named.id, other.id].toSorted());
+  assertEquals(await found(supervisor.client, name), [named.id]);
+  assertEquals(await found(named.client, name), [named.id]);
+  assertEquals(await found(server, named.email.toUpperCase()), [named.id]);
+  for (const q of ["de Vries", "%", "_", `${name}%`]) assertEquals(await found(named.client, q), [], q);
+});
+
 Deno.test("GET /profiles/v1 as supervisor: colleagues of a shared workplace, read only", async () => {
   const workplace = newWorkplace();
   const [supervisor, colleague, other] = await Promise.all([
