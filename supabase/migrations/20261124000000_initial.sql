@@ -1241,7 +1241,9 @@ begin
     select r.id into reporter_id from app.reporters r
     where r.forgotten_at is null
       and coalesce(r.user_id::text, '') = coalesce(reporter_of.user_id::text, '')
-      and coalesce('=' || r.email, '') = coalesce('=' || reporter_of.email, '');
+      and coalesce('=' || r.email, '') = coalesce('=' || reporter_of.email, '')
+    -- forgetting waits for this report, and finds the address in its answer; or this waits, and finds the row forgotten
+    for key share;
     exit when found;
     -- waits for a deletion of this user that is under way, and then meets the foreign key
     insert into app.reporters (user_id, email) values (reporter_of.user_id, reporter_of.email)
@@ -1786,6 +1788,7 @@ create table public.mes_operations (
   qty_processed integer not null default 0,
   qty_scrap integer not null default 0,
   qty_good integer not null generated always as (qty_processed - qty_scrap) stored,
+  qty_parked integer not null default 0,
   actual_start_at timestamptz,
   actual_end_at timestamptz,
   t_actual_processing_min numeric(12, 3),
@@ -1828,6 +1831,7 @@ create table public.mes_operations (
   ),
   constraint mes_operations_qty_desired_not_negative check (qty_desired >= 0),
   constraint mes_operations_qty_scrap_within_processed check (qty_scrap between 0 and qty_processed),
+  constraint mes_operations_qty_parked_not_negative check (qty_parked >= 0),
   constraint mes_operations_qty_good_within_tolerance check (
     qty_processed - qty_scrap <= floor(qty_desired * (1 + overrun_tolerance_pct / 100))
   ),
@@ -1862,6 +1866,8 @@ comment on column public.mes_operations.activity_code is 'What is done, e.g. LAS
 comment on column public.mes_operations.activity_description is 'What is done, in words.';
 comment on column public.mes_operations.activity_description_folded is
   'The description in lower case, for prefix search.';
+comment on column public.mes_operations.qty_parked is
+  'Pieces beyond what the operation may have, which a counter reported: in no total until a supervisor settles them.';
 comment on column public.mes_operations.workplace_name is 'Workplace the operation is planned at; decides who sees it.';
 comment on column public.mes_operations.workplace_group is 'Group of workplaces, e.g. Laser.';
 comment on column public.mes_operations.qty_desired is 'Good pieces wanted; null = no limit.';
@@ -1932,6 +1938,7 @@ create index mes_operations_open_by_updated_hour on public.mes_operations (updat
   where status not in ('FINISHED', 'CANCELLED');
 create index mes_operations_running on public.mes_operations (workplace_name) where status = 'IN_PROGRESS';
 create index mes_operations_running_since on public.mes_operations (running_since) where status = 'IN_PROGRESS';
+create index mes_operations_parked on public.mes_operations (order_no, operation_no, asset_id) where qty_parked > 0;
 create index mes_operations_queue on public.mes_operations (workplace_name, running_since, planned_start_at, order_no, operation_no, asset_id)
   where status not in ('FINISHED', 'CANCELLED');
 grant select on public.mes_operations to authenticated, service_role;
@@ -1986,6 +1993,7 @@ create type app.operation_body as (
   qty_processed integer,
   qty_good integer,
   qty_scrap integer,
+  qty_parked integer,
   overrun_tolerance_pct numeric,
   planned_start_at text,
   planned_end_at text,
@@ -2025,6 +2033,7 @@ return row(
   (o).qty_processed,
   (o).qty_good,
   (o).qty_scrap,
+  (o).qty_parked,
   (o).overrun_tolerance_pct,
   app.iso((o).planned_start_at),
   app.iso((o).planned_end_at),
@@ -2073,7 +2082,8 @@ create type app.operation_filter as (
   has_remaining_qty boolean,
   is_overdue boolean,
   open_longer_than_h numeric,
-  q text
+  q text,
+  has_parked boolean
 );
 
 comment on type app.operation_filter is
@@ -2107,6 +2117,7 @@ begin atomic
       when true then 'o.status not in (''FINISHED'', ''CANCELLED'') and o.planned_end_at < now()'
       when false then '(o.status not in (''FINISHED'', ''CANCELLED'') and o.planned_end_at < now()) is not true'
     end,
+    case (filter).has_parked when true then 'o.qty_parked > 0' when false then 'o.qty_parked = 0' end,
     -- runs that somebody forgot to stop
     case when (filter).open_longer_than_h is not null then
       'o.status = ''IN_PROGRESS'' and o.running_since < now() - ($1).open_longer_than_h * interval ''1 hour'''
@@ -2211,6 +2222,7 @@ create function public.list_operations(
   is_overdue boolean default null,
   open_longer_than_h numeric default null,
   q text default null,
+  has_parked boolean default null,
   sort text default 'order_no',
   after_value timestamptz default null,
   after_order_no text default null,
@@ -2233,7 +2245,7 @@ declare
     and app.require_bounded('after_operation_no', after_operation_no) and app.require_bounded('skip', skip)
     and app.require_bounded('count', count);
   filter constant app.operation_filter := row(app.distinct_values(statuses)::public.status[], app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
-    planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q);
+    planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q, has_parked);
   conditions constant text := app.conditions(filter);
   places constant text[] := app.places_to_list((filter).workplace_names);
   sorted constant app.page_sort := app.sort_of_operations(
@@ -2363,14 +2375,16 @@ values
   (1, 'RELEASE', 'supervisor', 'none', 'all work', 'none', null, 'never', '{}'),
   (2, 'START', 'operator', 'opens', 'all work', 'none', null, 'never', '{phase}'),
   (3, 'STOP', 'operator', 'closes', 'all work', 'none', 'STOP', 'never', '{reason_code}'),
-  (4, 'REPORT_QUANTITY', 'operator', 'none', 'the start', 'added', 'SCRAP', 'never', '{qty_good,qty_scrap,reason_code}'),
-  (5, 'COMPLETE', 'operator', 'closes', 'all work', 'added', 'SHORTFALL', 'when short', '{qty_good,qty_scrap,reason_code}'),
+  (4, 'REPORT_QUANTITY', 'operator', 'none', 'the start', 'added', 'SCRAP', 'never',
+    '{qty_good,qty_scrap,overrun,reason_code}'),
+  (5, 'COMPLETE', 'operator', 'closes', 'all work', 'added', 'SHORTFALL', 'when short',
+    '{qty_good,qty_scrap,overrun,reason_code}'),
   (6, 'FINISH', 'operator', 'closes', 'all work', 'none', 'SHORTFALL', 'when short', '{reason_code}'),
   (7, 'HOLD', 'supervisor', 'closes', 'all work', 'none', 'HOLD', 'always', '{reason_code}'),
   (8, 'CANCEL', 'supervisor', 'closes', 'all work', 'none', 'CANCEL', 'always', '{reason_code}'),
   (9, 'REVERSE', 'operator', 'none', 'the start', 'taken back', null, 'never', '{qty_good,qty_scrap,reverses_event_id}'),
   (10, 'CORRECT', 'supervisor', 'none', 'nothing', 'signed', null, 'never',
-    '{qty_good,qty_scrap,actual_start_at,actual_end_at,t_actual_setup_min,t_actual_processing_min,t_actual_lead_min}');
+    '{qty_good,qty_scrap,qty_parked,actual_start_at,actual_end_at,t_actual_setup_min,t_actual_processing_min,t_actual_lead_min}');
 
 create table app.transitions (
   action public.action not null references app.actions (action),
@@ -2580,6 +2594,7 @@ create table public.operation_events (
   phase public.phase,
   qty_good integer not null default 0,
   qty_scrap integer not null default 0,
+  qty_parked integer not null default 0,
   reason_kind public.reason_kind,
   reason_code text collate "C",
   note text,
@@ -2602,6 +2617,9 @@ create table public.operation_events (
     action_type = 'CORRECT'
     or (action_type in ('REPORT_QUANTITY', 'COMPLETE', 'REVERSE') and qty_good >= 0 and qty_scrap >= 0)
     or (qty_good = 0 and qty_scrap = 0)
+  ),
+  constraint operation_events_parked_by_count check (
+    qty_parked = 0 or action_type = 'CORRECT' or action_type in ('REPORT_QUANTITY', 'COMPLETE') and qty_parked > 0
   ),
   constraint operation_events_reversal_names_event check ((action_type = 'REVERSE') = (reverses_event_id is not null)),
   constraint operation_events_changes_of_correction check ((action_type = 'CORRECT') = (changes is not null)),
@@ -2627,6 +2645,8 @@ comment on column public.operation_events.phase is 'What a START begins.';
 comment on column public.operation_events.qty_good is
   'Good pieces: added by a report, taken back by a REVERSE, the signed difference of a CORRECT.';
 comment on column public.operation_events.qty_scrap is 'Scrapped pieces, likewise.';
+comment on column public.operation_events.qty_parked is
+  'Good pieces beyond what the operation may have: counted and kept apart by a report, the signed difference of a CORRECT.';
 comment on column public.operation_events.reason_kind is 'Kind of the reason code, decided by the action.';
 comment on column public.operation_events.reason_code is 'Why: a code of reason_codes.';
 comment on column public.operation_events.note is 'Free words of the reporter.';
@@ -2703,6 +2723,7 @@ create type app.event_body as (
   qty_scrap integer,
   delta_good integer,
   delta_scrap integer,
+  qty_parked integer,
   reason_code text,
   note text,
   reverses_event_id uuid,
@@ -2747,6 +2768,7 @@ return row(
   (e).qty_scrap,
   app.delta(e, (e).qty_good),
   app.delta(e, (e).qty_scrap),
+  (e).qty_parked,
   (e).reason_code,
   (e).note,
   (e).reverses_event_id,
@@ -2938,6 +2960,8 @@ create type app.report as (
   phase public.phase,
   qty_good integer,
   qty_scrap integer,
+  qty_parked integer,
+  overrun text,
   reason_code text,
   note text,
   reverses_event_id uuid,
@@ -2954,7 +2978,8 @@ create type app.report as (
 
 comment on type app.report is
   'One action on one operation. workplace_name is where it happened, null = where the operation is planned. The '
-  'quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, null = unchanged.';
+  'quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, null = unchanged. '
+  'overrun says what becomes of good pieces beyond the limit: park, or refuse (null).';
 
 create function app.as_running(operation public.mes_operations) returns jsonb
 language sql stable parallel safe
@@ -3103,6 +3128,24 @@ end
 $$;
 comment on function app.quantity_problem(public.mes_operations, bigint, bigint) is
   'The problem invalid_quantity unless 0 <= scrap <= processed and good <= desired within tolerance.';
+
+-- A counter does not know what is desired: what does not fit is kept apart, not lost.
+create function app.surplus(operation public.mes_operations, good integer) returns integer
+language sql immutable parallel safe
+return case when app.good_limit(operation) is null then 0
+  else greatest(good - greatest(app.good_limit(operation) - (operation).qty_good, 0), 0)::integer end;
+comment on function app.surplus(public.mes_operations, integer) is
+  'How many of so many further good pieces are more than the operation may have.';
+
+create function app.parked_problem(operation public.mes_operations, parked bigint) returns app.problem
+language sql stable parallel safe
+return case when parked not between 0 and 2147483647 then app.problem(
+  422, 'invalid_quantity',
+  format('Operation %s cannot have %s parked pieces: it has %s', app.operation_label(operation), parked, (operation).qty_parked),
+  jsonb_build_object('qty_parked', (operation).qty_parked)
+) end;
+comment on function app.parked_problem(public.mes_operations, bigint) is
+  'The problem invalid_quantity unless the number of parked pieces can be.';
 
 create type app.pieces as (good integer, scrap integer);
 
@@ -3529,6 +3572,7 @@ begin
   end if;
   event.qty_good := coalesce(report.qty_good, 0);
   event.qty_scrap := coalesce(report.qty_scrap, 0);
+  event.qty_parked := 0;
   if report.reason_code is not null then
     event.reason_kind := transition.reason_kind;
     event.reason_code := report.reason_code;
@@ -3545,6 +3589,10 @@ begin
     when 'added' then
       if report.action_type = 'COMPLETE' then
         event.qty_good := coalesce(report.qty_good, greatest(operation.qty_desired - operation.qty_good, 0), 0);
+      end if;
+      if report.overrun = 'park' then
+        event.qty_parked := app.surplus(operation, event.qty_good);
+        event.qty_good := event.qty_good - event.qty_parked;
       end if;
     when 'none' then
       event.qty_good := 0;
@@ -3573,6 +3621,11 @@ begin
         || app.before_and_after('qty_processed', to_jsonb(operation.qty_processed),
           to_jsonb(operation.qty_processed + event.qty_good::bigint + event.qty_scrap))
         || app.before_and_after('qty_scrap', to_jsonb(operation.qty_scrap), to_jsonb(operation.qty_scrap::bigint + event.qty_scrap));
+      if report.qty_parked <> 0 then
+        event.qty_parked := report.qty_parked;
+        event.changes := event.changes || app.before_and_after(
+          'qty_parked', to_jsonb(operation.qty_parked), to_jsonb(operation.qty_parked::bigint + event.qty_parked));
+      end if;
     else
       -- no action: refused below
       null;
@@ -3608,6 +3661,9 @@ begin
   end if;
   if problem.code is null and (event.qty_good <> 0 or event.qty_scrap <> 0) then
     problem := app.quantity_problem(operation, processed, scrap);
+  end if;
+  if problem.code is null and event.qty_parked <> 0 then
+    problem := app.parked_problem(operation, operation.qty_parked::bigint + event.qty_parked);
   end if;
   if problem.code is null and event.changes is not null then
     problem := coalesce(
@@ -3693,6 +3749,7 @@ begin
     -- the table generates it, when it is stored
     operation.qty_good := operation.qty_processed - operation.qty_scrap;
   end if;
+  operation.qty_parked := operation.qty_parked + event.qty_parked;
   if transition.quantities = 'added' and transition.follows = 'the start' then
     operation.counted_since := least(operation.counted_since, event.occurred_at);
   end if;
@@ -3784,7 +3841,7 @@ as $$
 begin
   update public.mes_operations o
   set state = operation.state, hold_reason_code = operation.hold_reason_code, qty_processed = operation.qty_processed,
-    qty_scrap = operation.qty_scrap, actual_start_at = operation.actual_start_at, actual_end_at = operation.actual_end_at,
+    qty_scrap = operation.qty_scrap, qty_parked = operation.qty_parked, actual_start_at = operation.actual_start_at, actual_end_at = operation.actual_end_at,
     t_actual_processing_min = operation.t_actual_processing_min, t_actual_setup_min = operation.t_actual_setup_min,
     t_actual_lead_min = operation.t_actual_lead_min, unlogged_processing_min = operation.unlogged_processing_min,
     unlogged_setup_min = operation.unlogged_setup_min, running_since = operation.running_since,
@@ -3805,7 +3862,8 @@ set search_path = ''
 as $$
 begin
   update public.mes_operations o
-  set qty_processed = operation.qty_processed, qty_scrap = operation.qty_scrap, counted_since = operation.counted_since,
+  set qty_processed = operation.qty_processed, qty_scrap = operation.qty_scrap, qty_parked = operation.qty_parked,
+    counted_since = operation.counted_since,
     last_op_seq = operation.last_op_seq, updated_at = operation.updated_at
   where o.id = operation.id
   returning o.version, o.updated_at into operation.version, operation.updated_at;
@@ -3893,6 +3951,29 @@ comment on function app.record_event(public.mes_operations, app.caller, app.repo
   'Performs one transition of a locked operation, all or nothing. Stores the row when the transition is the last one, or '
   'leaves that to the caller. Raises the problem that app.decide finds, and 409 workplace_busy.';
 
+-- What was counted beyond the limit is booked once the plan has room for it.
+create function app.settle_parked(
+  operation public.mes_operations, caller app.caller, is_last boolean default true
+) returns public.mes_operations
+language plpgsql
+set search_path = ''
+as $$
+declare
+  fitting constant integer := operation.qty_parked - app.surplus(operation, operation.qty_parked);
+  report app.report;
+begin
+  if fitting = 0 or operation.state = 'CANCELLED' then
+    return operation;
+  end if;
+  report.action_type := 'CORRECT';
+  report.qty_good := fitting;
+  report.qty_parked := -fitting;
+  return (app.record_event(operation, caller, report, is_last)).operation;
+end
+$$;
+comment on function app.settle_parked(public.mes_operations, app.caller, boolean) is
+  'Books the parked pieces that fit by now as good, by a CORRECT of the caller who changed the plan.';
+
 -- supabase/schemas/50_events/08_openings.sql
 -- What: operations that arrive with work already done.
 -- Why: one event explains what they bring.
@@ -3928,6 +4009,7 @@ begin
   event.created_at := clock_timestamp();
   event.qty_good := opened.qty_processed - opened.qty_scrap;
   event.qty_scrap := opened.qty_scrap;
+  event.qty_parked := 0;
   event.user_id := caller.user_id;
   event.reporter_id := app.reporter_of(caller.user_id, caller.email);
   select coalesce(jsonb_object_agg(o.key, jsonb_build_object('before', null, 'after', o.value)), '{}') into event.changes
@@ -4280,6 +4362,7 @@ begin
   if made.occurred_at < '1970-01-01Z' or made.occurred_at >= '10000-01-01Z' or char_length(made.note) > 2000
     or jsonb_typeof(made.operation_data) <> 'object'
     or made.action_type <> 'CORRECT' and least(made.qty_good, made.qty_scrap) < 0
+    or made.qty_parked > 0 or made.overrun not in ('refuse', 'park')
   then
     raise check_violation using message = 'A report with a value that no event can have';
   end if;
@@ -4850,6 +4933,7 @@ begin
   rebuilt.qty_processed := 0;
   rebuilt.qty_scrap := 0;
   rebuilt.qty_good := 0;
+  rebuilt.qty_parked := 0;
   rebuilt.actual_start_at := null;
   rebuilt.actual_end_at := null;
   rebuilt.t_actual_setup_min := null;
@@ -5075,7 +5159,7 @@ begin
   update public.mes_operations o
   set (reference_url, activity_code, activity_description, workplace_name, workplace_group, qty_desired, overrun_tolerance_pct,
        planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type,
-       state, hold_reason_code, qty_processed, qty_scrap, actual_start_at, actual_end_at,
+       state, hold_reason_code, qty_processed, qty_scrap, qty_parked, actual_start_at, actual_end_at,
        t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, unlogged_processing_min, unlogged_setup_min,
        running_since, running_phase, run_count, worked_until, logged_processing_min, logged_setup_min, counted_since,
        last_op_seq, updated_at)
@@ -5083,7 +5167,7 @@ begin
        operation.workplace_group, operation.qty_desired, operation.overrun_tolerance_pct,
        operation.planned_start_at, operation.planned_end_at, operation.t_target_processing_min, operation.t_target_setup_min,
        operation.t_target_lead_min, operation.timestamp_ms, operation.change_type,
-       operation.state, operation.hold_reason_code, operation.qty_processed, operation.qty_scrap,
+       operation.state, operation.hold_reason_code, operation.qty_processed, operation.qty_scrap, operation.qty_parked,
        operation.actual_start_at, operation.actual_end_at,
        operation.t_actual_processing_min, operation.t_actual_setup_min, operation.t_actual_lead_min,
        operation.unlogged_processing_min, operation.unlogged_setup_min,
@@ -5209,6 +5293,13 @@ begin
       operation := (app.record_event(operation, caller, report, is_last => false)).operation;
     end if;
   end loop;
+
+  -- 5. what waited for room; stated quantities are as the caller counts them
+  if operation.qty_parked > 0 and not patch ?| '{qty_processed,qty_scrap}'
+    and (operation.qty_desired, operation.overrun_tolerance_pct) is distinct from (before.qty_desired, before.overrun_tolerance_pct)
+  then
+    operation := app.settle_parked(operation, caller, is_last => false);
+  end if;
 
   return case when operation is distinct from before then app.store_operation(operation) else operation end;
 end
@@ -5636,6 +5727,7 @@ begin
   event.created_at := greatest(clock_timestamp(), operation.updated_at);
   event.qty_good := 0;
   event.qty_scrap := 0;
+  event.qty_parked := 0;
   event.user_id := caller.user_id;
   event.reporter_id := app.reporter_of(caller.user_id, caller.email);
   event.changes := app.before_and_after('status', to_jsonb(event.status_before), to_jsonb(event.status_after));
@@ -5708,6 +5800,9 @@ begin
        (d.wanted).timestamp_ms, (d.wanted).change_type, d.outcome = 'flagged')
   from unnest(decisions) d
   where d.outcome in ('updated', 'flagged') and o.id = (d.existing).id;
+  perform app.settle_parked(o, caller)
+  from public.mes_operations o
+  join unnest(decisions) d on d.outcome in ('updated', 'flagged') and o.id = (d.existing).id and (d.existing).qty_parked > 0;
 
   insert into app.deleted_operations as known (order_no, operation_no, asset_id, timestamp_ms)
   select d.body ->> 'order_no', d.body ->> 'operation_no', (d.body ->> 'asset_id')::integer, (d.body ->> 'timestamp_ms')::timestamptz

@@ -28,6 +28,7 @@ export type Database = {
           "planned_start_at": string | null;
           "qty_desired": number | null;
           "qty_good": number;
+          "qty_parked": number;
           "qty_processed": number;
           "qty_scrap": number;
           "reference_url": string | null;
@@ -78,6 +79,7 @@ export type Database = {
           "planned_start_at"?: string | null;
           "qty_desired"?: number | null;
           "qty_good"?: never;
+          "qty_parked"?: number;
           "qty_processed"?: number;
           "qty_scrap"?: number;
           "reference_url"?: string | null;
@@ -127,6 +129,7 @@ export type Database = {
           "planned_start_at"?: string | null;
           "qty_desired"?: number | null;
           "qty_good"?: never;
+          "qty_parked"?: number;
           "qty_processed"?: number;
           "qty_scrap"?: number;
           "reference_url"?: string | null;
@@ -178,6 +181,7 @@ export type Database = {
           "order_no": string;
           "phase": Database["public"]["Enums"]["phase"] | null;
           "qty_good": number;
+          "qty_parked": number;
           "qty_scrap": number;
           "reason_code": string | null;
           "reason_kind": Database["public"]["Enums"]["reason_kind"] | null;
@@ -205,6 +209,7 @@ export type Database = {
           "order_no": string;
           "phase"?: Database["public"]["Enums"]["phase"] | null;
           "qty_good"?: number;
+          "qty_parked"?: number;
           "qty_scrap"?: number;
           "reason_code"?: string | null;
           "reason_kind"?: Database["public"]["Enums"]["reason_kind"] | null;
@@ -231,6 +236,7 @@ export type Database = {
           "order_no"?: string;
           "phase"?: Database["public"]["Enums"]["phase"] | null;
           "qty_good"?: number;
+          "qty_parked"?: number;
           "qty_scrap"?: number;
           "reason_code"?: string | null;
           "reason_kind"?: Database["public"]["Enums"]["reason_kind"] | null;
@@ -488,6 +494,7 @@ export type Database = {
           "after_order_no"?: string;
           "after_value"?: string;
           "count"?: string;
+          "has_parked"?: boolean;
           "has_remaining_qty"?: boolean;
           "is_overdue"?: boolean;
           "open_longer_than_h"?: number;

@@ -53,6 +53,12 @@ export const OperationEvent = z.object({
     description: "Scrapped pieces that the event adds to its operation, like delta_good.",
     example: 0,
   }),
+  qty_parked: z.int().openapi({
+    description:
+      "Good pieces beyond what the operation may have, kept apart by `overrun` park; negative for a CORRECT " +
+      "that settles them. In no total.",
+    example: 0,
+  }),
   reason_code: key().nullable().openapi({ description: "Reason code.", example: null }),
   note: text(2000).nullable().openapi({ description: "Note of the reporter.", example: null }),
   reverses_event_id: eventId("Event that a REVERSE takes back.").nullable().openapi({ example: null }),

@@ -118,6 +118,10 @@ export const Operation = z.object({
   t_actual_setup_min: summed(executionFields.t_actual_setup_min),
   t_actual_lead_min: summed(executionFields.t_actual_lead_min),
   qty_good: quantity().openapi({ description: "Good pieces: processed minus scrapped.", example: 23 }),
+  qty_parked: quantity().openapi({
+    description: "Pieces counted beyond what the operation may have, in no total until a supervisor settles them.",
+    example: 0,
+  }),
   overrun_tolerance_pct: overrunTolerance(),
   planned_start_at: instantOut().nullable().openapi({
     description: "Planned start.",

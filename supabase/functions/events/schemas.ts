@@ -80,6 +80,12 @@ const reason = (kind: string) =>
 const quantities = {
   qty_good: quantity().optional().openapi({ description: "Good pieces made since the last report.", example: 10 }),
   qty_scrap: quantity().optional().openapi({ description: "Pieces scrapped since the last report.", example: 1 }),
+  overrun: z.enum(["refuse", "park"]).optional().openapi({
+    description:
+      "What becomes of good pieces beyond what the operation may have: `refuse` rejects the report, `park` " +
+      "books what fits and keeps the rest as qty_parked. Default: refuse.",
+    example: "park",
+  }),
 };
 
 const difference = () => z.int().min(-2_147_483_647).max(2_147_483_647).optional();
@@ -140,6 +146,11 @@ export const Report = z.discriminatedUnion("action_type", [
     qty_scrap: difference().openapi({
       description: "Difference to add to the scrapped pieces: positive or negative.",
       example: 2,
+    }),
+    qty_parked: z.int().min(-2_147_483_647).max(0).optional().openapi({
+      description:
+        "Difference to add to the parked pieces, negative: settles them as qty_good or qty_scrap say, or drops them.",
+      example: -2,
     }),
     actual_start_at: instant().optional().openapi({
       description: "Actual start of the work.",

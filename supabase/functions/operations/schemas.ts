@@ -207,6 +207,11 @@ const operationFilters = ({ many, flag, hours }: FilterForm) => ({
     description: "Prefix of the order number, or of the description in any case.",
     example: "4038",
   }),
+  has_parked: flag.openapi({
+    description:
+      "True: operations with pieces that were counted beyond the limit and wait for a supervisor. False: all others.",
+    example: true,
+  }),
 });
 
 const Sort = z.enum([

@@ -39,7 +39,9 @@ begin
     select r.id into reporter_id from app.reporters r
     where r.forgotten_at is null
       and coalesce(r.user_id::text, '') = coalesce(reporter_of.user_id::text, '')
-      and coalesce('=' || r.email, '') = coalesce('=' || reporter_of.email, '');
+      and coalesce('=' || r.email, '') = coalesce('=' || reporter_of.email, '')
+    -- forgetting waits for this report, and finds the address in its answer; or this waits, and finds the row forgotten
+    for key share;
     exit when found;
     -- waits for a deletion of this user that is under way, and then meets the foreign key
     insert into app.reporters (user_id, email) values (reporter_of.user_id, reporter_of.email)

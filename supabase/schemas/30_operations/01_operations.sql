@@ -76,6 +76,7 @@ create table public.mes_operations (
   qty_processed integer not null default 0,
   qty_scrap integer not null default 0,
   qty_good integer not null generated always as (qty_processed - qty_scrap) stored,
+  qty_parked integer not null default 0,
   actual_start_at timestamptz,
   actual_end_at timestamptz,
   t_actual_processing_min numeric(12, 3),
@@ -118,6 +119,7 @@ create table public.mes_operations (
   ),
   constraint mes_operations_qty_desired_not_negative check (qty_desired >= 0),
   constraint mes_operations_qty_scrap_within_processed check (qty_scrap between 0 and qty_processed),
+  constraint mes_operations_qty_parked_not_negative check (qty_parked >= 0),
   constraint mes_operations_qty_good_within_tolerance check (
     qty_processed - qty_scrap <= floor(qty_desired * (1 + overrun_tolerance_pct / 100))
   ),
@@ -152,6 +154,8 @@ comment on column public.mes_operations.activity_code is 'What is done, e.g. LAS
 comment on column public.mes_operations.activity_description is 'What is done, in words.';
 comment on column public.mes_operations.activity_description_folded is
   'The description in lower case, for prefix search.';
+comment on column public.mes_operations.qty_parked is
+  'Pieces beyond what the operation may have, which a counter reported: in no total until a supervisor settles them.';
 comment on column public.mes_operations.workplace_name is 'Workplace the operation is planned at; decides who sees it.';
 comment on column public.mes_operations.workplace_group is 'Group of workplaces, e.g. Laser.';
 comment on column public.mes_operations.qty_desired is 'Good pieces wanted; null = no limit.';
@@ -222,6 +226,7 @@ create index mes_operations_open_by_updated_hour on public.mes_operations (updat
   where status not in ('FINISHED', 'CANCELLED');
 create index mes_operations_running on public.mes_operations (workplace_name) where status = 'IN_PROGRESS';
 create index mes_operations_running_since on public.mes_operations (running_since) where status = 'IN_PROGRESS';
+create index mes_operations_parked on public.mes_operations (order_no, operation_no, asset_id) where qty_parked > 0;
 create index mes_operations_queue on public.mes_operations (workplace_name, running_since, planned_start_at, order_no, operation_no, asset_id)
   where status not in ('FINISHED', 'CANCELLED');
 grant select on public.mes_operations to authenticated, service_role;
@@ -276,6 +281,7 @@ create type app.operation_body as (
   qty_processed integer,
   qty_good integer,
   qty_scrap integer,
+  qty_parked integer,
   overrun_tolerance_pct numeric,
   planned_start_at text,
   planned_end_at text,
@@ -315,6 +321,7 @@ return row(
   (o).qty_processed,
   (o).qty_good,
   (o).qty_scrap,
+  (o).qty_parked,
   (o).overrun_tolerance_pct,
   app.iso((o).planned_start_at),
   app.iso((o).planned_end_at),

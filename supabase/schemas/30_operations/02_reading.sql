@@ -13,7 +13,8 @@ create type app.operation_filter as (
   has_remaining_qty boolean,
   is_overdue boolean,
   open_longer_than_h numeric,
-  q text
+  q text,
+  has_parked boolean
 );
 
 comment on type app.operation_filter is
@@ -47,6 +48,7 @@ begin atomic
       when true then 'o.status not in (''FINISHED'', ''CANCELLED'') and o.planned_end_at < now()'
       when false then '(o.status not in (''FINISHED'', ''CANCELLED'') and o.planned_end_at < now()) is not true'
     end,
+    case (filter).has_parked when true then 'o.qty_parked > 0' when false then 'o.qty_parked = 0' end,
     -- runs that somebody forgot to stop
     case when (filter).open_longer_than_h is not null then
       'o.status = ''IN_PROGRESS'' and o.running_since < now() - ($1).open_longer_than_h * interval ''1 hour'''
@@ -151,6 +153,7 @@ create function public.list_operations(
   is_overdue boolean default null,
   open_longer_than_h numeric default null,
   q text default null,
+  has_parked boolean default null,
   sort text default 'order_no',
   after_value timestamptz default null,
   after_order_no text default null,
@@ -173,7 +176,7 @@ declare
     and app.require_bounded('after_operation_no', after_operation_no) and app.require_bounded('skip', skip)
     and app.require_bounded('count', count);
   filter constant app.operation_filter := row(app.distinct_values(statuses)::public.status[], app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
-    planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q);
+    planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q, has_parked);
   conditions constant text := app.conditions(filter);
   places constant text[] := app.places_to_list((filter).workplace_names);
   sorted constant app.page_sort := app.sort_of_operations(

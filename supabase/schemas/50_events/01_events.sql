@@ -16,6 +16,7 @@ create table public.operation_events (
   phase public.phase,
   qty_good integer not null default 0,
   qty_scrap integer not null default 0,
+  qty_parked integer not null default 0,
   reason_kind public.reason_kind,
   reason_code text collate "C",
   note text,
@@ -38,6 +39,9 @@ create table public.operation_events (
     action_type = 'CORRECT'
     or (action_type in ('REPORT_QUANTITY', 'COMPLETE', 'REVERSE') and qty_good >= 0 and qty_scrap >= 0)
     or (qty_good = 0 and qty_scrap = 0)
+  ),
+  constraint operation_events_parked_by_count check (
+    qty_parked = 0 or action_type = 'CORRECT' or action_type in ('REPORT_QUANTITY', 'COMPLETE') and qty_parked > 0
   ),
   constraint operation_events_reversal_names_event check ((action_type = 'REVERSE') = (reverses_event_id is not null)),
   constraint operation_events_changes_of_correction check ((action_type = 'CORRECT') = (changes is not null)),
@@ -63,6 +67,8 @@ comment on column public.operation_events.phase is 'What a START begins.';
 comment on column public.operation_events.qty_good is
   'Good pieces: added by a report, taken back by a REVERSE, the signed difference of a CORRECT.';
 comment on column public.operation_events.qty_scrap is 'Scrapped pieces, likewise.';
+comment on column public.operation_events.qty_parked is
+  'Good pieces beyond what the operation may have: counted and kept apart by a report, the signed difference of a CORRECT.';
 comment on column public.operation_events.reason_kind is 'Kind of the reason code, decided by the action.';
 comment on column public.operation_events.reason_code is 'Why: a code of reason_codes.';
 comment on column public.operation_events.note is 'Free words of the reporter.';
@@ -139,6 +145,7 @@ create type app.event_body as (
   qty_scrap integer,
   delta_good integer,
   delta_scrap integer,
+  qty_parked integer,
   reason_code text,
   note text,
   reverses_event_id uuid,
@@ -183,6 +190,7 @@ return row(
   (e).qty_scrap,
   app.delta(e, (e).qty_good),
   app.delta(e, (e).qty_scrap),
+  (e).qty_parked,
   (e).reason_code,
   (e).note,
   (e).reverses_event_id,

@@ -11,6 +11,8 @@ create type app.report as (
   phase public.phase,
   qty_good integer,
   qty_scrap integer,
+  qty_parked integer,
+  overrun text,
   reason_code text,
   note text,
   reverses_event_id uuid,
@@ -27,7 +29,8 @@ create type app.report as (
 
 comment on type app.report is
   'One action on one operation. workplace_name is where it happened, null = where the operation is planned. The '
-  'quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, null = unchanged.';
+  'quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, null = unchanged. '
+  'overrun says what becomes of good pieces beyond the limit: park, or refuse (null).';
 
 create function app.as_running(operation public.mes_operations) returns jsonb
 language sql stable parallel safe
@@ -176,6 +179,24 @@ end
 $$;
 comment on function app.quantity_problem(public.mes_operations, bigint, bigint) is
   'The problem invalid_quantity unless 0 <= scrap <= processed and good <= desired within tolerance.';
+
+-- A counter does not know what is desired: what does not fit is kept apart, not lost.
+create function app.surplus(operation public.mes_operations, good integer) returns integer
+language sql immutable parallel safe
+return case when app.good_limit(operation) is null then 0
+  else greatest(good - greatest(app.good_limit(operation) - (operation).qty_good, 0), 0)::integer end;
+comment on function app.surplus(public.mes_operations, integer) is
+  'How many of so many further good pieces are more than the operation may have.';
+
+create function app.parked_problem(operation public.mes_operations, parked bigint) returns app.problem
+language sql stable parallel safe
+return case when parked not between 0 and 2147483647 then app.problem(
+  422, 'invalid_quantity',
+  format('Operation %s cannot have %s parked pieces: it has %s', app.operation_label(operation), parked, (operation).qty_parked),
+  jsonb_build_object('qty_parked', (operation).qty_parked)
+) end;
+comment on function app.parked_problem(public.mes_operations, bigint) is
+  'The problem invalid_quantity unless the number of parked pieces can be.';
 
 create type app.pieces as (good integer, scrap integer);
 

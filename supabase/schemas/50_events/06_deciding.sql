@@ -74,6 +74,7 @@ begin
   end if;
   event.qty_good := coalesce(report.qty_good, 0);
   event.qty_scrap := coalesce(report.qty_scrap, 0);
+  event.qty_parked := 0;
   if report.reason_code is not null then
     event.reason_kind := transition.reason_kind;
     event.reason_code := report.reason_code;
@@ -90,6 +91,10 @@ begin
     when 'added' then
       if report.action_type = 'COMPLETE' then
         event.qty_good := coalesce(report.qty_good, greatest(operation.qty_desired - operation.qty_good, 0), 0);
+      end if;
+      if report.overrun = 'park' then
+        event.qty_parked := app.surplus(operation, event.qty_good);
+        event.qty_good := event.qty_good - event.qty_parked;
       end if;
     when 'none' then
       event.qty_good := 0;
@@ -118,6 +123,11 @@ begin
         || app.before_and_after('qty_processed', to_jsonb(operation.qty_processed),
           to_jsonb(operation.qty_processed + event.qty_good::bigint + event.qty_scrap))
         || app.before_and_after('qty_scrap', to_jsonb(operation.qty_scrap), to_jsonb(operation.qty_scrap::bigint + event.qty_scrap));
+      if report.qty_parked <> 0 then
+        event.qty_parked := report.qty_parked;
+        event.changes := event.changes || app.before_and_after(
+          'qty_parked', to_jsonb(operation.qty_parked), to_jsonb(operation.qty_parked::bigint + event.qty_parked));
+      end if;
     else
       -- no action: refused below
       null;
@@ -153,6 +163,9 @@ begin
   end if;
   if problem.code is null and (event.qty_good <> 0 or event.qty_scrap <> 0) then
     problem := app.quantity_problem(operation, processed, scrap);
+  end if;
+  if problem.code is null and event.qty_parked <> 0 then
+    problem := app.parked_problem(operation, operation.qty_parked::bigint + event.qty_parked);
   end if;
   if problem.code is null and event.changes is not null then
     problem := coalesce(

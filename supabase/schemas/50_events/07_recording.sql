@@ -65,6 +65,7 @@ begin
     -- the table generates it, when it is stored
     operation.qty_good := operation.qty_processed - operation.qty_scrap;
   end if;
+  operation.qty_parked := operation.qty_parked + event.qty_parked;
   if transition.quantities = 'added' and transition.follows = 'the start' then
     operation.counted_since := least(operation.counted_since, event.occurred_at);
   end if;
@@ -156,7 +157,7 @@ as $$
 begin
   update public.mes_operations o
   set state = operation.state, hold_reason_code = operation.hold_reason_code, qty_processed = operation.qty_processed,
-    qty_scrap = operation.qty_scrap, actual_start_at = operation.actual_start_at, actual_end_at = operation.actual_end_at,
+    qty_scrap = operation.qty_scrap, qty_parked = operation.qty_parked, actual_start_at = operation.actual_start_at, actual_end_at = operation.actual_end_at,
     t_actual_processing_min = operation.t_actual_processing_min, t_actual_setup_min = operation.t_actual_setup_min,
     t_actual_lead_min = operation.t_actual_lead_min, unlogged_processing_min = operation.unlogged_processing_min,
     unlogged_setup_min = operation.unlogged_setup_min, running_since = operation.running_since,
@@ -177,7 +178,8 @@ set search_path = ''
 as $$
 begin
   update public.mes_operations o
-  set qty_processed = operation.qty_processed, qty_scrap = operation.qty_scrap, counted_since = operation.counted_since,
+  set qty_processed = operation.qty_processed, qty_scrap = operation.qty_scrap, qty_parked = operation.qty_parked,
+    counted_since = operation.counted_since,
     last_op_seq = operation.last_op_seq, updated_at = operation.updated_at
   where o.id = operation.id
   returning o.version, o.updated_at into operation.version, operation.updated_at;
@@ -264,3 +266,26 @@ $$;
 comment on function app.record_event(public.mes_operations, app.caller, app.report, boolean) is
   'Performs one transition of a locked operation, all or nothing. Stores the row when the transition is the last one, or '
   'leaves that to the caller. Raises the problem that app.decide finds, and 409 workplace_busy.';
+
+-- What was counted beyond the limit is booked once the plan has room for it.
+create function app.settle_parked(
+  operation public.mes_operations, caller app.caller, is_last boolean default true
+) returns public.mes_operations
+language plpgsql
+set search_path = ''
+as $$
+declare
+  fitting constant integer := operation.qty_parked - app.surplus(operation, operation.qty_parked);
+  report app.report;
+begin
+  if fitting = 0 or operation.state = 'CANCELLED' then
+    return operation;
+  end if;
+  report.action_type := 'CORRECT';
+  report.qty_good := fitting;
+  report.qty_parked := -fitting;
+  return (app.record_event(operation, caller, report, is_last)).operation;
+end
+$$;
+comment on function app.settle_parked(public.mes_operations, app.caller, boolean) is
+  'Books the parked pieces that fit by now as good, by a CORRECT of the caller who changed the plan.';

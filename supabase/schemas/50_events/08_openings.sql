@@ -32,6 +32,7 @@ begin
   event.created_at := clock_timestamp();
   event.qty_good := opened.qty_processed - opened.qty_scrap;
   event.qty_scrap := opened.qty_scrap;
+  event.qty_parked := 0;
   event.user_id := caller.user_id;
   event.reporter_id := app.reporter_of(caller.user_id, caller.email);
   select coalesce(jsonb_object_agg(o.key, jsonb_build_object('before', null, 'after', o.value)), '{}') into event.changes

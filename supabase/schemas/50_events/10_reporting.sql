@@ -196,6 +196,7 @@ begin
   if made.occurred_at < '1970-01-01Z' or made.occurred_at >= '10000-01-01Z' or char_length(made.note) > 2000
     or jsonb_typeof(made.operation_data) <> 'object'
     or made.action_type <> 'CORRECT' and least(made.qty_good, made.qty_scrap) < 0
+    or made.qty_parked > 0 or made.overrun not in ('refuse', 'park')
   then
     raise check_violation using message = 'A report with a value that no event can have';
   end if;

@@ -23,6 +23,7 @@ begin
   rebuilt.qty_processed := 0;
   rebuilt.qty_scrap := 0;
   rebuilt.qty_good := 0;
+  rebuilt.qty_parked := 0;
   rebuilt.actual_start_at := null;
   rebuilt.actual_end_at := null;
   rebuilt.t_actual_setup_min := null;

@@ -39,7 +39,7 @@ begin
   update public.mes_operations o
   set (reference_url, activity_code, activity_description, workplace_name, workplace_group, qty_desired, overrun_tolerance_pct,
        planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type,
-       state, hold_reason_code, qty_processed, qty_scrap, actual_start_at, actual_end_at,
+       state, hold_reason_code, qty_processed, qty_scrap, qty_parked, actual_start_at, actual_end_at,
        t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, unlogged_processing_min, unlogged_setup_min,
        running_since, running_phase, run_count, worked_until, logged_processing_min, logged_setup_min, counted_since,
        last_op_seq, updated_at)
@@ -47,7 +47,7 @@ begin
        operation.workplace_group, operation.qty_desired, operation.overrun_tolerance_pct,
        operation.planned_start_at, operation.planned_end_at, operation.t_target_processing_min, operation.t_target_setup_min,
        operation.t_target_lead_min, operation.timestamp_ms, operation.change_type,
-       operation.state, operation.hold_reason_code, operation.qty_processed, operation.qty_scrap,
+       operation.state, operation.hold_reason_code, operation.qty_processed, operation.qty_scrap, operation.qty_parked,
        operation.actual_start_at, operation.actual_end_at,
        operation.t_actual_processing_min, operation.t_actual_setup_min, operation.t_actual_lead_min,
        operation.unlogged_processing_min, operation.unlogged_setup_min,
@@ -173,6 +173,13 @@ begin
       operation := (app.record_event(operation, caller, report, is_last => false)).operation;
     end if;
   end loop;
+
+  -- 5. what waited for room; stated quantities are as the caller counts them
+  if operation.qty_parked > 0 and not patch ?| '{qty_processed,qty_scrap}'
+    and (operation.qty_desired, operation.overrun_tolerance_pct) is distinct from (before.qty_desired, before.overrun_tolerance_pct)
+  then
+    operation := app.settle_parked(operation, caller, is_last => false);
+  end if;
 
   return case when operation is distinct from before then app.store_operation(operation) else operation end;
 end

@@ -22,6 +22,7 @@ begin
   event.created_at := greatest(clock_timestamp(), operation.updated_at);
   event.qty_good := 0;
   event.qty_scrap := 0;
+  event.qty_parked := 0;
   event.user_id := caller.user_id;
   event.reporter_id := app.reporter_of(caller.user_id, caller.email);
   event.changes := app.before_and_after('status', to_jsonb(event.status_before), to_jsonb(event.status_after));
@@ -94,6 +95,9 @@ begin
        (d.wanted).timestamp_ms, (d.wanted).change_type, d.outcome = 'flagged')
   from unnest(decisions) d
   where d.outcome in ('updated', 'flagged') and o.id = (d.existing).id;
+  perform app.settle_parked(o, caller)
+  from public.mes_operations o
+  join unnest(decisions) d on d.outcome in ('updated', 'flagged') and o.id = (d.existing).id and (d.existing).qty_parked > 0;
 
   insert into app.deleted_operations as known (order_no, operation_no, asset_id, timestamp_ms)
   select d.body ->> 'order_no', d.body ->> 'operation_no', (d.body ->> 'asset_id')::integer, (d.body ->> 'timestamp_ms')::timestamptz

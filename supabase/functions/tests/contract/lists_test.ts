@@ -613,6 +613,7 @@ Deno.test("GET lists: answer 422 when values of typed filters are hostile", asyn
         "planned_start_before",
         "has_remaining_qty",
         "is_overdue",
+        "has_parked",
         "limit",
         "skip",
         "count",

@@ -74,6 +74,7 @@ Deno.test("POST /operations/v1 with the key alone: PLANNED, nothing made, everyt
     qty_processed: 0,
     qty_good: 0,
     qty_scrap: 0,
+    qty_parked: 0,
     overrun_tolerance_pct: 0,
     planned_start_at: null,
     planned_end_at: null,
