@@ -1,10 +1,11 @@
 /**
- * `deno task schema`: writes the initial migration from `supabase/schemas`. With `--check` it writes nothing and fails
+ * `deno task schema`: writes the initial migration from `supabase/schemas`, and tells the functions that they need it. With `--check` it writes nothing and fails
  * when the migrations do not make the database that the schema describes.
  */
 import { relative } from "node:path";
 import { runCommand, StackFailure } from "../system/failure.ts";
 import { applyMigrations, listMigrations } from "../schema/migrations.ts";
+import { checkNeededMigration, writeNeededMigration } from "../schema/needed_migration.ts";
 import { inProject, projectRoot } from "../system/paths.ts";
 import { schemaOf } from "../schema/schema_description.ts";
 import { applySchema, initialMigration, migrationOf, readSchema } from "../schema/schema_files.ts";
@@ -28,6 +29,7 @@ async function write(): Promise<void> {
   }
   await Deno.mkdir(migrationsFolder, { recursive: true });
   await Deno.writeTextFile(initialMigration, migrationOf(await readSchema()));
+  await writeNeededMigration(migrationsFolder);
   console.log(`Written: ${relative(projectRoot, initialMigration)}`);
 }
 
@@ -40,6 +42,7 @@ async function check(): Promise<void> {
       } does not fit supabase/schemas: run \`deno task schema\` and commit it.`,
     );
   }
+  await checkNeededMigration(migrationsFolder);
   await using described = await openScratchDatabase();
   await using migrated = await openScratchDatabase();
   await applySchema(described.url, files);
