@@ -34,5 +34,7 @@ export async function writeNeededMigration(migrationsFolder: string): Promise<vo
  */
 export async function checkNeededMigration(migrationsFolder: string): Promise<void> {
   if (await Deno.readTextFile(file).catch(() => "") === await current(migrationsFolder)) return;
-  throw new StackFailure(`${file} does not name the newest migration: run \`deno task schema\`, or \`migration\` after 1.0.0.`);
+  throw new StackFailure(
+    `${file} does not name the newest migration: run \`deno task schema\`, or \`migration\` after 1.0.0.`,
+  );
 }
