@@ -1,5 +1,5 @@
 /** Functions that are newer than the schema: they reject every request until their migration is applied. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert/mod.js";
+import { assert, assertEquals, assertStringIncludes } from "../../supabase/functions/tests/support/assertions.ts";
 import { connect } from "../postgres/bootstrap.ts";
 import { neededMigration } from "../../supabase/functions/_shared/needed_migration.ts";
 import { startStack } from "../stack.ts";

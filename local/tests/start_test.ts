@@ -1,5 +1,11 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert/mod.js";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "../../supabase/functions/tests/support/assertions.ts";
 import { join } from "node:path";
+import { parseEnv } from "node:util";
 import { databaseUser } from "../system/system_user.ts";
 import {
   call,
@@ -43,6 +49,11 @@ Deno.test("start: the table and the settings file say how to reach the stack, ke
       }
       const answer = await call(`${SUPABASE_URL}/rest/v1/profiles`, { headers: { apikey: SUPABASE_SECRET_KEY ?? "" } });
       assertEquals([answer.status, answer.text], [200, "[]"]);
+      assertEquals(Object.keys(parseEnv(stack.publicSettings)).sort(), [
+        "FUNCTIONS_URL",
+        "SUPABASE_PUBLISHABLE_KEY",
+        "SUPABASE_URL",
+      ]);
       if (!isWindows) {
         assertEquals(stack.settingsMode, 0o600);
         const mode = async (path: string) => ((await Deno.stat(path)).mode ?? 0) & 0o777;
@@ -147,15 +158,15 @@ Deno.test("start: a wrong option is explained with exit code 1", async () => {
   assertStringIncludes(said, "Usage: deno task start");
 });
 
-Deno.test("start: a DATABASE_URL that does not answer is one sentence and exit code 1", async () => {
+Deno.test("start: a STACK_DATABASE_URL that does not answer is one sentence and exit code 1", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const port = listener.addr.port;
   listener.close();
   const { code, said } = await runStart(["--ephemeral", "--port", "0"], {
-    env: { DATABASE_URL: `postgresql://postgres:secret@127.0.0.1:${port}/postgres` },
+    env: { STACK_DATABASE_URL: `postgresql://postgres:secret@127.0.0.1:${port}/postgres` },
   });
   assertEquals(code, 1);
-  assertStringIncludes(said, `Cannot use the database of DATABASE_URL (127.0.0.1:${port}/postgres)`);
+  assertStringIncludes(said, `Cannot use the database of STACK_DATABASE_URL (127.0.0.1:${port}/postgres)`);
   assert(!said.includes("secret"), "the password was printed");
 });
 

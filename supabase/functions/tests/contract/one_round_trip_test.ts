@@ -2,7 +2,7 @@
  * Each endpoint makes one call of the database, and that of a SQL function: two would be two transactions. Those that
  * last, and cannot, have their calls written down. The functions run once more, in a process whose way to the Data API leads through this test.
  */
-import { TextLineStream } from "@std/streams/mod.js";
+import { TextLineStream } from "@std/streams/text_line_stream.js";
 import { edgeDeno, edgeFlags } from "../../../../local/functions/edge_deno.ts";
 import { inProject } from "../../../../local/system/paths.ts";
 import { keySet } from "../../../../local/platform/keys.ts";
