@@ -7,6 +7,12 @@ import { bootstrap, connect } from "../postgres/bootstrap.ts";
 import { externalAccess } from "../postgres/database_access.ts";
 import { runCommand, StackFailure } from "../system/failure.ts";
 import { applySchema, readSchema } from "../schema/schema_files.ts";
+import { showHelp } from "../system/help.ts";
+
+showHelp(`Usage: deno task lint:sql
+
+Checks the PL/pgSQL functions with plpgsql_check, in a database of its own on the server of STACK_DATABASE_URL or of the
+PG* variables.`);
 
 /** Functions that name what only Supabase's platform has, behind a check that it is there. */
 const platformOnly = ["app.request_dispatch", "app.schedule_dispatch"];

@@ -6,6 +6,7 @@ import { join, relative } from "node:path";
 import { runCommand, StackFailure } from "../system/failure.ts";
 import { applyMigrations } from "../schema/migrations.ts";
 import { writeNeededMigration } from "../schema/needed_migration.ts";
+import { showHelp } from "../system/help.ts";
 import { inProject, projectRoot } from "../system/paths.ts";
 import { applySchema, readSchema } from "../schema/schema_files.ts";
 import { schemaOf } from "../schema/schema_description.ts";
@@ -19,6 +20,8 @@ Rows of tables (the lifecycle's actions and transitions, say) are not compared: 
 
 /** Schemas that migrations make. */
 const schemas = ["public", "app", "auth"];
+
+showHelp(usage);
 
 async function migrate(): Promise<void> {
   const [name] = Deno.args;

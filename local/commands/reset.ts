@@ -6,9 +6,14 @@ import { folderHolder, resolveDataPath } from "../postgres/data_folder.ts";
 import { messageOf, runCommand, StackFailure } from "../system/failure.ts";
 import { startStack } from "../stack.ts";
 
-const usage = `Usage: deno task reset [--data-dir <path>] [--no-seed] [--yes]
+const usage = `Usage: deno task reset [options]
 
-Drops all data, applies the migrations and the seed again. --yes is needed when STACK_DATABASE_URL names the database.`;
+Drops all data, applies the migrations and the seed again; a stack that is running does it itself and goes on.
+
+  --data-dir <path>   where keys and database live (default supabase/.temp/data)
+  --no-seed           leave out seed.sql and the demo users
+  --yes               needed when STACK_DATABASE_URL names the database
+  --help              this text`;
 
 function readOptions() {
   try {

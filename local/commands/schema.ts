@@ -10,6 +10,14 @@ import { inProject, projectRoot } from "../system/paths.ts";
 import { schemaOf } from "../schema/schema_description.ts";
 import { applySchema, initialMigration, migrationOf, readSchema } from "../schema/schema_files.ts";
 import { openScratchDatabase } from "../schema/scratch_database.ts";
+import { showHelp } from "../system/help.ts";
+
+showHelp(`Usage: deno task schema [--check]
+
+Writes the initial migration from supabase/schemas, until 1.0.0 is tagged.
+
+  --check   write nothing, and fail when the migrations do not make the database of supabase/schemas
+  --help    this text`);
 
 const migrationsFolder = inProject("supabase", "migrations");
 const maxDifferences = 20;

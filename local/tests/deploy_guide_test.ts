@@ -15,6 +15,9 @@ const offline: [line: RegExp, reason: string][] = [
   [/\/auth\/v1\/signup/, "the embedded stack keeps its sign-up open: the test reads what was pushed to the project"],
 ];
 
+/** The CLI ends so after it has sent the settings: the model does not answer with all 265 settings of Auth. */
+const pushAnswer = "failed to update Auth config: SchemaError(Missing key";
+
 /** Returns the blocks of a language. */
 const blocks = (page: string, language: string) =>
   [...page.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "gms"))].map(([, block = ""]) => block);
@@ -27,7 +30,9 @@ async function bash(script: string, cwd: string, env: Record<string, string>): P
     stdin: "null",
   }).output();
   const said = new TextDecoder().decode(stdout);
-  assert(success, `${script}\n${said}\n${new TextDecoder().decode(stderr)}`);
+  const complaint = new TextDecoder().decode(stderr);
+  const isSent = script.includes("config push") && complaint.includes(pushAnswer);
+  assert(success || isSent, `${script}\n${said}\n${complaint}`);
   return said;
 }
 

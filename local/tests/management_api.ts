@@ -68,7 +68,9 @@ export async function startManagementApi(): Promise<ManagementApi> {
       case "GET /v1":
         return Response.json(project);
       case "GET /v1/api-keys":
+        return Response.json([{ name: "default", id: "1", type: "publishable", api_key: "sb_publishable_model" }]);
       case "GET /v1/functions":
+      case "PUT /v1/functions":
       case "GET /v1/config/database/pooler":
         return Response.json([]);
       case "GET /v1/billing/addons":
@@ -79,7 +81,7 @@ export async function startManagementApi(): Promise<ManagementApi> {
       case "PATCH /v1/config/auth": {
         const body = await request.json();
         Object.assign(settings, body);
-        return Response.json(body);
+        return Response.json({ db_pool: null, ...body });
       }
       case "POST /v1/secrets":
         for (const { name, value } of await request.json()) secrets.set(name, value);
