@@ -81,7 +81,13 @@ export async function startManagementApi(): Promise<ManagementApi> {
       case "PATCH /v1/config/auth": {
         const body = await request.json();
         Object.assign(settings, body);
-        return Response.json({ db_pool: null, ...body });
+        return Response.json({
+          db_pool: null,
+          db_pool_max_idletime: null,
+          db_pool_max_lifetime: null,
+          db_pool_acquisition_timeout: null,
+          ...body,
+        });
       }
       case "POST /v1/secrets":
         for (const { name, value } of await request.json()) secrets.set(name, value);
