@@ -103,7 +103,10 @@ export function problemOf(error: PostgrestError): Problem | Error {
     const { detail, ...more } = JSON.parse(error.details) as { detail: string } & Record<string, unknown>;
     return new Problem(error.message, detail, more);
   }
-  if (error.code === "PGRST202") return new MissingFunction();
+  if (error.code === "PGRST202") {
+    console.error(JSON.stringify({ warning: error.message }));
+    return new MissingFunction();
+  }
   const known = sqlstates.find(({ pattern }) => pattern.test(error.code ?? ""));
   if (known !== undefined) return new Problem(known.code, known.detail);
   // fetch failed or timed out: there is no SQLSTATE

@@ -21,8 +21,8 @@ let newestMigration: string | null = null;
 let askAgainAtMs = -Infinity;
 let asking: Promise<void> | undefined;
 
-/** Stores the newest migration of the database, which each answer of its health contains. */
-export function noteMigration(migration: string | null): void {
+/** Stores the newest migration of the database, which each answer of its health contains; older databases omit it. */
+export function noteMigration(migration: string | null = null): void {
   newestMigration = migration;
   askAgainAtMs = performance.now() + (isCurrent(migration) ? currentForMs : behindForS * 1_000);
 }
@@ -65,7 +65,7 @@ export const schemaVersion = createMiddleware(async (c, next) => {
 /** Asks the database. Requests of the same moment share the answer. */
 function askDatabase(): Promise<void> {
   asking ??= rpcAsServer()("health", { probe_writes: false })
-    .then(({ migration }) => noteMigration(migration ?? null))
+    .then(({ migration }) => noteMigration(migration))
     .finally(() => asking = undefined);
   return asking;
 }
