@@ -9,6 +9,13 @@ import postgres from "postgres";
 import { type DurableStack, startDurableStack } from "./durable_stack.ts";
 import { median } from "./median.ts";
 import { keyOf, newOperations, type Operation, signUpSupervisor } from "./plant.ts";
+import { showHelp } from "../local/system/help.ts";
+
+showHelp(`Usage: deno task bench:batches [options]
+
+  --runs <number>     runs of the one operation (default 5000)
+  --rounds <number>   rounds of each measurement (default 5)
+  --help              this text`);
 
 const perCall = 1000;
 const terminals = 8;

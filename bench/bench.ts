@@ -10,6 +10,15 @@ import { countLines, measureFunctions } from "./sizes.ts";
 import { functionTable, measureFunction } from "./function.ts";
 import { measureSql, sqlTable } from "./sql.ts";
 import { table } from "./table.ts";
+import { showHelp } from "../local/system/help.ts";
+
+showHelp(`Usage: deno task bench [options]
+
+  --clients <numbers>   clients at once (default 1,16,64)
+  --rounds <number>     rounds of each measurement (default 3)
+  --duration <ms>       time of one round (default 1000)
+  --no-sizes            leave out the sizes of the functions
+  --help                this text`);
 
 const { values: options } = parseArgs({
   options: {

@@ -2,7 +2,7 @@
  * `deno run -A bench/bodies.ts [requests]`: what a body of 1 MiB costs the isolate of a function, in CPU time, by what
  * is in it and where it is sent. Linux only: the time is read from /proc.
  */
-import { TextLineStream } from "@std/streams/mod.js";
+import { TextLineStream } from "@std/streams/text_line_stream.js";
 import { edgeDeno, edgeFlags } from "../local/functions/edge_deno.ts";
 import { keySet } from "../local/platform/keys.ts";
 import { inProject } from "../local/system/paths.ts";

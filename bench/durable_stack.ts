@@ -39,7 +39,7 @@ export async function startDurableStack(errors: "shown" | "kept" = "shown"): Pro
       `--data-dir=${join(folder, "data")}`,
       `--settings=${envFile}`,
     ],
-    env: { DATABASE_URL: "" },
+    env: { STACK_DATABASE_URL: "" },
     stdin: "null",
     stdout: "piped",
     stderr: errors === "shown" ? "inherit" : "piped",

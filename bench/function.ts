@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { TextLineStream } from "@std/streams/mod.js";
+import { TextLineStream } from "@std/streams/text_line_stream.js";
 import { SignJWT } from "jose";
 import { edgeDeno, edgeFlags } from "../local/functions/edge_deno.ts";
 import { generateKeys, keySet, signingKeyId } from "../local/platform/keys.ts";

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { TextLineStream } from "@std/streams/mod.js";
+import { TextLineStream } from "@std/streams/text_line_stream.js";
 import type { Load, LoadResult } from "./load.ts";
 
 /** The load generator's process. */

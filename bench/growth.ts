@@ -9,6 +9,15 @@ import postgres from "postgres";
 import { inProject } from "../local/system/paths.ts";
 import { startStack } from "../local/stack.ts";
 import { median } from "./median.ts";
+import { showHelp } from "../local/system/help.ts";
+
+showHelp(`Usage: deno task bench:growth [options]
+
+  --operations <number>   operations of the large plant (default 1000000)
+  --small <number>        operations of the small plant (default 10000)
+  --rounds <number>       rounds of each measurement (default 15)
+  --only <text>           only measurements whose names contain the text
+  --help                  this text`);
 
 const { values: options } = parseArgs({
   options: {

@@ -2,7 +2,7 @@
  * The load generator, a process of its own: reads one load per line on stdin, answers one result per line on stdout.
  * Closed loop: each client sends its next request when it has the answer to the last one.
  */
-import { TextLineStream } from "@std/streams/mod.js";
+import { TextLineStream } from "@std/streams/text_line_stream.js";
 
 /** A request, as `fetch` takes it. */
 export interface LoadRequest {

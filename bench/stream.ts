@@ -3,7 +3,7 @@
  * isolate of the function; this one has the stack, a writer and the readers: half Server-Sent Events, half WebSockets,
  * each following everything.
  */
-import { TextLineStream } from "@std/streams/mod.js";
+import { TextLineStream } from "@std/streams/text_line_stream.js";
 import { edgeDeno, edgeFlags } from "../local/functions/edge_deno.ts";
 import { keySet } from "../local/platform/keys.ts";
 import { inProject } from "../local/system/paths.ts";

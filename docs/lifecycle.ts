@@ -8,6 +8,14 @@ import { runCommand, StackFailure } from "../local/system/failure.ts";
 import { inProject } from "../local/system/paths.ts";
 import { applySchema, readSchema } from "../local/schema/schema_files.ts";
 import { openScratchDatabase } from "../local/schema/scratch_database.ts";
+import { showHelp } from "../local/system/help.ts";
+
+showHelp(`Usage: deno task lifecycle [--check]
+
+Writes the tables of docs/execution.md from the lifecycle of the database.
+
+  --check   write nothing, and fail when they differ
+  --help    this text`);
 
 const guide = inProject("docs", "execution.md");
 const [begin, end] = ["<!-- lifecycle: written by `deno task lifecycle` -->", "<!-- end of lifecycle -->"];

@@ -5,6 +5,13 @@
 import { createConfig, lint } from "@redocly/openapi-core";
 import { runCommand, StackFailure } from "../local/system/failure.ts";
 import { inProject } from "../local/system/paths.ts";
+import { showHelp } from "../local/system/help.ts";
+
+if (import.meta.main) {
+  showHelp(`Usage: deno task openapi:lint
+
+Checks docs/openapi.json with Redocly's rules.`);
+}
 
 /** Lints the committed document and returns the findings, warnings included, one line each. */
 export async function lintDocument(): Promise<string[]> {

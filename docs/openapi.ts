@@ -7,6 +7,14 @@ import { runCommand, StackFailure } from "../local/system/failure.ts";
 import { inProject } from "../local/system/paths.ts";
 import { openApiDocument } from "./document.ts";
 import { errorsMarkdown } from "../supabase/functions/docs/errors.ts";
+import { showHelp } from "../local/system/help.ts";
+
+showHelp(`Usage: deno task openapi [--check]
+
+Writes docs/openapi.json and docs/errors.md from the contracts of the endpoints.
+
+  --check   write nothing, and fail when they differ
+  --help    this text`);
 
 async function openapi(): Promise<void> {
   const { values: { check } } = parseArgs({ args: Deno.args, options: { check: { type: "boolean", default: false } } });

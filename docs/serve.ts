@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "node:util";
 import { takeDocsAssets } from "../local/commands/docs_assets.ts";
+import { showHelp } from "../local/system/help.ts";
 import { messageOf, runCommand, StackFailure } from "../local/system/failure.ts";
 import docs from "../supabase/functions/docs/index.ts";
 
@@ -12,7 +13,10 @@ const usage = `Usage: deno task docs [functions-url] [--port <number>]
 
   functions-url       URL of the functions (default http://127.0.0.1:54321/functions/v1),
                       such as https://<project>.supabase.co/functions/v1
-  --port <number>     port of the pages (default 8080; 0 = any free port)`;
+  --port <number>     port of the pages (default 8080; 0 = any free port)
+  --help            this text`;
+
+showHelp(usage);
 
 const prefix = "/functions/v1";
 

@@ -2,7 +2,7 @@
  * An outsider beside operators at work: what the operators notice, what memory and disk it costs, and whether everything
  * that was acknowledged is there afterwards.
  */
-import { TextLineStream } from "@std/streams/mod.js";
+import { TextLineStream } from "@std/streams/text_line_stream.js";
 import { join } from "node:path";
 import { type DurableStack, startDurableStack } from "../bench/durable_stack.ts";
 import { connect } from "../local/postgres/bootstrap.ts";

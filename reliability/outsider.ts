@@ -2,7 +2,7 @@
  * The outsider, a process of its own: signed up alone with the publishable key, operator of no workplace. Reads one raid
  * per line on stdin, sends it, and answers one line of counts per raid on stdout.
  */
-import { TextLineStream } from "@std/streams/mod.js";
+import { TextLineStream } from "@std/streams/text_line_stream.js";
 import { type Raid, shots } from "./raids.ts";
 
 /** Answers that the outsider got. */

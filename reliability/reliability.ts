@@ -13,6 +13,16 @@ import { hostile, longForm } from "./hostile.ts";
 import { clockSteps, fillDisk, terminate } from "./machine.ts";
 import { items as raidItems } from "./raids.ts";
 import { concurrency, feed, runTests, webhooks } from "./suites.ts";
+import { showHelp } from "../local/system/help.ts";
+
+showHelp(`Usage: deno task reliability [options]
+
+  --short                short forms of the measurements
+  --sequences <number>   random sequences of actions (default 2000)
+  --fuzz <number>        generated requests (default 100000)
+  --only <text>          only measurements whose names contain the text
+  --raids <names>        attacks of the hostile callers (default all)
+  --help                 this text`);
 
 const { values: options } = parseArgs({
   options: {

@@ -1,5 +1,5 @@
 /** `deno task import` as its users have it: a process, files, a server that is not always there. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert/mod.js";
+import { assert, assertEquals, assertStringIncludes } from "../supabase/functions/tests/support/assertions.ts";
 import { join } from "node:path";
 import { inProject } from "../local/system/paths.ts";
 import { env, newUser, type Operation, server, unique } from "../supabase/functions/tests/support/harness.ts";

@@ -6,6 +6,14 @@ import { parseEnv } from "node:util";
 import { compareWithEvents, told } from "../local/postgres/comparison.ts";
 import { inProject } from "../local/system/paths.ts";
 import { messageOf } from "./failure.ts";
+import { showHelp } from "../local/system/help.ts";
+
+if (import.meta.main) {
+  showHelp(`Usage: deno task rebuild
+
+Computes each operation from its events and compares it with the stored one, in the database of DATABASE_URL or of the
+stack that was started last. Changes nothing; exit code 1 when one differs.`);
+}
 
 async function main(): Promise<number> {
   const settings = parseEnv(await Deno.readTextFile(inProject("supabase", ".temp", "local.env")).catch(() => ""));

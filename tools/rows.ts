@@ -209,7 +209,8 @@ function parseRecord(lines: Line[], separator: string): Row {
   const text = lines.map(([, line]) => line).join("\n");
   const line = lines[0]?.[0] ?? 0;
   try {
-    const [fields = []]: string[][] = parse(text, { separator });
+    const options = { skipFirstRow: false, separator };
+    const [fields = []]: string[][] = parse(text, options);
     return { line, text, fields, refusal: undefined };
   } catch {
     const detail = "A quote is neither doubled nor at an end of its field, or is not closed";

@@ -5,6 +5,13 @@
 import { dirname, join } from "node:path";
 import { messageOf, runCommand, StackFailure } from "../system/failure.ts";
 import { inProject } from "../system/paths.ts";
+import { showHelp } from "../system/help.ts";
+
+if (import.meta.main) {
+  showHelp(`Usage: deno task docs:assets
+
+Fetches the files of the documentation pages from their npm packages.`);
+}
 
 const docsFolder = inProject("supabase", "functions", "docs");
 

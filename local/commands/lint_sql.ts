@@ -1,12 +1,18 @@
 /**
  * `deno task lint:sql`: checks all PL/pgSQL functions statically with plpgsql_check, in a database of its own on the
- * server of `DATABASE_URL` or of the PG* variables. Debian has server and extension (`postgresql-15-plpgsql-check`):
+ * server of `STACK_DATABASE_URL` or of the PG* variables. Debian has server and extension (`postgresql-15-plpgsql-check`):
  * `pg_virtualenv npx -y deno@2.9.6 task lint:sql`.
  */
 import { bootstrap, connect } from "../postgres/bootstrap.ts";
 import { externalAccess } from "../postgres/database_access.ts";
 import { runCommand, StackFailure } from "../system/failure.ts";
 import { applySchema, readSchema } from "../schema/schema_files.ts";
+import { showHelp } from "../system/help.ts";
+
+showHelp(`Usage: deno task lint:sql
+
+Checks the PL/pgSQL functions with plpgsql_check, in a database of its own on the server of STACK_DATABASE_URL or of the
+PG* variables.`);
 
 /** Functions that name what only Supabase's platform has, behind a check that it is there. */
 const platformOnly = ["app.request_dispatch", "app.schedule_dispatch"];
@@ -31,11 +37,11 @@ interface Finding {
 }
 
 function serverUrl(): string {
-  const { PGHOST, PGPORT, PGUSER, PGPASSWORD, DATABASE_URL } = Deno.env.toObject();
-  if (DATABASE_URL) return DATABASE_URL;
+  const { PGHOST, PGPORT, PGUSER, PGPASSWORD, STACK_DATABASE_URL } = Deno.env.toObject();
+  if (STACK_DATABASE_URL) return STACK_DATABASE_URL;
   if (!PGHOST) {
     throw new StackFailure(
-      "There is no server: set DATABASE_URL to one that has plpgsql_check, or run the task in `pg_virtualenv`.",
+      "There is no server: set STACK_DATABASE_URL to one that has plpgsql_check, or run the task in `pg_virtualenv`.",
     );
   }
   return `postgresql://${PGUSER}:${PGPASSWORD}@${PGHOST}:${PGPORT}/postgres`;

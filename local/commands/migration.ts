@@ -5,6 +5,8 @@
 import { join, relative } from "node:path";
 import { runCommand, StackFailure } from "../system/failure.ts";
 import { applyMigrations } from "../schema/migrations.ts";
+import { writeNeededMigration } from "../schema/needed_migration.ts";
+import { showHelp } from "../system/help.ts";
 import { inProject, projectRoot } from "../system/paths.ts";
 import { applySchema, readSchema } from "../schema/schema_files.ts";
 import { schemaOf } from "../schema/schema_description.ts";
@@ -18,6 +20,8 @@ Rows of tables (the lifecycle's actions and transitions, say) are not compared: 
 
 /** Schemas that migrations make. */
 const schemas = ["public", "app", "auth"];
+
+showHelp(usage);
 
 async function migrate(): Promise<void> {
   const [name] = Deno.args;
@@ -37,6 +41,7 @@ async function migrate(): Promise<void> {
   ]);
   if (await Deno.stat(target).then(({ size }) => size === 0, () => true)) {
     await Deno.remove(target).catch(() => {});
+    await writeNeededMigration(folder);
     return console.log("Nothing to migrate: the migrations make the database of supabase/schemas.");
   }
   console.log("  Applying the new migration ...");
@@ -44,6 +49,7 @@ async function migrate(): Promise<void> {
   const [schema, migrations] = await Promise.all([schemaOf(described.url), schemaOf(migrated.url)]);
   const missing = schema.filter((line) => !migrations.includes(line));
   const left = migrations.filter((line) => !schema.includes(line));
+  await writeNeededMigration(folder);
   console.log(`Written: ${relative(projectRoot, target)}. Read it before you commit it.`);
   if (missing.length + left.length > 0) {
     throw new StackFailure(

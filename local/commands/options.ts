@@ -24,7 +24,7 @@ export const startUsage = `Usage: deno task start [options]
   --no-seed           leave out seed.sql and the demo users
   --help              this text
 
-With DATABASE_URL set, that PostgreSQL 17 server is used instead of the embedded one.`;
+With STACK_DATABASE_URL set, that PostgreSQL 17 server is used instead of the embedded one.`;
 
 function parsePort(text: string): number {
   const port = Number(text);

@@ -2,6 +2,11 @@
 import { parseEnv } from "node:util";
 import { runCommand, StackFailure } from "../system/failure.ts";
 import { inProject } from "../system/paths.ts";
+import { showHelp } from "../system/help.ts";
+
+showHelp(`Usage: deno task psql [options of psql]
+
+Opens psql on the stack that was started last, or prints its address where psql is not installed.`);
 
 async function psql(): Promise<void> {
   const settings = parseEnv(await Deno.readTextFile(inProject("supabase", ".temp", "local.env")).catch(() => ""));

@@ -6,9 +6,14 @@ import { folderHolder, resolveDataPath } from "../postgres/data_folder.ts";
 import { messageOf, runCommand, StackFailure } from "../system/failure.ts";
 import { startStack } from "../stack.ts";
 
-const usage = `Usage: deno task reset [--data-dir <path>] [--no-seed] [--yes]
+const usage = `Usage: deno task reset [options]
 
-Drops all data, applies the migrations and the seed again. --yes is needed when DATABASE_URL names the database.`;
+Drops all data, applies the migrations and the seed again; a stack that is running does it itself and goes on.
+
+  --data-dir <path>   where keys and database live (default supabase/.temp/data)
+  --no-seed           leave out seed.sql and the demo users
+  --yes               needed when STACK_DATABASE_URL names the database
+  --help              this text`;
 
 function readOptions() {
   try {
@@ -41,10 +46,10 @@ async function reset(): Promise<void> {
     if (!response.ok) throw new StackFailure(`The stack at ${holder.url} could not reset: ${await response.text()}`);
     return console.log(`The stack at ${holder.url} has fresh data now.`);
   }
-  const external = Deno.env.get("DATABASE_URL") || undefined;
+  const external = Deno.env.get("STACK_DATABASE_URL") || undefined;
   if (external && !options.yes) {
     const { host, pathname } = new URL(external);
-    throw new StackFailure(`This drops the database ${host}${pathname} of DATABASE_URL: say so with --yes.`);
+    throw new StackFailure(`This drops the database ${host}${pathname} of STACK_DATABASE_URL: say so with --yes.`);
   }
   const stack = await startStack({
     dataDir,

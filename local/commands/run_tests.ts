@@ -1,7 +1,6 @@
 /**
- * `deno task test`: the whole test suite against a fresh stack of its own, or, with SUPABASE_URL and the keys set,
- * against that one. Arguments are files, parts of file names, and flags of `deno test`. Then every operation is compared
- * with its events. The last line says how many tests and steps passed and failed.
+ * `deno task test`: the whole test suite against a fresh stack of its own, or against that of a file of settings. Then
+ * every operation is compared with its events. The last line says how many tests and steps passed and failed.
  * (Not named test.ts: `deno test` would take it for a test and run itself.)
  */
 import { join } from "node:path";
@@ -9,31 +8,46 @@ import { loadConfig } from "../platform/config.ts";
 import { prepareDocs } from "./docs_assets.ts";
 import { readJunitReport, type TestCounts } from "./junit.ts";
 import { messageOf, runCommand, StackFailure } from "../system/failure.ts";
-import { environmentOf } from "./local_env.ts";
+import { environmentOf, readLocalEnv } from "./local_env.ts";
 import { inProject, projectRoot } from "../system/paths.ts";
 import { compareWithEvents, told } from "../postgres/comparison.ts";
 import { startStack } from "../stack.ts";
 import { emptyTestLog, testLog, withErrorsLogged, writeTestLog } from "../system/test_log.ts";
 import { filesAndFlags } from "./test_files.ts";
 
-/** The settings that tests against a stack of the user's own need. */
-const required = ["SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY"];
+const usage = `Usage: deno task test [words] [options]
 
-async function deno(args: string[], env: Record<string, string>): Promise<boolean> {
-  const command = new Deno.Command(Deno.execPath(), { args, env, cwd: projectRoot, stdin: "null" });
+  [words]             files, names, or parts of names of test files (default: all)
+  --filter <text>     only tests whose names contain the text, and further flags of "deno test"
+  --settings <path>   test the stack of this file (supabase/.temp/local.env, say) instead of a new one
+  --help              this text`;
+
+/** The settings that tests against a stack of the user's own need. */
+const required = ["SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY"];
+
+/** What says which stack is tested: none of it is taken from the user's environment. */
+const stackVariables = [...required, "FUNCTIONS_URL", "DATABASE_URL", "DEMO_PASSWORD", "LOCAL_JWT_SECRET"];
+
+async function deno(args: string[], settings: Record<string, string>): Promise<boolean> {
+  const inherited = Object.entries(Deno.env.toObject()).filter(([name]) => !stackVariables.includes(name));
+  const env = { ...Object.fromEntries(inherited), ...settings };
+  const command = new Deno.Command(Deno.execPath(), { args, env, clearEnv: true, cwd: projectRoot, stdin: "null" });
   return (await command.spawn().status).success;
 }
 
-async function runTests(env: Record<string, string>): Promise<{ counts: TestCounts; success: boolean }> {
+async function runTests(
+  testArgs: string[],
+  env: Record<string, string>,
+): Promise<{ counts: TestCounts; success: boolean }> {
   const folder = await Deno.makeTempDir({ prefix: "mes-tests-" });
   const report = join(folder, "report.xml");
   try {
-    const { files, flags } = await filesAndFlags(Deno.args);
+    const { files, flags } = await filesAndFlags(testArgs);
     const args = ["test", "--allow-all", "--parallel", `--junit-path=${report}`, ...flags, ...files];
     const success = await withErrorsLogged(() => deno(args, env));
     const counts = readJunitReport(await Deno.readTextFile(report).catch(() => ""));
     // The report lists the tests that a filter leaves out as ignored.
-    if (Deno.args.some((arg) => arg.startsWith("--filter"))) counts.ignored = [];
+    if (testArgs.some((arg) => arg.startsWith("--filter"))) counts.ignored = [];
     return { success, counts };
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -52,15 +66,38 @@ function complaint(counts: TestCounts, success: boolean): string | undefined {
   return undefined;
 }
 
+/**
+ * Reads the settings of the stack to test.
+ *
+ * @throws {StackFailure} The file lacks one.
+ */
+async function settingsOf(file: string): Promise<Record<string, string>> {
+  const settings = await readLocalEnv(file);
+  const missing = required.filter((name) => !settings[name]);
+  if (missing.length > 0) throw new StackFailure(`${file} has no ${missing.join(" and no ")}.`);
+  return Object.fromEntries(
+    stackVariables.flatMap((name) => settings[name] === undefined ? [] : [[name, settings[name]]]),
+  );
+}
+
+/** Takes `--settings <path>` out of the arguments; the others are for `deno test`. */
+function splitArgs(args: string[]): { settingsFile: string | undefined; testArgs: string[] } {
+  const at = args.findIndex((arg) => /^--settings(=|$)/.test(arg));
+  if (at < 0) return { settingsFile: undefined, testArgs: args };
+  const isOne = args[at]?.includes("=") ?? false;
+  const settingsFile = isOne ? args[at]?.replace(/^--settings=/, "") : args[at + 1];
+  if (!settingsFile) throw new StackFailure(`--settings needs the path of a file.\n\n${usage}`);
+  return { settingsFile, testArgs: args.toSpliced(at, isOne ? 1 : 2) };
+}
+
 async function test(): Promise<void> {
+  if (Deno.args.includes("--help")) return console.log(usage);
+  const { settingsFile, testArgs } = splitArgs(Deno.args);
   emptyTestLog();
-  const external = Deno.env.get("SUPABASE_URL");
-  let env: Record<string, string> = {};
+  let env: Record<string, string>;
   let stop = () => Promise.resolve();
-  if (external) {
-    const missing = required.filter((name) => !Deno.env.get(name));
-    if (missing.length > 0) throw new StackFailure(`With SUPABASE_URL set, also set ${missing.join(" and ")}.`);
-    env.FUNCTIONS_URL = Deno.env.get("FUNCTIONS_URL") ?? `${external}/functions/v1`;
+  if (settingsFile !== undefined) {
+    env = await settingsOf(settingsFile);
   } else {
     await prepareDocs(console.log);
     // the tests of webhooks dispatch by themselves, to know who sends what
@@ -81,13 +118,12 @@ async function test(): Promise<void> {
   let counts: TestCounts = { passed: 0, failed: 0, ignored: [] };
   let problem: string | undefined;
   try {
-    const run = await runTests(env);
+    const run = await runTests(testArgs, env);
     counts = run.counts;
     problem = complaint(counts, run.success);
-    const databaseUrl = env.DATABASE_URL ?? Deno.env.get("DATABASE_URL");
-    if (databaseUrl) {
+    if (env.DATABASE_URL) {
       // the proof over everything that the tests left behind
-      const comparison = await compareWithEvents(databaseUrl);
+      const comparison = await compareWithEvents(env.DATABASE_URL);
       console.log(told(comparison));
       if (comparison.divergences.length > 0) problem ??= "Operations differ from their events, see above.";
     }

@@ -1,14 +1,23 @@
 /**
- * `deno task schema`: writes the initial migration from `supabase/schemas`. With `--check` it writes nothing and fails
+ * `deno task schema`: writes the initial migration from `supabase/schemas`, and tells the functions that they need it. With `--check` it writes nothing and fails
  * when the migrations do not make the database that the schema describes.
  */
 import { relative } from "node:path";
 import { runCommand, StackFailure } from "../system/failure.ts";
 import { applyMigrations, listMigrations } from "../schema/migrations.ts";
+import { checkNeededMigration, writeNeededMigration } from "../schema/needed_migration.ts";
 import { inProject, projectRoot } from "../system/paths.ts";
 import { schemaOf } from "../schema/schema_description.ts";
 import { applySchema, initialMigration, migrationOf, readSchema } from "../schema/schema_files.ts";
 import { openScratchDatabase } from "../schema/scratch_database.ts";
+import { showHelp } from "../system/help.ts";
+
+showHelp(`Usage: deno task schema [--check]
+
+Writes the initial migration from supabase/schemas, until 1.0.0 is tagged.
+
+  --check   write nothing, and fail when the migrations do not make the database of supabase/schemas
+  --help    this text`);
 
 const migrationsFolder = inProject("supabase", "migrations");
 const maxDifferences = 20;
@@ -28,6 +37,7 @@ async function write(): Promise<void> {
   }
   await Deno.mkdir(migrationsFolder, { recursive: true });
   await Deno.writeTextFile(initialMigration, migrationOf(await readSchema()));
+  await writeNeededMigration(migrationsFolder);
   console.log(`Written: ${relative(projectRoot, initialMigration)}`);
 }
 
@@ -40,6 +50,7 @@ async function check(): Promise<void> {
       } does not fit supabase/schemas: run \`deno task schema\` and commit it.`,
     );
   }
+  await checkNeededMigration(migrationsFolder);
   await using described = await openScratchDatabase();
   await using migrated = await openScratchDatabase();
   await applySchema(described.url, files);

@@ -26,7 +26,7 @@ async function start(): Promise<void> {
   await prepareDocs((line) => console.log(`  ${line}`));
   const starting = startStack({
     ...options,
-    externalDatabase: Deno.env.get("DATABASE_URL") || undefined,
+    externalDatabase: Deno.env.get("STACK_DATABASE_URL") || undefined,
     watch: true,
     onProgress: (step) => console.log(`  ${step}`),
   });

@@ -4,6 +4,14 @@ import { supabaseCli } from "./supabase_cli.ts";
 import { runCommand, StackFailure } from "../system/failure.ts";
 import { inProject } from "../system/paths.ts";
 import { startStack } from "../stack.ts";
+import { showHelp } from "../system/help.ts";
+
+showHelp(`Usage: deno task types [--check]
+
+Writes the TypeScript types of the database.
+
+  --check   write nothing, and fail when they do not fit the migrations
+  --help    this text`);
 
 const target = inProject("supabase", "functions", "_shared", "database.types.ts");
 

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { TextLineStream } from "@std/streams/mod.js";
+import { TextLineStream } from "@std/streams/text_line_stream.js";
 import type { FunctionConfig, ProjectConfig } from "../platform/config.ts";
 import { edgeDeno, edgeFlags } from "./edge_deno.ts";
 import { StackFailure } from "../system/failure.ts";

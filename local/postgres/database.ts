@@ -49,19 +49,20 @@ async function openExternal(url: string): Promise<Database> {
   try {
     const [row] = await sql`select current_setting('server_version_num')::integer / 10000 as major`;
     if (String(row?.major) !== postgresMajor) {
-      throw new StackFailure(`DATABASE_URL is PostgreSQL ${row?.major}: this project needs ${postgresMajor}.`);
+      throw new StackFailure(`STACK_DATABASE_URL is PostgreSQL ${row?.major}: this project needs ${postgresMajor}.`);
     }
   } catch (error) {
     if (error instanceof StackFailure) throw error;
     const { host, pathname } = new URL(url);
     throw new StackFailure(
-      `Cannot use the database of DATABASE_URL (${host}${pathname}): ${messageOf(error) || "no answer"}. ` +
-        "Correct it, or unset DATABASE_URL to use the embedded PostgreSQL.",
+      `Cannot use the database of STACK_DATABASE_URL (${host}${pathname}): ${messageOf(error) || "no answer"}. ` +
+        "Correct it, or unset STACK_DATABASE_URL to use the embedded PostgreSQL.",
     );
   } finally {
     await sql.end({ timeout: 1 });
   }
-  const notOurs = () => Promise.reject(new StackFailure("The server of DATABASE_URL is not this stack's to stop."));
+  const notOurs = () =>
+    Promise.reject(new StackFailure("The server of STACK_DATABASE_URL is not this stack's to stop."));
   return {
     access: externalAccess(url),
     isExternal: true,

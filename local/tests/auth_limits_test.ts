@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert/mod.js";
+import { assert, assertEquals } from "../../supabase/functions/tests/support/assertions.ts";
 import { AuthLimiter } from "../platform/auth_limits.ts";
 import { parseConfig } from "../platform/config.ts";
 import { inProject } from "../system/paths.ts";

@@ -1,4 +1,4 @@
-import { assertEquals, assertLess } from "@std/assert/mod.js";
+import { assertEquals, assertLess } from "../../supabase/functions/tests/support/assertions.ts";
 import { call, endBy, residentBytes, startAndWait, withStack } from "./testing.ts";
 import { project, signUp } from "./testing_project.ts";
 

@@ -2,7 +2,7 @@
  * The server's clock steps back by 10 minutes, as after NTP or on a resumed machine. Debian's faketime gives the stack a
  * clock of its own; where it is not installed, supabase/functions/tests/lifecycle/clock_test.ts shows the rules alone.
  */
-import { assert, assertEquals } from "@std/assert/mod.js";
+import { assert, assertEquals } from "../../supabase/functions/tests/support/assertions.ts";
 import { join } from "node:path";
 import { compareWithEvents } from "../postgres/comparison.ts";
 import { connect } from "../postgres/bootstrap.ts";

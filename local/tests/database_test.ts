@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert/mod.js";
+import { assert, assertEquals, assertStringIncludes } from "../../supabase/functions/tests/support/assertions.ts";
 import { connect } from "../postgres/bootstrap.ts";
 import { postgresMajor } from "../postgres/postgres_binaries.ts";
 import { schemaOf } from "../schema/schema_description.ts";
@@ -22,7 +22,7 @@ Deno.test("database: `supabase db push` gives the same schema as the embedded st
   }
 });
 
-Deno.test("database: DATABASE_URL is used instead of the embedded server, and is left as it is at the end", async () => {
+Deno.test("database: STACK_DATABASE_URL is used instead of the embedded server, and is left as it is at the end", async () => {
   await withStack({}, async (server) => {
     const superuser = new URL(server.databaseUrl);
     superuser.username = "supabase_admin";
@@ -30,7 +30,7 @@ Deno.test("database: DATABASE_URL is used instead of the embedded server, and is
     await admin`create database plant`;
     superuser.pathname = "/plant";
 
-    const stack = await startAndWait(["--ephemeral", "--no-seed"], { env: { DATABASE_URL: superuser.href } });
+    const stack = await startAndWait(["--ephemeral", "--no-seed"], { env: { STACK_DATABASE_URL: superuser.href } });
     try {
       assertEquals(stack.settings.DATABASE_URL, superuser.href);
       const { SUPABASE_URL, SUPABASE_PUBLISHABLE_KEY = "" } = stack.settings;

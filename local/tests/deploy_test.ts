@@ -1,52 +1,21 @@
 /** `supabase functions deploy` sends everything that the functions need; a server of the test's own takes it. */
-import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { loadConfig } from "../platform/config.ts";
 import { packages } from "../../supabase/functions/docs/packages.ts";
 import { takeDocsAssets } from "../commands/docs_assets.ts";
 import { inProject, projectRoot } from "../system/paths.ts";
 import { supabaseCli } from "../commands/supabase_cli.ts";
+import { projectRef, startManagementApi, type Upload } from "./management_api.ts";
 import { assert, assertEquals } from "../../supabase/functions/tests/support/assertions.ts";
 
 /** Largest bundle that Supabase takes. */
 const maxBundle_bytes = 20 * 1024 * 1024;
 
-interface Upload {
-  verifyJwt: boolean;
-  /** Paths below the checkout -> sizes in bytes. */
-  files: Map<string, number>;
-}
-
-/** Deploys all functions to a server that answers as Supabase's management API does. */
+/** Deploys all functions to a model of Supabase's management API. */
 async function deploy(): Promise<Map<string, Upload>> {
-  const uploads = new Map<string, Upload>();
-  const folder = await Deno.makeTempDir({ prefix: "mes-deploy-" });
-  const api = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
-    const slug = new URL(request.url).searchParams.get("slug");
-    const isUpload = slug !== null && request.headers.get("content-type")?.startsWith("multipart/form-data");
-    if (!isUpload) return Response.json(new URL(request.url).pathname.endsWith("/functions") ? [] : {});
-    const form = await request.formData();
-    const { verify_jwt: verifyJwt }: { verify_jwt: boolean } = JSON.parse(String(form.get("metadata")));
-    const files = form.getAll("file").flatMap((file): [string, number][] =>
-      file instanceof File ? [[file.name, file.size]] : []
-    );
-    uploads.set(slug, { verifyJwt, files: new Map(files) });
-    return Response.json({ id: slug, slug, name: slug, status: "ACTIVE", version: 1 }, { status: 201 });
-  });
-  try {
-    const url = `http://127.0.0.1:${api.addr.port}`;
-    const profile = join(folder, "profile.yaml");
-    const settings = { name: "test", api_url: url, dashboard_url: url, docs_url: url, project_host: "supabase.co" };
-    await Deno.writeTextFile(profile, Object.entries(settings).map((setting) => `${setting.join(": ")}\n`).join(""));
-    await supabaseCli(
-      ["functions", "deploy", "--use-api", `--remote=${"a".repeat(20)}`, "--profile", profile, "--yes"],
-      { env: { SUPABASE_ACCESS_TOKEN: `sbp_${"0".repeat(40)}` } },
-    );
-    return uploads;
-  } finally {
-    await api.shutdown();
-    await Deno.remove(folder, { recursive: true });
-  }
+  await using api = await startManagementApi();
+  await supabaseCli(["functions", "deploy", "--use-api", `--remote=${projectRef}`, "--yes"], { env: api.env });
+  return api.uploads;
 }
 
 /** The files of this checkout that a function imports, itself included. */

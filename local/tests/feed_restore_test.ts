@@ -1,5 +1,5 @@
 /** Restored backups: the feed notifies a reader who had read further, for every kind of backup. */
-import { assertEquals } from "@std/assert/mod.js";
+import { assertEquals } from "../../supabase/functions/tests/support/assertions.ts";
 import { join } from "node:path";
 import { connect } from "../postgres/bootstrap.ts";
 import { type Stack, startStack } from "../stack.ts";
@@ -24,7 +24,7 @@ async function report(stack: Stack, events: unknown[]): Promise<void> {
 /** Reads on from a cursor: status, how many events, where it ends. */
 async function read(stack: Stack, after?: string) {
   const { status, json } = await api(stack, `/events/v1/feed${after === undefined ? "" : `?after=${after}`}`);
-  return { status, code: json.code, count: json.events?.length, cursor: json.next_cursor as string };
+  return { status, code: json.code, count: json.events?.length, cursor: json.next_cursor };
 }
 
 const reset = { status: 410, code: "feed_reset", count: undefined, cursor: undefined };

@@ -1,4 +1,9 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert/mod.js";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "../../supabase/functions/tests/support/assertions.ts";
 import { join } from "node:path";
 import { holdsWithin } from "../system/poll.ts";
 import { call, withStack } from "./testing.ts";

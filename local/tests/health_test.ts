@@ -1,4 +1,5 @@
-import { assert, assertEquals } from "@std/assert/mod.js";
+import { assert, assertEquals } from "../../supabase/functions/tests/support/assertions.ts";
+import { neededMigration } from "../../supabase/functions/_shared/needed_migration.ts";
 import { connect } from "../postgres/bootstrap.ts";
 import { holdsWithin } from "../system/poll.ts";
 import { type Stack, startStack } from "../stack.ts";
@@ -19,7 +20,8 @@ Deno.test("health: it says what can be done, and writes little, when many ask", 
       const { status, json } = await call(`${stack.url}/functions/v1/${resource}/health`);
       return { http: status, ...json };
     };
-    const ok = { http: 200, status: "ok", database: "up", writes: "ok" };
+    const migrations = { needs_migration: neededMigration, newest_migration: neededMigration };
+    const ok = { http: 200, status: "ok", database: "up", writes: "ok", ...migrations };
     const sql = connect(stack.databaseUrl);
     const probedAt = async () => {
       const [row] = await sql`select extract(epoch from probed_at)::float8 * 1000 as at_ms from app.write_probe`;

@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert/mod.js";
+import { assertEquals, assertStringIncludes, assertThrows } from "../../supabase/functions/tests/support/assertions.ts";
 import { parseConfig } from "../platform/config.ts";
 import { StackFailure } from "../system/failure.ts";
 import { readJunitReport } from "../commands/junit.ts";

@@ -1,5 +1,12 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert/mod.js";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "../../supabase/functions/tests/support/assertions.ts";
 import { join } from "node:path";
+import { parseEnv } from "node:util";
+import { environmentOf, writeLocalEnv } from "../commands/local_env.ts";
 import { databaseUser } from "../system/system_user.ts";
 import {
   call,
@@ -43,6 +50,11 @@ Deno.test("start: the table and the settings file say how to reach the stack, ke
       }
       const answer = await call(`${SUPABASE_URL}/rest/v1/profiles`, { headers: { apikey: SUPABASE_SECRET_KEY ?? "" } });
       assertEquals([answer.status, answer.text], [200, "[]"]);
+      assertEquals(Object.keys(parseEnv(stack.publicSettings)).sort(), [
+        "FUNCTIONS_URL",
+        "SUPABASE_PUBLISHABLE_KEY",
+        "SUPABASE_URL",
+      ]);
       if (!isWindows) {
         assertEquals(stack.settingsMode, 0o600);
         const mode = async (path: string) => ((await Deno.stat(path)).mode ?? 0) & 0o777;
@@ -53,6 +65,49 @@ Deno.test("start: the table and the settings file say how to reach the stack, ke
       await endBy("SIGTERM", stack);
     }
   }));
+
+Deno.test({
+  name: "local.env: start and test do what they do without it, when it is exported",
+  // packages are lent by a symbolic link
+  ignore: isWindows,
+  fn: () =>
+    withTempDir(async (folder) => {
+      // of a stack that is gone: whatever used it would fail
+      const exported = environmentOf({
+        url: "http://127.0.0.1:9",
+        publishableKey: "sb_publishable_gone",
+        secretKey: "sb_secret_gone",
+        databaseUrl: "postgresql://postgres:gone@127.0.0.1:9/postgres",
+        demoPassword: "gone",
+      });
+      const stack = await startAndWait(["--ephemeral", "--no-seed"], { env: exported });
+      await endBy("SIGTERM", stack);
+
+      await copyCheckout(folder, ["docs", "supabase/functions", "supabase/seed.sql", "tools"]);
+      const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "--allow-all", "local/commands/run_tests.ts", "reason_codes_test", "--filter=POST"],
+        cwd: folder,
+        env: { ...exported, NO_COLOR: "1" },
+      }).output();
+      const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+      assertMatch(said, /\b[1-9]\d* passed, 0 failed/);
+    }),
+});
+
+Deno.test({
+  name: "local.env: a shell that reads it exports every variable",
+  ignore: isWindows,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const file = join(folder, "local.env");
+      const stack = { publishableKey: "p", secretKey: "s", databaseUrl: "postgresql://postgres:x@h:1/postgres" };
+      const settings = { ...stack, url: "http://127.0.0.1:1", demoPassword: "d" };
+      await writeLocalEnv(file, settings);
+      const { stdout } = await new Deno.Command("sh", { args: ["-c", `. ${file}; env`], clearEnv: true }).output();
+      const { PWD: _, ...exported } = parseEnv(new TextDecoder().decode(stdout));
+      for (const [name, value] of Object.entries(environmentOf(settings))) assertEquals(exported[name], value);
+    }),
+});
 
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
   Deno.test({
@@ -147,15 +202,15 @@ Deno.test("start: a wrong option is explained with exit code 1", async () => {
   assertStringIncludes(said, "Usage: deno task start");
 });
 
-Deno.test("start: a DATABASE_URL that does not answer is one sentence and exit code 1", async () => {
+Deno.test("start: a STACK_DATABASE_URL that does not answer is one sentence and exit code 1", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const port = listener.addr.port;
   listener.close();
   const { code, said } = await runStart(["--ephemeral", "--port", "0"], {
-    env: { DATABASE_URL: `postgresql://postgres:secret@127.0.0.1:${port}/postgres` },
+    env: { STACK_DATABASE_URL: `postgresql://postgres:secret@127.0.0.1:${port}/postgres` },
   });
   assertEquals(code, 1);
-  assertStringIncludes(said, `Cannot use the database of DATABASE_URL (127.0.0.1:${port}/postgres)`);
+  assertStringIncludes(said, `Cannot use the database of STACK_DATABASE_URL (127.0.0.1:${port}/postgres)`);
   assert(!said.includes("secret"), "the password was printed");
 });
 

@@ -1,4 +1,9 @@
-import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert/mod.js";
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertStringIncludes,
+} from "../../supabase/functions/tests/support/assertions.ts";
 import { join } from "node:path";
 import { holdsWithin } from "../system/poll.ts";
 import { copyCheckout, startAndWait } from "./testing.ts";

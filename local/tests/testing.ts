@@ -1,8 +1,9 @@
 /** Support for the tests of the stack: small projects, their stacks, and the command line as a user has it. */
+import { publicFileOf } from "../commands/local_env.ts";
 import { startFlags } from "../commands/start_args.ts";
 import { parseEnv } from "node:util";
 import { dirname, join } from "node:path";
-import { TextLineStream } from "@std/streams/mod.js";
+import { TextLineStream } from "@std/streams/text_line_stream.js";
 import { inProject, projectRoot } from "../system/paths.ts";
 import { holdsWithin, within } from "../system/poll.ts";
 import { withErrorsLogged } from "../system/test_log.ts";
@@ -57,6 +58,8 @@ export interface StartedCommand {
   settings: Partial<Record<string, string>>;
   /** Mode of the file of the settings. */
   settingsMode: number;
+  /** The text of the file without secrets. */
+  publicSettings: string;
 }
 
 /** Options of the command. */
@@ -93,7 +96,7 @@ function startCommand(args: string[], options: CommandOptions): Deno.Command {
     ],
     cwd: root,
     // A test run may have a database of its own.
-    env: { DATABASE_URL: "", NO_COLOR: "1", ...env },
+    env: { STACK_DATABASE_URL: "", NO_COLOR: "1", ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -120,9 +123,10 @@ export async function startAndWait(args: string[], options: CommandOptions = {})
   process.status.then(({ code }) => ready.reject(new Error(`start ended with code ${code}:\n${lines.join("\n")}`)));
   await within(60_000, ready.promise);
   const settings = parseEnv(await Deno.readTextFile(envFile));
+  const publicSettings = await Deno.readTextFile(publicFileOf(envFile));
   const settingsMode = ((await Deno.stat(envFile)).mode ?? 0) & 0o777;
   await Deno.remove(dirname(envFile), { recursive: true });
-  return { process, settings, settingsMode, output: () => lines.join("\n") };
+  return { process, settings, settingsMode, publicSettings, output: () => lines.join("\n") };
 }
 
 /** Sends a signal and returns how many milliseconds it took the process to end. */

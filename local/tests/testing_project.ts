@@ -1,5 +1,5 @@
 /** The small project that the tests of the stack run, and its users. */
-import { assertEquals } from "@std/assert/mod.js";
+import { assertEquals } from "../../supabase/functions/tests/support/assertions.ts";
 import { decodeBase64Url } from "@std/encoding/base64url.js";
 import { call, type TestStack } from "./testing.ts";
 

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert/mod.js";
+import { assertEquals } from "../../supabase/functions/tests/support/assertions.ts";
 import { call, withStack } from "./testing.ts";
 
 /** Answers after a while with how many requests of this kind it has in progress. */

@@ -1,5 +1,5 @@
 /** Limit of webhook endpoints, and their cost for a report: on its own stack, which the test fills up. */
-import { assert, assertEquals } from "@std/assert/mod.js";
+import { assert, assertEquals } from "../../supabase/functions/tests/support/assertions.ts";
 import { connect } from "../postgres/bootstrap.ts";
 import { type Stack, startStack } from "../stack.ts";
 import { call } from "./testing.ts";

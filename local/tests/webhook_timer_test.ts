@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert/mod.js";
+import { assert, assertEquals } from "../../supabase/functions/tests/support/assertions.ts";
 import { connect } from "../postgres/bootstrap.ts";
 import { holdsWithin } from "../system/poll.ts";
 import { startStack } from "../stack.ts";

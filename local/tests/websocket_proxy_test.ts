@@ -1,6 +1,6 @@
 /** The proxy of WebSockets, with small functions behind it. */
-import { assert, assertEquals, assertRejects } from "@std/assert/mod.js";
-import { TextLineStream } from "@std/streams/mod.js";
+import { assert, assertEquals, assertRejects } from "../../supabase/functions/tests/support/assertions.ts";
+import { TextLineStream } from "@std/streams/text_line_stream.js";
 import { inProject } from "../system/paths.ts";
 import { holdsWithin } from "../system/poll.ts";
 import { proxyWebSocket } from "../gateway/websocket_proxy.ts";

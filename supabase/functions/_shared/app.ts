@@ -10,6 +10,7 @@ import type { Env } from "./endpoint.ts";
 import { useFrame } from "./frame.ts";
 import { negotiation } from "./negotiation.ts";
 import { urlDecoding } from "./routing.ts";
+import { schemaVersion } from "./schema_version.ts";
 import { about, checkHealth } from "./service.ts";
 import { rejectInvalid } from "./validation.ts";
 
@@ -45,7 +46,7 @@ export function createApp(resource: string, options: AppOptions = {}): OpenAPIHo
     // not to transform.
     cacheControl: (headers) => headers.has("ETag") ? "no-store, no-transform" : "no-store",
   });
-  app.use(`/${resource}/v1/*`, options.authentication ?? authenticate, urlDecoding);
+  app.use(`/${resource}/v1/*`, options.authentication ?? authenticate, schemaVersion, urlDecoding);
   app.use(negotiation(options.streamPath));
   app.openapiRoutes([about(resource), checkHealth(resource)] as const);
   return app;

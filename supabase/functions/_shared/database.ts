@@ -87,6 +87,13 @@ function rpcWith(client: SupabaseClient, authorization?: string): Rpc {
 /** The project signed the token, so the server's clock stepped back. */
 const tokenFromFuture = "The access token was issued later than the server's clock shows: try again shortly";
 
+/** The database lacks a SQL function: its schema is older than this code, or the Data API has not seen it yet. */
+export class MissingFunction extends Problem {
+  constructor() {
+    super("unavailable", "The database does not have a function that this request needs: it has to be migrated first");
+  }
+}
+
 /** Turns an error of the Data API into a problem. */
 export function problemOf(error: PostgrestError): Problem | Error {
   if (error.code === "PGRST303" && /future|not yet valid/i.test(error.message)) {
@@ -95,6 +102,10 @@ export function problemOf(error: PostgrestError): Problem | Error {
   if (/^PT\d{3}$/.test(error.code) && isProblemCode(error.message)) {
     const { detail, ...more } = JSON.parse(error.details) as { detail: string } & Record<string, unknown>;
     return new Problem(error.message, detail, more);
+  }
+  if (error.code === "PGRST202") {
+    console.error(JSON.stringify({ warning: error.message }));
+    return new MissingFunction();
   }
   const known = sqlstates.find(({ pattern }) => pattern.test(error.code ?? ""));
   if (known !== undefined) return new Problem(known.code, known.detail);

@@ -5,6 +5,8 @@
  */
 import { z } from "@hono/zod-openapi";
 import { rpcAsServer } from "./database.ts";
+import { neededMigration } from "./needed_migration.ts";
+import { noteMigration, requireMigration } from "./schema_version.ts";
 
 declare module "./database.ts" {
   interface Answers {
@@ -16,6 +18,8 @@ declare module "./database.ts" {
 export interface HealthAnswer {
   database: "up";
   writes: "ok" | "failing" | "unknown";
+  /** Newest migration; null when the database has no history of migrations. */
+  migration: string | null;
 }
 
 export const Health = z.object({
@@ -29,6 +33,14 @@ export const Health = z.object({
     description: "Whether the database can write. The function tries a write at most every 5 s.",
     example: "ok",
   }),
+  needs_migration: z.string().openapi({
+    description: "The migration that the function needs. It does not serve a database without it.",
+    example: neededMigration,
+  }),
+  newest_migration: z.string().openapi({
+    description: "The newest migration of the database.",
+    example: neededMigration,
+  }),
 }).openapi("Health", { description: "Health of the function and of its database." });
 
 /** Time between two probes: the number of requests does not increase the number of writes. */
@@ -37,7 +49,8 @@ const probeIntervalMs = 5_000;
 let lastProbe: { startedMs: number; answer: Promise<HealthAnswer> } | undefined;
 
 /**
- * Reads the health in one call of the database. `writes` is the result of the last probe of this isolate.
+ * Reads the health in one call of the database. `writes` is the result of the last probe of this isolate. Fails while
+ * the database lacks the migration that the functions need.
  *
  * @throws {Problem} `unavailable`
  */
@@ -48,9 +61,17 @@ export async function readHealth(): Promise<z.infer<typeof Health>> {
   const probe = isProbe || lastProbe === undefined ? { startedMs: nowMs, answer } : lastProbe;
   lastProbe = probe;
   try {
-    const [{ database }, { writes }] = await Promise.all([answer, probe.answer]);
+    const [{ database, migration }, { writes }] = await Promise.all([answer, probe.answer]);
+    noteMigration(migration);
+    const newestMigration = requireMigration();
     const isWorking = writes !== "failing";
-    return { status: isWorking ? "ok" : "degraded", database, writes: isWorking ? "ok" : "failing" };
+    return {
+      status: isWorking ? "ok" : "degraded",
+      database,
+      writes: isWorking ? "ok" : "failing",
+      needs_migration: neededMigration,
+      newest_migration: newestMigration,
+    };
   } catch (error) {
     // the probe failed: the next request probes again
     if (lastProbe === probe) lastProbe = undefined;

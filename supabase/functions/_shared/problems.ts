@@ -345,7 +345,7 @@ export const problemTable = {
     status: 503,
     title: "Service unavailable",
     explanation:
-      "The database does not answer, is overloaded, waited too long for a lock, or already processes the largest allowed number of large batches; or the server's clock is behind the time at which the access token was issued. It is safe to repeat the request with the same Idempotency-Key after `Retry-After` seconds.",
+      "The database does not answer, is overloaded, waited too long for a lock, or already processes the largest allowed number of large batches; or the server's clock is behind the time at which the access token was issued; or the functions are newer than the database and need the migration `needs_migration`. It is safe to repeat the request with the same Idempotency-Key after `Retry-After` seconds.",
     example: { detail: "The database cannot answer now: try again with the same Idempotency-Key" },
   },
 } as const satisfies Record<string, ProblemKind>;

@@ -1,5 +1,5 @@
--- What: whether the database answers and can write.
--- Why: a full disk lets reads through and refuses writes.
+-- What: whether the database answers and can write, and its newest migration.
+-- Why: a full disk lets reads through and refuses writes; functions must not serve before their migration is applied.
 
 -- One row, written at most every 5 s for all callers together, so that the health check makes no load.
 create table app.write_probe (
@@ -37,6 +37,19 @@ $$;
 comment on function app.can_write() is
   'True when the database can write: it is not read-only, its disk has space. Asks the disk at most every 5 s.';
 
+create function app.newest_migration() returns text
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (select max(m.version) from supabase_migrations.schema_migrations m);
+exception when undefined_table or invalid_schema_name then
+  return null;
+end
+$$;
+comment on function app.newest_migration() is
+  'Version of the newest migration of the history that the Supabase CLI keeps; null without a history.';
+
 create function public.health(probe_writes boolean default false) returns json
 language plpgsql security definer
 set search_path = ''
@@ -44,10 +57,11 @@ as $$
 begin
   return json_build_object(
     'database', 'up',
-    'writes', case when not health.probe_writes then 'unknown' when app.can_write() then 'ok' else 'failing' end
+    'writes', case when not health.probe_writes then 'unknown' when app.can_write() then 'ok' else 'failing' end,
+    'migration', app.newest_migration()
   );
 end
 $$;
 comment on function public.health(boolean) is
-  'Answers when the database does, and says whether it can write if that is asked.';
+  'Answers when the database does, with its newest migration, and says whether it can write if that is asked.';
 grant execute on function public.health to service_role;

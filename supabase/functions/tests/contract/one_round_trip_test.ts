@@ -2,7 +2,7 @@
  * Each endpoint makes one call of the database, and that of a SQL function: two would be two transactions. Those that
  * last, and cannot, have their calls written down. The functions run once more, in a process whose way to the Data API leads through this test.
  */
-import { TextLineStream } from "@std/streams/mod.js";
+import { TextLineStream } from "@std/streams/text_line_stream.js";
 import { edgeDeno, edgeFlags } from "../../../../local/functions/edge_deno.ts";
 import { inProject } from "../../../../local/system/paths.ts";
 import { keySet } from "../../../../local/platform/keys.ts";
@@ -23,10 +23,14 @@ import contract from "../../../../docs/openapi.json" with { type: "json" };
 
 const resources = ["operations", "events", "profiles", "workplaces", "reason-codes", "webhooks", "stream"];
 
+const newestMigration = "POST /rest/v1/rpc/health";
+
 /** The functions, and which calls they have made since they were asked last. */
 interface WatchedFunctions {
   url: string;
   calls(): string[];
+  /** As calls(), with those that are no part of a request. */
+  allCalls(): string[];
   end(): Promise<void>;
 }
 
@@ -66,7 +70,13 @@ async function watchFunctions(): Promise<WatchedFunctions> {
   })();
   return {
     url: `http://127.0.0.1:${await port.promise}`,
+    // once a minute the functions ask beside the requests whether the database has their migration
     calls() {
+      const made = calls.filter((call) => call !== newestMigration);
+      calls = [];
+      return made;
+    },
+    allCalls() {
       const made = calls;
       calls = [];
       return made;
@@ -206,7 +216,7 @@ Deno.test("Endpoints: call the database once per request, also with an Idempoten
       await t.step(`/${resource}/health`, async () => {
         const response = await fetch(`${functions.url}/${resource}/health`);
         assertEquals([response.status, await response.text() !== ""], [200, true]);
-        assertEquals(functions.calls(), ["POST /rest/v1/rpc/health"]);
+        assertEquals(functions.allCalls(), [newestMigration]);
       });
     }
     const names = () => functions.calls().map((call) => call.replace("POST /rest/v1/rpc/", ""));

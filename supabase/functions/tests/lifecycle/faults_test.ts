@@ -9,7 +9,7 @@ Deno.test({
     const script = new URL("../../../../reliability/reliability.ts", import.meta.url);
     const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "--allow-all", "--no-check", script.href, "--short"],
-      env: { DATABASE_URL: "", NO_COLOR: "1" },
+      env: { STACK_DATABASE_URL: "", NO_COLOR: "1" },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

@@ -1,0 +1,71 @@
+/**
+ * Whether the database has the migration that the functions need. Older SQL functions would ignore the fields that they
+ * do not know, and acknowledge the rest.
+ *
+ * @module
+ */
+import { createMiddleware } from "hono/factory";
+import { outliveAnswer } from "./background.ts";
+import { MissingFunction, rpcAsServer } from "./database.ts";
+import { neededMigration } from "./needed_migration.ts";
+import { Problem } from "./problems.ts";
+
+/** Time until a database that has the migration is asked again: a restored backup may lack it. */
+const currentForMs = 60_000;
+
+/** Time until a database that lacks the migration is asked again, in seconds. */
+const behindForS = 2;
+
+/** Newest migration of the database, as far as it is known; null when the database has no history of migrations. */
+let newestMigration: string | null = null;
+let askAgainAtMs = -Infinity;
+let asking: Promise<void> | undefined;
+
+/** Stores the newest migration of the database, which each answer of its health contains; older databases omit it. */
+export function noteMigration(migration: string | null = null): void {
+  newestMigration = migration;
+  askAgainAtMs = performance.now() + (isCurrent(migration) ? currentForMs : behindForS * 1_000);
+}
+
+/** Makes the next request ask the database first. */
+function forgetMigration(): void {
+  newestMigration = null;
+  askAgainAtMs = -Infinity;
+}
+
+/** Compares versions, which are times of one length. */
+const isCurrent = (migration: string | null): migration is string => migration !== null && migration >= neededMigration;
+
+/**
+ * Returns the newest migration of the database.
+ *
+ * @throws {Problem} `unavailable` when it is older than the one that the functions need.
+ */
+export function requireMigration(): string {
+  if (isCurrent(newestMigration)) return newestMigration;
+  throw new Problem(
+    "unavailable",
+    `The functions need migration ${neededMigration}: the newest one of the database is ${newestMigration ?? "none"}`,
+    { needs_migration: neededMigration, newest_migration: newestMigration, retry_after_s: behindForS },
+  );
+}
+
+/** Rejects requests while the database lacks the migration. Only the first request of an isolate waits for the answer. */
+export const schemaVersion = createMiddleware(async (c, next) => {
+  if (performance.now() >= askAgainAtMs) {
+    const answer = askDatabase();
+    if (isCurrent(newestMigration)) outliveAnswer(answer.catch(() => {}));
+    else await answer;
+  }
+  requireMigration();
+  await next();
+  if (c.error instanceof MissingFunction) forgetMigration();
+});
+
+/** Asks the database. Requests of the same moment share the answer. */
+function askDatabase(): Promise<void> {
+  asking ??= rpcAsServer()("health", { probe_writes: false })
+    .then(({ migration }) => noteMigration(migration))
+    .finally(() => asking = undefined);
+  return asking;
+}
