@@ -10,6 +10,7 @@ import { SignJWT } from "jose";
 import { edgeDeno, edgeFlags } from "../local/functions/edge_deno.ts";
 import { generateKeys, keySet, signingKeyId } from "../local/platform/keys.ts";
 import { inProject } from "../local/system/paths.ts";
+import { neededMigration } from "../supabase/functions/_shared/needed_migration.ts";
 import contract from "../docs/openapi.json" with { type: "json" };
 import { median } from "./median.ts";
 import { table } from "./table.ts";
@@ -53,7 +54,8 @@ export async function measureFunction(rounds: number, clients = 16): Promise<Fun
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
     async (request) => {
       await request.bytes();
-      return new Response(operation, { headers: { "content-type": "application/json" } });
+      const body = request.url.endsWith("/health") ? JSON.stringify({ migration: neededMigration }) : operation;
+      return new Response(body, { headers: { "content-type": "application/json" } });
     },
   );
   const url = `http://127.0.0.1:${dataApi.addr.port}`;
