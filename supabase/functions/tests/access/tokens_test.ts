@@ -19,6 +19,7 @@ import {
   server,
   type User,
 } from "../support/harness.ts";
+import { neededMigration } from "../../_shared/needed_migration.ts";
 import { startFunctions } from "../support/functions_process.ts";
 import { startStack } from "../../../../local/stack.ts";
 
@@ -432,6 +433,7 @@ Deno.test("Tokens: a key that the project rotated to is fetched, at most once in
   const published = { ...await crypto.subtle.exportKey("jwk", publicKey), kid: "rotated", alg: "ES256", use: "sig" };
   let fetched = 0;
   const project = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, ({ url }) => {
+    if (url.endsWith("/rest/v1/rpc/health")) return Response.json({ migration: neededMigration });
     if (!url.endsWith("/auth/v1/.well-known/jwks.json")) return Response.json({ items: [], next: null, total: null });
     fetched++;
     return Response.json({ keys: [published] });

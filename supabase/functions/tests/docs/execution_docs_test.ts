@@ -15,7 +15,7 @@ Deno.test({
     const [order, place] = [unique("404300"), newWorkplace()];
     const ids = new Map<string, string>();
     const script = examples
-      .replace(/^set -a;.*$/m, "")
+      .replace(/^\. supabase\/\.temp\/local\.env$/m, "")
       .replaceAll("404300", order)
       .replaceAll("MIG-1", place)
       .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, (id) => {
