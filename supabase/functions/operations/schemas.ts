@@ -226,12 +226,12 @@ const Sort = z.enum([
 ]).openapi("OperationSort", {
   description:
     "Order of a list of operations; `-` = descending. Equal ones, and those of `order_no`, are ordered by order_no, " +
-    "operation_no and asset_id. Operations without the time come last in both directions.",
-  example: "planned_start_at",
+    "operation_no and asset_id. Operations without the time come last in both directions. Default: order_no.",
 });
 
 export const OperationQuery = z.strictObject(operationFilters(inQuery)).partial().extend({
-  sort: Sort.default("order_no"),
+  // a default would be filled in by Swagger UI
+  sort: Sort.optional().openapi({ example: "planned_start_at" }),
   ...listQuery,
 });
 
