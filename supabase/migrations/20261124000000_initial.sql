@@ -196,7 +196,8 @@ set search_path = ''
 as $$
 begin
   if version <> all(if_match) then
-    perform app.refuse(412, 'stale_version', format('The resource has changed: its version is %s now', version), jsonb_build_object('current_version', version));
+    perform app.refuse(412, 'stale_version', format('The resource has changed: its version is %s now', version),
+      jsonb_build_object('current_version', version));
   end if;
 end
 $$;
@@ -226,8 +227,10 @@ begin
     then app.problem(right(state, 3)::integer, message, detail::jsonb ->> 'detail', detail::jsonb - 'detail')
     when state = '23505' then app.problem(409, 'idempotency_conflict', 'The id belongs to another event')
     when state like '23%'
-    then app.problem(400, 'integrity_error', 'A value refers to something that does not exist, or breaks a rule of the database')
-    when state like '22%' then app.problem(400, 'malformed_request', 'A value is not of the form that the database takes')
+    then app.problem(400, 'integrity_error',
+      'A value refers to something that does not exist, or breaks a rule of the database')
+    when state like '22%'
+      then app.problem(400, 'malformed_request', 'A value is not of the form that the database takes')
   end;
 end
 $$;
@@ -278,7 +281,8 @@ grant execute on function app.refuse_direct_write to authenticated, service_role
 -- Along the order of a list, the rows of few workplaces, statuses or actions can be far apart: a filter there reads
 -- everything between them. Each alternative alone is one ordered range of an index; the page begins their merge.
 create function app.page_query(
-  source text, alias text, item text, conditions text, alternatives text[], key_columns text, page_order text, take text, skip text,
+  source text, alias text, item text, conditions text, alternatives text[], key_columns text,
+  page_order text, take text, skip text,
   merge_order text default null
 ) returns text
 language sql immutable
@@ -334,7 +338,8 @@ grant execute on function app.distinct_values to authenticated, service_role;
 
 -- Every signed-in user can call the functions of `public` straight at the Data API, past all checks of the Edge
 -- Functions. So each function bounds its arguments in its first declaration, before it reads, sorts or unpacks them:
---   bounded constant boolean := app.require_bounded('order_no', order_no) and app.require_bounded('statuses', statuses);
+--   bounded constant boolean := app.require_bounded('order_no', order_no)
+--     and app.require_bounded('statuses', statuses);
 -- The Edge Functions let nothing through that these bounds refuse. Looking costs microseconds: the SQL functions have
 -- no SET clause, so they are inlined into the caller's expression and only the refusal is a call.
 create function app.refuse_unbounded(name text, amount bigint, unit text, most bigint) returns boolean
@@ -343,11 +348,13 @@ set search_path = ''
 as $$
 begin
   if unit = 'bytes' then
-    perform app.refuse(413, 'body_too_large', format('"%s" has %s bytes: at most %s are taken', name, amount, most), jsonb_build_object('limit', most));
+    perform app.refuse(413, 'body_too_large', format('"%s" has %s bytes: at most %s are taken', name, amount, most),
+      jsonb_build_object('limit', most));
   elsif unit = 'levels' then
     perform app.refuse(400, 'malformed_request', format('"%s" is nested more than %s levels deep', name, most));
   end if;
-  perform app.refuse_field('/' || name, 'too_big', format('"%s" has %s %s: at most %s are taken', name, amount, unit, most));
+  perform app.refuse_field('/' || name, 'too_big',
+    format('"%s" has %s %s: at most %s are taken', name, amount, unit, most));
   return false;
 end
 $$;
@@ -427,7 +434,8 @@ begin
     for update skip locked
   );
   if found then
-    -- A row that is overwritten needs no new space on the disk. 20,000 numbers exceed work_mem and go to a temporary file.
+    -- An overwritten row needs no new space on the disk. 20,000 numbers exceed work_mem, so Postgres writes them to a
+    -- temporary file.
     perform count(*) from generate_series(1, 20000);
   end if;
   return true;
@@ -549,7 +557,8 @@ begin
   if coalesce(level, '') <> 'aal2' and (select s.require_aal2 from app.settings s) then
     perform app.refuse(
       403, 'forbidden',
-      format('Role %s needs a session with a second factor (aal2), not "%s": verify a factor and use the new token', role, level),
+      format('Role %s needs a session with a second factor (aal2), not "%s": verify a factor and use the new token',
+        role, level),
       jsonb_build_object('required_aal', 'aal2')
     );
   end if;
@@ -677,7 +686,8 @@ begin
   if (caller).sees_all then
     return wanted;
   end if;
-  return array(select w from unnest(app.distinct_values((caller).workplaces)) w where wanted is null or w = any(wanted));
+  return array(select w from unnest(app.distinct_values((caller).workplaces)) w
+    where wanted is null or w = any(wanted));
 end
 $$;
 comment on function app.places_to_list(text[]) is
@@ -712,7 +722,8 @@ create table app.idempotency_keys (
   constraint idempotency_keys_key_is_visible check (char_length(key) between 1 and 255 and key !~ '[^!-~]'),
   constraint idempotency_keys_method_known check (method in ('POST', 'PATCH')),
   constraint idempotency_keys_route_short check (char_length(route) between 1 and 255),
-  constraint idempotency_keys_fingerprint_is_sha256 check (octet_length(fingerprint) = 64 and fingerprint !~ '[^0-9a-f]'),
+  constraint idempotency_keys_fingerprint_is_sha256
+    check (octet_length(fingerprint) = 64 and fingerprint !~ '[^0-9a-f]'),
   constraint idempotency_keys_caller_short check (char_length(caller) <= 36),
   constraint idempotency_keys_workplace_names_bounded check (
     cardinality(workplace_names) <= 1000 and pg_column_size(workplace_names) <= 524288
@@ -749,7 +760,8 @@ begin
   if char_length((request).key) not between 1 and 255 or (request).key ~ '[^!-~]' then
     perform app.refuse(400, 'malformed_request', 'Idempotency-Key must be 1 to 255 visible ASCII characters');
   elsif (request).method in ('POST', 'PATCH') is not true then
-    perform app.refuse_field('/idempotency/method', 'invalid_value', format('"%s" is not a method with an Idempotency-Key: POST or PATCH', (request).method));
+    perform app.refuse_field('/idempotency/method', 'invalid_value',
+      format('"%s" is not a method with an Idempotency-Key: POST or PATCH', (request).method));
   elsif (char_length((request).route) between 1 and 255) is not true then
     perform app.refuse_field('/idempotency/route', 'invalid_format', 'The route must have 1 to 255 characters');
   elsif (octet_length((request).fingerprint) = 64 and (request).fingerprint !~ '[^0-9a-f]') is not true then
@@ -768,7 +780,8 @@ create function app.idempotency(request jsonb) returns app.idempotency
 language sql
 return case when app.require_bounded('idempotency', request, 4096) then
   case when request ->> 'key' is not null then app.require_idempotency(
-    row(request ->> 'key', request ->> 'method', request ->> 'route', request ->> 'fingerprint', request ->> 'request_id')::app.idempotency)
+    row(request ->> 'key', request ->> 'method', request ->> 'route', request ->> 'fingerprint',
+      request ->> 'request_id')::app.idempotency)
   end
 end;
 comment on function app.idempotency(jsonb) is
@@ -802,7 +815,8 @@ language sql immutable
 return (
   select array_agg(distinct person.name)
   from (
-    select address[1] as name from regexp_matches(answer::text, '"(?:user_)?email" *: *"((?:[^"\\]|\\.)*)"', 'g') address
+    select address[1] as name
+      from regexp_matches(answer::text, '"(?:user_)?email" *: *"((?:[^"\\]|\\.)*)"', 'g') address
     union all
     select answer #>> '{body,id}' where answer #>> '{body,full_name}' is not null
   ) person
@@ -826,10 +840,12 @@ begin
   end if;
   stored := app.stored_answer(caller_name, request);
   if stored.key is null then
-    -- The second of two requests in flight is told so at once; the lock ends with the transaction that holds it. Replays
-    -- take no lock, so that they do not hold each other up.
-    if not pg_try_advisory_xact_lock(app.lock_key(concat_ws(' ', caller_name, (request).method, (request).route, (request).key))) then
-      perform app.refuse(409, 'idempotency_conflict', format('A request with Idempotency-Key "%s" is still being processed: try again', (request).key));
+    -- The second of two requests in flight is refused at once; the lock ends with the transaction that holds it.
+    -- Replays take no lock, so they do not wait for each other.
+    if not pg_try_advisory_xact_lock(
+      app.lock_key(concat_ws(' ', caller_name, (request).method, (request).route, (request).key))) then
+      perform app.refuse(409, 'idempotency_conflict',
+        format('A request with Idempotency-Key "%s" is still being processed: try again', (request).key));
     end if;
     stored := app.stored_answer(caller_name, request);
   end if;
@@ -837,7 +853,8 @@ begin
     return null;
   end if;
   if stored.fingerprint <> (request).fingerprint then
-    perform app.refuse(422, 'idempotency_key_reused', format('Idempotency-Key "%s" was used with another request', (request).key));
+    perform app.refuse(422, 'idempotency_key_reused',
+      format('Idempotency-Key "%s" was used with another request', (request).key));
   end if;
   perform app.require_seen(caller, stored.workplace_names);
   perform app.require_role(caller, stored.least_role, 'Your role may not repeat this request');
@@ -860,14 +877,16 @@ begin
   end if;
   -- problems inside of an answer name the request that met them, in its replays too
   answer := app.json_with(answer, 'request_id', coalesce(to_json((request).request_id), 'null'));
-  insert into app.idempotency_keys (caller, method, route, key, fingerprint, least_role, workplace_names, answer, mentions)
+  insert into app.idempotency_keys (caller, method, route, key, fingerprint, least_role,
+    workplace_names, answer, mentions)
   values (
     app.key_owner(caller), (request).method, (request).route, (request).key, (request).fingerprint,
     (caller).role, workplace_names, answer, app.mentioned_people(answer, caller)
   )
   on conflict on constraint idempotency_keys_pkey do update
     set (fingerprint, least_role, workplace_names, answer, mentions, created_at) = (
-      excluded.fingerprint, excluded.least_role, excluded.workplace_names, excluded.answer, excluded.mentions, excluded.created_at
+      excluded.fingerprint, excluded.least_role, excluded.workplace_names, excluded.answer,
+      excluded.mentions, excluded.created_at
     );
   -- Each new key sweeps a few old ones out: no scheduler, no long delete.
   delete from app.idempotency_keys k where k.ctid = any(array(
@@ -990,7 +1009,8 @@ return coalesce(
   or app.role_rank((caller).role) >= 3
   or app.role_rank((caller).role) = 2
     and app.has_workplace(caller)
-    and ((caller).sees_all or (profile).workplace_access && (caller).workplaces or '*' = any((profile).workplace_access)),
+    and ((caller).sees_all or (profile).workplace_access && (caller).workplaces
+      or '*' = any((profile).workplace_access)),
   false
 );
 comment on function app.sees_profile(app.caller, public.profiles) is
@@ -1051,7 +1071,8 @@ declare
 begin
   if current_setting('role') = 'service_role' then
     perform app.refuse(403, 'forbidden',
-      'The secret key is not a person and has no profile: send the access token of a user, or read a profile by its id');
+      'The secret key is not a person and has no profile: '
+      'send the access token of a user, or read a profile by its id');
   end if;
   select * into profile from public.profiles p where p.id = auth.uid();
   if not found then
@@ -1178,7 +1199,8 @@ begin
   if wanted is distinct from profile then
     update public.profiles p
     set (email, full_name, role, workplace_access)
-      = row (wanted.email, wanted.full_name, coalesce(wanted.role, profile.role), coalesce(wanted.workplace_access, profile.workplace_access))
+      = row (wanted.email, wanted.full_name, coalesce(wanted.role, profile.role),
+        coalesce(wanted.workplace_access, profile.workplace_access))
     where p.id = profile.id
     returning * into profile;
   end if;
@@ -1464,7 +1486,8 @@ begin
   wanted := jsonb_populate_record(workplace, patch);
   if wanted is distinct from workplace then
     update public.workplaces w
-    set (workplace_group, capacity, active) = row (wanted.workplace_group, wanted.capacity, coalesce(wanted.active, workplace.active))
+    set (workplace_group, capacity, active)
+      = row (wanted.workplace_group, wanted.capacity, coalesce(wanted.active, workplace.active))
     where w.name = workplace.name
     returning * into workplace;
   end if;
@@ -1568,7 +1591,8 @@ declare
   bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('code', code);
   reason public.reason_codes;
 begin
-  select * into reason from public.reason_codes r where r.kind = get_reason_code.kind::public.reason_kind and r.code = get_reason_code.code;
+  select * into reason from public.reason_codes r
+    where r.kind = get_reason_code.kind::public.reason_kind and r.code = get_reason_code.code;
   if not found then
     perform app.refuse_missing();
   end if;
@@ -1646,7 +1670,8 @@ begin
   on conflict do nothing
   returning * into stored;
   if not found then
-    perform app.refuse(409, 'duplicate_reason_code', format('Reason code %s/%s exists already', wanted.kind, wanted.code));
+    perform app.refuse(409, 'duplicate_reason_code',
+      format('Reason code %s/%s exists already', wanted.kind, wanted.code));
   end if;
   return app.finish_command(command, null, json_build_object('status', 201, 'body', app.reason_code_json(stored)));
 end
@@ -1673,7 +1698,8 @@ begin
     return command.answer;
   end if;
   perform app.require_plant(caller);
-  select * into reason from public.reason_codes r where r.kind = update_reason_code.kind::public.reason_kind and r.code = update_reason_code.code for update;
+  select * into reason from public.reason_codes r
+    where r.kind = update_reason_code.kind::public.reason_kind and r.code = update_reason_code.code for update;
   if not found then
     perform app.refuse_missing();
   end if;
@@ -1705,7 +1731,8 @@ declare
   reason public.reason_codes;
 begin
   perform app.require_plant(caller);
-  select * into reason from public.reason_codes r where r.kind = delete_reason_code.kind::public.reason_kind and r.code = delete_reason_code.code for update;
+  select * into reason from public.reason_codes r
+    where r.kind = delete_reason_code.kind::public.reason_kind and r.code = delete_reason_code.code for update;
   if not found then
     perform app.refuse_missing();
   end if;
@@ -1716,7 +1743,8 @@ begin
   end if;
   delete from public.reason_codes r where r.kind = reason.kind and r.code = reason.code;
 exception when foreign_key_violation then
-  perform app.refuse(409, 'in_use', format('Reason code %s/%s stands in events: set it inactive instead', reason.kind, reason.code));
+  perform app.refuse(409, 'in_use',
+    format('Reason code %s/%s stands in events: set it inactive instead', reason.kind, reason.code));
 end
 $$;
 comment on function public.delete_reason_code(text, text, integer[]) is
@@ -1854,8 +1882,12 @@ create table public.mes_operations (
   constraint mes_operations_actual_in_order check (actual_start_at <= actual_end_at),
   constraint mes_operations_times_are_real check (
     -- infinity, and years that clients cannot read, are not times of a shop floor
-    coalesce(least(planned_start_at, planned_end_at, actual_start_at, actual_end_at, timestamp_ms), '1970-01-01Z') >= '1970-01-01Z'
-    and coalesce(greatest(planned_start_at, planned_end_at, actual_start_at, actual_end_at, timestamp_ms), '1970-01-01Z') < '10000-01-01Z'
+    coalesce(
+      least(planned_start_at, planned_end_at, actual_start_at, actual_end_at, timestamp_ms), '1970-01-01Z'
+    ) >= '1970-01-01Z'
+    and coalesce(
+      greatest(planned_start_at, planned_end_at, actual_start_at, actual_end_at, timestamp_ms), '1970-01-01Z'
+    ) < '10000-01-01Z'
   ),
   constraint mes_operations_minutes_are_real check (
     -- numeric has a NaN, which is greater than everything
@@ -1863,7 +1895,8 @@ create table public.mes_operations (
     -- a correction may state fewer minutes than the open run will add
     and (coalesce(t_actual_processing_min, 0) >= 0 or running_phase = 'PROCESSING')
     and (coalesce(t_actual_setup_min, 0) >= 0 or running_phase = 'SETUP')
-    and coalesce(greatest(t_target_processing_min, t_target_setup_min, t_target_lead_min, t_actual_processing_min, t_actual_setup_min, t_actual_lead_min), 0) < 1e9
+    and coalesce(greatest(t_target_processing_min, t_target_setup_min, t_target_lead_min, t_actual_processing_min,
+      t_actual_setup_min, t_actual_lead_min), 0) < 1e9
   )
 )
 -- Counters change far more often than anything indexed: room on the page keeps those updates off the indexes.
@@ -1931,11 +1964,13 @@ comment on column public.mes_operations.created_by is 'User who created it; null
 
 -- One index per filter, each continued by the list's order, so that a filtered page is one ordered range.
 create index mes_operations_by_workplace on public.mes_operations (workplace_name, order_no, operation_no, asset_id);
-create index mes_operations_by_workplace_and_status on public.mes_operations (workplace_name, status, order_no, operation_no, asset_id);
+create index mes_operations_by_workplace_and_status
+  on public.mes_operations (workplace_name, status, order_no, operation_no, asset_id);
 create index mes_operations_by_group on public.mes_operations (workplace_group, order_no, operation_no, asset_id);
 create index mes_operations_by_activity on public.mes_operations (activity_code, order_no, operation_no, asset_id);
 create index mes_operations_by_status on public.mes_operations (status, order_no, operation_no, asset_id);
-create index mes_operations_by_planned_start on public.mes_operations (planned_start_at, order_no, operation_no, asset_id);
+create index mes_operations_by_planned_start
+  on public.mes_operations (planned_start_at, order_no, operation_no, asset_id);
 create index mes_operations_by_planned_end on public.mes_operations (planned_end_at, order_no, operation_no, asset_id);
 -- Of the last change only its hour is indexed: within an hour, an update that changes counters stays off the indexes.
 create index mes_operations_by_updated_hour on public.mes_operations (updated_hour);
@@ -1953,7 +1988,8 @@ create index mes_operations_open_by_updated_hour on public.mes_operations (updat
 create index mes_operations_running on public.mes_operations (workplace_name) where status = 'IN_PROGRESS';
 create index mes_operations_running_since on public.mes_operations (running_since) where status = 'IN_PROGRESS';
 create index mes_operations_parked on public.mes_operations (order_no, operation_no, asset_id) where qty_parked > 0;
-create index mes_operations_queue on public.mes_operations (workplace_name, running_since, planned_start_at, order_no, operation_no, asset_id)
+create index mes_operations_queue
+  on public.mes_operations (workplace_name, running_since, planned_start_at, order_no, operation_no, asset_id)
   where status not in ('FINISHED', 'CANCELLED');
 grant select on public.mes_operations to authenticated, service_role;
 
@@ -2139,7 +2175,8 @@ begin atomic
     -- prefixes as ranges of code points: no wildcard to escape, and the index serves them
     case when (filter).q is not null then
       '(o.order_no >= ($1).q and o.order_no < ($1).q || chr(1114111)
-        or o.activity_description_folded >= lower(($1).q) and o.activity_description_folded < lower(($1).q) || chr(1114111))'
+        or o.activity_description_folded >= lower(($1).q)
+          and o.activity_description_folded < lower(($1).q) || chr(1114111))'
     end
   );
 end;
@@ -2159,7 +2196,8 @@ declare
   operation public.mes_operations;
 begin
   select * into operation from public.mes_operations o
-  where o.order_no = get_operation.order_no and o.operation_no = get_operation.operation_no and o.asset_id = get_operation.asset_id;
+  where o.order_no = get_operation.order_no and o.operation_no = get_operation.operation_no
+    and o.asset_id = get_operation.asset_id;
   if not found or not app.sees_workplace(caller, operation.workplace_name) then
     perform app.refuse_missing();
   end if;
@@ -2258,7 +2296,8 @@ declare
     and app.require_bounded('sort', sort) and app.require_bounded('after_order_no', after_order_no)
     and app.require_bounded('after_operation_no', after_operation_no) and app.require_bounded('skip', skip)
     and app.require_bounded('count', count);
-  filter constant app.operation_filter := row(app.distinct_values(statuses)::public.status[], app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
+  filter constant app.operation_filter := row(app.distinct_values(statuses)::public.status[],
+    app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
     planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q, has_parked);
   conditions constant text := app.conditions(filter);
   places constant text[] := app.places_to_list((filter).workplace_names);
@@ -2286,7 +2325,8 @@ begin
   if count = 'exact' or count = 'estimated' and not app.sees_all_workplaces() then
     execute format('select count(*) from public.mes_operations o where %s', conditions) into total using filter;
   elsif count = 'estimated' then
-    execute format('explain (format json) select from public.mes_operations o where %s', conditions) into plan using filter;
+    execute format('explain (format json) select from public.mes_operations o where %s', conditions) into plan
+      using filter;
     total := (plan #>> '{0,Plan,Plan Rows}')::bigint;
   end if;
 
@@ -2396,9 +2436,11 @@ values
   (6, 'FINISH', 'operator', 'closes', 'all work', 'none', 'SHORTFALL', 'when short', '{reason_code}'),
   (7, 'HOLD', 'supervisor', 'closes', 'all work', 'none', 'HOLD', 'always', '{reason_code}'),
   (8, 'CANCEL', 'supervisor', 'closes', 'all work', 'none', 'CANCEL', 'always', '{reason_code}'),
-  (9, 'REVERSE', 'operator', 'none', 'the start', 'taken back', null, 'never', '{qty_good,qty_scrap,reverses_event_id}'),
+  (9, 'REVERSE', 'operator', 'none', 'the start', 'taken back', null, 'never',
+    '{qty_good,qty_scrap,reverses_event_id}'),
   (10, 'CORRECT', 'supervisor', 'none', 'nothing', 'signed', null, 'never',
-    '{qty_good,qty_scrap,qty_parked,actual_start_at,actual_end_at,t_actual_setup_min,t_actual_processing_min,t_actual_lead_min}');
+    '{qty_good,qty_scrap,qty_parked,actual_start_at,actual_end_at,'
+    't_actual_setup_min,t_actual_processing_min,t_actual_lead_min}');
 
 create table app.transitions (
   action public.action not null references app.actions (action),
@@ -2477,7 +2519,8 @@ select possible.state, possible.rank, possible.is_processing,
   bool_or(possible.needs_room and possible.blocked_by is null) as depends_on_room,
   json_agg(app.possible_action(possible.action, possible.blocked_by) order by possible.position) as actions,
   json_agg(
-    app.possible_action(possible.action, coalesce(possible.blocked_by, case when possible.needs_room then 'workplace_busy' end))
+    app.possible_action(possible.action,
+      coalesce(possible.blocked_by, case when possible.needs_room then 'workplace_busy' end))
     order by possible.position
   ) as actions_at_full_workplace
 from (
@@ -2624,7 +2667,8 @@ create table public.operation_events (
   -- No foreign key to the operation: what was reported stays on record when an operation that never started is deleted.
   constraint operation_events_op_seq_unique unique (operation_id, op_seq),
   constraint operation_events_op_seq_positive check (op_seq > 0),
-  constraint operation_events_reason_known foreign key (reason_kind, reason_code) references public.reason_codes (kind, code),
+  constraint operation_events_reason_known
+    foreign key (reason_kind, reason_code) references public.reason_codes (kind, code),
   constraint operation_events_reason_has_kind check (reason_code is null or reason_kind is not null),
   constraint operation_events_phase_of_start check ((action_type = 'START') = (phase is not null)),
   constraint operation_events_quantities_fit_action check (
@@ -2660,7 +2704,8 @@ comment on column public.operation_events.qty_good is
   'Good pieces: added by a report, taken back by a REVERSE, the signed difference of a CORRECT.';
 comment on column public.operation_events.qty_scrap is 'Scrapped pieces, likewise.';
 comment on column public.operation_events.qty_parked is
-  'Good pieces beyond what the operation may have: counted and kept apart by a report, the signed difference of a CORRECT.';
+  'Good pieces beyond what the operation may have: counted and kept apart by a report, '
+  'the signed difference of a CORRECT.';
 comment on column public.operation_events.reason_kind is 'Kind of the reason code, decided by the action.';
 comment on column public.operation_events.reason_code is 'Why: a code of reason_codes.';
 comment on column public.operation_events.note is 'Free words of the reporter.';
@@ -2683,10 +2728,14 @@ create index operation_events_newest on public.operation_events (created_at desc
 create index operation_events_by_workplace on public.operation_events (workplace_name, created_at desc, id desc);
 create index operation_events_by_order on public.operation_events (order_no, created_at desc, id desc);
 create index operation_events_by_action on public.operation_events (action_type, created_at desc, id desc);
-create index operation_events_by_user on public.operation_events (user_id, created_at desc, id desc) where user_id is not null;
-create index operation_events_late on public.operation_events (created_at desc, id desc, occurred_at) where created_at - occurred_at > interval '1 hour';
-create index operation_events_by_reversed on public.operation_events (reverses_event_id) where reverses_event_id is not null;
-create index operation_events_by_reason on public.operation_events (reason_kind, reason_code) where reason_code is not null;
+create index operation_events_by_user on public.operation_events (user_id, created_at desc, id desc)
+  where user_id is not null;
+create index operation_events_late on public.operation_events (created_at desc, id desc, occurred_at)
+  where created_at - occurred_at > interval '1 hour';
+create index operation_events_by_reversed on public.operation_events (reverses_event_id)
+  where reverses_event_id is not null;
+create index operation_events_by_reason on public.operation_events (reason_kind, reason_code)
+  where reason_code is not null;
 grant select on public.operation_events to authenticated, service_role;
 
 -- Nobody changes the log, its owner included: what deliveries report back and who reported are rows of other tables.
@@ -2710,7 +2759,8 @@ create trigger operation_events_keep_as_written before update or delete on publi
 create trigger operation_events_keep_all before truncate on public.operation_events
   for each statement execute function app.keep_event_as_written();
 
-create trigger operation_events_refuse_direct_write before insert or update or delete or truncate on public.operation_events
+create trigger operation_events_refuse_direct_write
+  before insert or update or delete or truncate on public.operation_events
   for each statement execute function app.refuse_direct_write();
 
 alter table public.operation_events enable row level security;
@@ -2762,7 +2812,8 @@ comment on function app.delta(public.operation_events, integer) is
 grant execute on function app.delta to authenticated, service_role;
 
 create function app.event_body(
-  e public.operation_events, pos bigint, user_email text, is_delivered boolean, webhook_response text, error_message text
+  e public.operation_events, pos bigint, user_email text, is_delivered boolean,
+  webhook_response text, error_message text
 ) returns app.event_body
 language sql stable
 return row(
@@ -2992,7 +3043,8 @@ create type app.report as (
 
 comment on type app.report is
   'One action on one operation. workplace_name is where it happened, null = where the operation is planned. The '
-  'quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, null = unchanged. '
+  'quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, '
+  'null = unchanged. '
   'overrun says what becomes of good pieces beyond the limit: park, or refuse (null).';
 
 create function app.as_running(operation public.mes_operations) returns jsonb
@@ -3124,18 +3176,22 @@ as $$
 begin
   if processed > 2147483647 then
     return app.problem(422, 'invalid_quantity',
-      format('Operation %s cannot have %s pieces: that is more than can be counted', app.operation_label(operation), processed));
+      format('Operation %s cannot have %s pieces: that is more than can be counted',
+        app.operation_label(operation), processed));
   elsif scrap not between 0 and processed then
     return app.problem(
       422, 'invalid_quantity',
-      format('Operation %s cannot have %s scrapped of %s processed pieces', app.operation_label(operation), scrap, processed),
+      format('Operation %s cannot have %s scrapped of %s processed pieces',
+        app.operation_label(operation), scrap, processed),
       jsonb_build_object('qty_processed', processed, 'qty_scrap', scrap));
   elsif processed - scrap > app.good_limit(operation) then
     return app.problem(
       422, 'invalid_quantity',
-      format('Operation %s cannot have %s good pieces: %s are desired, with %s %% tolerance', app.operation_label(operation),
+      format('Operation %s cannot have %s good pieces: %s are desired, with %s %% tolerance',
+        app.operation_label(operation),
         processed - scrap, operation.qty_desired, coalesce(operation.overrun_tolerance_pct, 0)),
-      jsonb_build_object('qty_desired', operation.qty_desired, 'qty_good', processed - scrap, 'limit', app.good_limit(operation)));
+      jsonb_build_object('qty_desired', operation.qty_desired, 'qty_good', processed - scrap,
+        'limit', app.good_limit(operation)));
   end if;
   return null;
 end
@@ -3155,7 +3211,8 @@ create function app.parked_problem(operation public.mes_operations, parked bigin
 language sql stable parallel safe
 return case when parked not between 0 and 2147483647 then app.problem(
   422, 'invalid_quantity',
-  format('Operation %s cannot have %s parked pieces: it has %s', app.operation_label(operation), parked, (operation).qty_parked),
+  format('Operation %s cannot have %s parked pieces: it has %s', app.operation_label(operation),
+    parked, (operation).qty_parked),
   jsonb_build_object('qty_parked', (operation).qty_parked)
 ) end;
 comment on function app.parked_problem(public.mes_operations, bigint) is
@@ -3275,7 +3332,8 @@ declare
   heard_at constant timestamptz := clock_timestamp();
   age_limit constant interval := (select s.report_age_limit from app.settings s);
 begin
-  return case when instant < heard_at - age_limit and app.role_rank(caller.role) < app.role_rank('supervisor') then app.problem(
+  return case when instant < heard_at - age_limit and app.role_rank(caller.role) < app.role_rank('supervisor')
+    then app.problem(
     422, 'too_old',
     format('Cannot %s operation %s at %s: that is %s behind the server''s clock, %s; a supervisor may report it',
       action, app.operation_label(operation), app.iso(instant), app.in_words(heard_at - instant), app.iso(heard_at)),
@@ -3418,9 +3476,11 @@ begin
       app.future_problem('/actual_start_at', new_start),
       case
         when new_start > new_end
-          or new_start > (case when is_one_run then new_end when ends.starts then first_run.ended_at else first_run.started_at end)
+          or new_start > (case when is_one_run then new_end when ends.starts then first_run.ended_at
+            else first_run.started_at end)
           or new_start > operation.counted_since
-        then app.problem(409, 'out_of_order', format('Cannot move the start of operation %s to %s: work was reported before that',
+        then app.problem(409, 'out_of_order',
+          format('Cannot move the start of operation %s to %s: work was reported before that',
           app.operation_label(operation), app.iso(new_start)))
       end)
     end,
@@ -3431,7 +3491,8 @@ begin
       case
         when new_end < greatest(new_start,
           case when is_one_run then new_start when ends.ends then last_run.started_at else last_run.ended_at end)
-        then app.problem(409, 'out_of_order', format('Cannot move the end of operation %s to %s: it was still worked on then',
+        then app.problem(409, 'out_of_order',
+          format('Cannot move the end of operation %s to %s: it was still worked on then',
           app.operation_label(operation), app.iso(new_end)))
       end)
     end,
@@ -3468,7 +3529,8 @@ begin
   if is_opening and operation.state = 'IN_PROGRESS' then
     -- the minutes that it brings are those until the opening
     operation.running_since := case
-      when coalesce(setup_min, 0) + coalesce(processing_min, 0) > 0 then event.occurred_at else operation.actual_start_at end;
+      when coalesce(setup_min, 0) + coalesce(processing_min, 0) > 0 then event.occurred_at
+        else operation.actual_start_at end;
     operation.running_phase := 'PROCESSING';
     operation.run_count := 1;
     operation.worked_until := operation.running_since;
@@ -3502,12 +3564,13 @@ begin
     operation.unlogged_processing_min := processing_min
       - case when is_opening then 0 else app.logged_minutes(operation, 'PROCESSING', event.occurred_at) end;
   end if;
-  operation.t_actual_lead_min := coalesce((event.changes #>> '{t_actual_lead_min,after}')::numeric, operation.t_actual_lead_min);
+  operation.t_actual_lead_min := coalesce((event.changes #>> '{t_actual_lead_min,after}')::numeric,
+    operation.t_actual_lead_min);
 end
 $$;
 comment on function app.evolve_correction(public.mes_operations, public.operation_runs[], public.operation_events) is
-  'The operation with the times and minutes that an event states, and the runs that this moves. app.evolve opens the run '
-  'of an opening.';
+  'The operation with the times and minutes that an event states, and the runs that this moves. '
+  'app.evolve opens the run of an opening.';
 
 -- supabase/schemas/50_events/06_deciding.sql
 -- What: decide, the event that a report becomes.
@@ -3546,8 +3609,8 @@ create type app.decision as (event public.operation_events, problem app.problem,
 comment on type app.decision is
   'The event that a report becomes, or the problem that it meets, and what its action does in the operation''s state.';
 
--- Fills in the event, then judges it. The caller of this function has locked the operation and checked that the reporter
--- sees it.
+-- Fills in the event, then judges it. The caller of this function has locked the operation and checked that the
+-- reporter sees it.
 create function app.decide(operation public.mes_operations, caller app.caller, report app.report) returns app.decision
 language plpgsql stable
 set search_path = ''
@@ -3625,16 +3688,21 @@ begin
       report.actual_start_at := date_trunc('milliseconds', report.actual_start_at);
       report.actual_end_at := date_trunc('milliseconds', report.actual_end_at);
       event.changes :=
-        app.before_and_after('actual_start_at', to_jsonb(app.iso(operation.actual_start_at)), to_jsonb(app.iso(report.actual_start_at)))
-        || app.before_and_after('actual_end_at', to_jsonb(app.iso(operation.actual_end_at)), to_jsonb(app.iso(report.actual_end_at)))
+        app.before_and_after('actual_start_at', to_jsonb(app.iso(operation.actual_start_at)),
+          to_jsonb(app.iso(report.actual_start_at)))
+        || app.before_and_after('actual_end_at', to_jsonb(app.iso(operation.actual_end_at)),
+          to_jsonb(app.iso(report.actual_end_at)))
         || app.before_and_after('t_actual_setup_min',
           to_jsonb(app.minutes_read(operation, 'SETUP', event.occurred_at)), to_jsonb(report.t_actual_setup_min))
         || app.before_and_after('t_actual_processing_min',
-          to_jsonb(app.minutes_read(operation, 'PROCESSING', event.occurred_at)), to_jsonb(report.t_actual_processing_min))
-        || app.before_and_after('t_actual_lead_min', to_jsonb(operation.t_actual_lead_min), to_jsonb(report.t_actual_lead_min))
+          to_jsonb(app.minutes_read(operation, 'PROCESSING', event.occurred_at)),
+          to_jsonb(report.t_actual_processing_min))
+        || app.before_and_after('t_actual_lead_min', to_jsonb(operation.t_actual_lead_min),
+          to_jsonb(report.t_actual_lead_min))
         || app.before_and_after('qty_processed', to_jsonb(operation.qty_processed),
           to_jsonb(operation.qty_processed + event.qty_good::bigint + event.qty_scrap))
-        || app.before_and_after('qty_scrap', to_jsonb(operation.qty_scrap), to_jsonb(operation.qty_scrap::bigint + event.qty_scrap));
+        || app.before_and_after('qty_scrap', to_jsonb(operation.qty_scrap),
+          to_jsonb(operation.qty_scrap::bigint + event.qty_scrap));
       if report.qty_parked <> 0 then
         event.qty_parked := report.qty_parked;
         event.changes := event.changes || app.before_and_after(
@@ -3647,7 +3715,8 @@ begin
   scrap := operation.qty_scrap::bigint + sign * event.qty_scrap;
   processed := operation.qty_processed + sign * (event.qty_good::bigint + event.qty_scrap);
 
-  -- One condition after the other: PL/pgSQL prepares each expression anew in each transaction, but only those it comes to.
+  -- One condition after the other: PL/pgSQL prepares each expression anew in each transaction, but only those that it
+  -- reaches.
   if app.role_rank(caller.role) < app.role_rank(transition.least_role) then
     problem := app.role_problem(caller, transition.least_role,
       format('Your role may not %s operation %s', report.action_type, app.operation_label(operation)));
@@ -3669,7 +3738,8 @@ begin
     problem := app.order_problem(operation, transition, event.occurred_at, earliest);
   elsif report.action_type = 'COMPLETE' and report.qty_good is null and operation.qty_desired is null then
     problem := app.problem(422, 'invalid_quantity',
-      format('Cannot COMPLETE operation %s without qty_good: it has no desired quantity', app.operation_label(operation)));
+      format('Cannot COMPLETE operation %s without qty_good: it has no desired quantity',
+        app.operation_label(operation)));
   elsif transition.quantities = 'taken back' then
     problem := app.reversal_problem(operation, report.reverses_event_id, taken, available);
   end if;
@@ -3713,7 +3783,8 @@ begin
   if operation.running_phase is distinct from 'PROCESSING' then
     operation.t_actual_processing_min := greatest(operation.t_actual_processing_min, 0);
   end if;
-  operation.t_actual_lead_min := coalesce(app.minutes_between(operation.actual_start_at, operation.actual_end_at), operation.t_actual_lead_min);
+  operation.t_actual_lead_min := coalesce(app.minutes_between(operation.actual_start_at, operation.actual_end_at),
+    operation.t_actual_lead_min);
 end
 $$;
 comment on function app.with_minutes(public.mes_operations) is
@@ -3746,7 +3817,8 @@ begin
   if is_withdrawn then
     operation.state := event.status_after::text::public.state;
   elsif event.status_before is null then
-    operation.state := case event.status_after when 'ON_HOLD' then 'PAUSED' else event.status_after::text end::public.state;
+    operation.state := case event.status_after when 'ON_HOLD' then 'PAUSED'
+      else event.status_after::text end::public.state;
   else
     operation.state := transition.to_state;
   end if;
@@ -3821,7 +3893,8 @@ begin
   end if;
 end
 $$;
-comment on function app.evolve(public.mes_operations, public.operation_runs[], public.operation_events, app.lifecycle) is
+comment on function
+  app.evolve(public.mes_operations, public.operation_runs[], public.operation_events, app.lifecycle) is
   'The operation after the event, and the runs that the event opens, closes or moves. Of an event with changes, the '
   'runs before it are the first and the last one; other events need none. The transition is looked up unless it is '
   'given.';
@@ -3855,7 +3928,8 @@ as $$
 begin
   update public.mes_operations o
   set state = operation.state, hold_reason_code = operation.hold_reason_code, qty_processed = operation.qty_processed,
-    qty_scrap = operation.qty_scrap, qty_parked = operation.qty_parked, actual_start_at = operation.actual_start_at, actual_end_at = operation.actual_end_at,
+    qty_scrap = operation.qty_scrap, qty_parked = operation.qty_parked, actual_start_at = operation.actual_start_at,
+    actual_end_at = operation.actual_end_at,
     t_actual_processing_min = operation.t_actual_processing_min, t_actual_setup_min = operation.t_actual_setup_min,
     t_actual_lead_min = operation.t_actual_lead_min, unlogged_processing_min = operation.unlogged_processing_min,
     unlogged_setup_min = operation.unlogged_setup_min, running_since = operation.running_since,
@@ -3907,7 +3981,8 @@ begin
   return evolved.operation;
 end
 $$;
-comment on function app.append_event(public.mes_operations, public.operation_runs[], public.operation_events, app.lifecycle) is
+comment on function
+  app.append_event(public.mes_operations, public.operation_runs[], public.operation_events, app.lifecycle) is
   'Writes an event to the log and what it does to runs, and returns what it makes of the operation.';
 
 -- A workplace of capacity 2 has at most 2 running operations: the lock on its row makes the count true. It does not
@@ -3941,7 +4016,8 @@ declare
   decision app.decision;
   evolved public.mes_operations;
 begin
-  report.reporter_id := app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
+  report.reporter_id := app.reporter_of(coalesce(report.user_id, caller.user_id),
+    coalesce(report.user_email, caller.email));
   decision := app.decide(operation, caller, report);
   if (decision.problem).code is not null then
     perform app.raise_problem(decision.problem);
@@ -3953,7 +4029,8 @@ begin
     decision.transition);
   if is_last then
     evolved := case
-      when (decision.event).changes is null and evolved.state = operation.state and evolved.run_count = operation.run_count
+      when (decision.event).changes is null and evolved.state = operation.state
+        and evolved.run_count = operation.run_count
       then app.store_quantities(evolved)
       else app.store_execution(evolved)
     end;
@@ -3962,8 +4039,9 @@ begin
 end
 $$;
 comment on function app.record_event(public.mes_operations, app.caller, app.report, boolean) is
-  'Performs one transition of a locked operation, all or nothing. Stores the row when the transition is the last one, or '
-  'leaves that to the caller. Raises the problem that app.decide finds, and 409 workplace_busy.';
+  'Performs one transition of a locked operation, all or nothing. '
+  'Stores the row when the transition is the last one, or leaves that to the caller. '
+  'Raises the problem that app.decide finds, and 409 workplace_busy.';
 
 -- What was counted beyond the limit is booked once the plan has room for it.
 create function app.settle_parked(
@@ -3994,7 +4072,8 @@ comment on function app.settle_parked(public.mes_operations, app.caller, boolean
 
 create function app.opening_problem(operation public.mes_operations) returns app.problem
 language sql stable
-return case when (operation).actual_end_at is not null and coalesce((operation).status, 'PLANNED') not in ('FINISHED', 'CANCELLED')
+return case when (operation).actual_end_at is not null
+  and coalesce((operation).status, 'PLANNED') not in ('FINISHED', 'CANCELLED')
   then app.field_problem('/actual_end_at', 'not_finished', format('operation %s has not ended: its status is "%s"',
     app.operation_label(operation), coalesce((operation).status, 'PLANNED'))) end;
 comment on function app.opening_problem(public.mes_operations) is
@@ -4026,7 +4105,8 @@ begin
   event.qty_parked := 0;
   event.user_id := caller.user_id;
   event.reporter_id := app.reporter_of(caller.user_id, caller.email);
-  select coalesce(jsonb_object_agg(o.key, jsonb_build_object('before', null, 'after', o.value)), '{}') into event.changes
+  select coalesce(jsonb_object_agg(o.key, jsonb_build_object('before', null, 'after', o.value)), '{}')
+  into event.changes
   from jsonb_each(jsonb_strip_nulls(jsonb_build_object(
     'status', opened.status, 'qty_processed', opened.qty_processed, 'qty_scrap', opened.qty_scrap,
     'actual_start_at', app.iso(coalesce(date_trunc('milliseconds', opened.actual_start_at),
@@ -4142,12 +4222,14 @@ declare
   total bigint;
   plan json;
 begin
-  -- straight calls ask for what they like
+  -- A direct call of the Data API may ask for any number.
   take := least(take, 500);
   if occurred_before is not null then
-    -- what was heard within an hour lies in one range of the list's own order; what came later has a small index of its own
+    -- Events recorded within an hour lie in one range of the list's own order; later ones have a small index of their
+    -- own.
     alternatives := array(select a || ' and e.created_at < $8 + interval ''1 hour''' from unnest(alternatives) a)
-      || 'e.created_at - e.occurred_at > interval ''1 hour'' and e.created_at >= $8 + interval ''1 hour'' and e.occurred_at < $8'::text;
+      || ('e.created_at - e.occurred_at > interval ''1 hour'' '
+        'and e.created_at >= $8 + interval ''1 hour'' and e.occurred_at < $8')::text;
   end if;
   execute app.page_query('public.operation_events', 'e', 'row(e.created_at, e.id)::app.event_key', page, alternatives,
     'created_at, id', 'created_at desc, id desc', '$11', '$12')
@@ -4201,9 +4283,11 @@ set search_path = ''
 as $$
 begin
   if caller.is_server then
-    report.user_email := coalesce(report.user_email, (select p.email from public.profiles p where p.id = report.user_id));
+    report.user_email := coalesce(report.user_email,
+      (select p.email from public.profiles p where p.id = report.user_id));
   elsif report.user_id <> caller.user_id or lower(report.user_email) <> lower(caller.email) then
-    perform app.refuse(403, 'forbidden', 'You may report as yourself only: leave out user_id and user_email, or send your own');
+    perform app.refuse(403, 'forbidden',
+      'You may report as yourself only: leave out user_id and user_email, or send your own');
   else
     report.user_id := caller.user_id;
     report.user_email := caller.email;
@@ -4407,7 +4491,8 @@ begin
     end if;
   end if;
   operation := app.lock_reported_operation(
-    caller, made.action_type, report ->> 'order_no', report ->> 'operation_no', report ->> 'workplace_name', (report ->> 'asset_id')::integer);
+    caller, made.action_type, report ->> 'order_no', report ->> 'operation_no', report ->> 'workplace_name',
+    (report ->> 'asset_id')::integer);
   -- a twin of this report may have been recorded while this one waited for the row
   if made.id is not null then
     known := app.known_event(made, caller);
@@ -4438,7 +4523,8 @@ begin
   end if;
   outcome := app.record_report(caller, report);
   answer := app.report_answer(outcome, caller);
-  return case outcome.status when 201 then app.finish_command(command, array[report ->> 'workplace_name'], answer) else answer end;
+  return case outcome.status
+    when 201 then app.finish_command(command, array[report ->> 'workplace_name'], answer) else answer end;
 end
 $$;
 comment on function public.report_event(jsonb, jsonb) is
@@ -4620,7 +4706,8 @@ as $$
 declare
   positions constant integer[] := app.operation_positions(reports, locked);
   -- what these look at must be stored
-  look_back constant public.action[] := array(select a.action from app.actions a where a.quantities in ('taken back', 'signed'));
+  look_back constant public.action[] := array(
+    select a.action from app.actions a where a.quantities in ('taken back', 'signed'));
   operations public.mes_operations[] := locked;
   started_by integer[] := array_fill(null::integer, array[cardinality(locked)]);
   results json[] := '{}'::json[];
@@ -4653,7 +4740,8 @@ begin
     decision := null;
     begin
       made := app.read_report(caller, item.report);
-      if reporter.action_type is null or (reporter.user_id, reporter.user_email) is distinct from (made.user_id, made.user_email) then
+      if reporter.action_type is null
+        or (reporter.user_id, reporter.user_email) is distinct from (made.user_id, made.user_email) then
         reporter := made;
         reporter.reporter_id := app.reporter_of(made.user_id, made.user_email);
       end if;
@@ -4702,7 +4790,8 @@ begin
           if problem.code is null and (decision.event).phase is not null and operation.running_since is null then
             problem := case
               when (item.report ->> 'dry_run')::boolean then (
-                select app.room_problem(operation, p.capacity, app.running_in_batch(operations, p.name, false, started_by))
+                select app.room_problem(operation, p.capacity,
+                  app.running_in_batch(operations, p.name, false, started_by))
                 from unnest(places) p where p.name = operation.workplace_name)
               else (
                 select d.problem from unnest(denied) d
@@ -4766,7 +4855,8 @@ begin
   return row(operations, started_by, results)::app.batch;
 end
 $$;
-comment on function app.record_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], app.denial[]) is
+comment on function
+  app.record_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], app.denial[]) is
   'Records reports on locked operations in their order: writes their events and runs, but does not store the '
   'operations. Rejects a START of an operation in `denied` from its index on, and accepts any other without regard to '
   'room. Raises what concerns the whole batch, and for is_atomic the problem of the first refused report with its '
@@ -4812,7 +4902,8 @@ begin
   return array(
     select o.id
     from (
-      select distinct r ->> 'order_no' as order_no, r ->> 'operation_no' as operation_no, r ->> 'workplace_name' as workplace_name
+      select distinct r ->> 'order_no' as order_no, r ->> 'operation_no' as operation_no,
+        r ->> 'workplace_name' as workplace_name
       from jsonb_array_elements(reports) r
       join app.actions a on a.action::text = r ->> 'action_type' and a.run_effect = 'closes'
       where app.sees_workplace(caller, r ->> 'workplace_name')
@@ -4908,7 +4999,8 @@ begin
   where batch.operations[o.ordinality].last_op_seq > o.last_op_seq;
   return app.finish_command(
     command, array(
-      select distinct r ->> 'workplace_name' from jsonb_array_elements(reports) r where app.sees_workplace(caller, r ->> 'workplace_name')
+      select distinct r ->> 'workplace_name' from jsonb_array_elements(reports) r
+        where app.sees_workplace(caller, r ->> 'workplace_name')
     ),
     json_build_object('status', 207, 'body', array_to_json(batch.results))
   );
@@ -4938,7 +5030,8 @@ declare
 begin
   -- what there was before the first event: the plan, and nothing done
   rebuilt.status := coalesce(
-    (select coalesce(e.status_before, 'PLANNED') from public.operation_events e where e.operation_id = operation.id and e.op_seq = 1),
+    (select coalesce(e.status_before, 'PLANNED') from public.operation_events e
+      where e.operation_id = operation.id and e.op_seq = 1),
     operation.status
   );
   rebuilt.state := rebuilt.status::text::public.state;
@@ -5031,7 +5124,8 @@ set search_path = ''
 as $$
 begin
   if name is not null and not exists (select from public.workplaces w where w.name = ensure_workplace.name) then
-    insert into public.workplaces (name, workplace_group) values (ensure_workplace.name, ensure_workplace.workplace_group)
+    insert into public.workplaces (name, workplace_group)
+      values (ensure_workplace.name, ensure_workplace.workplace_group)
     on conflict do nothing;
   end if;
 end
@@ -5046,7 +5140,8 @@ as $$
 begin
   if not app.sees_workplace(caller, workplace_name) then
     perform app.refuse(403, 'forbidden', coalesce(
-      format('You have no access to workplace "%s"', workplace_name), 'Only someone with access to all workplaces may plan without a workplace'));
+      format('You have no access to workplace "%s"', workplace_name),
+      'Only someone with access to all workplaces may plan without a workplace'));
   end if;
 end
 $$;
@@ -5056,10 +5151,12 @@ comment on function app.require_own_workplace(app.caller, text) is
 create function app.plan_problem(operation public.mes_operations) returns app.problem
 language sql stable
 return coalesce(
-  case when (operation).planned_start_at >= (operation).planned_end_at then app.field_problem('/planned_end_at', 'not_after_start',
+  case when (operation).planned_start_at >= (operation).planned_end_at
+    then app.field_problem('/planned_end_at', 'not_after_start',
     format('planned_end_at "%s" must be later than planned_start_at "%s"',
       app.iso((operation).planned_end_at), app.iso((operation).planned_start_at))) end,
-  case when (operation).actual_start_at > (operation).actual_end_at then app.field_problem('/actual_end_at', 'before_start',
+  case when (operation).actual_start_at > (operation).actual_end_at
+    then app.field_problem('/actual_end_at', 'before_start',
     format('actual_end_at "%s" must not be earlier than actual_start_at "%s"',
       app.iso((operation).actual_end_at), app.iso((operation).actual_start_at))) end,
   app.future_problem('/actual_start_at', (operation).actual_start_at),
@@ -5071,9 +5168,11 @@ comment on function app.plan_problem(public.mes_operations) is
 
 create function app.brings_execution(operation public.mes_operations) returns boolean
 language sql immutable parallel safe
-return coalesce((operation).status, 'PLANNED') not in ('PLANNED', 'RELEASED') or coalesce((operation).qty_processed, 0) > 0
-  or (operation).actual_start_at is not null or (operation).actual_end_at is not null or (operation).t_actual_setup_min is not null
-  or (operation).t_actual_processing_min is not null or (operation).t_actual_lead_min is not null;
+return coalesce((operation).status, 'PLANNED') not in ('PLANNED', 'RELEASED')
+  or coalesce((operation).qty_processed, 0) > 0
+  or (operation).actual_start_at is not null or (operation).actual_end_at is not null
+  or (operation).t_actual_setup_min is not null or (operation).t_actual_processing_min is not null
+  or (operation).t_actual_lead_min is not null;
 comment on function app.brings_execution(public.mes_operations) is
   'True for a new operation with a status, quantities, times or minutes of work done elsewhere, which an opening '
   'event explains.';
@@ -5103,15 +5202,19 @@ begin
   perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);
 
   insert into public.mes_operations (
-    order_no, asset_id, operation_no, state, reference_url, activity_code, activity_description, workplace_name, workplace_group,
+    order_no, asset_id, operation_no, state, reference_url, activity_code, activity_description,
+    workplace_name, workplace_group,
     qty_desired, overrun_tolerance_pct, planned_start_at, planned_end_at,
     t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type, created_by
   )
   values (
-    wanted.order_no, wanted.asset_id, wanted.operation_no, case wanted.status when 'RELEASED' then 'RELEASED' else 'PLANNED' end::public.state,
-    wanted.reference_url, wanted.activity_code, wanted.activity_description, wanted.workplace_name, wanted.workplace_group,
+    wanted.order_no, wanted.asset_id, wanted.operation_no,
+    case wanted.status when 'RELEASED' then 'RELEASED' else 'PLANNED' end::public.state,
+    wanted.reference_url, wanted.activity_code, wanted.activity_description,
+    wanted.workplace_name, wanted.workplace_group,
     wanted.qty_desired, wanted.overrun_tolerance_pct, wanted.planned_start_at, wanted.planned_end_at,
-    wanted.t_target_processing_min, wanted.t_target_setup_min, wanted.t_target_lead_min, wanted.timestamp_ms, wanted.change_type, caller.user_id
+    wanted.t_target_processing_min, wanted.t_target_setup_min, wanted.t_target_lead_min, wanted.timestamp_ms,
+    wanted.change_type, caller.user_id
   )
   on conflict do nothing
   returning * into stored;
@@ -5145,7 +5248,8 @@ return case
   when (operation).status = 'RELEASED' and wanted = 'ON_HOLD' then '{HOLD}'
   when (operation).status = 'IN_PROGRESS' and wanted = 'ON_HOLD' then '{STOP}'
   when (operation).status = 'IN_PROGRESS' and wanted = 'FINISHED' then '{FINISH}'
-  when (operation).status = 'ON_HOLD' and wanted = 'IN_PROGRESS' and (operation).hold_kind = 'BLOCKED' then '{RELEASE,START}'
+  when (operation).status = 'ON_HOLD' and wanted = 'IN_PROGRESS'
+    and (operation).hold_kind = 'BLOCKED' then '{RELEASE,START}'
   when (operation).status = 'ON_HOLD' and wanted = 'IN_PROGRESS' then '{START}'
   when (operation).status not in ('FINISHED', 'CANCELLED') and wanted = 'CANCELLED' then '{CANCEL}'
 end;
@@ -5171,16 +5275,19 @@ set search_path = ''
 as $$
 begin
   update public.mes_operations o
-  set (reference_url, activity_code, activity_description, workplace_name, workplace_group, qty_desired, overrun_tolerance_pct,
-       planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type,
+  set (reference_url, activity_code, activity_description, workplace_name, workplace_group,
+       qty_desired, overrun_tolerance_pct,
+       planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min,
+       timestamp_ms, change_type,
        state, hold_reason_code, qty_processed, qty_scrap, qty_parked, actual_start_at, actual_end_at,
        t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, unlogged_processing_min, unlogged_setup_min,
        running_since, running_phase, run_count, worked_until, logged_processing_min, logged_setup_min, counted_since,
        last_op_seq, updated_at)
     = row (operation.reference_url, operation.activity_code, operation.activity_description, operation.workplace_name,
        operation.workplace_group, operation.qty_desired, operation.overrun_tolerance_pct,
-       operation.planned_start_at, operation.planned_end_at, operation.t_target_processing_min, operation.t_target_setup_min,
-       operation.t_target_lead_min, operation.timestamp_ms, operation.change_type,
+       operation.planned_start_at, operation.planned_end_at, operation.t_target_processing_min,
+       operation.t_target_setup_min, operation.t_target_lead_min,
+       operation.timestamp_ms, operation.change_type,
        operation.state, operation.hold_reason_code, operation.qty_processed, operation.qty_scrap, operation.qty_parked,
        operation.actual_start_at, operation.actual_end_at,
        operation.t_actual_processing_min, operation.t_actual_setup_min, operation.t_actual_lead_min,
@@ -5204,7 +5311,8 @@ set search_path = ''
 as $$
 declare
   execution_fields constant text[] := array['status', 'qty_processed', 'qty_scrap', 'actual_start_at', 'actual_end_at',
-    't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min', 'reason_code', 'note', 'timestamp_ms', 'change_type'];
+    't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min', 'reason_code', 'note',
+    'timestamp_ms', 'change_type'];
   operation public.mes_operations;
   wanted public.mes_operations;
   actions public.action[];
@@ -5213,9 +5321,11 @@ declare
   correction app.report;
   ended_at timestamptz;
 begin
-  perform app.require_role(caller, app.role_to_change(patch), format('Your role may not change operation %s', app.operation_label(before)));
+  perform app.require_role(caller, app.role_to_change(patch),
+    format('Your role may not change operation %s', app.operation_label(before)));
 
-  select coalesce(jsonb_object_agg(p.key, p.value), '{}') into patch from jsonb_each(patch) p where p.key = any(app.plan_fields() || execution_fields);
+  select coalesce(jsonb_object_agg(p.key, p.value), '{}') into patch from jsonb_each(patch) p
+    where p.key = any(app.plan_fields() || execution_fields);
   wanted := jsonb_populate_record(before, patch - array['reason_code', 'note']);
   wanted.status := coalesce(wanted.status, before.status);
   wanted.qty_processed := coalesce(wanted.qty_processed, before.qty_processed);
@@ -5233,7 +5343,8 @@ begin
   end if;
 
   -- the plan as wanted, the execution as it is: that comes from the actions alone
-  operation := jsonb_populate_record(before, (select jsonb_object_agg(p.key, p.value) from jsonb_each(to_jsonb(wanted)) p
+  operation := jsonb_populate_record(before,
+    (select jsonb_object_agg(p.key, p.value) from jsonb_each(to_jsonb(wanted)) p
     where p.key = any(app.plan_fields() || array['timestamp_ms', 'change_type'])));
 
   -- 1. what makes it run
@@ -5242,7 +5353,8 @@ begin
   foreach action in array actions loop
     if action in ('RELEASE', 'START') then
       report.action_type := action;
-      report.occurred_at := case when action = 'START' and before.actual_start_at is null then wanted.actual_start_at end;
+      report.occurred_at := case
+        when action = 'START' and before.actual_start_at is null then wanted.actual_start_at end;
       operation := (app.record_event(operation, caller, report, is_last => false)).operation;
     end if;
   end loop;
@@ -5250,26 +5362,32 @@ begin
   -- 2. what was reported wrongly before
   correction.action_type := 'CORRECT';
   correction.note := patch ->> 'note';
-  correction.actual_start_at := case when wanted.actual_start_at is distinct from operation.actual_start_at then wanted.actual_start_at end;
+  correction.actual_start_at := case when wanted.actual_start_at is distinct from operation.actual_start_at
+    then wanted.actual_start_at end;
   correction.actual_end_at := case
-    when not (actions && '{FINISH,CANCEL}') and wanted.actual_end_at is distinct from before.actual_end_at then wanted.actual_end_at end;
+    when not (actions && '{FINISH,CANCEL}') and wanted.actual_end_at is distinct from before.actual_end_at
+      then wanted.actual_end_at end;
   -- of what runs, the stored minutes are not those that are read
   correction.t_actual_setup_min := case
     when wanted.t_actual_setup_min is distinct from before.t_actual_setup_min or operation.running_phase = 'SETUP'
     then (patch ->> 't_actual_setup_min')::numeric end;
   correction.t_actual_processing_min := case
-    when wanted.t_actual_processing_min is distinct from before.t_actual_processing_min or operation.running_phase = 'PROCESSING'
+    when wanted.t_actual_processing_min is distinct from before.t_actual_processing_min
+      or operation.running_phase = 'PROCESSING'
     then (patch ->> 't_actual_processing_min')::numeric end;
   -- between a start and an end it is what it is
   correction.t_actual_lead_min := case
     when wanted.t_actual_lead_min is distinct from before.t_actual_lead_min and not coalesce(
       coalesce(wanted.actual_start_at, operation.actual_start_at) is not null
-        and (actions && '{FINISH,CANCEL}' or coalesce(wanted.actual_end_at, operation.actual_end_at) is not null), false)
+        and (actions && '{FINISH,CANCEL}' or coalesce(wanted.actual_end_at, operation.actual_end_at) is not null),
+      false)
     then wanted.t_actual_lead_min end;
   ended_at := case when actions && '{FINISH,CANCEL}' then wanted.actual_end_at end;
-  if actions && '{STOP,FINISH,CANCEL}' and (correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null) then
+  if actions && '{STOP,FINISH,CANCEL}'
+    and (correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null) then
     -- minutes are stated as of the moment at which the run ends
-    ended_at := coalesce(ended_at, greatest(date_trunc('milliseconds', clock_timestamp()), app.timeline_end(operation)));
+    ended_at := coalesce(ended_at,
+      greatest(date_trunc('milliseconds', clock_timestamp()), app.timeline_end(operation)));
     correction.occurred_at := ended_at;
   end if;
 
@@ -5277,14 +5395,17 @@ begin
   report.occurred_at := case when 'FINISH' = any(actions) then wanted.actual_end_at end;
   report.qty_scrap := wanted.qty_scrap - before.qty_scrap;
   report.qty_good := wanted.qty_processed - wanted.qty_scrap - before.qty_good;
-  if report.qty_good < 0 or report.qty_scrap < 0 or before.status = 'FINISHED' or wanted.qty_processed = before.qty_processed then
+  if report.qty_good < 0 or report.qty_scrap < 0 or before.status = 'FINISHED'
+    or wanted.qty_processed = before.qty_processed then
     correction.qty_good := report.qty_good;
     correction.qty_scrap := report.qty_scrap;
     report.qty_good := 0;
     report.qty_scrap := 0;
   end if;
-  if correction.qty_good <> 0 or correction.qty_scrap <> 0 or correction.actual_start_at is not null or correction.actual_end_at is not null
-    or correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null or correction.t_actual_lead_min is not null
+  if correction.qty_good <> 0 or correction.qty_scrap <> 0
+    or correction.actual_start_at is not null or correction.actual_end_at is not null
+    or correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null
+    or correction.t_actual_lead_min is not null
   then
     operation := (app.record_event(operation, caller, correction, is_last => false)).operation;
   end if;
@@ -5303,14 +5424,16 @@ begin
       report.action_type := action;
       report.occurred_at := ended_at;
       report.reason_code := coalesce(patch ->> 'reason_code', case
-        when action in ('HOLD', 'CANCEL') or action = 'FINISH' and operation.qty_good < operation.qty_desired then 'UNSPECIFIED' end);
+        when action in ('HOLD', 'CANCEL') or action = 'FINISH' and operation.qty_good < operation.qty_desired
+          then 'UNSPECIFIED' end);
       operation := (app.record_event(operation, caller, report, is_last => false)).operation;
     end if;
   end loop;
 
   -- 5. what waited for room; stated quantities are as the caller counts them
   if operation.qty_parked > 0 and not patch ?| '{qty_processed,qty_scrap}'
-    and (operation.qty_desired, operation.overrun_tolerance_pct) is distinct from (before.qty_desired, before.overrun_tolerance_pct)
+    and (operation.qty_desired, operation.overrun_tolerance_pct)
+      is distinct from (before.qty_desired, before.overrun_tolerance_pct)
   then
     operation := app.settle_parked(operation, caller, is_last => false);
   end if;
@@ -5324,7 +5447,8 @@ comment on function app.change_operation(public.mes_operations, app.caller, json
   'record_event raises.';
 
 create function public.update_operation(
-  order_no text, asset_id integer, operation_no text, patch jsonb, if_match integer[] default null, idempotency jsonb default null
+  order_no text, asset_id integer, operation_no text, patch jsonb, if_match integer[] default null,
+  idempotency jsonb default null
 ) returns json
 language plpgsql security definer
 set search_path = ''
@@ -5342,7 +5466,8 @@ begin
   end if;
   perform app.require_plant(caller);
   select * into operation from public.mes_operations o
-  where o.order_no = update_operation.order_no and o.operation_no = update_operation.operation_no and o.asset_id = update_operation.asset_id
+  where o.order_no = update_operation.order_no and o.operation_no = update_operation.operation_no
+    and o.asset_id = update_operation.asset_id
   for update;
   if not found or not app.sees_workplace(caller, operation.workplace_name) then
     perform app.refuse_missing();
@@ -5430,7 +5555,8 @@ begin
       order by o.id
       for update
     )
-    select array(select l.o from locked l order by (l.o).order_no, (l.o).operation_no, (l.o).asset_id)', app.conditions(wanted))
+    select array(select l.o from locked l order by (l.o).order_no, (l.o).operation_no, (l.o).asset_id)',
+    app.conditions(wanted))
   into operations
   using wanted, caller.sees_all, caller.workplaces, most + 1;
   if patch ->> 'status' = 'IN_PROGRESS' then
@@ -5441,7 +5567,8 @@ begin
     for update;
   end if;
   if cardinality(operations) > most then
-    perform app.refuse(422, 'validation_failed', format('The filter matches more than %s operations: narrow it', most), jsonb_build_object('limit', most));
+    perform app.refuse(422, 'validation_failed', format('The filter matches more than %s operations: narrow it', most),
+      jsonb_build_object('limit', most));
   end if;
   if not is_dry_run then
     return app.finish_command(command, array(select distinct coalesce(o.workplace_name, '*') from unnest(operations) o),
@@ -5513,12 +5640,14 @@ declare
 begin
   perform app.require_plant(caller);
   select * into operation from public.mes_operations o
-  where o.order_no = delete_operation.order_no and o.operation_no = delete_operation.operation_no and o.asset_id = delete_operation.asset_id
+  where o.order_no = delete_operation.order_no and o.operation_no = delete_operation.operation_no
+    and o.asset_id = delete_operation.asset_id
   for update;
   if not found or not app.sees_workplace(caller, operation.workplace_name) then
     perform app.refuse_missing();
   end if;
-  perform app.require_role(caller, 'supervisor', format('Your role may not delete operation %s', app.operation_label(operation)));
+  perform app.require_role(caller, 'supervisor',
+    format('Your role may not delete operation %s', app.operation_label(operation)));
   perform app.require_version(operation.version, if_match);
   -- what was worked on is a record of the plant
   if operation.status = 'FINISHED' or operation.actual_start_at is not null or operation.qty_processed > 0 then
@@ -5586,7 +5715,9 @@ begin
   if (decision).outcome = 'created' then
     -- a number that no stored operation has
     operation.id := 0;
-    operation.state := case when app.brings_execution(operation) then case operation.status when 'ON_HOLD' then 'PAUSED' else operation.status::text end::public.state
+    operation.state := case
+      when app.brings_execution(operation)
+        then case operation.status when 'ON_HOLD' then 'PAUSED' else operation.status::text end::public.state
       when (decision).body ->> 'status' = 'RELEASED' then 'RELEASED' else 'PLANNED' end;
     operation.qty_processed := coalesce(operation.qty_processed, 0);
     operation.qty_scrap := coalesce(operation.qty_scrap, 0);
@@ -5651,9 +5782,11 @@ begin
     from parsed r
     left join unnest(imagined) i
       on i.order_no = r.order_no and i.operation_no = r.operation_no and i.asset_id = r.asset_id
-    left join public.mes_operations o on o.order_no = r.order_no and o.operation_no = r.operation_no and o.asset_id = r.asset_id
+    left join public.mes_operations o on o.order_no = r.order_no and o.operation_no = r.operation_no
+      and o.asset_id = r.asset_id
     cross join lateral (select case when i.order_no is null then o else i.operation end as operation) k
-    left join app.deleted_operations d on d.order_no = r.order_no and d.operation_no = r.operation_no and d.asset_id = r.asset_id
+    left join app.deleted_operations d on d.order_no = r.order_no and d.operation_no = r.operation_no
+      and d.asset_id = r.asset_id
   ),
   judged as (
     select m.*,
@@ -5673,13 +5806,16 @@ begin
         when m.change_type <> 'DELETE' then coalesce(
           case when (m.wanted).workplace_name = any(refused_workplaces) then app.field_problem(
             '/workplace_name', 'unknown_workplace',
-            format('There is no workplace "%s": create it first, or import with unknown_workplaces=create', (m.wanted).workplace_name))
+            format('There is no workplace "%s": create it first, or import with unknown_workplaces=create',
+              (m.wanted).workplace_name))
           end,
           app.plan_problem(m.wanted),
           case when not m.exists then coalesce(
             app.opening_problem(m.wanted),
-            case when not is_takeover and m.status not in ('PLANNED', 'RELEASED', 'CANCELLED') then app.field_problem('/status', 'not_planned',
-              format('A new operation is PLANNED or RELEASED, not "%s": take work of another system over with mode=takeover', m.status))
+            case when not is_takeover and m.status not in ('PLANNED', 'RELEASED', 'CANCELLED')
+              then app.field_problem('/status', 'not_planned',
+                format('A new operation is PLANNED or RELEASED, not "%s": '
+                  'take work of another system over with mode=takeover', m.status))
             end)
           end)
       end as problem
@@ -5703,7 +5839,8 @@ begin
     case
       when j.change_type = 'DELETE' or (j.problem).code is not null then '{}'::public.action[]
       when not j.exists and is_takeover then '{}'::public.action[]
-      when j.status = 'CANCELLED' and not coalesce(j.has_begun, false) and (j.existing).status is distinct from 'CANCELLED' then '{CANCEL}'
+      when j.status = 'CANCELLED' and not coalesce(j.has_begun, false)
+        and (j.existing).status is distinct from 'CANCELLED' then '{CANCEL}'
       when j.status = 'RELEASED' and (j.existing).status = 'PLANNED' then '{RELEASE}'
       -- only a row that says so: one without a status changes the plan alone
       when j.body ->> 'status' = 'PLANNED' and (j.existing).status = 'RELEASED' and not j.has_begun then '{CORRECT}'
@@ -5781,15 +5918,17 @@ begin
 
   with inserted as (
     insert into public.mes_operations (
-      order_no, asset_id, operation_no, state, reference_url, activity_code, activity_description, workplace_name, workplace_group,
+      order_no, asset_id, operation_no, state, reference_url, activity_code, activity_description,
+      workplace_name, workplace_group,
       qty_desired, overrun_tolerance_pct, planned_start_at, planned_end_at,
       t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type, created_by
     )
     select
       (d.wanted).order_no, (d.wanted).asset_id, (d.wanted).operation_no,
       case when d.body ->> 'status' = 'RELEASED' then 'RELEASED' else 'PLANNED' end::public.state,
-      (d.wanted).reference_url, (d.wanted).activity_code, (d.wanted).activity_description, (d.wanted).workplace_name, (d.wanted).workplace_group,
-      (d.wanted).qty_desired, coalesce((d.wanted).overrun_tolerance_pct, 0), (d.wanted).planned_start_at, (d.wanted).planned_end_at,
+      (d.wanted).reference_url, (d.wanted).activity_code, (d.wanted).activity_description,
+      (d.wanted).workplace_name, (d.wanted).workplace_group, (d.wanted).qty_desired,
+      coalesce((d.wanted).overrun_tolerance_pct, 0), (d.wanted).planned_start_at, (d.wanted).planned_end_at,
       (d.wanted).t_target_processing_min, (d.wanted).t_target_setup_min, (d.wanted).t_target_lead_min,
       (d.wanted).timestamp_ms, (d.wanted).change_type, caller.user_id
     from unnest(decisions) d
@@ -5800,14 +5939,17 @@ begin
   )
   select array_agg(i.id) into created from inserted i;
   if cardinality(created) < (select count(*) from unnest(decisions) d where d.outcome = 'created') then
-    perform app.refuse(503, 'unavailable', 'Another request has just created some of these operations: send the rows again');
+    perform app.refuse(503, 'unavailable',
+      'Another request has just created some of these operations: send the rows again');
   end if;
 
   update public.mes_operations o
-  set (reference_url, activity_code, activity_description, workplace_name, workplace_group, qty_desired, overrun_tolerance_pct,
+  set (reference_url, activity_code, activity_description, workplace_name, workplace_group,
+       qty_desired, overrun_tolerance_pct,
        planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min,
        timestamp_ms, change_type, source_conflict)
-    = row ((d.wanted).reference_url, (d.wanted).activity_code, (d.wanted).activity_description, (d.wanted).workplace_name, (d.wanted).workplace_group,
+    = row ((d.wanted).reference_url, (d.wanted).activity_code, (d.wanted).activity_description,
+       (d.wanted).workplace_name, (d.wanted).workplace_group,
        (d.wanted).qty_desired, coalesce((d.wanted).overrun_tolerance_pct, o.overrun_tolerance_pct),
        (d.wanted).planned_start_at, (d.wanted).planned_end_at,
        (d.wanted).t_target_processing_min, (d.wanted).t_target_setup_min, (d.wanted).t_target_lead_min,
@@ -5816,13 +5958,16 @@ begin
   where d.outcome in ('updated', 'flagged') and o.id = (d.existing).id;
   perform app.settle_parked(o, caller)
   from public.mes_operations o
-  join unnest(decisions) d on d.outcome in ('updated', 'flagged') and o.id = (d.existing).id and (d.existing).qty_parked > 0;
+  join unnest(decisions) d on d.outcome in ('updated', 'flagged') and o.id = (d.existing).id
+    and (d.existing).qty_parked > 0;
 
   insert into app.deleted_operations as known (order_no, operation_no, asset_id, timestamp_ms)
-  select d.body ->> 'order_no', d.body ->> 'operation_no', (d.body ->> 'asset_id')::integer, (d.body ->> 'timestamp_ms')::timestamptz
+  select d.body ->> 'order_no', d.body ->> 'operation_no', (d.body ->> 'asset_id')::integer,
+    (d.body ->> 'timestamp_ms')::timestamptz
   from unnest(decisions) d
   where d.outcome = 'deleted'
-  on conflict on constraint deleted_operations_pkey do update set timestamp_ms = greatest(known.timestamp_ms, excluded.timestamp_ms);
+  on conflict on constraint deleted_operations_pkey
+    do update set timestamp_ms = greatest(known.timestamp_ms, excluded.timestamp_ms);
   delete from public.mes_operations o using unnest(decisions) d where d.outcome = 'deleted' and o.id = (d.existing).id;
 
   -- What changes execution goes the one way, an event each: releases and their withdrawal, cancellations, openings.
@@ -5862,10 +6007,12 @@ create function app.import_results(decisions app.import_decision[], unknown_work
 language sql stable
 begin atomic
   select json_agg(case when d.creates_workplace
-    then app.json_with(d.result, 'creates_workplace', to_json((d.wanted).workplace_name)) else d.result end order by d.index)
+    then app.json_with(d.result, 'creates_workplace', to_json((d.wanted).workplace_name))
+    else d.result end order by d.index)
   from (
     select d.index, d.wanted,
-      d.outcome in ('created', 'updated', 'flagged') and (d.wanted).workplace_name = any(unknown_workplaces) as creates_workplace,
+      d.outcome in ('created', 'updated', 'flagged')
+        and (d.wanted).workplace_name = any(unknown_workplaces) as creates_workplace,
       json_build_object(
         'index', d.index,
         'status', case d.outcome when 'rejected' then (d.problem).status when 'created' then 201 else 200 end,
@@ -5972,10 +6119,12 @@ begin
       end
       order by sent.index), '[]')
     from (
-      select (r.value ->> 'index')::integer as index, min((r.value ->> 'index')::integer) over (partition by r.value - 'index') as first_index
+      select (r.value ->> 'index')::integer as index,
+        min((r.value ->> 'index')::integer) over (partition by r.value - 'index') as first_index
       from jsonb_array_elements(rows) r
     ) sent
-    join (select (r ->> 'index')::integer as index, r as result from unnest(results) r) told on told.index = sent.first_index
+    join (select (r ->> 'index')::integer as index, r as result from unnest(results) r) told
+      on told.index = sent.first_index
   );
 end
 $$;
@@ -6076,7 +6225,8 @@ declare
   drawn constant bigint := (select s.last_value - case when s.is_called then 0 else 1 end from app.feed_pos_seq s);
 begin
   if pg_is_in_recovery() then
-    perform app.refuse(503, 'unavailable', 'A standby does not know what its primary is committing: read the feed there');
+    perform app.refuse(503, 'unavailable',
+      'A standby does not know what its primary is committing: read the feed there');
   end if;
   -- In this order no commit is overlooked: one that leaves its note after this look draws beyond `drawn`.
   return least(drawn, (
@@ -6194,9 +6344,9 @@ $$;
 comment on function app.feed_generation() is
   'Name of the feed''s life, part of every cursor: changes when the database was restored.';
 
--- A copy of the data folder or of a disk keeps all of these. So a cursor also knows what it stands at: where the position
--- is not there, or is another one, history has been another one. The event alone would not do, since terminals send
--- again what was lost, under the same id.
+-- A copy of the data folder or of a disk keeps all of these. So a cursor also holds a mark of its event: when the
+-- position is missing or has another mark, the history differs. The event's id alone does not suffice, because
+-- terminals send lost events again under the same id.
 create function app.feed_mark(f app.feed) returns text
 language sql stable
 return left(md5((f).event_id::text || '/' || extract(epoch from (f).recorded_at)::text), 12);
@@ -6211,8 +6361,11 @@ declare
   floor_pos bigint;
 begin
   if generation <> app.feed_generation() then
-    perform app.refuse(410, 'feed_reset', 'The database was restored since: what you have read may differ from what it holds. Begin again without a cursor');
-  elsif pos is null or exists (select from app.feed f where f.pos = require_position.pos and app.feed_mark(f) = mark) then
+    perform app.refuse(410, 'feed_reset',
+      'The database was restored since: what you have read may differ from what it holds. '
+      'Begin again without a cursor');
+  elsif pos is null
+    or exists (select from app.feed f where f.pos = require_position.pos and app.feed_mark(f) = mark) then
     return;
   end if;
   -- looked at last, since it may have been cut off meanwhile
@@ -6220,7 +6373,9 @@ begin
   if pos < floor_pos then
     perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back. Begin again without a cursor');
   elsif pos > floor_pos then
-    perform app.refuse(410, 'feed_reset', 'The database was restored since: what you have read may differ from what it holds. Begin again without a cursor');
+    perform app.refuse(410, 'feed_reset',
+      'The database was restored since: what you have read may differ from what it holds. '
+      'Begin again without a cursor');
   end if;
 end
 $$;
@@ -6299,7 +6454,8 @@ declare
   last_pos constant bigint := (
     select max(f.pos) from app.feed f
     where f.pos > from_pos
-      and f.pos <= least(head_pos, (select min(n.pos) from app.feed n where n.pos > from_pos and n.pos <= head_pos) + app.feed_window())
+      and f.pos <= least(head_pos,
+        (select min(n.pos) from app.feed n where n.pos > from_pos and n.pos <= head_pos) + app.feed_window())
   );
   visible text[];
   events json := '[]'::json;
@@ -6339,7 +6495,8 @@ begin
       (
         select f.pos, f.event_id from app.feed f
         where visible is null and f.pos > from_pos and f.pos <= last_pos
-          and (action_types is null or f.action_type = any(action_types::public.action[])) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+          and (action_types is null or f.action_type = any(action_types::public.action[]))
+          and (read_feed.order_no is null or f.order_no = read_feed.order_no)
         order by f.pos
         limit take
       )
@@ -6347,7 +6504,8 @@ begin
       select f.pos, f.event_id from unnest(visible) w cross join lateral (
         select f.pos, f.event_id from app.feed f
         where f.workplace_name = w and f.pos > from_pos and f.pos <= last_pos
-          and (action_types is null or f.action_type = any(action_types::public.action[])) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+          and (action_types is null or f.action_type = any(action_types::public.action[]))
+          and (read_feed.order_no is null or f.order_no = read_feed.order_no)
         order by f.pos
         limit take
       ) f
@@ -6389,7 +6547,8 @@ begin
     'events', events,
     'generation', app.feed_generation(),
     'pos', reached,
-    'mark', case when reached = after_pos then mark else (select app.feed_mark(f) from app.feed f where f.pos = reached) end,
+    'mark', case when reached = after_pos then mark
+      else (select app.feed_mark(f) from app.feed f where f.pos = reached) end,
     'has_more', coalesce(reached < head_pos, false),
     'has_workplace', true
   );
@@ -6416,7 +6575,8 @@ begin
     'generation', app.feed_generation(),
     'pos', coalesce(head.pos, (select s.floor_pos from app.feed_state s)),
     'mark', app.feed_mark(head),
-    'is_announced', exists (select from pg_trigger t where t.tgrelid = 'app.feed'::regclass and t.tgname = 'feed_announce')
+    'is_announced', exists (
+      select from pg_trigger t where t.tgrelid = 'app.feed'::regclass and t.tgname = 'feed_announce')
   );
 end
 $$;
@@ -6516,7 +6676,8 @@ begin
   if not is_server and access -> 0 is null then
     perform app.refuse(403, 'forbidden', 'Cannot open a stream: you have no profile');
   end if;
-  if not is_server and not (access #>> '{0,sees_all}')::boolean and json_array_length(access #> '{0,workplaces}') = 0 then
+  if not is_server and not (access #>> '{0,sees_all}')::boolean
+    and json_array_length(access #> '{0,workplaces}') = 0 then
     perform app.refuse(403, 'forbidden', 'Cannot open a stream: you have no workplace. A manager gives you one');
   end if;
   -- one opening of a caller after the other: of 20 at once exactly `most` find a place
@@ -6610,7 +6771,8 @@ declare
 begin
   perform app.require_workplace(caller);
   if octet_length(filter::text) > 4096 then
-    perform app.refuse_field('', 'too_big', format('A ticket''s filter takes at most 4096 bytes, not %s', octet_length(filter::text)));
+    perform app.refuse_field('', 'too_big',
+      format('A ticket''s filter takes at most 4096 bytes, not %s', octet_length(filter::text)));
   end if;
   -- One request of a caller after the other: the count stays true until commit.
   perform pg_advisory_xact_lock(app.lock_key('app.stream_tickets ' || app.key_owner(caller)));
@@ -6633,7 +6795,8 @@ begin
   from app.stream_tickets t
   where (t.user_id = caller.user_id or caller.is_server and t.user_id is null) and t.expires_at >= clock_timestamp();
   if open_count >= most then
-    perform app.refuse(429, 'rate_limited', format('You have %s tickets that nobody has used yet: use one, or wait until it expires', open_count),
+    perform app.refuse(429, 'rate_limited',
+      format('You have %s tickets that nobody has used yet: use one, or wait until it expires', open_count),
       jsonb_build_object('limit', most, 'retry_after_s', greatest(retry_after_s, 1)));
   end if;
   insert into app.stream_tickets (digest, user_id, filter, session_ends_at, expires_at)
@@ -6773,7 +6936,8 @@ create table app.webhook_deliveries (
   created_at timestamptz not null default clock_timestamp(),
   settled_at timestamptz,
   constraint webhook_deliveries_once unique (event_id, endpoint_id),
-  constraint webhook_deliveries_status_known check (status in ('pending', 'delivering', 'delivered', 'dead', 'cancelled')),
+  constraint webhook_deliveries_status_known
+    check (status in ('pending', 'delivering', 'delivered', 'dead', 'cancelled')),
   constraint webhook_deliveries_leased_when_delivering check ((status = 'delivering') = (lease_token is not null))
 )
 -- every delivery changes status twice at least
@@ -6791,12 +6955,15 @@ comment on column app.webhook_deliveries.lease_token is
   'Names the dispatcher that has it: only that one may settle it.';
 
 -- What is due is a small part of a table that only grows: claiming looks at this alone, endpoint by endpoint.
-create index webhook_deliveries_due on app.webhook_deliveries (endpoint_id, next_attempt_at) where status in ('pending', 'delivering');
+create index webhook_deliveries_due on app.webhook_deliveries (endpoint_id, next_attempt_at)
+  where status in ('pending', 'delivering');
 create index webhook_deliveries_leased on app.webhook_deliveries (endpoint_id) where status = 'delivering';
 create index webhook_deliveries_newest on app.webhook_deliveries (created_at desc, id desc);
 create index webhook_deliveries_by_endpoint on app.webhook_deliveries (endpoint_id, created_at desc, id desc);
-create index webhook_deliveries_open on app.webhook_deliveries (status, created_at desc, id desc) where status <> 'delivered';
-create index webhook_deliveries_given_up on app.webhook_deliveries (endpoint_id, created_at desc, id desc) where status = 'dead';
+create index webhook_deliveries_open on app.webhook_deliveries (status, created_at desc, id desc)
+  where status <> 'delivered';
+create index webhook_deliveries_given_up
+  on app.webhook_deliveries (endpoint_id, created_at desc, id desc) where status = 'dead';
 
 alter table app.webhook_deliveries enable row level security;
 
@@ -6932,8 +7099,10 @@ begin atomic
     'disabled_reason', (e).disabled_reason,
     'disabled_at', app.iso((e).disabled_at),
     'failing_since', (select app.iso(h.failing_since) from app.webhook_health h where h.endpoint_id = (e).id),
-    'paused_until', (select app.iso(h.paused_until) from app.webhook_health h where h.endpoint_id = (e).id and h.paused_until > clock_timestamp()),
-    'previous_secret_until', (select app.iso(max(s.expires_at)) from app.webhook_secrets s where s.endpoint_id = (e).id and s.expires_at > clock_timestamp()),
+    'paused_until', (select app.iso(h.paused_until) from app.webhook_health h
+      where h.endpoint_id = (e).id and h.paused_until > clock_timestamp()),
+    'previous_secret_until', (select app.iso(max(s.expires_at)) from app.webhook_secrets s
+      where s.endpoint_id = (e).id and s.expires_at > clock_timestamp()),
     'version', (e).version,
     'created_at', app.iso((e).created_at),
     'updated_at', app.iso((e).updated_at)
@@ -6960,7 +7129,8 @@ as $$
 declare
   endpoint app.webhook_endpoints;
 begin
-  select * into endpoint from app.webhook_endpoints e where e.id = endpoint_id and e.deleted_at is null for no key update;
+  select * into endpoint from app.webhook_endpoints e
+    where e.id = endpoint_id and e.deleted_at is null for no key update;
   if not found then
     perform app.refuse_missing();
   end if;
@@ -6976,7 +7146,8 @@ set search_path = ''
 as $$
 begin
   if (endpoint).enabled is not true then
-    perform app.refuse(409, 'endpoint_disabled', format('Endpoint "%s" is disabled: nothing is sent to it. Enable it first', (endpoint).id));
+    perform app.refuse(409, 'endpoint_disabled',
+      format('Endpoint "%s" is disabled: nothing is sent to it. Enable it first', (endpoint).id));
   end if;
 end
 $$;
@@ -7033,7 +7204,8 @@ begin
     'next', case when cardinality(rows) > take then json_build_array(rows[take].created_at, rows[take].id) end,
     'total', case when count is not null then (
       select count(*) from app.webhook_endpoints e
-      where e.deleted_at is null and (list_webhook_endpoints.enabled is null or e.enabled = list_webhook_endpoints.enabled)
+      where e.deleted_at is null
+        and (list_webhook_endpoints.enabled is null or e.enabled = list_webhook_endpoints.enabled)
     ) end
   );
 end
@@ -7079,10 +7251,13 @@ begin
   if wanted.enabled is not false then
     perform app.require_room_for_endpoint();
   end if;
-  insert into app.webhook_endpoints (url, description, action_types, workplace_names, order_prefix, enabled, disabled_reason, disabled_at, created_by)
+  insert into app.webhook_endpoints (url, description, action_types, workplace_names, order_prefix, enabled,
+    disabled_reason, disabled_at, created_by)
   values (
-    wanted.url, wanted.description, wanted.action_types, wanted.workplace_names, wanted.order_prefix, coalesce(wanted.enabled, true),
-    case when not wanted.enabled then 'manual' end, case when not wanted.enabled then clock_timestamp() end, caller.user_id
+    wanted.url, wanted.description, wanted.action_types, wanted.workplace_names, wanted.order_prefix,
+    coalesce(wanted.enabled, true),
+    case when not wanted.enabled then 'manual' end,
+    case when not wanted.enabled then clock_timestamp() end, caller.user_id
   )
   returning * into stored;
   insert into app.webhook_health (endpoint_id) values (stored.id);
@@ -7129,18 +7304,20 @@ begin
   end if;
   if wanted.url <> endpoint.url or wanted.enabled and not endpoint.enabled then
     -- another address or another chance: what was before does not count
-    update app.webhook_health h set failing_since = null, failed_at = null, paused_until = null where h.endpoint_id = endpoint.id;
+    update app.webhook_health h set failing_since = null, failed_at = null, paused_until = null
+      where h.endpoint_id = endpoint.id;
   end if;
   if wanted is distinct from endpoint then
     update app.webhook_endpoints e
     set (url, description, action_types, workplace_names, order_prefix, enabled, disabled_reason, disabled_at) = row (
-      coalesce(wanted.url, endpoint.url), wanted.description, wanted.action_types, wanted.workplace_names, wanted.order_prefix,
-      wanted.enabled, wanted.disabled_reason, wanted.disabled_at
+      coalesce(wanted.url, endpoint.url), wanted.description, wanted.action_types,
+      wanted.workplace_names, wanted.order_prefix, wanted.enabled, wanted.disabled_reason, wanted.disabled_at
     )
     where e.id = endpoint.id
     returning * into endpoint;
   end if;
-  return app.finish_command(command, null, json_build_object('status', 200, 'body', app.webhook_endpoint_json(endpoint)));
+  return app.finish_command(command, null,
+    json_build_object('status', 200, 'body', app.webhook_endpoint_json(endpoint)));
 end
 $$;
 comment on function public.update_webhook_endpoint(uuid, jsonb, integer[], jsonb) is
@@ -7202,7 +7379,8 @@ declare
   );
 begin
   if secret is null then
-    perform app.refuse(410, 'secret_gone', 'The secret that this request made signs no more: the endpoint was deleted, or its secret rotated');
+    perform app.refuse(410, 'secret_gone',
+      'The secret that this request made signs no more: the endpoint was deleted, or its secret rotated');
   end if;
   return json_build_object(
     'status', answer -> 'status',
@@ -7235,7 +7413,8 @@ begin
   endpoint := app.lock_webhook_endpoint(endpoint_id);
   -- two at most: the one before the previous ends now
   delete from app.webhook_secrets s where s.endpoint_id = endpoint.id and s.expires_at is not null;
-  update app.webhook_secrets s set expires_at = clock_timestamp() + least(greatest(overlap_h, 0), 168) * interval '1 hour'
+  update app.webhook_secrets s
+  set expires_at = clock_timestamp() + least(greatest(overlap_h, 0), 168) * interval '1 hour'
   where s.endpoint_id = endpoint.id;
   secret_id := app.new_webhook_secret(endpoint.id);
   return app.with_secret(app.finish_command(command, null, json_build_object(
@@ -7290,7 +7469,8 @@ begin
   endpoint := app.lock_webhook_endpoint(endpoint_id);
   perform app.require_enabled(endpoint);
   insert into app.webhook_deliveries (endpoint_id, type) values (endpoint.id, 'webhook.ping') returning * into delivery;
-  return app.finish_command(command, null, json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
+  return app.finish_command(command, null,
+    json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
 end
 $$;
 comment on function public.test_webhook_endpoint(uuid, jsonb) is
@@ -7321,18 +7501,23 @@ declare
     case when event_id is not null then 'd.event_id = $2' end,
     case when status is not null then format('d.status = %L', status) end
   );
-  page constant text := filter || case when before_created_at is not null then ' and (d.created_at, d.id) < ($3, $4)' else '' end;
+  page constant text := filter
+    || case when before_created_at is not null then ' and (d.created_at, d.id) < ($3, $4)' else '' end;
   rows app.webhook_deliveries[];
   total bigint;
 begin
   perform app.require_webhook_manager(app.current_caller());
   take := least(take, 500);
   perform app.expand_outbox(case when endpoint_id is not null then array[endpoint_id] end, event_id);
-  execute format('select array(select d from app.webhook_deliveries d where %s order by d.created_at desc, d.id desc limit $5 offset $6)', page)
+  execute format(
+    'select array(
+      select d from app.webhook_deliveries d where %s order by d.created_at desc, d.id desc limit $5 offset $6)',
+    page)
   into rows
   using endpoint_id, event_id, before_created_at, before_id, take + 1, skip;
   if count is not null then
-    execute format('select count(*) from app.webhook_deliveries d where %s', filter) into total using endpoint_id, event_id;
+    execute format('select count(*) from app.webhook_deliveries d where %s', filter) into total
+      using endpoint_id, event_id;
   end if;
   return json_build_object(
     'items', (select coalesce(json_agg(app.webhook_delivery_json(d)), '[]') from unnest(rows[1:take]) d),
@@ -7405,7 +7590,8 @@ begin
     returning * into delivery;
     perform app.tell_event(delivery.event_id);
   end if;
-  return app.finish_command(command, null, json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
+  return app.finish_command(command, null,
+    json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
 end
 $$;
 comment on function public.replay_webhook_delivery(uuid, jsonb) is
@@ -7459,7 +7645,8 @@ begin
     if from_pos = floor_pos and floor_pos > 0
       and (since >= clock_timestamp() - (select s.retention from app.feed_state s)) is not true
     then
-      perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back: leave out since to replay all that is kept');
+      perform app.refuse(410, 'feed_reset',
+        'The feed is no longer kept that far back: leave out since to replay all that is kept');
     end if;
   end if;
   take := least(take, 1000);
@@ -7560,12 +7747,14 @@ begin
     ))
     returning d.event_id
   )
-  select array_agg(distinct c.event_id order by c.event_id) into event_ids from cancelled c where c.event_id is not null;
+  select array_agg(distinct c.event_id order by c.event_id) into event_ids from cancelled c
+    where c.event_id is not null;
   perform app.tell_event(id) from unnest(event_ids) id;
 
   delete from app.webhook_endpoints e where e.id = any(array(
     select gone.id from app.webhook_endpoints gone
-    where gone.deleted_at is not null and not exists (select from app.webhook_deliveries d where d.endpoint_id = gone.id)
+    where gone.deleted_at is not null
+      and not exists (select from app.webhook_deliveries d where d.endpoint_id = gone.id)
       and not app.is_queued(array[gone.id], null)
     limit 10
     for update skip locked
@@ -7608,7 +7797,8 @@ begin
   end if;
   perform pg_advisory_xact_lock(app.expanding_lock());
   with oldest as (
-    select o.id, sum(cardinality(o.endpoint_ids)) over (order by o.id) - cardinality(o.endpoint_ids) as deliveries_before
+    select o.id,
+      sum(cardinality(o.endpoint_ids)) over (order by o.id) - cardinality(o.endpoint_ids) as deliveries_before
     from (
       select q.id, q.endpoint_ids from app.webhook_outbox q
       where (to_endpoints is null or q.endpoint_ids && to_endpoints) and (of_event is null or q.event_id = of_event)
@@ -7660,8 +7850,10 @@ begin
     from app.webhook_health h where h.endpoint_id = any(endpoint_ids)
   ),
   due as (
-    -- one to each endpoint, then a second to each, those under way counted: nobody's backlog comes before another's first
-    select d.id, d.next_attempt_at, e.leased + row_number() over (partition by d.endpoint_id order by d.next_attempt_at) as turn
+    -- One to each endpoint, then a second to each, counting those in flight. So no endpoint's backlog delays the first
+    -- delivery of another.
+    select d.id, d.next_attempt_at,
+      e.leased + row_number() over (partition by d.endpoint_id order by d.next_attempt_at) as turn
     from endpoints e
     cross join lateral (
       select d.id, d.endpoint_id, d.next_attempt_at from app.webhook_deliveries d
@@ -7736,7 +7928,8 @@ begin
       ),
       -- text, since what is signed is these very bytes
       'body', case when d.event_id is null then
-        json_build_object('type', d.type, 'timestamp', app.iso(d.created_at), 'data', json_build_object('endpoint_id', e.id))
+        json_build_object('type', d.type, 'timestamp', app.iso(d.created_at),
+          'data', json_build_object('endpoint_id', e.id))
       else
         json_build_object('type', d.type, 'timestamp', app.iso(v.occurred_at), 'data', json_build_object(
           -- what other receivers have answered is not for this one
@@ -7764,7 +7957,8 @@ grant execute on function public.claim_deliveries to service_role;
 
 create function app.retry_delay(retry_no integer) returns interval
 language sql immutable parallel safe
-return (array['5 seconds', '5 minutes', '30 minutes', '2 hours', '5 hours', '10 hours', '14 hours', '20 hours', '24 hours']::interval[])[retry_no];
+return (array['5 seconds', '5 minutes', '30 minutes', '2 hours', '5 hours', '10 hours', '14 hours', '20 hours',
+  '24 hours']::interval[])[retry_no];
 comment on function app.retry_delay(integer) is 'Time before the retry after so many failures; null = no further one.';
 
 create function public.settle_delivery(
@@ -7803,7 +7997,8 @@ begin
   -- Who disables an endpoint locks it first, as those who change it do, before what is queued for it.
   select d.endpoint_id into delivery.endpoint_id from app.webhook_deliveries d where d.id = delivery_id;
   select * into health from app.webhook_health h where h.endpoint_id = delivery.endpoint_id;
-  if settle_delivery.status = 410 or not is_delivered and health.failing_since < clock_timestamp() - interval '5 days' then
+  if settle_delivery.status = 410
+    or not is_delivered and health.failing_since < clock_timestamp() - interval '5 days' then
     perform from app.webhook_endpoints e where e.id = delivery.endpoint_id for no key update;
   end if;
   select * into delivery from app.webhook_deliveries d
@@ -7811,7 +8006,8 @@ begin
   for no key update;
   if not found then
     -- the lease ended, and somebody else has it or had it: the result of the other one stands
-    return json_build_object('settled', false, 'status', (select d.status from app.webhook_deliveries d where d.id = delivery_id));
+    return json_build_object('settled', false,
+      'status', (select d.status from app.webhook_deliveries d where d.id = delivery_id));
   end if;
   heard_at := clock_timestamp();
   delivery.attempt_count := delivery.attempt_count + 1;
@@ -7835,7 +8031,8 @@ begin
     lease_token = null,
     attempt_count = delivery.attempt_count,
     retry_no = delivery.retry_no,
-    next_attempt_at = case when is_moved then heard_at else heard_at + coalesce(greatest(delay, pause), interval '0') end,
+    next_attempt_at = case when is_moved then heard_at
+      else heard_at + coalesce(greatest(delay, pause), interval '0') end,
     response_status = settle_delivery.status,
     error_message = left(settle_delivery.error_message, 500),
     settled_at = case when is_delivered or is_given_up then heard_at end
@@ -7905,11 +8102,13 @@ begin
   if not app.is_dispatch_due() then
     return;
   end if;
-  execute 'select max(decrypted_secret) filter (where name = ''mes_functions_url''), max(decrypted_secret) filter (where name = ''mes_secret_key'')
+  execute 'select max(decrypted_secret) filter (where name = ''mes_functions_url''),
+      max(decrypted_secret) filter (where name = ''mes_secret_key'')
     from vault.decrypted_secrets' into functions_url, secret_key;
   if functions_url is not null and secret_key is not null then
     execute 'select net.http_post(url := $1, headers := $2, body := ''{}''::jsonb, timeout_milliseconds := 60000)'
-    using functions_url || '/webhooks/v1/dispatch', jsonb_build_object('apikey', secret_key, 'Content-Type', 'application/json');
+    using functions_url || '/webhooks/v1/dispatch',
+      jsonb_build_object('apikey', secret_key, 'Content-Type', 'application/json');
   end if;
 end
 $$;
@@ -8055,12 +8254,14 @@ begin
   own_reporters := array(
     select r.id from app.reporters r where r.user_id = erase_person.user_id
     union
-    select r.id from app.reporters r where r.user_id is null and lower(r.email) = any(array(select lower(a) from unnest(addresses) a))
+    select r.id from app.reporters r
+      where r.user_id is null and lower(r.email) = any(array(select lower(a) from unnest(addresses) a))
     order by 1
   );
   perform from app.reporters r where r.id = any(own_reporters) order by r.id for update;
   addresses := array(
-    select unnest(addresses) union select r.email from app.reporters r where r.id = any(own_reporters) and r.email is not null
+    select unnest(addresses) union select r.email from app.reporters r
+      where r.id = any(own_reporters) and r.email is not null
   );
 
   update app.reporters r set email = null, forgotten_at = clock_timestamp() where r.id = any(own_reporters);
@@ -8142,7 +8343,8 @@ declare
   record app.forgotten_users;
 begin
   select * into profile from public.profiles p where p.id = forget_profile.id;
-  if app.role_rank(caller.role) < app.role_rank('admin') and (profile.id is null or not app.sees_profile(caller, profile)) then
+  if app.role_rank(caller.role) < app.role_rank('admin')
+    and (profile.id is null or not app.sees_profile(caller, profile)) then
     perform app.refuse_missing();
   end if;
   perform app.require_role(caller, 'admin', 'Only an admin may forget people');
@@ -8171,7 +8373,8 @@ select 'operations_running' as figure, '' as label,
   'Operations that are in progress.' as meaning
 union all
 select 'longest_run_s', '',
-  (select extract(epoch from clock_timestamp() - min(r.started_at)) from public.operation_runs r where r.ended_at is null),
+  (select extract(epoch from clock_timestamp() - min(r.started_at)) from public.operation_runs r
+    where r.ended_at is null),
   'Seconds since the start of the oldest open run.'
 union all
 select 'events_total', '',
@@ -8221,7 +8424,8 @@ select 'webhook_deliveries_dead', '', (
 union all
 -- The database.
 select 'stored_answers_age_s', '',
-  (select extract(epoch from clock_timestamp() - k.created_at) from app.idempotency_keys k order by k.created_at limit 1),
+  (select extract(epoch from clock_timestamp() - k.created_at) from app.idempotency_keys k
+    order by k.created_at limit 1),
   'Seconds since the oldest answer was stored under an Idempotency-Key.'
 union all
 select 'connections', coalesce(a.state, 'starting'), count(*)::numeric, 'Connections of clients, by state.'

@@ -70,7 +70,8 @@ set search_path = ''
 as $$
 begin
   if version <> all(if_match) then
-    perform app.refuse(412, 'stale_version', format('The resource has changed: its version is %s now', version), jsonb_build_object('current_version', version));
+    perform app.refuse(412, 'stale_version', format('The resource has changed: its version is %s now', version),
+      jsonb_build_object('current_version', version));
   end if;
 end
 $$;
@@ -100,8 +101,10 @@ begin
     then app.problem(right(state, 3)::integer, message, detail::jsonb ->> 'detail', detail::jsonb - 'detail')
     when state = '23505' then app.problem(409, 'idempotency_conflict', 'The id belongs to another event')
     when state like '23%'
-    then app.problem(400, 'integrity_error', 'A value refers to something that does not exist, or breaks a rule of the database')
-    when state like '22%' then app.problem(400, 'malformed_request', 'A value is not of the form that the database takes')
+    then app.problem(400, 'integrity_error',
+      'A value refers to something that does not exist, or breaks a rule of the database')
+    when state like '22%'
+      then app.problem(400, 'malformed_request', 'A value is not of the form that the database takes')
   end;
 end
 $$;

@@ -4,7 +4,8 @@
 -- Along the order of a list, the rows of few workplaces, statuses or actions can be far apart: a filter there reads
 -- everything between them. Each alternative alone is one ordered range of an index; the page begins their merge.
 create function app.page_query(
-  source text, alias text, item text, conditions text, alternatives text[], key_columns text, page_order text, take text, skip text,
+  source text, alias text, item text, conditions text, alternatives text[], key_columns text,
+  page_order text, take text, skip text,
   merge_order text default null
 ) returns text
 language sql immutable

@@ -3,7 +3,8 @@
 
 -- Every signed-in user can call the functions of `public` straight at the Data API, past all checks of the Edge
 -- Functions. So each function bounds its arguments in its first declaration, before it reads, sorts or unpacks them:
---   bounded constant boolean := app.require_bounded('order_no', order_no) and app.require_bounded('statuses', statuses);
+--   bounded constant boolean := app.require_bounded('order_no', order_no)
+--     and app.require_bounded('statuses', statuses);
 -- The Edge Functions let nothing through that these bounds refuse. Looking costs microseconds: the SQL functions have
 -- no SET clause, so they are inlined into the caller's expression and only the refusal is a call.
 create function app.refuse_unbounded(name text, amount bigint, unit text, most bigint) returns boolean
@@ -12,11 +13,13 @@ set search_path = ''
 as $$
 begin
   if unit = 'bytes' then
-    perform app.refuse(413, 'body_too_large', format('"%s" has %s bytes: at most %s are taken', name, amount, most), jsonb_build_object('limit', most));
+    perform app.refuse(413, 'body_too_large', format('"%s" has %s bytes: at most %s are taken', name, amount, most),
+      jsonb_build_object('limit', most));
   elsif unit = 'levels' then
     perform app.refuse(400, 'malformed_request', format('"%s" is nested more than %s levels deep', name, most));
   end if;
-  perform app.refuse_field('/' || name, 'too_big', format('"%s" has %s %s: at most %s are taken', name, amount, unit, most));
+  perform app.refuse_field('/' || name, 'too_big',
+    format('"%s" has %s %s: at most %s are taken', name, amount, unit, most));
   return false;
 end
 $$;

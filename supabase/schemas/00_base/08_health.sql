@@ -25,7 +25,8 @@ begin
     for update skip locked
   );
   if found then
-    -- A row that is overwritten needs no new space on the disk. 20,000 numbers exceed work_mem and go to a temporary file.
+    -- An overwritten row needs no new space on the disk. 20,000 numbers exceed work_mem, so Postgres writes them to a
+    -- temporary file.
     perform count(*) from generate_series(1, 20000);
   end if;
   return true;

@@ -78,7 +78,8 @@ begin
   if coalesce(level, '') <> 'aal2' and (select s.require_aal2 from app.settings s) then
     perform app.refuse(
       403, 'forbidden',
-      format('Role %s needs a session with a second factor (aal2), not "%s": verify a factor and use the new token', role, level),
+      format('Role %s needs a session with a second factor (aal2), not "%s": verify a factor and use the new token',
+        role, level),
       jsonb_build_object('required_aal', 'aal2')
     );
   end if;
@@ -206,7 +207,8 @@ begin
   if (caller).sees_all then
     return wanted;
   end if;
-  return array(select w from unnest(app.distinct_values((caller).workplaces)) w where wanted is null or w = any(wanted));
+  return array(select w from unnest(app.distinct_values((caller).workplaces)) w
+    where wanted is null or w = any(wanted));
 end
 $$;
 comment on function app.places_to_list(text[]) is

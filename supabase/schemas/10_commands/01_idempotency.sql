@@ -24,7 +24,8 @@ create table app.idempotency_keys (
   constraint idempotency_keys_key_is_visible check (char_length(key) between 1 and 255 and key !~ '[^!-~]'),
   constraint idempotency_keys_method_known check (method in ('POST', 'PATCH')),
   constraint idempotency_keys_route_short check (char_length(route) between 1 and 255),
-  constraint idempotency_keys_fingerprint_is_sha256 check (octet_length(fingerprint) = 64 and fingerprint !~ '[^0-9a-f]'),
+  constraint idempotency_keys_fingerprint_is_sha256
+    check (octet_length(fingerprint) = 64 and fingerprint !~ '[^0-9a-f]'),
   constraint idempotency_keys_caller_short check (char_length(caller) <= 36),
   constraint idempotency_keys_workplace_names_bounded check (
     cardinality(workplace_names) <= 1000 and pg_column_size(workplace_names) <= 524288
@@ -61,7 +62,8 @@ begin
   if char_length((request).key) not between 1 and 255 or (request).key ~ '[^!-~]' then
     perform app.refuse(400, 'malformed_request', 'Idempotency-Key must be 1 to 255 visible ASCII characters');
   elsif (request).method in ('POST', 'PATCH') is not true then
-    perform app.refuse_field('/idempotency/method', 'invalid_value', format('"%s" is not a method with an Idempotency-Key: POST or PATCH', (request).method));
+    perform app.refuse_field('/idempotency/method', 'invalid_value',
+      format('"%s" is not a method with an Idempotency-Key: POST or PATCH', (request).method));
   elsif (char_length((request).route) between 1 and 255) is not true then
     perform app.refuse_field('/idempotency/route', 'invalid_format', 'The route must have 1 to 255 characters');
   elsif (octet_length((request).fingerprint) = 64 and (request).fingerprint !~ '[^0-9a-f]') is not true then
@@ -80,7 +82,8 @@ create function app.idempotency(request jsonb) returns app.idempotency
 language sql
 return case when app.require_bounded('idempotency', request, 4096) then
   case when request ->> 'key' is not null then app.require_idempotency(
-    row(request ->> 'key', request ->> 'method', request ->> 'route', request ->> 'fingerprint', request ->> 'request_id')::app.idempotency)
+    row(request ->> 'key', request ->> 'method', request ->> 'route', request ->> 'fingerprint',
+      request ->> 'request_id')::app.idempotency)
   end
 end;
 comment on function app.idempotency(jsonb) is
@@ -114,7 +117,8 @@ language sql immutable
 return (
   select array_agg(distinct person.name)
   from (
-    select address[1] as name from regexp_matches(answer::text, '"(?:user_)?email" *: *"((?:[^"\\]|\\.)*)"', 'g') address
+    select address[1] as name
+      from regexp_matches(answer::text, '"(?:user_)?email" *: *"((?:[^"\\]|\\.)*)"', 'g') address
     union all
     select answer #>> '{body,id}' where answer #>> '{body,full_name}' is not null
   ) person
@@ -138,10 +142,12 @@ begin
   end if;
   stored := app.stored_answer(caller_name, request);
   if stored.key is null then
-    -- The second of two requests in flight is told so at once; the lock ends with the transaction that holds it. Replays
-    -- take no lock, so that they do not hold each other up.
-    if not pg_try_advisory_xact_lock(app.lock_key(concat_ws(' ', caller_name, (request).method, (request).route, (request).key))) then
-      perform app.refuse(409, 'idempotency_conflict', format('A request with Idempotency-Key "%s" is still being processed: try again', (request).key));
+    -- The second of two requests in flight is refused at once; the lock ends with the transaction that holds it.
+    -- Replays take no lock, so they do not wait for each other.
+    if not pg_try_advisory_xact_lock(
+      app.lock_key(concat_ws(' ', caller_name, (request).method, (request).route, (request).key))) then
+      perform app.refuse(409, 'idempotency_conflict',
+        format('A request with Idempotency-Key "%s" is still being processed: try again', (request).key));
     end if;
     stored := app.stored_answer(caller_name, request);
   end if;
@@ -149,7 +155,8 @@ begin
     return null;
   end if;
   if stored.fingerprint <> (request).fingerprint then
-    perform app.refuse(422, 'idempotency_key_reused', format('Idempotency-Key "%s" was used with another request', (request).key));
+    perform app.refuse(422, 'idempotency_key_reused',
+      format('Idempotency-Key "%s" was used with another request', (request).key));
   end if;
   perform app.require_seen(caller, stored.workplace_names);
   perform app.require_role(caller, stored.least_role, 'Your role may not repeat this request');
@@ -172,14 +179,16 @@ begin
   end if;
   -- problems inside of an answer name the request that met them, in its replays too
   answer := app.json_with(answer, 'request_id', coalesce(to_json((request).request_id), 'null'));
-  insert into app.idempotency_keys (caller, method, route, key, fingerprint, least_role, workplace_names, answer, mentions)
+  insert into app.idempotency_keys (caller, method, route, key, fingerprint, least_role,
+    workplace_names, answer, mentions)
   values (
     app.key_owner(caller), (request).method, (request).route, (request).key, (request).fingerprint,
     (caller).role, workplace_names, answer, app.mentioned_people(answer, caller)
   )
   on conflict on constraint idempotency_keys_pkey do update
     set (fingerprint, least_role, workplace_names, answer, mentions, created_at) = (
-      excluded.fingerprint, excluded.least_role, excluded.workplace_names, excluded.answer, excluded.mentions, excluded.created_at
+      excluded.fingerprint, excluded.least_role, excluded.workplace_names, excluded.answer,
+      excluded.mentions, excluded.created_at
     );
   -- Each new key sweeps a few old ones out: no scheduler, no long delete.
   delete from app.idempotency_keys k where k.ctid = any(array(

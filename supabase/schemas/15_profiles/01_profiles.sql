@@ -69,7 +69,8 @@ return coalesce(
   or app.role_rank((caller).role) >= 3
   or app.role_rank((caller).role) = 2
     and app.has_workplace(caller)
-    and ((caller).sees_all or (profile).workplace_access && (caller).workplaces or '*' = any((profile).workplace_access)),
+    and ((caller).sees_all or (profile).workplace_access && (caller).workplaces
+      or '*' = any((profile).workplace_access)),
   false
 );
 comment on function app.sees_profile(app.caller, public.profiles) is

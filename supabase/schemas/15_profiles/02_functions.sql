@@ -44,7 +44,8 @@ declare
 begin
   if current_setting('role') = 'service_role' then
     perform app.refuse(403, 'forbidden',
-      'The secret key is not a person and has no profile: send the access token of a user, or read a profile by its id');
+      'The secret key is not a person and has no profile: '
+      'send the access token of a user, or read a profile by its id');
   end if;
   select * into profile from public.profiles p where p.id = auth.uid();
   if not found then
@@ -171,7 +172,8 @@ begin
   if wanted is distinct from profile then
     update public.profiles p
     set (email, full_name, role, workplace_access)
-      = row (wanted.email, wanted.full_name, coalesce(wanted.role, profile.role), coalesce(wanted.workplace_access, profile.workplace_access))
+      = row (wanted.email, wanted.full_name, coalesce(wanted.role, profile.role),
+        coalesce(wanted.workplace_access, profile.workplace_access))
     where p.id = profile.id
     returning * into profile;
   end if;

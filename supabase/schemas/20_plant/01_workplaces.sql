@@ -177,7 +177,8 @@ begin
   wanted := jsonb_populate_record(workplace, patch);
   if wanted is distinct from workplace then
     update public.workplaces w
-    set (workplace_group, capacity, active) = row (wanted.workplace_group, wanted.capacity, coalesce(wanted.active, workplace.active))
+    set (workplace_group, capacity, active)
+      = row (wanted.workplace_group, wanted.capacity, coalesce(wanted.active, workplace.active))
     where w.name = workplace.name
     returning * into workplace;
   end if;

@@ -64,7 +64,8 @@ declare
   bounded constant boolean := app.require_bounded('kind', kind) and app.require_bounded('code', code);
   reason public.reason_codes;
 begin
-  select * into reason from public.reason_codes r where r.kind = get_reason_code.kind::public.reason_kind and r.code = get_reason_code.code;
+  select * into reason from public.reason_codes r
+    where r.kind = get_reason_code.kind::public.reason_kind and r.code = get_reason_code.code;
   if not found then
     perform app.refuse_missing();
   end if;
@@ -142,7 +143,8 @@ begin
   on conflict do nothing
   returning * into stored;
   if not found then
-    perform app.refuse(409, 'duplicate_reason_code', format('Reason code %s/%s exists already', wanted.kind, wanted.code));
+    perform app.refuse(409, 'duplicate_reason_code',
+      format('Reason code %s/%s exists already', wanted.kind, wanted.code));
   end if;
   return app.finish_command(command, null, json_build_object('status', 201, 'body', app.reason_code_json(stored)));
 end
@@ -169,7 +171,8 @@ begin
     return command.answer;
   end if;
   perform app.require_plant(caller);
-  select * into reason from public.reason_codes r where r.kind = update_reason_code.kind::public.reason_kind and r.code = update_reason_code.code for update;
+  select * into reason from public.reason_codes r
+    where r.kind = update_reason_code.kind::public.reason_kind and r.code = update_reason_code.code for update;
   if not found then
     perform app.refuse_missing();
   end if;
@@ -201,7 +204,8 @@ declare
   reason public.reason_codes;
 begin
   perform app.require_plant(caller);
-  select * into reason from public.reason_codes r where r.kind = delete_reason_code.kind::public.reason_kind and r.code = delete_reason_code.code for update;
+  select * into reason from public.reason_codes r
+    where r.kind = delete_reason_code.kind::public.reason_kind and r.code = delete_reason_code.code for update;
   if not found then
     perform app.refuse_missing();
   end if;
@@ -212,7 +216,8 @@ begin
   end if;
   delete from public.reason_codes r where r.kind = reason.kind and r.code = reason.code;
 exception when foreign_key_violation then
-  perform app.refuse(409, 'in_use', format('Reason code %s/%s stands in events: set it inactive instead', reason.kind, reason.code));
+  perform app.refuse(409, 'in_use',
+    format('Reason code %s/%s stands in events: set it inactive instead', reason.kind, reason.code));
 end
 $$;
 comment on function public.delete_reason_code(text, text, integer[]) is

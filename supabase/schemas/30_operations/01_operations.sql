@@ -128,8 +128,12 @@ create table public.mes_operations (
   constraint mes_operations_actual_in_order check (actual_start_at <= actual_end_at),
   constraint mes_operations_times_are_real check (
     -- infinity, and years that clients cannot read, are not times of a shop floor
-    coalesce(least(planned_start_at, planned_end_at, actual_start_at, actual_end_at, timestamp_ms), '1970-01-01Z') >= '1970-01-01Z'
-    and coalesce(greatest(planned_start_at, planned_end_at, actual_start_at, actual_end_at, timestamp_ms), '1970-01-01Z') < '10000-01-01Z'
+    coalesce(
+      least(planned_start_at, planned_end_at, actual_start_at, actual_end_at, timestamp_ms), '1970-01-01Z'
+    ) >= '1970-01-01Z'
+    and coalesce(
+      greatest(planned_start_at, planned_end_at, actual_start_at, actual_end_at, timestamp_ms), '1970-01-01Z'
+    ) < '10000-01-01Z'
   ),
   constraint mes_operations_minutes_are_real check (
     -- numeric has a NaN, which is greater than everything
@@ -137,7 +141,8 @@ create table public.mes_operations (
     -- a correction may state fewer minutes than the open run will add
     and (coalesce(t_actual_processing_min, 0) >= 0 or running_phase = 'PROCESSING')
     and (coalesce(t_actual_setup_min, 0) >= 0 or running_phase = 'SETUP')
-    and coalesce(greatest(t_target_processing_min, t_target_setup_min, t_target_lead_min, t_actual_processing_min, t_actual_setup_min, t_actual_lead_min), 0) < 1e9
+    and coalesce(greatest(t_target_processing_min, t_target_setup_min, t_target_lead_min, t_actual_processing_min,
+      t_actual_setup_min, t_actual_lead_min), 0) < 1e9
   )
 )
 -- Counters change far more often than anything indexed: room on the page keeps those updates off the indexes.
@@ -205,11 +210,13 @@ comment on column public.mes_operations.created_by is 'User who created it; null
 
 -- One index per filter, each continued by the list's order, so that a filtered page is one ordered range.
 create index mes_operations_by_workplace on public.mes_operations (workplace_name, order_no, operation_no, asset_id);
-create index mes_operations_by_workplace_and_status on public.mes_operations (workplace_name, status, order_no, operation_no, asset_id);
+create index mes_operations_by_workplace_and_status
+  on public.mes_operations (workplace_name, status, order_no, operation_no, asset_id);
 create index mes_operations_by_group on public.mes_operations (workplace_group, order_no, operation_no, asset_id);
 create index mes_operations_by_activity on public.mes_operations (activity_code, order_no, operation_no, asset_id);
 create index mes_operations_by_status on public.mes_operations (status, order_no, operation_no, asset_id);
-create index mes_operations_by_planned_start on public.mes_operations (planned_start_at, order_no, operation_no, asset_id);
+create index mes_operations_by_planned_start
+  on public.mes_operations (planned_start_at, order_no, operation_no, asset_id);
 create index mes_operations_by_planned_end on public.mes_operations (planned_end_at, order_no, operation_no, asset_id);
 -- Of the last change only its hour is indexed: within an hour, an update that changes counters stays off the indexes.
 create index mes_operations_by_updated_hour on public.mes_operations (updated_hour);
@@ -227,7 +234,8 @@ create index mes_operations_open_by_updated_hour on public.mes_operations (updat
 create index mes_operations_running on public.mes_operations (workplace_name) where status = 'IN_PROGRESS';
 create index mes_operations_running_since on public.mes_operations (running_since) where status = 'IN_PROGRESS';
 create index mes_operations_parked on public.mes_operations (order_no, operation_no, asset_id) where qty_parked > 0;
-create index mes_operations_queue on public.mes_operations (workplace_name, running_since, planned_start_at, order_no, operation_no, asset_id)
+create index mes_operations_queue
+  on public.mes_operations (workplace_name, running_since, planned_start_at, order_no, operation_no, asset_id)
   where status not in ('FINISHED', 'CANCELLED');
 grant select on public.mes_operations to authenticated, service_role;
 

@@ -56,7 +56,8 @@ begin atomic
     -- prefixes as ranges of code points: no wildcard to escape, and the index serves them
     case when (filter).q is not null then
       '(o.order_no >= ($1).q and o.order_no < ($1).q || chr(1114111)
-        or o.activity_description_folded >= lower(($1).q) and o.activity_description_folded < lower(($1).q) || chr(1114111))'
+        or o.activity_description_folded >= lower(($1).q)
+          and o.activity_description_folded < lower(($1).q) || chr(1114111))'
     end
   );
 end;
@@ -76,7 +77,8 @@ declare
   operation public.mes_operations;
 begin
   select * into operation from public.mes_operations o
-  where o.order_no = get_operation.order_no and o.operation_no = get_operation.operation_no and o.asset_id = get_operation.asset_id;
+  where o.order_no = get_operation.order_no and o.operation_no = get_operation.operation_no
+    and o.asset_id = get_operation.asset_id;
   if not found or not app.sees_workplace(caller, operation.workplace_name) then
     perform app.refuse_missing();
   end if;
@@ -175,7 +177,8 @@ declare
     and app.require_bounded('sort', sort) and app.require_bounded('after_order_no', after_order_no)
     and app.require_bounded('after_operation_no', after_operation_no) and app.require_bounded('skip', skip)
     and app.require_bounded('count', count);
-  filter constant app.operation_filter := row(app.distinct_values(statuses)::public.status[], app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
+  filter constant app.operation_filter := row(app.distinct_values(statuses)::public.status[],
+    app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
     planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q, has_parked);
   conditions constant text := app.conditions(filter);
   places constant text[] := app.places_to_list((filter).workplace_names);
@@ -203,7 +206,8 @@ begin
   if count = 'exact' or count = 'estimated' and not app.sees_all_workplaces() then
     execute format('select count(*) from public.mes_operations o where %s', conditions) into total using filter;
   elsif count = 'estimated' then
-    execute format('explain (format json) select from public.mes_operations o where %s', conditions) into plan using filter;
+    execute format('explain (format json) select from public.mes_operations o where %s', conditions) into plan
+      using filter;
     total := (plan #>> '{0,Plan,Plan Rows}')::bigint;
   end if;
 

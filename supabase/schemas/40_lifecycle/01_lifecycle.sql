@@ -51,9 +51,11 @@ values
   (6, 'FINISH', 'operator', 'closes', 'all work', 'none', 'SHORTFALL', 'when short', '{reason_code}'),
   (7, 'HOLD', 'supervisor', 'closes', 'all work', 'none', 'HOLD', 'always', '{reason_code}'),
   (8, 'CANCEL', 'supervisor', 'closes', 'all work', 'none', 'CANCEL', 'always', '{reason_code}'),
-  (9, 'REVERSE', 'operator', 'none', 'the start', 'taken back', null, 'never', '{qty_good,qty_scrap,reverses_event_id}'),
+  (9, 'REVERSE', 'operator', 'none', 'the start', 'taken back', null, 'never',
+    '{qty_good,qty_scrap,reverses_event_id}'),
   (10, 'CORRECT', 'supervisor', 'none', 'nothing', 'signed', null, 'never',
-    '{qty_good,qty_scrap,qty_parked,actual_start_at,actual_end_at,t_actual_setup_min,t_actual_processing_min,t_actual_lead_min}');
+    '{qty_good,qty_scrap,qty_parked,actual_start_at,actual_end_at,'
+    't_actual_setup_min,t_actual_processing_min,t_actual_lead_min}');
 
 create table app.transitions (
   action public.action not null references app.actions (action),

@@ -14,7 +14,8 @@ select possible.state, possible.rank, possible.is_processing,
   bool_or(possible.needs_room and possible.blocked_by is null) as depends_on_room,
   json_agg(app.possible_action(possible.action, possible.blocked_by) order by possible.position) as actions,
   json_agg(
-    app.possible_action(possible.action, coalesce(possible.blocked_by, case when possible.needs_room then 'workplace_busy' end))
+    app.possible_action(possible.action,
+      coalesce(possible.blocked_by, case when possible.needs_room then 'workplace_busy' end))
     order by possible.position
   ) as actions_at_full_workplace
 from (

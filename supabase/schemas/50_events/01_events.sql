@@ -32,7 +32,8 @@ create table public.operation_events (
   -- No foreign key to the operation: what was reported stays on record when an operation that never started is deleted.
   constraint operation_events_op_seq_unique unique (operation_id, op_seq),
   constraint operation_events_op_seq_positive check (op_seq > 0),
-  constraint operation_events_reason_known foreign key (reason_kind, reason_code) references public.reason_codes (kind, code),
+  constraint operation_events_reason_known
+    foreign key (reason_kind, reason_code) references public.reason_codes (kind, code),
   constraint operation_events_reason_has_kind check (reason_code is null or reason_kind is not null),
   constraint operation_events_phase_of_start check ((action_type = 'START') = (phase is not null)),
   constraint operation_events_quantities_fit_action check (
@@ -68,7 +69,8 @@ comment on column public.operation_events.qty_good is
   'Good pieces: added by a report, taken back by a REVERSE, the signed difference of a CORRECT.';
 comment on column public.operation_events.qty_scrap is 'Scrapped pieces, likewise.';
 comment on column public.operation_events.qty_parked is
-  'Good pieces beyond what the operation may have: counted and kept apart by a report, the signed difference of a CORRECT.';
+  'Good pieces beyond what the operation may have: counted and kept apart by a report, '
+  'the signed difference of a CORRECT.';
 comment on column public.operation_events.reason_kind is 'Kind of the reason code, decided by the action.';
 comment on column public.operation_events.reason_code is 'Why: a code of reason_codes.';
 comment on column public.operation_events.note is 'Free words of the reporter.';
@@ -91,10 +93,14 @@ create index operation_events_newest on public.operation_events (created_at desc
 create index operation_events_by_workplace on public.operation_events (workplace_name, created_at desc, id desc);
 create index operation_events_by_order on public.operation_events (order_no, created_at desc, id desc);
 create index operation_events_by_action on public.operation_events (action_type, created_at desc, id desc);
-create index operation_events_by_user on public.operation_events (user_id, created_at desc, id desc) where user_id is not null;
-create index operation_events_late on public.operation_events (created_at desc, id desc, occurred_at) where created_at - occurred_at > interval '1 hour';
-create index operation_events_by_reversed on public.operation_events (reverses_event_id) where reverses_event_id is not null;
-create index operation_events_by_reason on public.operation_events (reason_kind, reason_code) where reason_code is not null;
+create index operation_events_by_user on public.operation_events (user_id, created_at desc, id desc)
+  where user_id is not null;
+create index operation_events_late on public.operation_events (created_at desc, id desc, occurred_at)
+  where created_at - occurred_at > interval '1 hour';
+create index operation_events_by_reversed on public.operation_events (reverses_event_id)
+  where reverses_event_id is not null;
+create index operation_events_by_reason on public.operation_events (reason_kind, reason_code)
+  where reason_code is not null;
 grant select on public.operation_events to authenticated, service_role;
 
 -- Nobody changes the log, its owner included: what deliveries report back and who reported are rows of other tables.
@@ -118,7 +124,8 @@ create trigger operation_events_keep_as_written before update or delete on publi
 create trigger operation_events_keep_all before truncate on public.operation_events
   for each statement execute function app.keep_event_as_written();
 
-create trigger operation_events_refuse_direct_write before insert or update or delete or truncate on public.operation_events
+create trigger operation_events_refuse_direct_write
+  before insert or update or delete or truncate on public.operation_events
   for each statement execute function app.refuse_direct_write();
 
 alter table public.operation_events enable row level security;
@@ -170,7 +177,8 @@ comment on function app.delta(public.operation_events, integer) is
 grant execute on function app.delta to authenticated, service_role;
 
 create function app.event_body(
-  e public.operation_events, pos bigint, user_email text, is_delivered boolean, webhook_response text, error_message text
+  e public.operation_events, pos bigint, user_email text, is_delivered boolean,
+  webhook_response text, error_message text
 ) returns app.event_body
 language sql stable
 return row(

@@ -29,7 +29,8 @@ create type app.report as (
 
 comment on type app.report is
   'One action on one operation. workplace_name is where it happened, null = where the operation is planned. The '
-  'quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, null = unchanged. '
+  'quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, '
+  'null = unchanged. '
   'overrun says what becomes of good pieces beyond the limit: park, or refuse (null).';
 
 create function app.as_running(operation public.mes_operations) returns jsonb
@@ -161,18 +162,22 @@ as $$
 begin
   if processed > 2147483647 then
     return app.problem(422, 'invalid_quantity',
-      format('Operation %s cannot have %s pieces: that is more than can be counted', app.operation_label(operation), processed));
+      format('Operation %s cannot have %s pieces: that is more than can be counted',
+        app.operation_label(operation), processed));
   elsif scrap not between 0 and processed then
     return app.problem(
       422, 'invalid_quantity',
-      format('Operation %s cannot have %s scrapped of %s processed pieces', app.operation_label(operation), scrap, processed),
+      format('Operation %s cannot have %s scrapped of %s processed pieces',
+        app.operation_label(operation), scrap, processed),
       jsonb_build_object('qty_processed', processed, 'qty_scrap', scrap));
   elsif processed - scrap > app.good_limit(operation) then
     return app.problem(
       422, 'invalid_quantity',
-      format('Operation %s cannot have %s good pieces: %s are desired, with %s %% tolerance', app.operation_label(operation),
+      format('Operation %s cannot have %s good pieces: %s are desired, with %s %% tolerance',
+        app.operation_label(operation),
         processed - scrap, operation.qty_desired, coalesce(operation.overrun_tolerance_pct, 0)),
-      jsonb_build_object('qty_desired', operation.qty_desired, 'qty_good', processed - scrap, 'limit', app.good_limit(operation)));
+      jsonb_build_object('qty_desired', operation.qty_desired, 'qty_good', processed - scrap,
+        'limit', app.good_limit(operation)));
   end if;
   return null;
 end
@@ -192,7 +197,8 @@ create function app.parked_problem(operation public.mes_operations, parked bigin
 language sql stable parallel safe
 return case when parked not between 0 and 2147483647 then app.problem(
   422, 'invalid_quantity',
-  format('Operation %s cannot have %s parked pieces: it has %s', app.operation_label(operation), parked, (operation).qty_parked),
+  format('Operation %s cannot have %s parked pieces: it has %s', app.operation_label(operation),
+    parked, (operation).qty_parked),
   jsonb_build_object('qty_parked', (operation).qty_parked)
 ) end;
 comment on function app.parked_problem(public.mes_operations, bigint) is

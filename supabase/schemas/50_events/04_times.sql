@@ -72,7 +72,8 @@ declare
   heard_at constant timestamptz := clock_timestamp();
   age_limit constant interval := (select s.report_age_limit from app.settings s);
 begin
-  return case when instant < heard_at - age_limit and app.role_rank(caller.role) < app.role_rank('supervisor') then app.problem(
+  return case when instant < heard_at - age_limit and app.role_rank(caller.role) < app.role_rank('supervisor')
+    then app.problem(
     422, 'too_old',
     format('Cannot %s operation %s at %s: that is %s behind the server''s clock, %s; a supervisor may report it',
       action, app.operation_label(operation), app.iso(instant), app.in_words(heard_at - instant), app.iso(heard_at)),

@@ -109,9 +109,11 @@ begin
       app.future_problem('/actual_start_at', new_start),
       case
         when new_start > new_end
-          or new_start > (case when is_one_run then new_end when ends.starts then first_run.ended_at else first_run.started_at end)
+          or new_start > (case when is_one_run then new_end when ends.starts then first_run.ended_at
+            else first_run.started_at end)
           or new_start > operation.counted_since
-        then app.problem(409, 'out_of_order', format('Cannot move the start of operation %s to %s: work was reported before that',
+        then app.problem(409, 'out_of_order',
+          format('Cannot move the start of operation %s to %s: work was reported before that',
           app.operation_label(operation), app.iso(new_start)))
       end)
     end,
@@ -122,7 +124,8 @@ begin
       case
         when new_end < greatest(new_start,
           case when is_one_run then new_start when ends.ends then last_run.started_at else last_run.ended_at end)
-        then app.problem(409, 'out_of_order', format('Cannot move the end of operation %s to %s: it was still worked on then',
+        then app.problem(409, 'out_of_order',
+          format('Cannot move the end of operation %s to %s: it was still worked on then',
           app.operation_label(operation), app.iso(new_end)))
       end)
     end,
@@ -159,7 +162,8 @@ begin
   if is_opening and operation.state = 'IN_PROGRESS' then
     -- the minutes that it brings are those until the opening
     operation.running_since := case
-      when coalesce(setup_min, 0) + coalesce(processing_min, 0) > 0 then event.occurred_at else operation.actual_start_at end;
+      when coalesce(setup_min, 0) + coalesce(processing_min, 0) > 0 then event.occurred_at
+        else operation.actual_start_at end;
     operation.running_phase := 'PROCESSING';
     operation.run_count := 1;
     operation.worked_until := operation.running_since;
@@ -193,9 +197,10 @@ begin
     operation.unlogged_processing_min := processing_min
       - case when is_opening then 0 else app.logged_minutes(operation, 'PROCESSING', event.occurred_at) end;
   end if;
-  operation.t_actual_lead_min := coalesce((event.changes #>> '{t_actual_lead_min,after}')::numeric, operation.t_actual_lead_min);
+  operation.t_actual_lead_min := coalesce((event.changes #>> '{t_actual_lead_min,after}')::numeric,
+    operation.t_actual_lead_min);
 end
 $$;
 comment on function app.evolve_correction(public.mes_operations, public.operation_runs[], public.operation_events) is
-  'The operation with the times and minutes that an event states, and the runs that this moves. app.evolve opens the run '
-  'of an opening.';
+  'The operation with the times and minutes that an event states, and the runs that this moves. '
+  'app.evolve opens the run of an opening.';

@@ -34,8 +34,8 @@ create type app.decision as (event public.operation_events, problem app.problem,
 comment on type app.decision is
   'The event that a report becomes, or the problem that it meets, and what its action does in the operation''s state.';
 
--- Fills in the event, then judges it. The caller of this function has locked the operation and checked that the reporter
--- sees it.
+-- Fills in the event, then judges it. The caller of this function has locked the operation and checked that the
+-- reporter sees it.
 create function app.decide(operation public.mes_operations, caller app.caller, report app.report) returns app.decision
 language plpgsql stable
 set search_path = ''
@@ -113,16 +113,21 @@ begin
       report.actual_start_at := date_trunc('milliseconds', report.actual_start_at);
       report.actual_end_at := date_trunc('milliseconds', report.actual_end_at);
       event.changes :=
-        app.before_and_after('actual_start_at', to_jsonb(app.iso(operation.actual_start_at)), to_jsonb(app.iso(report.actual_start_at)))
-        || app.before_and_after('actual_end_at', to_jsonb(app.iso(operation.actual_end_at)), to_jsonb(app.iso(report.actual_end_at)))
+        app.before_and_after('actual_start_at', to_jsonb(app.iso(operation.actual_start_at)),
+          to_jsonb(app.iso(report.actual_start_at)))
+        || app.before_and_after('actual_end_at', to_jsonb(app.iso(operation.actual_end_at)),
+          to_jsonb(app.iso(report.actual_end_at)))
         || app.before_and_after('t_actual_setup_min',
           to_jsonb(app.minutes_read(operation, 'SETUP', event.occurred_at)), to_jsonb(report.t_actual_setup_min))
         || app.before_and_after('t_actual_processing_min',
-          to_jsonb(app.minutes_read(operation, 'PROCESSING', event.occurred_at)), to_jsonb(report.t_actual_processing_min))
-        || app.before_and_after('t_actual_lead_min', to_jsonb(operation.t_actual_lead_min), to_jsonb(report.t_actual_lead_min))
+          to_jsonb(app.minutes_read(operation, 'PROCESSING', event.occurred_at)),
+          to_jsonb(report.t_actual_processing_min))
+        || app.before_and_after('t_actual_lead_min', to_jsonb(operation.t_actual_lead_min),
+          to_jsonb(report.t_actual_lead_min))
         || app.before_and_after('qty_processed', to_jsonb(operation.qty_processed),
           to_jsonb(operation.qty_processed + event.qty_good::bigint + event.qty_scrap))
-        || app.before_and_after('qty_scrap', to_jsonb(operation.qty_scrap), to_jsonb(operation.qty_scrap::bigint + event.qty_scrap));
+        || app.before_and_after('qty_scrap', to_jsonb(operation.qty_scrap),
+          to_jsonb(operation.qty_scrap::bigint + event.qty_scrap));
       if report.qty_parked <> 0 then
         event.qty_parked := report.qty_parked;
         event.changes := event.changes || app.before_and_after(
@@ -135,7 +140,8 @@ begin
   scrap := operation.qty_scrap::bigint + sign * event.qty_scrap;
   processed := operation.qty_processed + sign * (event.qty_good::bigint + event.qty_scrap);
 
-  -- One condition after the other: PL/pgSQL prepares each expression anew in each transaction, but only those it comes to.
+  -- One condition after the other: PL/pgSQL prepares each expression anew in each transaction, but only those that it
+  -- reaches.
   if app.role_rank(caller.role) < app.role_rank(transition.least_role) then
     problem := app.role_problem(caller, transition.least_role,
       format('Your role may not %s operation %s', report.action_type, app.operation_label(operation)));
@@ -157,7 +163,8 @@ begin
     problem := app.order_problem(operation, transition, event.occurred_at, earliest);
   elsif report.action_type = 'COMPLETE' and report.qty_good is null and operation.qty_desired is null then
     problem := app.problem(422, 'invalid_quantity',
-      format('Cannot COMPLETE operation %s without qty_good: it has no desired quantity', app.operation_label(operation)));
+      format('Cannot COMPLETE operation %s without qty_good: it has no desired quantity',
+        app.operation_label(operation)));
   elsif transition.quantities = 'taken back' then
     problem := app.reversal_problem(operation, report.reverses_event_id, taken, available);
   end if;

@@ -15,7 +15,8 @@ begin
   if operation.running_phase is distinct from 'PROCESSING' then
     operation.t_actual_processing_min := greatest(operation.t_actual_processing_min, 0);
   end if;
-  operation.t_actual_lead_min := coalesce(app.minutes_between(operation.actual_start_at, operation.actual_end_at), operation.t_actual_lead_min);
+  operation.t_actual_lead_min := coalesce(app.minutes_between(operation.actual_start_at, operation.actual_end_at),
+    operation.t_actual_lead_min);
 end
 $$;
 comment on function app.with_minutes(public.mes_operations) is
@@ -48,7 +49,8 @@ begin
   if is_withdrawn then
     operation.state := event.status_after::text::public.state;
   elsif event.status_before is null then
-    operation.state := case event.status_after when 'ON_HOLD' then 'PAUSED' else event.status_after::text end::public.state;
+    operation.state := case event.status_after when 'ON_HOLD' then 'PAUSED'
+      else event.status_after::text end::public.state;
   else
     operation.state := transition.to_state;
   end if;
@@ -123,7 +125,8 @@ begin
   end if;
 end
 $$;
-comment on function app.evolve(public.mes_operations, public.operation_runs[], public.operation_events, app.lifecycle) is
+comment on function
+  app.evolve(public.mes_operations, public.operation_runs[], public.operation_events, app.lifecycle) is
   'The operation after the event, and the runs that the event opens, closes or moves. Of an event with changes, the '
   'runs before it are the first and the last one; other events need none. The transition is looked up unless it is '
   'given.';
@@ -157,7 +160,8 @@ as $$
 begin
   update public.mes_operations o
   set state = operation.state, hold_reason_code = operation.hold_reason_code, qty_processed = operation.qty_processed,
-    qty_scrap = operation.qty_scrap, qty_parked = operation.qty_parked, actual_start_at = operation.actual_start_at, actual_end_at = operation.actual_end_at,
+    qty_scrap = operation.qty_scrap, qty_parked = operation.qty_parked, actual_start_at = operation.actual_start_at,
+    actual_end_at = operation.actual_end_at,
     t_actual_processing_min = operation.t_actual_processing_min, t_actual_setup_min = operation.t_actual_setup_min,
     t_actual_lead_min = operation.t_actual_lead_min, unlogged_processing_min = operation.unlogged_processing_min,
     unlogged_setup_min = operation.unlogged_setup_min, running_since = operation.running_since,
@@ -209,7 +213,8 @@ begin
   return evolved.operation;
 end
 $$;
-comment on function app.append_event(public.mes_operations, public.operation_runs[], public.operation_events, app.lifecycle) is
+comment on function
+  app.append_event(public.mes_operations, public.operation_runs[], public.operation_events, app.lifecycle) is
   'Writes an event to the log and what it does to runs, and returns what it makes of the operation.';
 
 -- A workplace of capacity 2 has at most 2 running operations: the lock on its row makes the count true. It does not
@@ -243,7 +248,8 @@ declare
   decision app.decision;
   evolved public.mes_operations;
 begin
-  report.reporter_id := app.reporter_of(coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
+  report.reporter_id := app.reporter_of(coalesce(report.user_id, caller.user_id),
+    coalesce(report.user_email, caller.email));
   decision := app.decide(operation, caller, report);
   if (decision.problem).code is not null then
     perform app.raise_problem(decision.problem);
@@ -255,7 +261,8 @@ begin
     decision.transition);
   if is_last then
     evolved := case
-      when (decision.event).changes is null and evolved.state = operation.state and evolved.run_count = operation.run_count
+      when (decision.event).changes is null and evolved.state = operation.state
+        and evolved.run_count = operation.run_count
       then app.store_quantities(evolved)
       else app.store_execution(evolved)
     end;
@@ -264,8 +271,9 @@ begin
 end
 $$;
 comment on function app.record_event(public.mes_operations, app.caller, app.report, boolean) is
-  'Performs one transition of a locked operation, all or nothing. Stores the row when the transition is the last one, or '
-  'leaves that to the caller. Raises the problem that app.decide finds, and 409 workplace_busy.';
+  'Performs one transition of a locked operation, all or nothing. '
+  'Stores the row when the transition is the last one, or leaves that to the caller. '
+  'Raises the problem that app.decide finds, and 409 workplace_busy.';
 
 -- What was counted beyond the limit is booked once the plan has room for it.
 create function app.settle_parked(

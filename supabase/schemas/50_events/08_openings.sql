@@ -3,7 +3,8 @@
 
 create function app.opening_problem(operation public.mes_operations) returns app.problem
 language sql stable
-return case when (operation).actual_end_at is not null and coalesce((operation).status, 'PLANNED') not in ('FINISHED', 'CANCELLED')
+return case when (operation).actual_end_at is not null
+  and coalesce((operation).status, 'PLANNED') not in ('FINISHED', 'CANCELLED')
   then app.field_problem('/actual_end_at', 'not_finished', format('operation %s has not ended: its status is "%s"',
     app.operation_label(operation), coalesce((operation).status, 'PLANNED'))) end;
 comment on function app.opening_problem(public.mes_operations) is
@@ -35,7 +36,8 @@ begin
   event.qty_parked := 0;
   event.user_id := caller.user_id;
   event.reporter_id := app.reporter_of(caller.user_id, caller.email);
-  select coalesce(jsonb_object_agg(o.key, jsonb_build_object('before', null, 'after', o.value)), '{}') into event.changes
+  select coalesce(jsonb_object_agg(o.key, jsonb_build_object('before', null, 'after', o.value)), '{}')
+  into event.changes
   from jsonb_each(jsonb_strip_nulls(jsonb_build_object(
     'status', opened.status, 'qty_processed', opened.qty_processed, 'qty_scrap', opened.qty_scrap,
     'actual_start_at', app.iso(coalesce(date_trunc('milliseconds', opened.actual_start_at),

@@ -97,12 +97,14 @@ declare
   total bigint;
   plan json;
 begin
-  -- straight calls ask for what they like
+  -- A direct call of the Data API may ask for any number.
   take := least(take, 500);
   if occurred_before is not null then
-    -- what was heard within an hour lies in one range of the list's own order; what came later has a small index of its own
+    -- Events recorded within an hour lie in one range of the list's own order; later ones have a small index of their
+    -- own.
     alternatives := array(select a || ' and e.created_at < $8 + interval ''1 hour''' from unnest(alternatives) a)
-      || 'e.created_at - e.occurred_at > interval ''1 hour'' and e.created_at >= $8 + interval ''1 hour'' and e.occurred_at < $8'::text;
+      || ('e.created_at - e.occurred_at > interval ''1 hour'' '
+        'and e.created_at >= $8 + interval ''1 hour'' and e.occurred_at < $8')::text;
   end if;
   execute app.page_query('public.operation_events', 'e', 'row(e.created_at, e.id)::app.event_key', page, alternatives,
     'created_at, id', 'created_at desc, id desc', '$11', '$12')

@@ -21,9 +21,11 @@ set search_path = ''
 as $$
 begin
   if caller.is_server then
-    report.user_email := coalesce(report.user_email, (select p.email from public.profiles p where p.id = report.user_id));
+    report.user_email := coalesce(report.user_email,
+      (select p.email from public.profiles p where p.id = report.user_id));
   elsif report.user_id <> caller.user_id or lower(report.user_email) <> lower(caller.email) then
-    perform app.refuse(403, 'forbidden', 'You may report as yourself only: leave out user_id and user_email, or send your own');
+    perform app.refuse(403, 'forbidden',
+      'You may report as yourself only: leave out user_id and user_email, or send your own');
   else
     report.user_id := caller.user_id;
     report.user_email := caller.email;
@@ -227,7 +229,8 @@ begin
     end if;
   end if;
   operation := app.lock_reported_operation(
-    caller, made.action_type, report ->> 'order_no', report ->> 'operation_no', report ->> 'workplace_name', (report ->> 'asset_id')::integer);
+    caller, made.action_type, report ->> 'order_no', report ->> 'operation_no', report ->> 'workplace_name',
+    (report ->> 'asset_id')::integer);
   -- a twin of this report may have been recorded while this one waited for the row
   if made.id is not null then
     known := app.known_event(made, caller);
@@ -258,7 +261,8 @@ begin
   end if;
   outcome := app.record_report(caller, report);
   answer := app.report_answer(outcome, caller);
-  return case outcome.status when 201 then app.finish_command(command, array[report ->> 'workplace_name'], answer) else answer end;
+  return case outcome.status
+    when 201 then app.finish_command(command, array[report ->> 'workplace_name'], answer) else answer end;
 end
 $$;
 comment on function public.report_event(jsonb, jsonb) is

@@ -23,7 +23,8 @@ as $$
 declare
   positions constant integer[] := app.operation_positions(reports, locked);
   -- what these look at must be stored
-  look_back constant public.action[] := array(select a.action from app.actions a where a.quantities in ('taken back', 'signed'));
+  look_back constant public.action[] := array(
+    select a.action from app.actions a where a.quantities in ('taken back', 'signed'));
   operations public.mes_operations[] := locked;
   started_by integer[] := array_fill(null::integer, array[cardinality(locked)]);
   results json[] := '{}'::json[];
@@ -56,7 +57,8 @@ begin
     decision := null;
     begin
       made := app.read_report(caller, item.report);
-      if reporter.action_type is null or (reporter.user_id, reporter.user_email) is distinct from (made.user_id, made.user_email) then
+      if reporter.action_type is null
+        or (reporter.user_id, reporter.user_email) is distinct from (made.user_id, made.user_email) then
         reporter := made;
         reporter.reporter_id := app.reporter_of(made.user_id, made.user_email);
       end if;
@@ -105,7 +107,8 @@ begin
           if problem.code is null and (decision.event).phase is not null and operation.running_since is null then
             problem := case
               when (item.report ->> 'dry_run')::boolean then (
-                select app.room_problem(operation, p.capacity, app.running_in_batch(operations, p.name, false, started_by))
+                select app.room_problem(operation, p.capacity,
+                  app.running_in_batch(operations, p.name, false, started_by))
                 from unnest(places) p where p.name = operation.workplace_name)
               else (
                 select d.problem from unnest(denied) d
@@ -169,7 +172,8 @@ begin
   return row(operations, started_by, results)::app.batch;
 end
 $$;
-comment on function app.record_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], app.denial[]) is
+comment on function
+  app.record_batch(app.caller, jsonb, boolean, public.mes_operations[], public.workplaces[], app.denial[]) is
   'Records reports on locked operations in their order: writes their events and runs, but does not store the '
   'operations. Rejects a START of an operation in `denied` from its index on, and accepts any other without regard to '
   'room. Raises what concerns the whole batch, and for is_atomic the problem of the first refused report with its '
@@ -215,7 +219,8 @@ begin
   return array(
     select o.id
     from (
-      select distinct r ->> 'order_no' as order_no, r ->> 'operation_no' as operation_no, r ->> 'workplace_name' as workplace_name
+      select distinct r ->> 'order_no' as order_no, r ->> 'operation_no' as operation_no,
+        r ->> 'workplace_name' as workplace_name
       from jsonb_array_elements(reports) r
       join app.actions a on a.action::text = r ->> 'action_type' and a.run_effect = 'closes'
       where app.sees_workplace(caller, r ->> 'workplace_name')
@@ -311,7 +316,8 @@ begin
   where batch.operations[o.ordinality].last_op_seq > o.last_op_seq;
   return app.finish_command(
     command, array(
-      select distinct r ->> 'workplace_name' from jsonb_array_elements(reports) r where app.sees_workplace(caller, r ->> 'workplace_name')
+      select distinct r ->> 'workplace_name' from jsonb_array_elements(reports) r
+        where app.sees_workplace(caller, r ->> 'workplace_name')
     ),
     json_build_object('status', 207, 'body', array_to_json(batch.results))
   );

@@ -14,7 +14,8 @@ declare
 begin
   -- what there was before the first event: the plan, and nothing done
   rebuilt.status := coalesce(
-    (select coalesce(e.status_before, 'PLANNED') from public.operation_events e where e.operation_id = operation.id and e.op_seq = 1),
+    (select coalesce(e.status_before, 'PLANNED') from public.operation_events e
+      where e.operation_id = operation.id and e.op_seq = 1),
     operation.status
   );
   rebuilt.state := rebuilt.status::text::public.state;

@@ -7,7 +7,8 @@ set search_path = ''
 as $$
 begin
   if name is not null and not exists (select from public.workplaces w where w.name = ensure_workplace.name) then
-    insert into public.workplaces (name, workplace_group) values (ensure_workplace.name, ensure_workplace.workplace_group)
+    insert into public.workplaces (name, workplace_group)
+      values (ensure_workplace.name, ensure_workplace.workplace_group)
     on conflict do nothing;
   end if;
 end
@@ -22,7 +23,8 @@ as $$
 begin
   if not app.sees_workplace(caller, workplace_name) then
     perform app.refuse(403, 'forbidden', coalesce(
-      format('You have no access to workplace "%s"', workplace_name), 'Only someone with access to all workplaces may plan without a workplace'));
+      format('You have no access to workplace "%s"', workplace_name),
+      'Only someone with access to all workplaces may plan without a workplace'));
   end if;
 end
 $$;
@@ -32,10 +34,12 @@ comment on function app.require_own_workplace(app.caller, text) is
 create function app.plan_problem(operation public.mes_operations) returns app.problem
 language sql stable
 return coalesce(
-  case when (operation).planned_start_at >= (operation).planned_end_at then app.field_problem('/planned_end_at', 'not_after_start',
+  case when (operation).planned_start_at >= (operation).planned_end_at
+    then app.field_problem('/planned_end_at', 'not_after_start',
     format('planned_end_at "%s" must be later than planned_start_at "%s"',
       app.iso((operation).planned_end_at), app.iso((operation).planned_start_at))) end,
-  case when (operation).actual_start_at > (operation).actual_end_at then app.field_problem('/actual_end_at', 'before_start',
+  case when (operation).actual_start_at > (operation).actual_end_at
+    then app.field_problem('/actual_end_at', 'before_start',
     format('actual_end_at "%s" must not be earlier than actual_start_at "%s"',
       app.iso((operation).actual_end_at), app.iso((operation).actual_start_at))) end,
   app.future_problem('/actual_start_at', (operation).actual_start_at),
@@ -47,9 +51,11 @@ comment on function app.plan_problem(public.mes_operations) is
 
 create function app.brings_execution(operation public.mes_operations) returns boolean
 language sql immutable parallel safe
-return coalesce((operation).status, 'PLANNED') not in ('PLANNED', 'RELEASED') or coalesce((operation).qty_processed, 0) > 0
-  or (operation).actual_start_at is not null or (operation).actual_end_at is not null or (operation).t_actual_setup_min is not null
-  or (operation).t_actual_processing_min is not null or (operation).t_actual_lead_min is not null;
+return coalesce((operation).status, 'PLANNED') not in ('PLANNED', 'RELEASED')
+  or coalesce((operation).qty_processed, 0) > 0
+  or (operation).actual_start_at is not null or (operation).actual_end_at is not null
+  or (operation).t_actual_setup_min is not null or (operation).t_actual_processing_min is not null
+  or (operation).t_actual_lead_min is not null;
 comment on function app.brings_execution(public.mes_operations) is
   'True for a new operation with a status, quantities, times or minutes of work done elsewhere, which an opening '
   'event explains.';
@@ -79,15 +85,19 @@ begin
   perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);
 
   insert into public.mes_operations (
-    order_no, asset_id, operation_no, state, reference_url, activity_code, activity_description, workplace_name, workplace_group,
+    order_no, asset_id, operation_no, state, reference_url, activity_code, activity_description,
+    workplace_name, workplace_group,
     qty_desired, overrun_tolerance_pct, planned_start_at, planned_end_at,
     t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type, created_by
   )
   values (
-    wanted.order_no, wanted.asset_id, wanted.operation_no, case wanted.status when 'RELEASED' then 'RELEASED' else 'PLANNED' end::public.state,
-    wanted.reference_url, wanted.activity_code, wanted.activity_description, wanted.workplace_name, wanted.workplace_group,
+    wanted.order_no, wanted.asset_id, wanted.operation_no,
+    case wanted.status when 'RELEASED' then 'RELEASED' else 'PLANNED' end::public.state,
+    wanted.reference_url, wanted.activity_code, wanted.activity_description,
+    wanted.workplace_name, wanted.workplace_group,
     wanted.qty_desired, wanted.overrun_tolerance_pct, wanted.planned_start_at, wanted.planned_end_at,
-    wanted.t_target_processing_min, wanted.t_target_setup_min, wanted.t_target_lead_min, wanted.timestamp_ms, wanted.change_type, caller.user_id
+    wanted.t_target_processing_min, wanted.t_target_setup_min, wanted.t_target_lead_min, wanted.timestamp_ms,
+    wanted.change_type, caller.user_id
   )
   on conflict do nothing
   returning * into stored;

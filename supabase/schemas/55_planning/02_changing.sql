@@ -11,7 +11,8 @@ return case
   when (operation).status = 'RELEASED' and wanted = 'ON_HOLD' then '{HOLD}'
   when (operation).status = 'IN_PROGRESS' and wanted = 'ON_HOLD' then '{STOP}'
   when (operation).status = 'IN_PROGRESS' and wanted = 'FINISHED' then '{FINISH}'
-  when (operation).status = 'ON_HOLD' and wanted = 'IN_PROGRESS' and (operation).hold_kind = 'BLOCKED' then '{RELEASE,START}'
+  when (operation).status = 'ON_HOLD' and wanted = 'IN_PROGRESS'
+    and (operation).hold_kind = 'BLOCKED' then '{RELEASE,START}'
   when (operation).status = 'ON_HOLD' and wanted = 'IN_PROGRESS' then '{START}'
   when (operation).status not in ('FINISHED', 'CANCELLED') and wanted = 'CANCELLED' then '{CANCEL}'
 end;
@@ -37,16 +38,19 @@ set search_path = ''
 as $$
 begin
   update public.mes_operations o
-  set (reference_url, activity_code, activity_description, workplace_name, workplace_group, qty_desired, overrun_tolerance_pct,
-       planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type,
+  set (reference_url, activity_code, activity_description, workplace_name, workplace_group,
+       qty_desired, overrun_tolerance_pct,
+       planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min,
+       timestamp_ms, change_type,
        state, hold_reason_code, qty_processed, qty_scrap, qty_parked, actual_start_at, actual_end_at,
        t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, unlogged_processing_min, unlogged_setup_min,
        running_since, running_phase, run_count, worked_until, logged_processing_min, logged_setup_min, counted_since,
        last_op_seq, updated_at)
     = row (operation.reference_url, operation.activity_code, operation.activity_description, operation.workplace_name,
        operation.workplace_group, operation.qty_desired, operation.overrun_tolerance_pct,
-       operation.planned_start_at, operation.planned_end_at, operation.t_target_processing_min, operation.t_target_setup_min,
-       operation.t_target_lead_min, operation.timestamp_ms, operation.change_type,
+       operation.planned_start_at, operation.planned_end_at, operation.t_target_processing_min,
+       operation.t_target_setup_min, operation.t_target_lead_min,
+       operation.timestamp_ms, operation.change_type,
        operation.state, operation.hold_reason_code, operation.qty_processed, operation.qty_scrap, operation.qty_parked,
        operation.actual_start_at, operation.actual_end_at,
        operation.t_actual_processing_min, operation.t_actual_setup_min, operation.t_actual_lead_min,
@@ -70,7 +74,8 @@ set search_path = ''
 as $$
 declare
   execution_fields constant text[] := array['status', 'qty_processed', 'qty_scrap', 'actual_start_at', 'actual_end_at',
-    't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min', 'reason_code', 'note', 'timestamp_ms', 'change_type'];
+    't_actual_setup_min', 't_actual_processing_min', 't_actual_lead_min', 'reason_code', 'note',
+    'timestamp_ms', 'change_type'];
   operation public.mes_operations;
   wanted public.mes_operations;
   actions public.action[];
@@ -79,9 +84,11 @@ declare
   correction app.report;
   ended_at timestamptz;
 begin
-  perform app.require_role(caller, app.role_to_change(patch), format('Your role may not change operation %s', app.operation_label(before)));
+  perform app.require_role(caller, app.role_to_change(patch),
+    format('Your role may not change operation %s', app.operation_label(before)));
 
-  select coalesce(jsonb_object_agg(p.key, p.value), '{}') into patch from jsonb_each(patch) p where p.key = any(app.plan_fields() || execution_fields);
+  select coalesce(jsonb_object_agg(p.key, p.value), '{}') into patch from jsonb_each(patch) p
+    where p.key = any(app.plan_fields() || execution_fields);
   wanted := jsonb_populate_record(before, patch - array['reason_code', 'note']);
   wanted.status := coalesce(wanted.status, before.status);
   wanted.qty_processed := coalesce(wanted.qty_processed, before.qty_processed);
@@ -99,7 +106,8 @@ begin
   end if;
 
   -- the plan as wanted, the execution as it is: that comes from the actions alone
-  operation := jsonb_populate_record(before, (select jsonb_object_agg(p.key, p.value) from jsonb_each(to_jsonb(wanted)) p
+  operation := jsonb_populate_record(before,
+    (select jsonb_object_agg(p.key, p.value) from jsonb_each(to_jsonb(wanted)) p
     where p.key = any(app.plan_fields() || array['timestamp_ms', 'change_type'])));
 
   -- 1. what makes it run
@@ -108,7 +116,8 @@ begin
   foreach action in array actions loop
     if action in ('RELEASE', 'START') then
       report.action_type := action;
-      report.occurred_at := case when action = 'START' and before.actual_start_at is null then wanted.actual_start_at end;
+      report.occurred_at := case
+        when action = 'START' and before.actual_start_at is null then wanted.actual_start_at end;
       operation := (app.record_event(operation, caller, report, is_last => false)).operation;
     end if;
   end loop;
@@ -116,26 +125,32 @@ begin
   -- 2. what was reported wrongly before
   correction.action_type := 'CORRECT';
   correction.note := patch ->> 'note';
-  correction.actual_start_at := case when wanted.actual_start_at is distinct from operation.actual_start_at then wanted.actual_start_at end;
+  correction.actual_start_at := case when wanted.actual_start_at is distinct from operation.actual_start_at
+    then wanted.actual_start_at end;
   correction.actual_end_at := case
-    when not (actions && '{FINISH,CANCEL}') and wanted.actual_end_at is distinct from before.actual_end_at then wanted.actual_end_at end;
+    when not (actions && '{FINISH,CANCEL}') and wanted.actual_end_at is distinct from before.actual_end_at
+      then wanted.actual_end_at end;
   -- of what runs, the stored minutes are not those that are read
   correction.t_actual_setup_min := case
     when wanted.t_actual_setup_min is distinct from before.t_actual_setup_min or operation.running_phase = 'SETUP'
     then (patch ->> 't_actual_setup_min')::numeric end;
   correction.t_actual_processing_min := case
-    when wanted.t_actual_processing_min is distinct from before.t_actual_processing_min or operation.running_phase = 'PROCESSING'
+    when wanted.t_actual_processing_min is distinct from before.t_actual_processing_min
+      or operation.running_phase = 'PROCESSING'
     then (patch ->> 't_actual_processing_min')::numeric end;
   -- between a start and an end it is what it is
   correction.t_actual_lead_min := case
     when wanted.t_actual_lead_min is distinct from before.t_actual_lead_min and not coalesce(
       coalesce(wanted.actual_start_at, operation.actual_start_at) is not null
-        and (actions && '{FINISH,CANCEL}' or coalesce(wanted.actual_end_at, operation.actual_end_at) is not null), false)
+        and (actions && '{FINISH,CANCEL}' or coalesce(wanted.actual_end_at, operation.actual_end_at) is not null),
+      false)
     then wanted.t_actual_lead_min end;
   ended_at := case when actions && '{FINISH,CANCEL}' then wanted.actual_end_at end;
-  if actions && '{STOP,FINISH,CANCEL}' and (correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null) then
+  if actions && '{STOP,FINISH,CANCEL}'
+    and (correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null) then
     -- minutes are stated as of the moment at which the run ends
-    ended_at := coalesce(ended_at, greatest(date_trunc('milliseconds', clock_timestamp()), app.timeline_end(operation)));
+    ended_at := coalesce(ended_at,
+      greatest(date_trunc('milliseconds', clock_timestamp()), app.timeline_end(operation)));
     correction.occurred_at := ended_at;
   end if;
 
@@ -143,14 +158,17 @@ begin
   report.occurred_at := case when 'FINISH' = any(actions) then wanted.actual_end_at end;
   report.qty_scrap := wanted.qty_scrap - before.qty_scrap;
   report.qty_good := wanted.qty_processed - wanted.qty_scrap - before.qty_good;
-  if report.qty_good < 0 or report.qty_scrap < 0 or before.status = 'FINISHED' or wanted.qty_processed = before.qty_processed then
+  if report.qty_good < 0 or report.qty_scrap < 0 or before.status = 'FINISHED'
+    or wanted.qty_processed = before.qty_processed then
     correction.qty_good := report.qty_good;
     correction.qty_scrap := report.qty_scrap;
     report.qty_good := 0;
     report.qty_scrap := 0;
   end if;
-  if correction.qty_good <> 0 or correction.qty_scrap <> 0 or correction.actual_start_at is not null or correction.actual_end_at is not null
-    or correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null or correction.t_actual_lead_min is not null
+  if correction.qty_good <> 0 or correction.qty_scrap <> 0
+    or correction.actual_start_at is not null or correction.actual_end_at is not null
+    or correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null
+    or correction.t_actual_lead_min is not null
   then
     operation := (app.record_event(operation, caller, correction, is_last => false)).operation;
   end if;
@@ -169,14 +187,16 @@ begin
       report.action_type := action;
       report.occurred_at := ended_at;
       report.reason_code := coalesce(patch ->> 'reason_code', case
-        when action in ('HOLD', 'CANCEL') or action = 'FINISH' and operation.qty_good < operation.qty_desired then 'UNSPECIFIED' end);
+        when action in ('HOLD', 'CANCEL') or action = 'FINISH' and operation.qty_good < operation.qty_desired
+          then 'UNSPECIFIED' end);
       operation := (app.record_event(operation, caller, report, is_last => false)).operation;
     end if;
   end loop;
 
   -- 5. what waited for room; stated quantities are as the caller counts them
   if operation.qty_parked > 0 and not patch ?| '{qty_processed,qty_scrap}'
-    and (operation.qty_desired, operation.overrun_tolerance_pct) is distinct from (before.qty_desired, before.overrun_tolerance_pct)
+    and (operation.qty_desired, operation.overrun_tolerance_pct)
+      is distinct from (before.qty_desired, before.overrun_tolerance_pct)
   then
     operation := app.settle_parked(operation, caller, is_last => false);
   end if;
@@ -190,7 +210,8 @@ comment on function app.change_operation(public.mes_operations, app.caller, json
   'record_event raises.';
 
 create function public.update_operation(
-  order_no text, asset_id integer, operation_no text, patch jsonb, if_match integer[] default null, idempotency jsonb default null
+  order_no text, asset_id integer, operation_no text, patch jsonb, if_match integer[] default null,
+  idempotency jsonb default null
 ) returns json
 language plpgsql security definer
 set search_path = ''
@@ -208,7 +229,8 @@ begin
   end if;
   perform app.require_plant(caller);
   select * into operation from public.mes_operations o
-  where o.order_no = update_operation.order_no and o.operation_no = update_operation.operation_no and o.asset_id = update_operation.asset_id
+  where o.order_no = update_operation.order_no and o.operation_no = update_operation.operation_no
+    and o.asset_id = update_operation.asset_id
   for update;
   if not found or not app.sees_workplace(caller, operation.workplace_name) then
     perform app.refuse_missing();
@@ -296,7 +318,8 @@ begin
       order by o.id
       for update
     )
-    select array(select l.o from locked l order by (l.o).order_no, (l.o).operation_no, (l.o).asset_id)', app.conditions(wanted))
+    select array(select l.o from locked l order by (l.o).order_no, (l.o).operation_no, (l.o).asset_id)',
+    app.conditions(wanted))
   into operations
   using wanted, caller.sees_all, caller.workplaces, most + 1;
   if patch ->> 'status' = 'IN_PROGRESS' then
@@ -307,7 +330,8 @@ begin
     for update;
   end if;
   if cardinality(operations) > most then
-    perform app.refuse(422, 'validation_failed', format('The filter matches more than %s operations: narrow it', most), jsonb_build_object('limit', most));
+    perform app.refuse(422, 'validation_failed', format('The filter matches more than %s operations: narrow it', most),
+      jsonb_build_object('limit', most));
   end if;
   if not is_dry_run then
     return app.finish_command(command, array(select distinct coalesce(o.workplace_name, '*') from unnest(operations) o),

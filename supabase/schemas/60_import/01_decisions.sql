@@ -50,7 +50,9 @@ begin
   if (decision).outcome = 'created' then
     -- a number that no stored operation has
     operation.id := 0;
-    operation.state := case when app.brings_execution(operation) then case operation.status when 'ON_HOLD' then 'PAUSED' else operation.status::text end::public.state
+    operation.state := case
+      when app.brings_execution(operation)
+        then case operation.status when 'ON_HOLD' then 'PAUSED' else operation.status::text end::public.state
       when (decision).body ->> 'status' = 'RELEASED' then 'RELEASED' else 'PLANNED' end;
     operation.qty_processed := coalesce(operation.qty_processed, 0);
     operation.qty_scrap := coalesce(operation.qty_scrap, 0);
@@ -115,9 +117,11 @@ begin
     from parsed r
     left join unnest(imagined) i
       on i.order_no = r.order_no and i.operation_no = r.operation_no and i.asset_id = r.asset_id
-    left join public.mes_operations o on o.order_no = r.order_no and o.operation_no = r.operation_no and o.asset_id = r.asset_id
+    left join public.mes_operations o on o.order_no = r.order_no and o.operation_no = r.operation_no
+      and o.asset_id = r.asset_id
     cross join lateral (select case when i.order_no is null then o else i.operation end as operation) k
-    left join app.deleted_operations d on d.order_no = r.order_no and d.operation_no = r.operation_no and d.asset_id = r.asset_id
+    left join app.deleted_operations d on d.order_no = r.order_no and d.operation_no = r.operation_no
+      and d.asset_id = r.asset_id
   ),
   judged as (
     select m.*,
@@ -137,13 +141,16 @@ begin
         when m.change_type <> 'DELETE' then coalesce(
           case when (m.wanted).workplace_name = any(refused_workplaces) then app.field_problem(
             '/workplace_name', 'unknown_workplace',
-            format('There is no workplace "%s": create it first, or import with unknown_workplaces=create', (m.wanted).workplace_name))
+            format('There is no workplace "%s": create it first, or import with unknown_workplaces=create',
+              (m.wanted).workplace_name))
           end,
           app.plan_problem(m.wanted),
           case when not m.exists then coalesce(
             app.opening_problem(m.wanted),
-            case when not is_takeover and m.status not in ('PLANNED', 'RELEASED', 'CANCELLED') then app.field_problem('/status', 'not_planned',
-              format('A new operation is PLANNED or RELEASED, not "%s": take work of another system over with mode=takeover', m.status))
+            case when not is_takeover and m.status not in ('PLANNED', 'RELEASED', 'CANCELLED')
+              then app.field_problem('/status', 'not_planned',
+                format('A new operation is PLANNED or RELEASED, not "%s": '
+                  'take work of another system over with mode=takeover', m.status))
             end)
           end)
       end as problem
@@ -167,7 +174,8 @@ begin
     case
       when j.change_type = 'DELETE' or (j.problem).code is not null then '{}'::public.action[]
       when not j.exists and is_takeover then '{}'::public.action[]
-      when j.status = 'CANCELLED' and not coalesce(j.has_begun, false) and (j.existing).status is distinct from 'CANCELLED' then '{CANCEL}'
+      when j.status = 'CANCELLED' and not coalesce(j.has_begun, false)
+        and (j.existing).status is distinct from 'CANCELLED' then '{CANCEL}'
       when j.status = 'RELEASED' and (j.existing).status = 'PLANNED' then '{RELEASE}'
       -- only a row that says so: one without a status changes the plan alone
       when j.body ->> 'status' = 'PLANNED' and (j.existing).status = 'RELEASED' and not j.has_begun then '{CORRECT}'

@@ -62,15 +62,17 @@ begin
 
   with inserted as (
     insert into public.mes_operations (
-      order_no, asset_id, operation_no, state, reference_url, activity_code, activity_description, workplace_name, workplace_group,
+      order_no, asset_id, operation_no, state, reference_url, activity_code, activity_description,
+      workplace_name, workplace_group,
       qty_desired, overrun_tolerance_pct, planned_start_at, planned_end_at,
       t_target_processing_min, t_target_setup_min, t_target_lead_min, timestamp_ms, change_type, created_by
     )
     select
       (d.wanted).order_no, (d.wanted).asset_id, (d.wanted).operation_no,
       case when d.body ->> 'status' = 'RELEASED' then 'RELEASED' else 'PLANNED' end::public.state,
-      (d.wanted).reference_url, (d.wanted).activity_code, (d.wanted).activity_description, (d.wanted).workplace_name, (d.wanted).workplace_group,
-      (d.wanted).qty_desired, coalesce((d.wanted).overrun_tolerance_pct, 0), (d.wanted).planned_start_at, (d.wanted).planned_end_at,
+      (d.wanted).reference_url, (d.wanted).activity_code, (d.wanted).activity_description,
+      (d.wanted).workplace_name, (d.wanted).workplace_group, (d.wanted).qty_desired,
+      coalesce((d.wanted).overrun_tolerance_pct, 0), (d.wanted).planned_start_at, (d.wanted).planned_end_at,
       (d.wanted).t_target_processing_min, (d.wanted).t_target_setup_min, (d.wanted).t_target_lead_min,
       (d.wanted).timestamp_ms, (d.wanted).change_type, caller.user_id
     from unnest(decisions) d
@@ -81,14 +83,17 @@ begin
   )
   select array_agg(i.id) into created from inserted i;
   if cardinality(created) < (select count(*) from unnest(decisions) d where d.outcome = 'created') then
-    perform app.refuse(503, 'unavailable', 'Another request has just created some of these operations: send the rows again');
+    perform app.refuse(503, 'unavailable',
+      'Another request has just created some of these operations: send the rows again');
   end if;
 
   update public.mes_operations o
-  set (reference_url, activity_code, activity_description, workplace_name, workplace_group, qty_desired, overrun_tolerance_pct,
+  set (reference_url, activity_code, activity_description, workplace_name, workplace_group,
+       qty_desired, overrun_tolerance_pct,
        planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min,
        timestamp_ms, change_type, source_conflict)
-    = row ((d.wanted).reference_url, (d.wanted).activity_code, (d.wanted).activity_description, (d.wanted).workplace_name, (d.wanted).workplace_group,
+    = row ((d.wanted).reference_url, (d.wanted).activity_code, (d.wanted).activity_description,
+       (d.wanted).workplace_name, (d.wanted).workplace_group,
        (d.wanted).qty_desired, coalesce((d.wanted).overrun_tolerance_pct, o.overrun_tolerance_pct),
        (d.wanted).planned_start_at, (d.wanted).planned_end_at,
        (d.wanted).t_target_processing_min, (d.wanted).t_target_setup_min, (d.wanted).t_target_lead_min,
@@ -97,13 +102,16 @@ begin
   where d.outcome in ('updated', 'flagged') and o.id = (d.existing).id;
   perform app.settle_parked(o, caller)
   from public.mes_operations o
-  join unnest(decisions) d on d.outcome in ('updated', 'flagged') and o.id = (d.existing).id and (d.existing).qty_parked > 0;
+  join unnest(decisions) d on d.outcome in ('updated', 'flagged') and o.id = (d.existing).id
+    and (d.existing).qty_parked > 0;
 
   insert into app.deleted_operations as known (order_no, operation_no, asset_id, timestamp_ms)
-  select d.body ->> 'order_no', d.body ->> 'operation_no', (d.body ->> 'asset_id')::integer, (d.body ->> 'timestamp_ms')::timestamptz
+  select d.body ->> 'order_no', d.body ->> 'operation_no', (d.body ->> 'asset_id')::integer,
+    (d.body ->> 'timestamp_ms')::timestamptz
   from unnest(decisions) d
   where d.outcome = 'deleted'
-  on conflict on constraint deleted_operations_pkey do update set timestamp_ms = greatest(known.timestamp_ms, excluded.timestamp_ms);
+  on conflict on constraint deleted_operations_pkey
+    do update set timestamp_ms = greatest(known.timestamp_ms, excluded.timestamp_ms);
   delete from public.mes_operations o using unnest(decisions) d where d.outcome = 'deleted' and o.id = (d.existing).id;
 
   -- What changes execution goes the one way, an event each: releases and their withdrawal, cancellations, openings.
@@ -143,10 +151,12 @@ create function app.import_results(decisions app.import_decision[], unknown_work
 language sql stable
 begin atomic
   select json_agg(case when d.creates_workplace
-    then app.json_with(d.result, 'creates_workplace', to_json((d.wanted).workplace_name)) else d.result end order by d.index)
+    then app.json_with(d.result, 'creates_workplace', to_json((d.wanted).workplace_name))
+    else d.result end order by d.index)
   from (
     select d.index, d.wanted,
-      d.outcome in ('created', 'updated', 'flagged') and (d.wanted).workplace_name = any(unknown_workplaces) as creates_workplace,
+      d.outcome in ('created', 'updated', 'flagged')
+        and (d.wanted).workplace_name = any(unknown_workplaces) as creates_workplace,
       json_build_object(
         'index', d.index,
         'status', case d.outcome when 'rejected' then (d.problem).status when 'created' then 201 else 200 end,
@@ -253,10 +263,12 @@ begin
       end
       order by sent.index), '[]')
     from (
-      select (r.value ->> 'index')::integer as index, min((r.value ->> 'index')::integer) over (partition by r.value - 'index') as first_index
+      select (r.value ->> 'index')::integer as index,
+        min((r.value ->> 'index')::integer) over (partition by r.value - 'index') as first_index
       from jsonb_array_elements(rows) r
     ) sent
-    join (select (r ->> 'index')::integer as index, r as result from unnest(results) r) told on told.index = sent.first_index
+    join (select (r ->> 'index')::integer as index, r as result from unnest(results) r) told
+      on told.index = sent.first_index
   );
 end
 $$;

@@ -57,7 +57,8 @@ declare
   drawn constant bigint := (select s.last_value - case when s.is_called then 0 else 1 end from app.feed_pos_seq s);
 begin
   if pg_is_in_recovery() then
-    perform app.refuse(503, 'unavailable', 'A standby does not know what its primary is committing: read the feed there');
+    perform app.refuse(503, 'unavailable',
+      'A standby does not know what its primary is committing: read the feed there');
   end if;
   -- In this order no commit is overlooked: one that leaves its note after this look draws beyond `drawn`.
   return least(drawn, (

@@ -21,9 +21,9 @@ $$;
 comment on function app.feed_generation() is
   'Name of the feed''s life, part of every cursor: changes when the database was restored.';
 
--- A copy of the data folder or of a disk keeps all of these. So a cursor also knows what it stands at: where the position
--- is not there, or is another one, history has been another one. The event alone would not do, since terminals send
--- again what was lost, under the same id.
+-- A copy of the data folder or of a disk keeps all of these. So a cursor also holds a mark of its event: when the
+-- position is missing or has another mark, the history differs. The event's id alone does not suffice, because
+-- terminals send lost events again under the same id.
 create function app.feed_mark(f app.feed) returns text
 language sql stable
 return left(md5((f).event_id::text || '/' || extract(epoch from (f).recorded_at)::text), 12);
@@ -38,8 +38,11 @@ declare
   floor_pos bigint;
 begin
   if generation <> app.feed_generation() then
-    perform app.refuse(410, 'feed_reset', 'The database was restored since: what you have read may differ from what it holds. Begin again without a cursor');
-  elsif pos is null or exists (select from app.feed f where f.pos = require_position.pos and app.feed_mark(f) = mark) then
+    perform app.refuse(410, 'feed_reset',
+      'The database was restored since: what you have read may differ from what it holds. '
+      'Begin again without a cursor');
+  elsif pos is null
+    or exists (select from app.feed f where f.pos = require_position.pos and app.feed_mark(f) = mark) then
     return;
   end if;
   -- looked at last, since it may have been cut off meanwhile
@@ -47,7 +50,9 @@ begin
   if pos < floor_pos then
     perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back. Begin again without a cursor');
   elsif pos > floor_pos then
-    perform app.refuse(410, 'feed_reset', 'The database was restored since: what you have read may differ from what it holds. Begin again without a cursor');
+    perform app.refuse(410, 'feed_reset',
+      'The database was restored since: what you have read may differ from what it holds. '
+      'Begin again without a cursor');
   end if;
 end
 $$;

@@ -41,7 +41,8 @@ declare
   last_pos constant bigint := (
     select max(f.pos) from app.feed f
     where f.pos > from_pos
-      and f.pos <= least(head_pos, (select min(n.pos) from app.feed n where n.pos > from_pos and n.pos <= head_pos) + app.feed_window())
+      and f.pos <= least(head_pos,
+        (select min(n.pos) from app.feed n where n.pos > from_pos and n.pos <= head_pos) + app.feed_window())
   );
   visible text[];
   events json := '[]'::json;
@@ -81,7 +82,8 @@ begin
       (
         select f.pos, f.event_id from app.feed f
         where visible is null and f.pos > from_pos and f.pos <= last_pos
-          and (action_types is null or f.action_type = any(action_types::public.action[])) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+          and (action_types is null or f.action_type = any(action_types::public.action[]))
+          and (read_feed.order_no is null or f.order_no = read_feed.order_no)
         order by f.pos
         limit take
       )
@@ -89,7 +91,8 @@ begin
       select f.pos, f.event_id from unnest(visible) w cross join lateral (
         select f.pos, f.event_id from app.feed f
         where f.workplace_name = w and f.pos > from_pos and f.pos <= last_pos
-          and (action_types is null or f.action_type = any(action_types::public.action[])) and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+          and (action_types is null or f.action_type = any(action_types::public.action[]))
+          and (read_feed.order_no is null or f.order_no = read_feed.order_no)
         order by f.pos
         limit take
       ) f
@@ -131,7 +134,8 @@ begin
     'events', events,
     'generation', app.feed_generation(),
     'pos', reached,
-    'mark', case when reached = after_pos then mark else (select app.feed_mark(f) from app.feed f where f.pos = reached) end,
+    'mark', case when reached = after_pos then mark
+      else (select app.feed_mark(f) from app.feed f where f.pos = reached) end,
     'has_more', coalesce(reached < head_pos, false),
     'has_workplace', true
   );
@@ -158,7 +162,8 @@ begin
     'generation', app.feed_generation(),
     'pos', coalesce(head.pos, (select s.floor_pos from app.feed_state s)),
     'mark', app.feed_mark(head),
-    'is_announced', exists (select from pg_trigger t where t.tgrelid = 'app.feed'::regclass and t.tgname = 'feed_announce')
+    'is_announced', exists (
+      select from pg_trigger t where t.tgrelid = 'app.feed'::regclass and t.tgname = 'feed_announce')
   );
 end
 $$;

@@ -56,7 +56,8 @@ begin
   if not is_server and access -> 0 is null then
     perform app.refuse(403, 'forbidden', 'Cannot open a stream: you have no profile');
   end if;
-  if not is_server and not (access #>> '{0,sees_all}')::boolean and json_array_length(access #> '{0,workplaces}') = 0 then
+  if not is_server and not (access #>> '{0,sees_all}')::boolean
+    and json_array_length(access #> '{0,workplaces}') = 0 then
     perform app.refuse(403, 'forbidden', 'Cannot open a stream: you have no workplace. A manager gives you one');
   end if;
   -- one opening of a caller after the other: of 20 at once exactly `most` find a place
@@ -150,7 +151,8 @@ declare
 begin
   perform app.require_workplace(caller);
   if octet_length(filter::text) > 4096 then
-    perform app.refuse_field('', 'too_big', format('A ticket''s filter takes at most 4096 bytes, not %s', octet_length(filter::text)));
+    perform app.refuse_field('', 'too_big',
+      format('A ticket''s filter takes at most 4096 bytes, not %s', octet_length(filter::text)));
   end if;
   -- One request of a caller after the other: the count stays true until commit.
   perform pg_advisory_xact_lock(app.lock_key('app.stream_tickets ' || app.key_owner(caller)));
@@ -173,7 +175,8 @@ begin
   from app.stream_tickets t
   where (t.user_id = caller.user_id or caller.is_server and t.user_id is null) and t.expires_at >= clock_timestamp();
   if open_count >= most then
-    perform app.refuse(429, 'rate_limited', format('You have %s tickets that nobody has used yet: use one, or wait until it expires', open_count),
+    perform app.refuse(429, 'rate_limited',
+      format('You have %s tickets that nobody has used yet: use one, or wait until it expires', open_count),
       jsonb_build_object('limit', most, 'retry_after_s', greatest(retry_after_s, 1)));
   end if;
   insert into app.stream_tickets (digest, user_id, filter, session_ends_at, expires_at)

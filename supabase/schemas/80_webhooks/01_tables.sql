@@ -94,7 +94,8 @@ create table app.webhook_deliveries (
   created_at timestamptz not null default clock_timestamp(),
   settled_at timestamptz,
   constraint webhook_deliveries_once unique (event_id, endpoint_id),
-  constraint webhook_deliveries_status_known check (status in ('pending', 'delivering', 'delivered', 'dead', 'cancelled')),
+  constraint webhook_deliveries_status_known
+    check (status in ('pending', 'delivering', 'delivered', 'dead', 'cancelled')),
   constraint webhook_deliveries_leased_when_delivering check ((status = 'delivering') = (lease_token is not null))
 )
 -- every delivery changes status twice at least
@@ -112,12 +113,15 @@ comment on column app.webhook_deliveries.lease_token is
   'Names the dispatcher that has it: only that one may settle it.';
 
 -- What is due is a small part of a table that only grows: claiming looks at this alone, endpoint by endpoint.
-create index webhook_deliveries_due on app.webhook_deliveries (endpoint_id, next_attempt_at) where status in ('pending', 'delivering');
+create index webhook_deliveries_due on app.webhook_deliveries (endpoint_id, next_attempt_at)
+  where status in ('pending', 'delivering');
 create index webhook_deliveries_leased on app.webhook_deliveries (endpoint_id) where status = 'delivering';
 create index webhook_deliveries_newest on app.webhook_deliveries (created_at desc, id desc);
 create index webhook_deliveries_by_endpoint on app.webhook_deliveries (endpoint_id, created_at desc, id desc);
-create index webhook_deliveries_open on app.webhook_deliveries (status, created_at desc, id desc) where status <> 'delivered';
-create index webhook_deliveries_given_up on app.webhook_deliveries (endpoint_id, created_at desc, id desc) where status = 'dead';
+create index webhook_deliveries_open on app.webhook_deliveries (status, created_at desc, id desc)
+  where status <> 'delivered';
+create index webhook_deliveries_given_up
+  on app.webhook_deliveries (endpoint_id, created_at desc, id desc) where status = 'dead';
 
 alter table app.webhook_deliveries enable row level security;
 

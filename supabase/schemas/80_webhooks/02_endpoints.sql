@@ -15,8 +15,10 @@ begin atomic
     'disabled_reason', (e).disabled_reason,
     'disabled_at', app.iso((e).disabled_at),
     'failing_since', (select app.iso(h.failing_since) from app.webhook_health h where h.endpoint_id = (e).id),
-    'paused_until', (select app.iso(h.paused_until) from app.webhook_health h where h.endpoint_id = (e).id and h.paused_until > clock_timestamp()),
-    'previous_secret_until', (select app.iso(max(s.expires_at)) from app.webhook_secrets s where s.endpoint_id = (e).id and s.expires_at > clock_timestamp()),
+    'paused_until', (select app.iso(h.paused_until) from app.webhook_health h
+      where h.endpoint_id = (e).id and h.paused_until > clock_timestamp()),
+    'previous_secret_until', (select app.iso(max(s.expires_at)) from app.webhook_secrets s
+      where s.endpoint_id = (e).id and s.expires_at > clock_timestamp()),
     'version', (e).version,
     'created_at', app.iso((e).created_at),
     'updated_at', app.iso((e).updated_at)
@@ -43,7 +45,8 @@ as $$
 declare
   endpoint app.webhook_endpoints;
 begin
-  select * into endpoint from app.webhook_endpoints e where e.id = endpoint_id and e.deleted_at is null for no key update;
+  select * into endpoint from app.webhook_endpoints e
+    where e.id = endpoint_id and e.deleted_at is null for no key update;
   if not found then
     perform app.refuse_missing();
   end if;
@@ -59,7 +62,8 @@ set search_path = ''
 as $$
 begin
   if (endpoint).enabled is not true then
-    perform app.refuse(409, 'endpoint_disabled', format('Endpoint "%s" is disabled: nothing is sent to it. Enable it first', (endpoint).id));
+    perform app.refuse(409, 'endpoint_disabled',
+      format('Endpoint "%s" is disabled: nothing is sent to it. Enable it first', (endpoint).id));
   end if;
 end
 $$;
@@ -116,7 +120,8 @@ begin
     'next', case when cardinality(rows) > take then json_build_array(rows[take].created_at, rows[take].id) end,
     'total', case when count is not null then (
       select count(*) from app.webhook_endpoints e
-      where e.deleted_at is null and (list_webhook_endpoints.enabled is null or e.enabled = list_webhook_endpoints.enabled)
+      where e.deleted_at is null
+        and (list_webhook_endpoints.enabled is null or e.enabled = list_webhook_endpoints.enabled)
     ) end
   );
 end
@@ -162,10 +167,13 @@ begin
   if wanted.enabled is not false then
     perform app.require_room_for_endpoint();
   end if;
-  insert into app.webhook_endpoints (url, description, action_types, workplace_names, order_prefix, enabled, disabled_reason, disabled_at, created_by)
+  insert into app.webhook_endpoints (url, description, action_types, workplace_names, order_prefix, enabled,
+    disabled_reason, disabled_at, created_by)
   values (
-    wanted.url, wanted.description, wanted.action_types, wanted.workplace_names, wanted.order_prefix, coalesce(wanted.enabled, true),
-    case when not wanted.enabled then 'manual' end, case when not wanted.enabled then clock_timestamp() end, caller.user_id
+    wanted.url, wanted.description, wanted.action_types, wanted.workplace_names, wanted.order_prefix,
+    coalesce(wanted.enabled, true),
+    case when not wanted.enabled then 'manual' end,
+    case when not wanted.enabled then clock_timestamp() end, caller.user_id
   )
   returning * into stored;
   insert into app.webhook_health (endpoint_id) values (stored.id);
@@ -212,18 +220,20 @@ begin
   end if;
   if wanted.url <> endpoint.url or wanted.enabled and not endpoint.enabled then
     -- another address or another chance: what was before does not count
-    update app.webhook_health h set failing_since = null, failed_at = null, paused_until = null where h.endpoint_id = endpoint.id;
+    update app.webhook_health h set failing_since = null, failed_at = null, paused_until = null
+      where h.endpoint_id = endpoint.id;
   end if;
   if wanted is distinct from endpoint then
     update app.webhook_endpoints e
     set (url, description, action_types, workplace_names, order_prefix, enabled, disabled_reason, disabled_at) = row (
-      coalesce(wanted.url, endpoint.url), wanted.description, wanted.action_types, wanted.workplace_names, wanted.order_prefix,
-      wanted.enabled, wanted.disabled_reason, wanted.disabled_at
+      coalesce(wanted.url, endpoint.url), wanted.description, wanted.action_types,
+      wanted.workplace_names, wanted.order_prefix, wanted.enabled, wanted.disabled_reason, wanted.disabled_at
     )
     where e.id = endpoint.id
     returning * into endpoint;
   end if;
-  return app.finish_command(command, null, json_build_object('status', 200, 'body', app.webhook_endpoint_json(endpoint)));
+  return app.finish_command(command, null,
+    json_build_object('status', 200, 'body', app.webhook_endpoint_json(endpoint)));
 end
 $$;
 comment on function public.update_webhook_endpoint(uuid, jsonb, integer[], jsonb) is

@@ -29,7 +29,8 @@ declare
   );
 begin
   if secret is null then
-    perform app.refuse(410, 'secret_gone', 'The secret that this request made signs no more: the endpoint was deleted, or its secret rotated');
+    perform app.refuse(410, 'secret_gone',
+      'The secret that this request made signs no more: the endpoint was deleted, or its secret rotated');
   end if;
   return json_build_object(
     'status', answer -> 'status',
@@ -62,7 +63,8 @@ begin
   endpoint := app.lock_webhook_endpoint(endpoint_id);
   -- two at most: the one before the previous ends now
   delete from app.webhook_secrets s where s.endpoint_id = endpoint.id and s.expires_at is not null;
-  update app.webhook_secrets s set expires_at = clock_timestamp() + least(greatest(overlap_h, 0), 168) * interval '1 hour'
+  update app.webhook_secrets s
+  set expires_at = clock_timestamp() + least(greatest(overlap_h, 0), 168) * interval '1 hour'
   where s.endpoint_id = endpoint.id;
   secret_id := app.new_webhook_secret(endpoint.id);
   return app.with_secret(app.finish_command(command, null, json_build_object(

@@ -39,7 +39,8 @@ begin
   endpoint := app.lock_webhook_endpoint(endpoint_id);
   perform app.require_enabled(endpoint);
   insert into app.webhook_deliveries (endpoint_id, type) values (endpoint.id, 'webhook.ping') returning * into delivery;
-  return app.finish_command(command, null, json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
+  return app.finish_command(command, null,
+    json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
 end
 $$;
 comment on function public.test_webhook_endpoint(uuid, jsonb) is
@@ -70,18 +71,23 @@ declare
     case when event_id is not null then 'd.event_id = $2' end,
     case when status is not null then format('d.status = %L', status) end
   );
-  page constant text := filter || case when before_created_at is not null then ' and (d.created_at, d.id) < ($3, $4)' else '' end;
+  page constant text := filter
+    || case when before_created_at is not null then ' and (d.created_at, d.id) < ($3, $4)' else '' end;
   rows app.webhook_deliveries[];
   total bigint;
 begin
   perform app.require_webhook_manager(app.current_caller());
   take := least(take, 500);
   perform app.expand_outbox(case when endpoint_id is not null then array[endpoint_id] end, event_id);
-  execute format('select array(select d from app.webhook_deliveries d where %s order by d.created_at desc, d.id desc limit $5 offset $6)', page)
+  execute format(
+    'select array(
+      select d from app.webhook_deliveries d where %s order by d.created_at desc, d.id desc limit $5 offset $6)',
+    page)
   into rows
   using endpoint_id, event_id, before_created_at, before_id, take + 1, skip;
   if count is not null then
-    execute format('select count(*) from app.webhook_deliveries d where %s', filter) into total using endpoint_id, event_id;
+    execute format('select count(*) from app.webhook_deliveries d where %s', filter) into total
+      using endpoint_id, event_id;
   end if;
   return json_build_object(
     'items', (select coalesce(json_agg(app.webhook_delivery_json(d)), '[]') from unnest(rows[1:take]) d),
@@ -154,7 +160,8 @@ begin
     returning * into delivery;
     perform app.tell_event(delivery.event_id);
   end if;
-  return app.finish_command(command, null, json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
+  return app.finish_command(command, null,
+    json_build_object('status', 202, 'body', app.webhook_delivery_json(delivery)));
 end
 $$;
 comment on function public.replay_webhook_delivery(uuid, jsonb) is
@@ -208,7 +215,8 @@ begin
     if from_pos = floor_pos and floor_pos > 0
       and (since >= clock_timestamp() - (select s.retention from app.feed_state s)) is not true
     then
-      perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back: leave out since to replay all that is kept');
+      perform app.refuse(410, 'feed_reset',
+        'The feed is no longer kept that far back: leave out since to replay all that is kept');
     end if;
   end if;
   take := least(take, 1000);

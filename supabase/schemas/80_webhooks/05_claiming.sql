@@ -54,12 +54,14 @@ begin
     ))
     returning d.event_id
   )
-  select array_agg(distinct c.event_id order by c.event_id) into event_ids from cancelled c where c.event_id is not null;
+  select array_agg(distinct c.event_id order by c.event_id) into event_ids from cancelled c
+    where c.event_id is not null;
   perform app.tell_event(id) from unnest(event_ids) id;
 
   delete from app.webhook_endpoints e where e.id = any(array(
     select gone.id from app.webhook_endpoints gone
-    where gone.deleted_at is not null and not exists (select from app.webhook_deliveries d where d.endpoint_id = gone.id)
+    where gone.deleted_at is not null
+      and not exists (select from app.webhook_deliveries d where d.endpoint_id = gone.id)
       and not app.is_queued(array[gone.id], null)
     limit 10
     for update skip locked
@@ -102,7 +104,8 @@ begin
   end if;
   perform pg_advisory_xact_lock(app.expanding_lock());
   with oldest as (
-    select o.id, sum(cardinality(o.endpoint_ids)) over (order by o.id) - cardinality(o.endpoint_ids) as deliveries_before
+    select o.id,
+      sum(cardinality(o.endpoint_ids)) over (order by o.id) - cardinality(o.endpoint_ids) as deliveries_before
     from (
       select q.id, q.endpoint_ids from app.webhook_outbox q
       where (to_endpoints is null or q.endpoint_ids && to_endpoints) and (of_event is null or q.event_id = of_event)
@@ -154,8 +157,10 @@ begin
     from app.webhook_health h where h.endpoint_id = any(endpoint_ids)
   ),
   due as (
-    -- one to each endpoint, then a second to each, those under way counted: nobody's backlog comes before another's first
-    select d.id, d.next_attempt_at, e.leased + row_number() over (partition by d.endpoint_id order by d.next_attempt_at) as turn
+    -- One to each endpoint, then a second to each, counting those in flight. So no endpoint's backlog delays the first
+    -- delivery of another.
+    select d.id, d.next_attempt_at,
+      e.leased + row_number() over (partition by d.endpoint_id order by d.next_attempt_at) as turn
     from endpoints e
     cross join lateral (
       select d.id, d.endpoint_id, d.next_attempt_at from app.webhook_deliveries d
@@ -230,7 +235,8 @@ begin
       ),
       -- text, since what is signed is these very bytes
       'body', case when d.event_id is null then
-        json_build_object('type', d.type, 'timestamp', app.iso(d.created_at), 'data', json_build_object('endpoint_id', e.id))
+        json_build_object('type', d.type, 'timestamp', app.iso(d.created_at),
+          'data', json_build_object('endpoint_id', e.id))
       else
         json_build_object('type', d.type, 'timestamp', app.iso(v.occurred_at), 'data', json_build_object(
           -- what other receivers have answered is not for this one

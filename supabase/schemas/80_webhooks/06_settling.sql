@@ -3,7 +3,8 @@
 
 create function app.retry_delay(retry_no integer) returns interval
 language sql immutable parallel safe
-return (array['5 seconds', '5 minutes', '30 minutes', '2 hours', '5 hours', '10 hours', '14 hours', '20 hours', '24 hours']::interval[])[retry_no];
+return (array['5 seconds', '5 minutes', '30 minutes', '2 hours', '5 hours', '10 hours', '14 hours', '20 hours',
+  '24 hours']::interval[])[retry_no];
 comment on function app.retry_delay(integer) is 'Time before the retry after so many failures; null = no further one.';
 
 create function public.settle_delivery(
@@ -42,7 +43,8 @@ begin
   -- Who disables an endpoint locks it first, as those who change it do, before what is queued for it.
   select d.endpoint_id into delivery.endpoint_id from app.webhook_deliveries d where d.id = delivery_id;
   select * into health from app.webhook_health h where h.endpoint_id = delivery.endpoint_id;
-  if settle_delivery.status = 410 or not is_delivered and health.failing_since < clock_timestamp() - interval '5 days' then
+  if settle_delivery.status = 410
+    or not is_delivered and health.failing_since < clock_timestamp() - interval '5 days' then
     perform from app.webhook_endpoints e where e.id = delivery.endpoint_id for no key update;
   end if;
   select * into delivery from app.webhook_deliveries d
@@ -50,7 +52,8 @@ begin
   for no key update;
   if not found then
     -- the lease ended, and somebody else has it or had it: the result of the other one stands
-    return json_build_object('settled', false, 'status', (select d.status from app.webhook_deliveries d where d.id = delivery_id));
+    return json_build_object('settled', false,
+      'status', (select d.status from app.webhook_deliveries d where d.id = delivery_id));
   end if;
   heard_at := clock_timestamp();
   delivery.attempt_count := delivery.attempt_count + 1;
@@ -74,7 +77,8 @@ begin
     lease_token = null,
     attempt_count = delivery.attempt_count,
     retry_no = delivery.retry_no,
-    next_attempt_at = case when is_moved then heard_at else heard_at + coalesce(greatest(delay, pause), interval '0') end,
+    next_attempt_at = case when is_moved then heard_at
+      else heard_at + coalesce(greatest(delay, pause), interval '0') end,
     response_status = settle_delivery.status,
     error_message = left(settle_delivery.error_message, 500),
     settled_at = case when is_delivered or is_given_up then heard_at end

@@ -30,11 +30,13 @@ begin
   if not app.is_dispatch_due() then
     return;
   end if;
-  execute 'select max(decrypted_secret) filter (where name = ''mes_functions_url''), max(decrypted_secret) filter (where name = ''mes_secret_key'')
+  execute 'select max(decrypted_secret) filter (where name = ''mes_functions_url''),
+      max(decrypted_secret) filter (where name = ''mes_secret_key'')
     from vault.decrypted_secrets' into functions_url, secret_key;
   if functions_url is not null and secret_key is not null then
     execute 'select net.http_post(url := $1, headers := $2, body := ''{}''::jsonb, timeout_milliseconds := 60000)'
-    using functions_url || '/webhooks/v1/dispatch', jsonb_build_object('apikey', secret_key, 'Content-Type', 'application/json');
+    using functions_url || '/webhooks/v1/dispatch',
+      jsonb_build_object('apikey', secret_key, 'Content-Type', 'application/json');
   end if;
 end
 $$;

@@ -106,12 +106,14 @@ begin
   own_reporters := array(
     select r.id from app.reporters r where r.user_id = erase_person.user_id
     union
-    select r.id from app.reporters r where r.user_id is null and lower(r.email) = any(array(select lower(a) from unnest(addresses) a))
+    select r.id from app.reporters r
+      where r.user_id is null and lower(r.email) = any(array(select lower(a) from unnest(addresses) a))
     order by 1
   );
   perform from app.reporters r where r.id = any(own_reporters) order by r.id for update;
   addresses := array(
-    select unnest(addresses) union select r.email from app.reporters r where r.id = any(own_reporters) and r.email is not null
+    select unnest(addresses) union select r.email from app.reporters r
+      where r.id = any(own_reporters) and r.email is not null
   );
 
   update app.reporters r set email = null, forgotten_at = clock_timestamp() where r.id = any(own_reporters);
@@ -193,7 +195,8 @@ declare
   record app.forgotten_users;
 begin
   select * into profile from public.profiles p where p.id = forget_profile.id;
-  if app.role_rank(caller.role) < app.role_rank('admin') and (profile.id is null or not app.sees_profile(caller, profile)) then
+  if app.role_rank(caller.role) < app.role_rank('admin')
+    and (profile.id is null or not app.sees_profile(caller, profile)) then
     perform app.refuse_missing();
   end if;
   perform app.require_role(caller, 'admin', 'Only an admin may forget people');

@@ -10,7 +10,8 @@ select 'operations_running' as figure, '' as label,
   'Operations that are in progress.' as meaning
 union all
 select 'longest_run_s', '',
-  (select extract(epoch from clock_timestamp() - min(r.started_at)) from public.operation_runs r where r.ended_at is null),
+  (select extract(epoch from clock_timestamp() - min(r.started_at)) from public.operation_runs r
+    where r.ended_at is null),
   'Seconds since the start of the oldest open run.'
 union all
 select 'events_total', '',
@@ -60,7 +61,8 @@ select 'webhook_deliveries_dead', '', (
 union all
 -- The database.
 select 'stored_answers_age_s', '',
-  (select extract(epoch from clock_timestamp() - k.created_at) from app.idempotency_keys k order by k.created_at limit 1),
+  (select extract(epoch from clock_timestamp() - k.created_at) from app.idempotency_keys k
+    order by k.created_at limit 1),
   'Seconds since the oldest answer was stored under an Idempotency-Key.'
 union all
 select 'connections', coalesce(a.state, 'starting'), count(*)::numeric, 'Connections of clients, by state.'
