@@ -2020,6 +2020,10 @@ create policy "Users read the operations of their own workplaces"
   on public.mes_operations for select to authenticated
   using ((select app.sees_all_workplaces()) or workplace_name = any(array(select app.own_workplaces())));
 
+-- supabase/schemas/30_operations/02_body.sql
+-- What: the operation as the API writes it.
+-- Why: reading, reporting and planning answer with the same members in the same order.
+
 create function app.operation_label(operation public.mes_operations) returns text
 language sql immutable parallel safe
 return (operation).order_no || '/' || (operation).asset_id::text || '/' || (operation).operation_no;
@@ -2116,7 +2120,7 @@ return to_json(app.operation_body(o));
 comment on function app.operation_json(public.mes_operations) is 'The operation as the API writes it.';
 grant execute on function app.operation_json to authenticated, service_role;
 
--- supabase/schemas/30_operations/02_reading.sql
+-- supabase/schemas/30_operations/03_reading.sql
 -- What: one operation, lists by filter, and the queue of a workplace.
 -- Why: conditions are put together from fixed texts and values are bound, so that each filter gets a plan of its own.
 
@@ -4532,6 +4536,10 @@ comment on function public.report_event(jsonb, jsonb) is
   'for a dry run. Raises what app.record_report raises.';
 grant execute on function public.report_event to authenticated, service_role;
 
+-- supabase/schemas/50_events/11_transitions.sql
+-- What: one transition of the operation in the path.
+-- Why: a caller who has the operation sends its action alone, and gets the answer of a report.
+
 create function public.transition_operation(
   order_no text, asset_id integer, operation_no text, transition jsonb, idempotency jsonb default null
 ) returns json
@@ -4576,7 +4584,7 @@ comment on function public.transition_operation(text, integer, text, jsonb, json
   '{"status", "body"} as report_event does. Raises 404 not_found and what record_event raises.';
 grant execute on function public.transition_operation to authenticated, service_role;
 
--- supabase/schemas/50_events/11_batch_room.sql
+-- supabase/schemas/50_events/12_batch_room.sql
 -- What: which operations of a batch run when it ends.
 -- Why: a run that begins and ends within a batch needs no room at its workplace now.
 
@@ -4680,9 +4688,9 @@ $$;
 comment on function app.denied_starts(app.batch, public.workplaces[]) is
   'The operations that a batch leaves running without room for them.';
 
--- supabase/schemas/50_events/12_batches.sql
--- What: batches of terminals that were offline.
--- Why: one refused report does not stop the rest, and two batches never wait in a circle.
+-- supabase/schemas/50_events/13_batch_recording.sql
+-- What: the reports of a batch, recorded on locked operations.
+-- Why: one rejected report does not stop the rest, and a batch writes its events and runs as sets.
 
 create function app.store_events(events public.operation_events[], runs public.operation_runs[]) returns void
 language plpgsql
@@ -4862,6 +4870,10 @@ comment on function
   'room. Raises what concerns the whole batch, and for is_atomic the problem of the first refused report with its '
   'index.';
 
+-- supabase/schemas/50_events/14_batches.sql
+-- What: batches of terminals that were offline.
+-- Why: a batch locks its operations in one order, so that two batches never wait in a circle.
+
 -- A large batch keeps a core busy for about a second. Many at once, as after an outage of the network, would each take
 -- so long that the time limit of statements ends all of them, again and again.
 create function app.require_batch_slot(reports jsonb, caller app.caller) returns void
@@ -5013,7 +5025,7 @@ comment on function public.report_events(jsonb, boolean, jsonb) is
   'many reports, and for is_atomic the problem of the first refused report with its index.';
 grant execute on function public.report_events to authenticated, service_role;
 
--- supabase/schemas/50_events/13_rebuild.sql
+-- supabase/schemas/50_events/15_rebuild.sql
 -- What: the proof that operations follow from their events.
 -- Why: an operation is a fold of app.evolve over its events, and nothing else.
 
@@ -5235,7 +5247,7 @@ comment on function public.create_operation(jsonb, jsonb) is
 grant execute on function public.create_operation to authenticated, service_role;
 
 -- supabase/schemas/55_planning/02_changing.sql
--- What: PATCH of one operation and of many.
+-- What: PATCH of one operation.
 -- Why: an absolute status, quantity or time becomes the actions that lead to it.
 
 -- The status changes of the first service, and the actions they become.
@@ -5483,6 +5495,10 @@ comment on function public.update_operation(text, integer, text, jsonb, integer[
   'app.change_operation raises.';
 grant execute on function public.update_operation to authenticated, service_role;
 
+-- supabase/schemas/55_planning/03_changing_many.sql
+-- What: PATCH of the operations that match a filter.
+-- Why: one operation that rejects the change does not stop the rest.
+
 create function app.apply_bulk(operations public.mes_operations[], caller app.caller, patch jsonb) returns json
 language plpgsql
 set search_path = ''
@@ -5589,7 +5605,7 @@ comment on function public.update_operations(jsonb, jsonb, boolean, jsonb) is
   'validation_failed for too many matches.';
 grant execute on function public.update_operations to authenticated, service_role;
 
--- supabase/schemas/55_planning/03_deleting.sql
+-- supabase/schemas/55_planning/04_deleting.sql
 -- What: deleting an operation that never started.
 -- Why: an older row of the ERP must not bring it back.
 
@@ -5853,8 +5869,8 @@ comment on function app.import_decisions(jsonb, boolean, app.caller, text[], app
   'Judges rows of the change feed, each a JSON object of the API with its index, one per operation; set-based, '
   'changes nothing. An action CORRECT takes a release back.';
 
--- supabase/schemas/60_import/02_import.sql
--- What: the import.
+-- supabase/schemas/60_import/02_applying.sql
+-- What: rows of the change feed, applied as decided.
 -- Why: rows are applied as sets in one transaction, each with its own result.
 
 create function app.withdraw_release(operation public.mes_operations, caller app.caller) returns public.mes_operations
@@ -6025,6 +6041,10 @@ begin atomic
 end;
 comment on function app.import_results(app.import_decision[], text[]) is
   'What an import answers for each of its rows; of the unknown workplaces, the one that the row names.';
+
+-- supabase/schemas/60_import/03_import.sql
+-- What: the import.
+-- Why: rows of one operation are applied in the order of their source times, in one transaction.
 
 create function app.unknown_workplaces(rows jsonb) returns text[]
 language sql stable

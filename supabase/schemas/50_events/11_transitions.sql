@@ -1,0 +1,46 @@
+-- What: one transition of the operation in the path.
+-- Why: a caller who has the operation sends its action alone, and gets the answer of a report.
+
+create function public.transition_operation(
+  order_no text, asset_id integer, operation_no text, transition jsonb, idempotency jsonb default null
+) returns json
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  bounded constant boolean := app.require_bounded('order_no', order_no)
+    and app.require_bounded('operation_no', operation_no) and app.require_bounded('transition', transition);
+  command constant app.command := app.begin_command(idempotency);
+  caller constant app.caller := command.caller;
+  operation public.mes_operations;
+  made app.report;
+  outcome app.outcome;
+  answer json;
+begin
+  if command.answer is not null then
+    return command.answer;
+  end if;
+  perform app.require_plant(caller);
+  select * into operation from public.mes_operations o
+  where o.order_no = transition_operation.order_no and o.operation_no = transition_operation.operation_no
+    and o.asset_id = transition_operation.asset_id
+  for update;
+  if not found or not app.sees_workplace(caller, operation.workplace_name) then
+    perform app.refuse_missing();
+  end if;
+  made.action_type := (transition ->> 'action')::public.action;
+  made.reason_code := transition ->> 'reason_code';
+  made.note := transition ->> 'note';
+  made.occurred_at := (transition ->> 'occurred_at')::timestamptz;
+  outcome := app.carry_out(operation, caller, app.attribute_report(made, caller), (transition ->> 'dry_run')::boolean);
+  answer := app.report_answer(outcome, caller);
+  return case outcome.status
+    when 201 then app.finish_command(command, array[coalesce(operation.workplace_name, '*')], answer)
+    else answer
+  end;
+end
+$$;
+comment on function public.transition_operation(text, integer, text, jsonb, jsonb) is
+  'Performs one transition {"action", "reason_code", "note", "occurred_at", "dry_run"} on the operation. Answers '
+  '{"status", "body"} as report_event does. Raises 404 not_found and what record_event raises.';
+grant execute on function public.transition_operation to authenticated, service_role;
