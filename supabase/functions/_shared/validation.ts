@@ -4,7 +4,8 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import { maxErrors, pointerTo } from "./json.ts";
+import { pointerTo } from "./json_pointer.ts";
+import { maxErrors } from "./json_scan.ts";
 import { type FieldError, Problem } from "./problems.ts";
 
 /** Longest text that a message quotes, in characters. */

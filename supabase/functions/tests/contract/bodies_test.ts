@@ -12,7 +12,8 @@ import {
 } from "../support/harness.ts";
 import { endpoints } from "../support/document.ts";
 import { startFunctions } from "../support/functions_process.ts";
-import { maxElements, readJson } from "../../_shared/json.ts";
+import { readJson } from "../../_shared/json.ts";
+import { maxElements } from "../../_shared/json_scan.ts";
 import { Problem } from "../../_shared/problems.ts";
 import { holdsWithin } from "../../../../local/system/poll.ts";
 
