@@ -11,13 +11,10 @@ import { Problem } from "../_shared/problems.ts";
 import type { Session } from "../_shared/auth.ts";
 import { type Item, itemsOf } from "./messages.ts";
 import { type Place, Places, type TakenPlace } from "./places.ts";
+import { RecentEvents } from "./recent_events.ts";
 import type { CloseReason, StreamFilter } from "./schemas.ts";
 import { settings } from "./settings.ts";
 import { type Sink, Subscription } from "./subscription.ts";
-
-/** Events that the hub buffers for clients that reconnect soon. */
-const maxRecent = 1_000;
-const maxRecentCharacters = 4 * 1024 * 1024;
 
 /**
  * Events per read of a stream that catches up. Later pages are as large as the client's backlog allows, because the
@@ -74,10 +71,7 @@ export class Hub {
   /** Position of the common reader; undefined while the hub is idle and until the first read. */
   #head: FeedPosition | undefined;
   #beginning: Promise<FeedPosition> | undefined;
-  /** The last events, and the position after which the buffer is complete. */
-  #recent: Item[] = [];
-  #recentFrom = 0;
-  #recentCharacters = 0;
+  readonly #recent = new RecentEvents();
   #isRunning = false;
   #idle = new AbortController();
   #accessCheckedAtMs = 0;
@@ -171,9 +165,7 @@ export class Hub {
   async #begin(): Promise<FeedPosition> {
     if (this.#head !== undefined) return this.#head;
     this.#beginning ??= feedHead().then(({ generation, pos, mark }) => {
-      this.#recent = [];
-      this.#recentCharacters = 0;
-      this.#recentFrom = pos;
+      this.#recent.restart(pos);
       return this.#head = { generation, pos, mark };
     }).finally(() => this.#beginning = undefined);
     return await this.#beginning;
@@ -187,24 +179,18 @@ export class Hub {
         // the client has too much to take: from now on the client sets the pace
         if (!subscription.isCurrent) this.#catchUp(subscription);
       }
-      this.#recent.push(item);
-      this.#recentCharacters += item.message(true).text.length;
+      this.#recent.add(item);
     }
-    while (this.#recent.length > maxRecent || this.#recentCharacters > maxRecentCharacters) {
-      const item = this.#recent.shift();
-      if (item === undefined) break;
-      this.#recentFrom = item.position.pos;
-      this.#recentCharacters -= item.message(true).text.length;
-    }
+    this.#recent.trim();
     this.#head = { generation, pos, mark };
     this.#sweep();
   }
 
   /** Returns whether the common reader was at this exact position and the buffer has all events after it. */
-  #covers({ generation, pos, mark }: FeedPosition): boolean {
-    const isThere = (known: FeedPosition | undefined) => known?.pos === pos && known.mark === mark;
-    return this.#head?.generation === generation &&
-      (isThere(this.#head) || this.#recent.some(({ position }) => isThere(position)));
+  #covers(position: FeedPosition): boolean {
+    const head = this.#head;
+    return head?.generation === position.generation &&
+      (head.pos === position.pos && head.mark === position.mark || this.#recent.has(position));
   }
 
   /**
@@ -257,8 +243,7 @@ export class Hub {
 
   /** Returns the buffered events after a position; undefined when the buffer begins after it. */
   #recentAfter({ generation, pos }: FeedPosition): Item[] | undefined {
-    if (this.#head?.generation !== generation || pos < this.#recentFrom) return undefined;
-    return this.#recent.filter(({ position }) => position.pos > pos);
+    return this.#head?.generation === generation ? this.#recent.after(pos) : undefined;
   }
 
   /** Reads a page for one stream; at most {@link maxReaders} streams read at the same time. */
