@@ -5,7 +5,7 @@
 import { parseEnv } from "node:util";
 import { compareWithEvents, told } from "../local/postgres/comparison.ts";
 import { inProject } from "../local/system/paths.ts";
-import { messageOf } from "./failure.ts";
+import { messageOf } from "../local/system/failure.ts";
 import { showHelp } from "../local/system/help.ts";
 
 if (import.meta.main) {

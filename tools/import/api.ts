@@ -1,8 +1,9 @@
 import { delay } from "@std/async/delay.js";
-import type { ItemResult } from "../supabase/functions/_shared/batch.ts";
-import { readRetryAfterMs } from "../supabase/functions/_shared/retry_after.ts";
-import { ImportFailure, messageOf } from "./failure.ts";
-import type { ImportOptions } from "./import_options.ts";
+import type { ItemResult } from "../../supabase/functions/_shared/batch.ts";
+import { readRetryAfterMs } from "../../supabase/functions/_shared/retry_after.ts";
+import { messageOf } from "../../local/system/failure.ts";
+import { ImportFailure } from "./failure.ts";
+import type { ImportOptions } from "./options.ts";
 
 /** The server answers within 10 s; what takes longer is lost. */
 const answerTimeout_ms = 60_000;

@@ -1,8 +1,8 @@
 /** `deno task import` as its users have it: a process, files, a server that is not always there. */
-import { assert, assertEquals, assertStringIncludes } from "../supabase/functions/tests/support/assertions.ts";
+import { assert, assertEquals, assertStringIncludes } from "../../supabase/functions/tests/support/assertions.ts";
 import { join } from "node:path";
-import { inProject } from "../local/system/paths.ts";
-import { env, newUser, type Operation, server, unique } from "../supabase/functions/tests/support/harness.ts";
+import { inProject } from "../../local/system/paths.ts";
+import { env, newUser, type Operation, server, unique } from "../../supabase/functions/tests/support/harness.ts";
 
 interface Run {
   code: number;
@@ -17,7 +17,7 @@ function command(
   stdin: "null" | "piped" = "null",
 ): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", "--frozen", "--no-check", inProject("tools", "import.ts"), ...args],
+    args: ["run", "--allow-all", "--frozen", "--no-check", inProject("tools", "import", "import.ts"), ...args],
     env: {
       SUPABASE_URL: env.supabaseUrl,
       FUNCTIONS_URL: env.functionsUrl,

@@ -4,7 +4,8 @@
  * @module
  */
 import { parse } from "@std/csv/parse.js";
-import { ImportFailure, messageOf } from "./failure.ts";
+import { messageOf } from "../../local/system/failure.ts";
+import { ImportFailure } from "./failure.ts";
 
 /** A row as it will be sent, or why it cannot be. */
 export interface Row {

@@ -1,7 +1,8 @@
 import { parseArgs, parseEnv } from "node:util";
 import { basename, resolve } from "node:path";
-import { inProject } from "../local/system/paths.ts";
-import { ImportFailure, messageOf } from "./failure.ts";
+import { inProject } from "../../local/system/paths.ts";
+import { messageOf } from "../../local/system/failure.ts";
+import { ImportFailure } from "./failure.ts";
 
 /** Most rows and bytes that the endpoint takes at once. */
 export const maxRows = 1000;

@@ -1,6 +1,7 @@
 import { stringify } from "@std/csv/stringify.js";
-import { ImportFailure, messageOf } from "./failure.ts";
-import type { ImportOptions } from "./import_options.ts";
+import { messageOf } from "../../local/system/failure.ts";
+import { ImportFailure } from "./failure.ts";
+import type { ImportOptions } from "./options.ts";
 import { problemColumns, type Row, type TextForm } from "./rows.ts";
 import { encoderOf } from "./text_encoding.ts";
 

@@ -1,8 +1,9 @@
 /** `deno task import`: rows of the ERP's change feed, of any number, from a file or a pipe. */
-import { ImportFailure, messageOf } from "./failure.ts";
-import { importApi } from "./import_api.ts";
-import { type ImportOptions, parseImportOptions, usage } from "./import_options.ts";
-import { type ImportSummary, runImport } from "./import_run.ts";
+import { messageOf } from "../../local/system/failure.ts";
+import { ImportFailure } from "./failure.ts";
+import { importApi } from "./api.ts";
+import { type ImportOptions, parseImportOptions, usage } from "./options.ts";
+import { type ImportSummary, runImport } from "./run.ts";
 import { bar, lines, type Progress } from "./progress.ts";
 import { writtenEncoding } from "./text_encoding.ts";
 

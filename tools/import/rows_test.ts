@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "../supabase/functions/tests/support/assertions.ts";
+import { assertEquals, assertRejects } from "../../supabase/functions/tests/support/assertions.ts";
 import { chunksOf } from "./chunks.ts";
 import { ImportFailure } from "./failure.ts";
 import { decoded, readCsv, readNdjson, type Row } from "./rows.ts";

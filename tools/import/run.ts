@@ -1,10 +1,11 @@
 import { createHash, type Hash } from "node:crypto";
-import type { ItemResult } from "../supabase/functions/_shared/batch.ts";
+import type { ItemResult } from "../../supabase/functions/_shared/batch.ts";
 import { type Chunk, chunksOf } from "./chunks.ts";
-import { ImportFailure, messageOf } from "./failure.ts";
-import type { ImportApi } from "./import_api.ts";
-import type { ImportOptions } from "./import_options.ts";
-import { readState, removeState, type State, writeState } from "./import_state.ts";
+import { messageOf } from "../../local/system/failure.ts";
+import { ImportFailure } from "./failure.ts";
+import type { ImportApi } from "./api.ts";
+import type { ImportOptions } from "./options.ts";
+import { readState, removeState, type State, writeState } from "./state.ts";
 import type { Position, Progress } from "./progress.ts";
 import { type Reject, RejectsReport } from "./rejects.ts";
 import { decoded, readCsv, readNdjson, type Row, type TextForm } from "./rows.ts";

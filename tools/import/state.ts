@@ -5,7 +5,8 @@
  * @module
  */
 import { z } from "zod";
-import { ImportFailure, messageOf } from "./failure.ts";
+import { messageOf } from "../../local/system/failure.ts";
+import { ImportFailure } from "./failure.ts";
 
 const State = z.object({
   /** Part of the chunks' idempotency keys. */

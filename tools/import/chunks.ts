@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { stringify } from "@std/csv/stringify.js";
-import { type Format, maxBytes } from "./import_options.ts";
+import { type Format, maxBytes } from "./options.ts";
 import type { Row } from "./rows.ts";
 
 /** Rows that go together in one request. */
