@@ -14,6 +14,7 @@ declare module "../../_shared/database.ts" {
     list_webhook_deliveries: Page<WebhookDelivery>;
     get_webhook_delivery: WebhookDeliveryWithAttempts;
     replay_webhook_delivery: Answer<WebhookDelivery>;
+    test_webhook_endpoint: Answer<WebhookDelivery>;
   }
 }
 

@@ -10,7 +10,6 @@ import type { FeedPosition } from "../../_shared/feed.ts";
 import { instant, instantOut, key, patchOf, text, versionFields } from "../../_shared/fields.ts";
 import { flag, listQuery } from "../../_shared/lists.ts";
 import { Action } from "../../_shared/operation.ts";
-import type { WebhookDelivery } from "../deliveries/schemas.ts";
 
 declare module "../../_shared/database.ts" {
   interface Answers {
@@ -20,7 +19,6 @@ declare module "../../_shared/database.ts" {
     update_webhook_endpoint: Answer<WebhookEndpoint>;
     delete_webhook_endpoint: undefined;
     rotate_webhook_secret: Answer<WebhookEndpointWithSecret>;
-    test_webhook_endpoint: Answer<WebhookDelivery>;
     replay_webhook_events: Answer<FeedPosition & { replayed: number; has_more: boolean }>;
   }
 }
