@@ -21,7 +21,7 @@ alter default privileges in schema public revoke all on functions from anon, aut
 grant usage on schema app to authenticated, service_role;
 
 -- supabase/schemas/00_base/02_settings.sql
--- What: what a plant decides for itself.
+-- What: settings of a plant.
 -- Why: limits and rules that differ between plants are rows, so that changing one needs no deployment.
 
 -- One row, changed by the plant's administrator in SQL: update app.settings set report_age_limit = interval '60 days';
@@ -34,11 +34,11 @@ create table app.settings (
   constraint settings_report_age_limit_at_least_a_day check (report_age_limit >= interval '1 day'),
   constraint settings_batch_slots_positive check (batch_slots > 0)
 );
-comment on table app.settings is 'One row: what a plant decides for itself.';
+comment on table app.settings is 'One row: the settings of the plant.';
 comment on column app.settings.report_age_limit is
   'How old a report of a machine or an operator may be; supervisors may report what is older.';
 comment on column app.settings.batch_slots is
-  'How many large batches are carried out at once; the server tells the next one to come back.';
+  'Most large batches that run at the same time; the server rejects the next one with a time to retry.';
 comment on column app.settings.require_aal2 is
   'True when managers and admins need a token of a session with a second factor. The functions store what '
   'REQUIRE_AAL2 says.';
@@ -49,12 +49,12 @@ alter table app.settings enable row level security;
 -- What: the form of keys, instants, durations and JSON objects.
 -- Why: all tables and all answers share one form.
 
--- Small pure functions have a body that is bound when they are created, so no search_path can change what they mean.
--- They carry no SET clause, which would keep the planner from inlining them: a call then costs a planning.
+-- The body of a small pure function is bound at creation, so no search_path can change its meaning. It has no SET
+-- clause, because the planner does not inline a function that has one.
 
--- A key goes into URLs and is typed by people: what cannot be addressed or seen must not be stored.
--- PL/pgSQL, because it serves check constraints: those are prepared for each statement, and inlining it there again and
--- again costs more than the update of a row.
+-- People type keys, and keys go into URLs: a key that cannot be addressed or seen must not be stored.
+-- PL/pgSQL, because check constraints use it: Postgres prepares these for each statement, and inlining an SQL function
+-- there each time costs more than the update of a row.
 create function app.is_key(value text) returns boolean
 language plpgsql immutable parallel safe
 set search_path = ''
@@ -117,7 +117,7 @@ end;
 comment on function app.in_words(interval) is
   'A positive span of time as a person says it: 75 s, 5 min, 3 h 12 min, 20781 days.';
 
--- The notes of the feed's writers are positive keys: a caller who tries many names must not find one of them.
+-- The locks of the feed's writers have positive keys: a caller who tries many names must not reach one of them.
 create function app.lock_key(name text) returns bigint
 language sql immutable parallel safe
 return hashtextextended(name, 0) | (1::bigint << 63);
@@ -130,9 +130,10 @@ comment on function app.lock_key(text) is 'Key of the advisory lock of a name, a
 create type app.problem as (status integer, code text, sentence text, more jsonb);
 comment on type app.problem is
   'Why a request or an item is refused: HTTP status, machine code of the problem table, one sentence, further '
-  'members. Null = it is not.';
+  'members. Null = nothing is refused.';
 
--- Rules are stable SQL functions without a SET clause: they are inlined, so that a rule that holds costs a comparison.
+-- Rules are stable SQL functions without a SET clause: the planner inlines them, so a rule that holds costs one
+-- comparison.
 create function app.problem(status integer, code text, sentence text, more jsonb default '{}') returns app.problem
 language sql immutable parallel safe
 return row(status, code, sentence, more)::app.problem;
@@ -183,7 +184,7 @@ return app.problem(404, 'not_found', 'There is no such resource, or it is not yo
 comment on function app.missing_problem() is 'Makes the problem not_found in the one form for missing and hidden.';
 grant execute on function app.missing_problem to authenticated, service_role;
 
--- Missing and hidden answer alike, word for word: the sentence names nothing that the caller did not send.
+-- A missing and a hidden object give the same answer, so the sentence names only what the caller sent.
 create function app.refuse_missing() returns void
 language sql
 return app.raise_problem(app.missing_problem());
@@ -204,14 +205,14 @@ $$;
 comment on function app.require_version(integer, integer[]) is
   'Raises 412 stale_version unless the version is among those of If-Match; null = no condition.';
 
--- What a refusal answers for its item: the problem that the same request alone would get.
+-- The problem of an item is the one that the same request alone would get.
 create function app.problem_json(problem app.problem) returns json
 language sql stable parallel safe
 return case when (problem).code is not null then json_build_object(
   'status', (problem).status,
   'code', (problem).code,
   'more', jsonb_build_object('detail', left((problem).sentence, 1000)) || case
-    -- a thousand problems are one answer, which is stored: from a long problem, lists are left out
+    -- one stored answer can hold a thousand problems: a long problem loses its lists
     when octet_length((problem).more::text) <= 4096 then (problem).more else '{}' end
 ) end;
 comment on function app.problem_json(app.problem) is
@@ -241,7 +242,7 @@ comment on function app.caught_problem(text, text, text) is
 -- What: triggers that every table of `public` has.
 -- Why: no writer can forget a version, and no client can write a table past the functions.
 
--- One trigger for every table that has a version: no writer can forget to bump it, none can set it.
+-- Each table that has a version has this trigger, so no writer can forget the version and none can set it.
 create function app.bump_version() returns trigger
 language plpgsql
 set search_path = ''
@@ -278,8 +279,8 @@ grant execute on function app.refuse_direct_write to authenticated, service_role
 -- What: pages of long lists.
 -- Why: a filter by workplaces, statuses or actions must not read the rows between those that it wants.
 
--- Along the order of a list, the rows of few workplaces, statuses or actions can be far apart: a filter there reads
--- everything between them. Each alternative alone is one ordered range of an index; the page begins their merge.
+-- Rows of few workplaces, statuses or actions can be far apart in the order of a list, and a filter on that order reads
+-- everything between them. Each alternative alone is one ordered range of an index; a page is the start of their merge.
 create function app.page_query(
   source text, alias text, item text, conditions text, alternatives text[], key_columns text,
   page_order text, take text, skip text,
@@ -297,8 +298,8 @@ begin atomic
 end;
 comment on function app.page_query(text, text, text, text, text[], text, text, text, text, text) is
   'The query of a page: an item of each row of all alternatives, which exclude each other, in one order, as one '
-  'array. merge_order is the order of them all where that of each one alone says less. All arguments are SQL of ours; '
-  'values are parameters in it.';
+  'array. merge_order is the order over all alternatives when it has more columns than the order within one. All '
+  'arguments are trusted SQL; values are its parameters.';
 grant execute on function app.page_query to authenticated, service_role;
 
 create function app.alternatives(column_name text, parameter text, value_count integer) returns text[]
@@ -315,7 +316,7 @@ grant execute on function app.alternatives to authenticated, service_role;
 create function app.all_pairs(firsts text[], seconds text[]) returns text[]
 language sql immutable
 begin atomic
-  -- planning each one costs time as well, and rows of many alternatives are not far apart
+  -- each alternative costs planning time, and the rows of many alternatives are not far apart
   select case when cardinality(firsts) * cardinality(seconds) > 16 then array['true'] else array(
     select f || ' and ' || s from unnest(firsts) f, unnest(seconds) s
   ) end;
@@ -333,15 +334,15 @@ comment on function app.distinct_values(text[]) is 'Each value once; null for nu
 grant execute on function app.distinct_values to authenticated, service_role;
 
 -- supabase/schemas/00_base/07_bounds.sql
--- What: how much a function takes.
+-- What: upper bounds of arguments.
 -- Why: every signed-in user can call the functions of `public` past all checks of the edge functions.
 
--- Every signed-in user can call the functions of `public` straight at the Data API, past all checks of the Edge
+-- Every signed-in user can call the functions of `public` through the Data API, without the checks of the Edge
 -- Functions. So each function bounds its arguments in its first declaration, before it reads, sorts or unpacks them:
 --   bounded constant boolean := app.require_bounded('order_no', order_no)
 --     and app.require_bounded('statuses', statuses);
--- The Edge Functions let nothing through that these bounds refuse. Looking costs microseconds: the SQL functions have
--- no SET clause, so they are inlined into the caller's expression and only the refusal is a call.
+-- The Edge Functions reject everything that these bounds reject. A check costs microseconds: the SQL functions have no
+-- SET clause, so the planner inlines them into the caller's expression, and only a rejection is a call.
 create function app.refuse_unbounded(name text, amount bigint, unit text, most bigint) returns boolean
 language plpgsql
 set search_path = ''
@@ -410,7 +411,7 @@ grant execute on function
 -- What: whether the database answers and can write, and its newest migration.
 -- Why: a full disk lets reads through and refuses writes; functions must not serve before their migration is applied.
 
--- One row, written at most every 5 s for all callers together, so that the health check makes no load.
+-- One row, written at most every 5 s for all callers together, so the health check causes no load.
 create table app.write_probe (
   is_only boolean primary key default true check (is_only),
   probed_at timestamptz not null
@@ -473,12 +474,12 @@ begin
 end
 $$;
 comment on function public.health(boolean) is
-  'Answers when the database does, with its newest migration, and says whether it can write if that is asked.';
+  'Returns the newest migration and, when asked, whether the database can write.';
 grant execute on function public.health to service_role;
 
 -- supabase/schemas/05_access/01_caller.sql
--- What: who is calling, and what the caller may see.
--- Why: access is looked up in the table at each request, so that a revoked role or workplace is gone at the next one.
+-- What: the caller, with role and visible workplaces.
+-- Why: each request looks access up in the table, so that a revoked role or workplace has no effect from the next one.
 
 -- Closed sets are types of `public`: the generated TypeScript takes their values from there.
 create type public.role as enum ('readonly', 'machine', 'operator', 'supervisor', 'manager', 'admin');
@@ -511,9 +512,9 @@ comment on function app.role_rank(public.role) is
   'Order of the roles, so that "supervisor or above" is one comparison; -1 = no role.';
 grant execute on function app.role_rank to authenticated, service_role;
 
--- `role` is what the Data API set for this transaction from the verified credential; unlike current_user it is
--- the same inside security definer functions, and no claim can change it. Every request asks: the claims are parsed
--- once, and one look-up by key reads the profile.
+-- The Data API sets `role` for this transaction from the verified credential. Unlike current_user, it is the same
+-- inside security definer functions, and no claim can change it. Every request calls this function, so it parses the
+-- claims once and reads the profile by one look-up.
 create function app.current_caller() returns app.caller
 language plpgsql stable security definer
 set search_path = ''
@@ -584,13 +585,13 @@ comment on function public.require_second_factor(boolean) is
   'only.';
 grant execute on function public.require_second_factor to service_role;
 
--- Anybody can sign up. Until a manager gives them a workplace, the plant does not exist for them.
+-- Anybody can sign up. A user without a workplace sees nothing of the plant.
 create function app.has_workplace(caller app.caller) returns boolean
 language sql immutable parallel safe
 return coalesce((caller).sees_all or cardinality((caller).workplaces) > 0, false);
 comment on function app.has_workplace(app.caller) is
-  'True for managers and above, servers, and users with at least one workplace. Everybody else sees their own profile '
-  'only and stores nothing else.';
+  'True for managers and above, servers, and users with at least one workplace. All others see their own profile '
+  'only and store nothing else.';
 grant execute on function app.has_workplace to authenticated, service_role;
 
 create function app.role_problem(caller app.caller, least_role public.role, sentence text) returns app.problem
@@ -717,7 +718,7 @@ create table app.idempotency_keys (
   mentions text[],
   created_at timestamptz not null default clock_timestamp(),
   primary key (caller, method, route, key),
-  -- What the Edge Functions send, and no more; app.idempotency refuses the rest before. A regular expression that
+  -- Exactly the routes that the Edge Functions send; app.idempotency rejects others before. A regular expression that
   -- counts to 255 costs 100 times as much as a length.
   constraint idempotency_keys_key_is_visible check (char_length(key) between 1 and 255 and key !~ '[^!-~]'),
   constraint idempotency_keys_method_known check (method in ('POST', 'PATCH')),
@@ -748,7 +749,7 @@ create index idempotency_keys_by_mention on app.idempotency_keys using gin (ment
 
 alter table app.idempotency_keys enable row level security;
 
--- What a request says about itself for this purpose; null = it brought no key.
+-- A request with an Idempotency-Key; null = the request has no key.
 create type app.idempotency as (key text, method text, route text, fingerprint text, request_id text);
 
 -- Volatile, or the planner would call it before the size of its argument is bounded.
@@ -773,7 +774,7 @@ begin
 end
 $$;
 comment on function app.require_idempotency(app.idempotency) is
-  'Returns what a request with a key says about itself. Raises 400 malformed_request for the key, 422 '
+  'Returns the request of an Idempotency-Key. Raises 400 malformed_request for the key, 422 '
   'validation_failed for the rest.';
 
 create function app.idempotency(request jsonb) returns app.idempotency
@@ -901,9 +902,9 @@ end
 $$;
 comment on function app.remember(app.caller, app.idempotency, text[], json) is
   'Stores the answer of a command under its key, if it has one and the caller has a workplace, with the workplaces '
-  'that it tells about (* = seen only with access to all), and returns it.';
+  'that it is about (* = visible only with access to all), and returns it.';
 
--- What every function that changes something begins and ends with.
+-- Every function that changes something begins and ends with these.
 create type app.command as (caller app.caller, request app.idempotency, answer json);
 
 comment on type app.command is
@@ -1026,7 +1027,7 @@ create policy "Users read their own profile, supervisors those who share a workp
 
 -- supabase/schemas/15_profiles/02_functions.sql
 -- What: the functions behind the endpoints of profiles.
--- Why: who may set a role or a workplace is checked here and nowhere else.
+-- Why: only these functions check who may set a role or a workplace.
 
 create function app.profile_json(p public.profiles) returns json
 language sql stable
@@ -1101,7 +1102,7 @@ declare
     and app.require_bounded('skip', skip) and app.require_bounded('count', count);
   rows public.profiles[];
 begin
-  -- straight calls ask for what they like
+  -- a direct call of the Data API may ask for any number
   take := least(take, 500);
   rows := array(
     select p from public.profiles p
@@ -1236,8 +1237,8 @@ comment on function public.delete_profile(uuid, integer[]) is
 grant execute on function public.delete_profile to authenticated, service_role;
 
 -- supabase/schemas/15_profiles/03_reporters.sql
--- What: the names behind reports, apart from the log.
--- Why: the log is append-only and refers to a row here, so that a person is forgotten in one place.
+-- What: names of reporters, in a table of their own.
+-- Why: the log is append-only and refers to these rows, so that erasing a person changes one table.
 
 create table app.reporters (
   id bigint generated always as identity primary key,
@@ -1278,10 +1279,11 @@ begin
     where r.forgotten_at is null
       and coalesce(r.user_id::text, '') = coalesce(reporter_of.user_id::text, '')
       and coalesce('=' || r.email, '') = coalesce('=' || reporter_of.email, '')
-    -- forgetting waits for this report, and finds the address in its answer; or this waits, and finds the row forgotten
+    -- Either the erasure waits for this report and finds the address in its answer, or this report waits and finds the
+    -- row erased.
     for key share;
     exit when found;
-    -- waits for a deletion of this user that is under way, and then meets the foreign key
+    -- waits for a concurrent deletion of this user; the foreign key then rejects the row
     insert into app.reporters (user_id, email) values (reporter_of.user_id, reporter_of.email)
     on conflict do nothing
     returning id into reporter_id;
@@ -1401,7 +1403,7 @@ declare
     and app.require_bounded('skip', skip) and app.require_bounded('count', count);
   rows public.workplaces[];
 begin
-  -- straight calls ask for what they like
+  -- a direct call of the Data API may ask for any number
   take := least(take, 500);
   rows := array(
     select w from public.workplaces w
@@ -1495,7 +1497,7 @@ begin
 end
 $$;
 comment on function public.update_workplace(text, jsonb, integer[], jsonb) is
-  'Changes group, capacity or active of a workplace; what runs there goes on. Answers {"status", "body"}. Raises 403 '
+  'Changes group, capacity or active of a workplace; open runs continue. Answers {"status", "body"}. Raises 403 '
   'forbidden, 404 not_found, 412 stale_version.';
 grant execute on function public.update_workplace to authenticated, service_role;
 
@@ -1549,7 +1551,7 @@ comment on column public.reason_codes.code is 'Short code, unique within its kin
 comment on column public.reason_codes.active is 'False once the code is no longer offered; events keep it.';
 grant select on public.reason_codes to authenticated, service_role;
 
--- The API itself writes these for clients of the first service, which send a new status without a reason.
+-- The API writes these codes for clients of the first service, which send a new status without a reason.
 insert into public.reason_codes (kind, code, description) values
   ('SHORTFALL', 'UNSPECIFIED', 'Closed short without a stated reason'),
   ('HOLD', 'UNSPECIFIED', 'Held without a stated reason'),
@@ -1621,7 +1623,7 @@ declare
     and app.require_bounded('skip', skip) and app.require_bounded('count', count);
   rows public.reason_codes[];
 begin
-  -- straight calls ask for what they like
+  -- a direct call of the Data API may ask for any number
   take := least(take, 500);
   rows := array(
     select r from public.reason_codes r
@@ -1752,14 +1754,14 @@ comment on function public.delete_reason_code(text, text, integer[]) is
 grant execute on function public.delete_reason_code to authenticated, service_role;
 
 -- supabase/schemas/30_operations/01_operations.sql
--- What: operations: the plan of the ERP and the projection of what the floor reported.
+-- What: operations: the plan of the ERP and the projection of the reported events.
 -- Why: key and fields are those of the first service, so that its clients and its rows move over unchanged.
 
 create type public.state as enum (
   'PLANNED', 'RELEASED', 'IN_PROGRESS', 'PAUSED', 'BLOCKED_BEFORE_START', 'BLOCKED', 'FINISHED', 'CANCELLED'
 );
 comment on type public.state is
-  'Where an operation stands in its lifecycle. A pause ends when somebody resumes, a block when a supervisor lifts it.';
+  'State of an operation in its lifecycle. An operator ends a pause; a supervisor ends a block.';
 
 create type public.status as enum ('PLANNED', 'RELEASED', 'IN_PROGRESS', 'ON_HOLD', 'FINISHED', 'CANCELLED');
 comment on type public.status is 'The state as clients see it: three states are ON_HOLD, told apart by hold_kind.';
@@ -1773,7 +1775,7 @@ comment on type public.phase is 'Kind of work: preparing the machine, or making 
 create type public.change_type as enum ('INSERT', 'UPDATE', 'DELETE');
 comment on type public.change_type is 'Kind of a change in the source system''s feed.';
 
--- PL/pgSQL, because they serve generated columns: those are prepared for each statement, as check constraints are.
+-- PL/pgSQL, because generated columns use them: Postgres prepares these for each statement, like check constraints.
 create function app.status_of(state public.state) returns public.status
 language plpgsql immutable parallel safe
 set search_path = ''
@@ -1822,7 +1824,7 @@ create table public.mes_operations (
   t_target_setup_min numeric(12, 3),
   t_target_lead_min numeric(12, 3),
 
-  -- What happened, owned by the floor: what app.evolve makes of the events.
+  -- The execution, which app.evolve computes from the events.
   state public.state not null default 'PLANNED',
   status public.status not null generated always as (app.status_of(state)) stored,
   hold_kind public.hold_kind generated always as (app.hold_kind_of(state)) stored,
@@ -1847,7 +1849,7 @@ create table public.mes_operations (
   counted_since timestamptz,
   last_op_seq integer not null default 0,
 
-  -- Where the row comes from.
+  -- Origin and version of the row.
   timestamp_ms timestamptz,
   change_type public.change_type,
   source_conflict boolean not null default false,
@@ -1899,7 +1901,7 @@ create table public.mes_operations (
       t_actual_setup_min, t_actual_lead_min), 0) < 1e9
   )
 )
--- Counters change far more often than anything indexed: room on the page keeps those updates off the indexes.
+-- Counters change far more often than indexed columns: free space on the page lets these updates skip the indexes.
 with (fillfactor = 85);
 comment on table public.mes_operations is
   'One step of an order on a machine at a workplace: its plan, and the projection of its events.';
@@ -1972,11 +1974,11 @@ create index mes_operations_by_status on public.mes_operations (status, order_no
 create index mes_operations_by_planned_start
   on public.mes_operations (planned_start_at, order_no, operation_no, asset_id);
 create index mes_operations_by_planned_end on public.mes_operations (planned_end_at, order_no, operation_no, asset_id);
--- Of the last change only its hour is indexed: within an hour, an update that changes counters stays off the indexes.
+-- The index holds only the hour of the last change: an update of counters within the same hour skips the indexes.
 create index mes_operations_by_updated_hour on public.mes_operations (updated_hour);
 create index mes_operations_by_description on public.mes_operations (activity_description_folded);
 
--- What is still to be made is a small, steady part of a table that only grows.
+-- Open operations are a small part of a table that only grows, and their number is steady.
 create index mes_operations_open on public.mes_operations (order_no, operation_no, asset_id)
   where status not in ('FINISHED', 'CANCELLED');
 create index mes_operations_open_by_planned_start on public.mes_operations (planned_start_at)
@@ -1993,7 +1995,7 @@ create index mes_operations_queue
   where status not in ('FINISHED', 'CANCELLED');
 grant select on public.mes_operations to authenticated, service_role;
 
--- Events that are stored together are as many changes as when each is stored alone.
+-- Several events stored together raise the version as much as the same events stored one by one.
 create function app.bump_version_of_operation() returns trigger
 language plpgsql
 set search_path = ''
@@ -2122,7 +2124,7 @@ grant execute on function app.operation_json to authenticated, service_role;
 
 -- supabase/schemas/30_operations/03_reading.sql
 -- What: one operation, lists by filter, and the queue of a workplace.
--- Why: conditions are put together from fixed texts and values are bound, so that each filter gets a plan of its own.
+-- Why: each combination of filters gets a plan of its own, and no value can become SQL.
 
 -- The filters of operations, for lists and for bulk changes.
 create type app.operation_filter as (
@@ -2143,8 +2145,8 @@ create type app.operation_filter as (
 comment on type app.operation_filter is
   'Conditions on operations, combined with and; null = no condition. open_longer_than_h is in hours.';
 
--- Conditions are put together from these fixed texts and every value is bound as $1, so that each combination of
--- filters gets the plan of its own values, and no value can become SQL.
+-- Conditions consist of these fixed texts, and every value is bound as $1, so that each combination of filters gets
+-- the plan of its own values, and no value can become SQL.
 create function app.conditions(filter app.operation_filter) returns text
 language sql stable
 begin atomic
@@ -2172,7 +2174,7 @@ begin atomic
       when false then '(o.status not in (''FINISHED'', ''CANCELLED'') and o.planned_end_at < now()) is not true'
     end,
     case (filter).has_parked when true then 'o.qty_parked > 0' when false then 'o.qty_parked = 0' end,
-    -- runs that somebody forgot to stop
+    -- finds runs that were never stopped
     case when (filter).open_longer_than_h is not null then
       'o.status = ''IN_PROGRESS'' and o.running_since < now() - ($1).open_longer_than_h * interval ''1 hour'''
     end,
@@ -2188,7 +2190,7 @@ comment on function app.conditions(app.operation_filter) is
   'The filter as a condition on public.mes_operations o with the filter itself as $1.';
 grant execute on function app.conditions to authenticated, service_role;
 
--- As its owner, who has no row security: the caller is looked up once, for access and for the allowed actions.
+-- Runs as its owner, without row security: one look-up of the caller serves access and the allowed actions.
 create function public.get_operation(order_no text, asset_id integer, operation_no text) returns json
 language plpgsql stable security definer
 set search_path = ''
@@ -2311,7 +2313,7 @@ declare
   total bigint;
   plan json;
 begin
-  -- straight calls ask for what they like
+  -- a direct call of the Data API may ask for any number
   take := least(take, 500);
   execute app.page_query('public.mes_operations', 'o', 'o', conditions,
     array(
@@ -2325,7 +2327,7 @@ begin
   into rows
   using filter, after_order_no, after_operation_no, after_asset_id, take + 1, skip, places, after_value;
 
-  -- the planner estimates from statistics of all rows, also of those that the caller must not know about
+  -- the planner's estimate includes rows that are hidden from the caller
   if count = 'exact' or count = 'estimated' and not app.sees_all_workplaces() then
     execute format('select count(*) from public.mes_operations o where %s', conditions) into total using filter;
   elsif count = 'estimated' then
@@ -2353,7 +2355,7 @@ comment on function public.list_operations is
   'after the given value and key; count is null, exact or estimated.';
 grant execute on function public.list_operations to authenticated, service_role;
 
--- What to do next: running work first, then the rest in planned order.
+-- Running operations come first, then the others in planned order.
 create function public.list_queue(name text, take integer default 100) returns json
 language plpgsql stable
 set search_path = ''
@@ -2486,15 +2488,15 @@ insert into app.transitions (action, from_state, to_state, least_role) values
   ('REVERSE', 'IN_PROGRESS', 'IN_PROGRESS', null),
   ('REVERSE', 'PAUSED', 'PAUSED', null),
   ('REVERSE', 'BLOCKED', 'BLOCKED', null),
-  -- What is finished counts as delivered: taking it back is a supervisor's decision.
+  -- A finished operation counts as delivered, so only a supervisor may take its pieces back.
   ('REVERSE', 'FINISHED', 'PAUSED', 'supervisor'),
   ('CORRECT', 'IN_PROGRESS', 'IN_PROGRESS', null),
   ('CORRECT', 'PAUSED', 'PAUSED', null),
   ('CORRECT', 'BLOCKED', 'BLOCKED', null),
   ('CORRECT', 'FINISHED', 'FINISHED', null);
 
--- Each report needs one of these rows: joining them anew would cost as much as a write. A migration that changes
--- actions or transitions refreshes them.
+-- Each report reads one of these rows, and the join would cost as much as a write. A migration that changes actions or
+-- transitions refreshes the view.
 create materialized view app.lifecycle as
 select a.action, s.state as from_state, t.to_state, app.status_of(t.to_state) as to_status,
   coalesce(t.least_role, a.least_role) as least_role,
@@ -2507,8 +2509,8 @@ comment on materialized view app.lifecycle is
 create unique index lifecycle_key on app.lifecycle (action, from_state);
 
 -- supabase/schemas/40_lifecycle/02_allowed_actions.sql
--- What: what a caller may do next.
--- Why: clients show buttons by it, and refusals say what is possible instead.
+-- What: the actions that a caller may take next.
+-- Why: clients show buttons for them, and refusals name them.
 
 create function app.possible_action(action public.action, blocked_by text) returns json
 language sql stable
@@ -2516,8 +2518,8 @@ return json_build_object('action', action, 'allowed', blocked_by is null, 'block
 comment on function app.possible_action(public.action, text) is
   'One action as clients see it, with the machine code of what blocks it.';
 
--- The answers are few and change with the lifecycle alone: a migration that changes actions or transitions refreshes
--- them. Most requests need one, and composing it would be most of their cost.
+-- There are few answers, and they change with the lifecycle only: a migration that changes actions or transitions
+-- refreshes the view. Most requests need one, and computing it would be most of their cost.
 create materialized view app.possible_actions as
 select possible.state, possible.rank, possible.is_processing,
   bool_or(possible.needs_room and possible.blocked_by is null) as depends_on_room,
@@ -2529,7 +2531,7 @@ select possible.state, possible.rank, possible.is_processing,
   ) as actions_at_full_workplace
 from (
   select s.state, r.rank, p.is_processing, a.action, a.position,
-    -- an operation that runs has its room
+    -- a running operation already has its room
     a.run_effect = 'opens' and s.state <> 'IN_PROGRESS' as needs_room,
     case
       when r.rank < app.role_rank(coalesce(t.least_role, a.least_role)) then 'forbidden'
@@ -2668,7 +2670,7 @@ create table public.operation_events (
   report_digest bytea,
   created_at timestamptz not null default clock_timestamp(),
 
-  -- No foreign key to the operation: what was reported stays on record when an operation that never started is deleted.
+  -- No foreign key to the operation: its events stay when an operation that never started is deleted.
   constraint operation_events_op_seq_unique unique (operation_id, op_seq),
   constraint operation_events_op_seq_positive check (op_seq > 0),
   constraint operation_events_reason_known
@@ -2694,7 +2696,8 @@ create table public.operation_events (
 );
 comment on table public.operation_events is
   'What happened, append-only. Totals, status and times of an operation are derived from these rows.';
-comment on column public.operation_events.id is 'Made by the terminal or here; the same id again is the same event.';
+comment on column public.operation_events.id is
+  'Made by the terminal or the database; a report with a known id is the same event.';
 comment on column public.operation_events.operation_id is 'Internal number of the operation.';
 comment on column public.operation_events.op_seq is
   'Position among the events of its operation: 1, 2, 3, ... without gaps.';
@@ -2722,9 +2725,9 @@ comment on column public.operation_events.user_id is
   'User who reported, from the token; null for servers that name none. It stays when the user is deleted.';
 comment on column public.operation_events.reporter_id is 'Their address at the time: a row of app.reporters.';
 comment on column public.operation_events.report_digest is
-  'SHA-256 of the report under a client-made id, to tell a retry from another event.';
+  'SHA-256 of the report under a client-made id, which distinguishes a retry from another event.';
 comment on column public.operation_events.created_at is
-  'When the server heard of it; never before the previous event of its operation, nor more than 2 minutes before '
+  'When the server received it; never before the previous event of its operation, nor more than 2 minutes before '
   'occurred_at.';
 
 -- Newest first, whatever the filter.
@@ -2742,7 +2745,7 @@ create index operation_events_by_reason on public.operation_events (reason_kind,
   where reason_code is not null;
 grant select on public.operation_events to authenticated, service_role;
 
--- Nobody changes the log, its owner included: what deliveries report back and who reported are rows of other tables.
+-- The log never changes, not even by its owner: results of deliveries and names of reporters are in other tables.
 create function app.keep_event_as_written() returns trigger
 language plpgsql
 set search_path = ''
@@ -2773,7 +2776,7 @@ create policy "Users read the events of their own workplaces"
   on public.operation_events for select to authenticated
   using ((select app.sees_all_workplaces()) or workplace_name = any(array(select app.own_workplaces())));
 
--- An event is a row of the log and what other tables say of it: its position, who reported, what receivers answered.
+-- An event is a row of the log with the rows that other tables have for it: position, reporter, answers of receivers.
 create type app.event_body as (
   id uuid,
   pos bigint,
@@ -2851,14 +2854,14 @@ return row(
   app.iso((e).created_at)
 )::app.event_body;
 comment on function app.event_body(public.operation_events, bigint, text, boolean, text, text) is
-  'The members of the event as the API writes it: of its row, and of what other tables say of it.';
+  'The members of the event as the API writes it, from its row and from other tables.';
 
--- Receivers may answer with what is theirs alone to know.
+-- A receiver's answer may be confidential.
 create function app.sees_webhook_answers(caller app.caller) returns boolean
 language sql immutable parallel safe
 return app.role_rank((caller).role) >= 3;
 comment on function app.sees_webhook_answers(app.caller) is
-  'True for managers and above, who are told what receivers of webhooks answered.';
+  'True for managers and above, who see the answers of webhook receivers.';
 
 create function app.event_json(e public.operation_events) returns json
 language plpgsql stable
@@ -2889,7 +2892,7 @@ comment on function app.event_json(public.operation_events) is
 
 -- supabase/schemas/50_events/02_runs.sql
 -- What: runs, the uninterrupted stretches of work.
--- Why: times and minutes are sums over runs, and an open run is what "running" means.
+-- Why: times and minutes are sums over runs, and an operation is running while it has an open run.
 
 create table public.operation_runs (
   operation_id bigint not null references public.mes_operations (id) on delete cascade,
@@ -2919,7 +2922,7 @@ comment on column public.operation_runs.end_event_id is 'Event that closed it.';
 comment on column public.operation_runs.user_id is 'User who opened it. It stays when the user is deleted.';
 comment on column public.operation_runs.reporter_id is 'Their address at the time: a row of app.reporters.';
 
--- Two STARTs race: one of them meets this index.
+-- When two STARTs race, this index rejects one of them.
 create unique index operation_runs_one_open on public.operation_runs (operation_id) where ended_at is null;
 create index operation_runs_by_start_event on public.operation_runs (start_event_id);
 create index operation_runs_by_end_event on public.operation_runs (end_event_id) where end_event_id is not null;
@@ -2999,7 +3002,7 @@ $$;
 comment on function app.running_problem(public.mes_operations) is
   'Makes the problem already_running of an operation that runs, naming who has started it.';
 
--- The plan may move an operation while it runs: the work goes on where it was started.
+-- The plan may move a running operation; its work continues at the workplace of its START.
 create function app.running_place(operation_id bigint) returns text
 language plpgsql stable
 set search_path = ''
@@ -3016,8 +3019,8 @@ comment on function app.running_place(bigint) is
   'Workplace at which the open run of the operation was started; null when nothing runs.';
 
 -- supabase/schemas/50_events/03_rules.sql
--- What: the rules that a report meets.
--- Why: each rule stands alone and returns a problem or null; who asks decides what becomes of it.
+-- What: the rules for reports.
+-- Why: each rule is a function that returns a problem or null; its caller raises or reports the problem.
 
 -- A report from any source: an event of a terminal, a transition by a planner, a PATCH.
 create type app.report as (
@@ -3049,7 +3052,7 @@ comment on type app.report is
   'One action on one operation. workplace_name is where it happened, null = where the operation is planned. The '
   'quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, '
   'null = unchanged. '
-  'overrun says what becomes of good pieces beyond the limit: park, or refuse (null).';
+  'overrun decides about good pieces beyond the limit: park, or refuse (null).';
 
 create function app.as_running(operation public.mes_operations) returns jsonb
 language sql stable parallel safe
@@ -3107,7 +3110,7 @@ begin
     and o.asset_id = coalesce(elsewhere_problem.asset_id, o.asset_id)
     and o.workplace_name is distinct from elsewhere_problem.workplace_name
     and app.sees_workplace(caller, o.workplace_name)
-    -- it was worked on there: a workplace that never had it is a wrong one
+    -- a report from a workplace at which the operation was never worked on is a mistake
     and exists (
       select from public.operation_events e
       where e.operation_id = o.id and e.workplace_name = elsewhere_problem.workplace_name
@@ -3133,7 +3136,7 @@ language plpgsql stable
 set search_path = ''
 as $$
 begin
-  -- inactive, it is not offered any more; PATCH and import still write it
+  -- an inactive code is not offered any more; PATCH and import still write it
   return exists (
     select from public.reason_codes r
     where r.kind = is_reason.kind and r.code = is_reason.code and (r.active or r.code = 'UNSPECIFIED')
@@ -3203,7 +3206,7 @@ $$;
 comment on function app.quantity_problem(public.mes_operations, bigint, bigint) is
   'The problem invalid_quantity unless 0 <= scrap <= processed and good <= desired within tolerance.';
 
--- A counter does not know what is desired: what does not fit is kept apart, not lost.
+-- A machine's counter does not know the desired quantity, so surplus pieces are parked and not lost.
 create function app.surplus(operation public.mes_operations, good integer) returns integer
 language sql immutable parallel safe
 return case when app.good_limit(operation) is null then 0
@@ -3265,8 +3268,8 @@ comment on function app.reversal_problem(public.mes_operations, uuid, app.pieces
 -- What: when a report happened.
 -- Why: a device's clock may be wrong and the server's may step back.
 
--- A clock that is behind what the server itself has recorded has stepped back, or the machine was asleep: it cannot say
--- what is in the future. Only times that servers make are evidence, so that no terminal can move the limit.
+-- A clock behind the newest record has stepped back, or the machine was asleep, so it cannot judge the future. Only
+-- times that servers make count as records, so that no terminal can move the limit.
 create function app.last_recorded_at() returns timestamptz
 language plpgsql stable security definer
 set search_path = ''
@@ -3297,7 +3300,7 @@ begin
 end
 $$;
 comment on function app.latest_time() is
-  'What is later is in the future: the server''s clock + 60 s; where that clock has stepped back, the last record + '
+  'A later time is in the future: the server''s clock + 60 s; when that clock has stepped back, the last record + '
   '24 h.';
 
 create function app.ahead_of_clock(instant timestamptz) returns text
@@ -3317,7 +3320,7 @@ comment on function app.ahead_of_clock(timestamptz) is
 create function app.future_problem(pointer text, instant timestamptz) returns app.problem
 language sql stable
 return case
-  -- nearly all is past: the record need not be looked at
+  -- most times are in the past and need no look-up of the last record
   when instant > clock_timestamp() + interval '60 seconds' and instant > app.latest_time()
   then app.field_problem(pointer, 'in_future', app.ahead_of_clock(instant),
     jsonb_build_object('server_time', app.iso(clock_timestamp())))
@@ -3366,14 +3369,14 @@ return case when occurred_at < earliest then app.problem(
   jsonb_build_object('last_occurred_at', app.iso(earliest))
 ) end;
 comment on function app.order_problem(public.mes_operations, app.lifecycle, timestamptz, timestamptz) is
-  'The problem out_of_order for what would come before the moment that it follows.';
+  'The problem out_of_order for a time before the moment that the action must follow.';
 
 -- supabase/schemas/50_events/05_minutes_and_corrections.sql
 -- What: minutes of an operation, and the CORRECT that moves times and minutes.
 -- Why: a corrected run corrects the minutes.
 
--- An operation can have thousands of runs. Its row keeps what they add up to, and each run that closes or moves changes
--- that by its own minutes; the rebuild from events proves the sums.
+-- An operation can have thousands of runs. Its row stores their sums, and each run that closes or moves changes the
+-- sums by its own minutes; the rebuild from events verifies them.
 create function app.with_run(inout operation public.mes_operations, run public.operation_runs, direction integer)
 language plpgsql immutable
 set search_path = ''
@@ -3435,9 +3438,9 @@ declare
 begin
   ends.first_run := runs[1];
   ends.last_run := runs[cardinality(runs)];
-  -- not so when the operation arrived with work done before its first run here
+  -- false when the operation was taken over with work done before its first run
   ends.starts := coalesce((ends.first_run).started_at = operation.actual_start_at, false);
-  -- a run that was stopped before the end stays
+  -- a run that was stopped before the end does not move
   ends.ends := coalesce((ends.last_run).ended_at = operation.actual_end_at, false) and exists (
     select from public.operation_events e where e.id = (ends.last_run).end_event_id and e.status_after = 'FINISHED');
   return ends;
@@ -3451,9 +3454,9 @@ language sql stable parallel safe
 return case when after is not null and after is distinct from before
   then jsonb_build_object(field, jsonb_build_object('before', before, 'after', after)) else '{}' end;
 comment on function app.before_and_after(text, jsonb, jsonb) is
-  'What a CORRECT changes of a field, as its event says it; empty when nothing.';
+  'The change of a field by a CORRECT, as its event stores it; empty when nothing changes.';
 
--- Minutes are stated as they shall be read at that moment, whatever the runs say.
+-- A CORRECT states the minutes that a read at that moment must show, whatever the runs add up to.
 create function app.minutes_read(operation public.mes_operations, phase public.phase, as_of timestamptz) returns numeric
 language sql immutable parallel safe
 return case when (operation).t_actual_setup_min is not null then greatest(app.logged_minutes(operation, phase, as_of)
@@ -3511,7 +3514,7 @@ comment on function app.correction_problem(public.mes_operations, app.report, pu
   'The problem out_of_order when work would lie outside of corrected times, validation_failed for times that are not '
   'to be stated.';
 
--- Moves what a CORRECT or an opening states.
+-- Applies the times and minutes of a CORRECT or an opening.
 create function app.evolve_correction(
   inout operation public.mes_operations, inout runs public.operation_runs[], event public.operation_events
 )
@@ -3531,7 +3534,7 @@ begin
   operation.actual_start_at := coalesce(new_start, operation.actual_start_at);
   operation.actual_end_at := coalesce(new_end, operation.actual_end_at);
   if is_opening and operation.state = 'IN_PROGRESS' then
-    -- the minutes that it brings are those until the opening
+    -- the minutes of an opening end at its time
     operation.running_since := case
       when coalesce(setup_min, 0) + coalesce(processing_min, 0) > 0 then event.occurred_at
         else operation.actual_start_at end;
@@ -3577,8 +3580,8 @@ comment on function app.evolve_correction(public.mes_operations, public.operatio
   'app.evolve opens the run of an opening.';
 
 -- supabase/schemas/50_events/06_deciding.sql
--- What: decide, the event that a report becomes.
--- Why: the judgement writes nothing, so that dry runs, batches and single reports share it.
+-- What: app.decide, which turns a report into an event or a problem.
+-- Why: it writes nothing, so that dry runs, batches and single reports share it.
 
 -- Work cannot begin or end before the last moment of the operation's timeline, corrections included.
 create function app.timeline_end(operation public.mes_operations) returns timestamptz
@@ -3596,8 +3599,8 @@ end;
 comment on function app.earliest_time(public.mes_operations, app.lifecycle) is
   'The moment that an action must not come before; null = there is none.';
 
--- Clocks of devices may be ahead, that of the server may have stepped back: what happens now has not happened before
--- what it follows. now() is when the transaction began, before it waited for the row.
+-- A device's clock may be ahead, and the server's may have stepped back: a report of now is never before the moment
+-- that it follows. now() is the start of the transaction, before it waited for the row.
 create function app.occurred_at(stated timestamptz, earliest timestamptz, heard_at timestamptz) returns timestamptz
 language sql stable parallel safe
 return case
@@ -3606,12 +3609,12 @@ return case
   else stated
 end;
 comment on function app.occurred_at(timestamptz, timestamptz, timestamptz) is
-  'When a report happened: as stated, or now; not before what it follows, if it happens now.';
+  'Time of a report: as stated, else now, but not before the moment that it must follow.';
 
 create type app.decision as (event public.operation_events, problem app.problem, transition app.lifecycle);
 
 comment on type app.decision is
-  'The event that a report becomes, or the problem that it meets, and what its action does in the operation''s state.';
+  'The event of a report or its problem, and the row of the lifecycle for its action in the operation''s state.';
 
 -- Fills in the event, then judges it. The caller of this function has locked the operation and checked that the
 -- reporter sees it.
@@ -4047,7 +4050,7 @@ comment on function app.record_event(public.mes_operations, app.caller, app.repo
   'Stores the row when the transition is the last one, or leaves that to the caller. '
   'Raises the problem that app.decide finds, and 409 workplace_busy.';
 
--- What was counted beyond the limit is booked once the plan has room for it.
+-- Parked pieces are booked once the plan has room for them.
 create function app.settle_parked(
   operation public.mes_operations, caller app.caller, is_last boolean default true
 ) returns public.mes_operations
@@ -4150,7 +4153,7 @@ grant execute on function public.get_event to authenticated, service_role;
 create type app.event_key as (created_at timestamptz, id uuid);
 comment on type app.event_key is 'Where an event stands in lists.';
 
--- Position, reporter and webhooks' answers are in tables that nobody else reads: one call looks them up for a page.
+-- Position, reporter and answers of webhooks are in private tables: one call looks them up for a whole page.
 create function app.events_json(keys app.event_key[]) returns json
 language plpgsql stable security definer
 set search_path = ''
@@ -4208,7 +4211,7 @@ declare
     case when action_types is not null then 'e.action_type = any($4::public.action[])' end,
     case when workplace_name is not null then 'e.workplace_name = $5' end,
     case when user_id is not null then 'e.user_id = $6' end,
-    -- nothing is heard before it happens, but for the clocks of devices
+    -- an event is recorded after it occurred, except for the error of a device's clock
     case when occurred_after is not null then 'e.occurred_at >= $7 and e.created_at >= $7 - interval ''2 minutes''' end,
     case when occurred_before is not null then 'e.occurred_at < $8' end
   );
@@ -4226,7 +4229,7 @@ declare
   total bigint;
   plan json;
 begin
-  -- A direct call of the Data API may ask for any number.
+  -- a direct call of the Data API may ask for any number
   take := least(take, 500);
   if occurred_before is not null then
     -- Events recorded within an hour lie in one range of the list's own order; later ones have a small index of their
@@ -4241,7 +4244,7 @@ begin
   using order_no, operation_no, asset_id, actions, workplace_name, user_id, occurred_after, occurred_before,
     before_created_at, before_id, take + 1, skip, places;
 
-  -- the planner estimates from statistics of all rows, also of those that the caller must not know about
+  -- the planner's estimate includes rows that are hidden from the caller
   if count = 'exact' or count = 'estimated' and not app.sees_all_workplaces() then
     execute format('select count(*) from public.operation_events e where %s', filter) into total
     using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before;
@@ -4265,9 +4268,9 @@ grant execute on function public.list_events to authenticated, service_role;
 
 -- supabase/schemas/50_events/10_reporting.sql
 -- What: reports of terminals and planners.
--- Why: a report finds its operation, and the same report again is no second event.
+-- Why: a report finds its operation, and a retry of a report makes no second event.
 
--- What became of a report: the event and the operation after it, and whether this is news.
+-- Result of a report: the event, the operation after it, and whether the event was known before.
 create type app.outcome as (
   status integer,
   event public.operation_events,
@@ -4280,7 +4283,7 @@ comment on type app.outcome is
   'status is 201 for a new event, 200 for one that is known already or for a dry run. user_email is that of an event '
   'that is not known.';
 
--- Who a report is attributed to: the caller; a server may name the user for whom it reports.
+-- A report is attributed to the caller; a server may name the user for whom it reports.
 create function app.attribute_report(inout report app.report, caller app.caller)
 language plpgsql
 set search_path = ''
@@ -4299,7 +4302,7 @@ begin
 end
 $$;
 comment on function app.attribute_report(app.report, app.caller) is
-  'Fills in the user of a report. Raises 403 forbidden when a user names somebody else.';
+  'Fills in the user of a report. Raises 403 forbidden when a user names another user.';
 
 create function app.ambiguous_problem(
   order_no text, operation_no text, workplace_name text, asset_ids integer[]
@@ -4379,7 +4382,7 @@ begin
     return json_build_object(
       'status', outcome.status, 'body', app.json_with(app.event_json(outcome.event), 'operation', operation));
   end if;
-  -- a new event has no position before its commit, and no webhook has told of it
+  -- a new event has no position before its commit, and no delivery yet
   body := app.event_body(outcome.event, null, outcome.user_email, false, null, null);
   return json_build_object('status', outcome.status, 'body', row((body).*, operation)::app.reported_events);
 end
@@ -4387,7 +4390,7 @@ $$;
 comment on function app.report_answer(app.outcome, app.caller) is
   'The answer to a report: the event, and in it the operation after the event.';
 
--- A terminal that made the event's id itself may send it again: the same content is the same event.
+-- A terminal that made the event's id may retry: the same id with the same content is the same event.
 create function app.known_event(report app.report, caller app.caller) returns app.outcome
 language plpgsql
 set search_path = ''
@@ -4404,7 +4407,7 @@ begin
   if event.report_digest is distinct from (report).digest or event.user_id is distinct from (report).user_id then
     perform app.refuse(409, 'idempotency_conflict', format('Event id "%s" belongs to another event', (report).id));
   end if;
-  -- it may be planned elsewhere by now, where it is not the caller's to see
+  -- it may be planned by now at a workplace that is hidden from the caller
   select * into operation from public.mes_operations o
   where o.id = event.operation_id and app.sees_workplace(caller, o.workplace_name);
   known.status := 200;
@@ -4435,13 +4438,14 @@ begin
     recorded := app.record_event(operation, caller, report);
     raise sqlstate 'DRYRN';
   exception when sqlstate 'DRYRN' then
-    -- everything since `begin` is undone; the variables tell what would have happened
+    -- everything since `begin` is undone; the variables keep what would have happened
     return row(200, recorded.event, recorded.operation, false, coalesce(report.user_email, caller.email))::app.outcome;
   end;
 end
 $$;
 comment on function app.carry_out(public.mes_operations, app.caller, app.report, boolean) is
-  'Records a report on a locked operation, or tells what it would do. Raises what app.record_event raises.';
+  'Records a report on a locked operation; a dry run returns the same outcome and undoes it. Raises what '
+  'app.record_event raises.';
 
 create function app.read_report(caller app.caller, report jsonb) returns app.report
 language plpgsql
@@ -4456,11 +4460,11 @@ begin
   if app.role_rank(caller.role) < app.role_rank('operator') then
     perform app.require_role(caller, 'operator', 'Your role may not report events');
   end if;
-  -- 1e300 is written out here
+  -- as text, 1e300 has 301 digits
   if octet_length((report -> 'operation_data')::text) > 32768 then
     perform app.refuse_field('/operation_data', 'too_big', 'must be at most 32 KiB with its numbers written out');
   end if;
-  -- as the log would refuse it
+  -- the log would reject these values, too
   if made.occurred_at < '1970-01-01Z' or made.occurred_at >= '10000-01-01Z' or char_length(made.note) > 2000
     or jsonb_typeof(made.operation_data) <> 'object'
     or made.action_type <> 'CORRECT' and least(made.qty_good, made.qty_scrap) < 0
@@ -4497,7 +4501,7 @@ begin
   operation := app.lock_reported_operation(
     caller, made.action_type, report ->> 'order_no', report ->> 'operation_no', report ->> 'workplace_name',
     (report ->> 'asset_id')::integer);
-  -- a twin of this report may have been recorded while this one waited for the row
+  -- a duplicate of this report may have been recorded while this one waited for the row
   if made.id is not null then
     known := app.known_event(made, caller);
     if known.is_known then
@@ -4585,10 +4589,10 @@ comment on function public.transition_operation(text, integer, text, jsonb, json
 grant execute on function public.transition_operation to authenticated, service_role;
 
 -- supabase/schemas/50_events/12_batch_room.sql
--- What: which operations of a batch run when it ends.
+-- What: operations that still run at the end of a batch.
 -- Why: a run that begins and ends within a batch needs no room at its workplace now.
 
--- Which operation each report means: its place among the operations, -1 for several, null for none.
+-- The operation of each report: its place among the operations, -1 for several, null for none.
 create function app.operation_positions(reports jsonb, operations public.mes_operations[]) returns integer[]
 language plpgsql stable
 set search_path = ''
@@ -4631,7 +4635,7 @@ begin
 end
 $$;
 comment on function app.running_in_batch(public.mes_operations[], text, boolean, integer[]) is
-  'What runs at a workplace at this point of a batch; at its end, but for what the batch has started.';
+  'Operations that run at a workplace at this point of a batch; at its end, without those that the batch started.';
 
 -- A START for which a batch leaves no room at its end.
 create type app.denial as (position integer, from_index integer, problem app.problem);
@@ -4639,8 +4643,8 @@ create type app.denial as (position integer, from_index integer, problem app.pro
 comment on type app.denial is
   'position of the operation, index of its START among the reports, and the problem workplace_busy.';
 
--- State of a batch. Its operations and events stand in memory until its end: a row that is stored a thousand times in
--- one transaction is slower to find each time.
+-- State of a batch. Its operations and events stay in memory until its end: a row that is stored a thousand times in
+-- one transaction takes longer to find each time.
 create type app.batch as (
   operations public.mes_operations[],
   started_by integer[],
@@ -4651,8 +4655,8 @@ comment on type app.batch is
   'operations, and the index of the START since which each runs (null: it does not, or ran before the batch) have '
   'equal positions.';
 
--- A START that a batch itself ends needs no room, so it is judged by what runs when the batch is through. What the
--- workplace has room for is given to the STARTs in their order.
+-- A START that the same batch ends needs no room, so capacity is checked against the operations that run at the end of
+-- the batch. The STARTs get the free capacity in their order.
 create function app.denied_starts(batch app.batch, places public.workplaces[]) returns app.denial[]
 language plpgsql stable
 set search_path = ''
@@ -4713,7 +4717,7 @@ set search_path = ''
 as $$
 declare
   positions constant integer[] := app.operation_positions(reports, locked);
-  -- what these look at must be stored
+  -- these actions read stored events
   look_back constant public.action[] := array(
     select a.action from app.actions a where a.quantities in ('taken back', 'signed'));
   operations public.mes_operations[] := locked;
@@ -4774,7 +4778,7 @@ begin
     end if;
 
     if problem.code is null then
-      -- reads only: what it has stored would be undone with an error
+      -- only reads here: an error would undo writes
       begin
         if made.id is not null then
           known := app.known_event(made, caller);
@@ -4849,7 +4853,7 @@ begin
     end;
     foreach run in array coalesce(evolved.runs, '{}') loop
       if run.start_event_id is null and open_runs[place] is not null then
-        -- the run that this closes stands here
+        -- the run that this event closes is in `runs`
         runs[open_runs[place]].ended_at := run.ended_at;
         runs[open_runs[place]].end_event_id := run.end_event_id;
         open_runs[place] := null;
@@ -4872,16 +4876,16 @@ comment on function
 
 -- supabase/schemas/50_events/14_batches.sql
 -- What: batches of terminals that were offline.
--- Why: a batch locks its operations in one order, so that two batches never wait in a circle.
+-- Why: a batch locks its operations in one order, so that two batches cannot deadlock.
 
--- A large batch keeps a core busy for about a second. Many at once, as after an outage of the network, would each take
--- so long that the time limit of statements ends all of them, again and again.
+-- A large batch keeps a core busy for about a second. Many at the same time, as after a network outage, would each
+-- exceed the statement timeout, and so would their retries.
 create function app.require_batch_slot(reports jsonb, caller app.caller) returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
-  -- what is not the caller's to see costs little
+  -- reports that are hidden from the caller cost little
   size constant integer := (
     select count(*) from jsonb_array_elements(reports) r where app.sees_workplace(caller, r ->> 'workplace_name'));
   slots constant integer := (select s.batch_slots from app.settings s);
@@ -4897,7 +4901,7 @@ begin
   perform app.refuse(
     503, 'unavailable',
     format('%s large batches are being carried out, as many as the server takes at once: send this one again', slots),
-    -- not all at the same moment
+    -- spreads the retries
     jsonb_build_object('retry_after_s', 1 + floor(3 * random())::integer)
   );
 end
@@ -4958,7 +4962,7 @@ begin
   end if;
   perform app.require_batch_slot(reports, caller);
 
-  -- Every batch takes its locks in the same order, so two of them wait for each other but never in a circle.
+  -- Every batch takes its locks in the same order, so two batches cannot deadlock.
   operations := array(
     select o from public.mes_operations o
     where o.id = any(array(
@@ -4988,8 +4992,8 @@ begin
       exit when newly_denied = '{}';
       raise sqlstate 'AGAIN';
     exception when sqlstate 'AGAIN' then
-      -- Everything since `begin` is undone. What is denied cannot run at the end of the next try: the tries come to an
-      -- end.
+      -- Everything since `begin` is undone. A denied operation does not run at the end of the next try, so the number
+      -- of tries is bounded.
       if is_atomic then
         select d.* into first_denied from unnest(newly_denied) d order by d.from_index limit 1;
         problem := first_denied.problem;
@@ -4998,7 +5002,7 @@ begin
       end if;
       denied := newly_denied || denied;
     when unique_violation then
-      -- another request has just stored an event under one of the ids: by now it is known
+      -- another request has just stored an event under one of the ids: the next try finds it
       collisions := collisions + 1;
       if collisions > 3 then
         raise;
@@ -5040,7 +5044,7 @@ declare
   run public.operation_runs;
   evolved record;
 begin
-  -- what there was before the first event: the plan, and nothing done
+  -- the operation before its first event: the plan, without execution
   rebuilt.status := coalesce(
     (select coalesce(e.status_before, 'PLANNED') from public.operation_events e
       where e.operation_id = operation.id and e.op_seq = 1),
@@ -5076,12 +5080,12 @@ begin
       else array[runs[1], runs[cardinality(runs)]]
     end, event);
     rebuilt := evolved.operation;
-    -- the log must say of the status what the lifecycle says, and leave no number out
+    -- the log must agree with the lifecycle on the status, and have no gap in its numbers
     if rebuilt.status <> event.status_after or event.op_seq <> rebuilt.last_op_seq then
       rebuilt.state := null;
     end if;
     foreach run in array coalesce(evolved.runs, '{}') loop
-      -- a run that is closed keeps what its START said
+      -- a closed run keeps the values of its START
       run.start_event_id := coalesce(run.start_event_id, runs[run.run_no].start_event_id);
       runs[run.run_no] := run;
     end loop;
@@ -5094,8 +5098,8 @@ begin
 end
 $$;
 comment on function app.rebuild_operation(public.mes_operations) is
-  'The operation as its events alone say it is: state, quantities, times, minutes and open run. Equal to the stored '
-  'row, or something is wrong.';
+  'The operation computed from its events alone: state, quantities, times, minutes and open run. It must equal the '
+  'stored row.';
 
 create function app.divergent_operations() returns table (stored public.mes_operations, rebuilt public.mes_operations)
 language plpgsql stable
@@ -5124,10 +5128,10 @@ begin
 end
 $$;
 comment on function app.divergent_operations() is
-  'The operations that differ from what their events say: there are none.';
+  'The operations whose row differs from their events; none, unless there is a bug.';
 
 -- supabase/schemas/55_planning/01_creating.sql
--- What: creating, changing and deleting one operation.
+-- What: creating an operation, and the rules for its plan.
 -- Why: planners own the plan; what changes execution goes through app.record_event.
 
 create function app.ensure_workplace(name text, workplace_group text) returns void
@@ -5143,7 +5147,7 @@ begin
 end
 $$;
 comment on function app.ensure_workplace(text, text) is
-  'Adds the workplace when the plant does not know it yet: the first service knew none.';
+  'Adds an unknown workplace, because the first service had no list of workplaces.';
 
 create function app.require_own_workplace(caller app.caller, workplace_name text) returns void
 language plpgsql
@@ -5354,12 +5358,12 @@ begin
     perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);
   end if;
 
-  -- the plan as wanted, the execution as it is: that comes from the actions alone
+  -- takes the wanted plan and keeps the execution, which only actions change
   operation := jsonb_populate_record(before,
     (select jsonb_object_agg(p.key, p.value) from jsonb_each(to_jsonb(wanted)) p
     where p.key = any(app.plan_fields() || array['timestamp_ms', 'change_type'])));
 
-  -- 1. what makes it run
+  -- 1. actions that start it
   report.reason_code := patch ->> 'reason_code';
   report.note := patch ->> 'note';
   foreach action in array actions loop
@@ -5371,7 +5375,7 @@ begin
     end if;
   end loop;
 
-  -- 2. what was reported wrongly before
+  -- 2. corrections of earlier reports
   correction.action_type := 'CORRECT';
   correction.note := patch ->> 'note';
   correction.actual_start_at := case when wanted.actual_start_at is distinct from operation.actual_start_at
@@ -5379,7 +5383,7 @@ begin
   correction.actual_end_at := case
     when not (actions && '{FINISH,CANCEL}') and wanted.actual_end_at is distinct from before.actual_end_at
       then wanted.actual_end_at end;
-  -- of what runs, the stored minutes are not those that are read
+  -- a read adds the open run to the stored minutes, so they always differ
   correction.t_actual_setup_min := case
     when wanted.t_actual_setup_min is distinct from before.t_actual_setup_min or operation.running_phase = 'SETUP'
     then (patch ->> 't_actual_setup_min')::numeric end;
@@ -5387,7 +5391,7 @@ begin
     when wanted.t_actual_processing_min is distinct from before.t_actual_processing_min
       or operation.running_phase = 'PROCESSING'
     then (patch ->> 't_actual_processing_min')::numeric end;
-  -- between a start and an end it is what it is
+  -- with a start and an end, the lead time follows from them
   correction.t_actual_lead_min := case
     when wanted.t_actual_lead_min is distinct from before.t_actual_lead_min and not coalesce(
       coalesce(wanted.actual_start_at, operation.actual_start_at) is not null
@@ -5397,7 +5401,7 @@ begin
   ended_at := case when actions && '{FINISH,CANCEL}' then wanted.actual_end_at end;
   if actions && '{STOP,FINISH,CANCEL}'
     and (correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null) then
-    -- minutes are stated as of the moment at which the run ends
+    -- the stated minutes hold at the end of the run
     ended_at := coalesce(ended_at,
       greatest(date_trunc('milliseconds', clock_timestamp()), app.timeline_end(operation)));
     correction.occurred_at := ended_at;
@@ -5422,13 +5426,13 @@ begin
     operation := (app.record_event(operation, caller, correction, is_last => false)).operation;
   end if;
 
-  -- 3. what was made since
+  -- 3. pieces made since
   if report.qty_good > 0 or report.qty_scrap > 0 then
     report.reason_code := null;
     operation := (app.record_event(operation, caller, report, is_last => false)).operation;
   end if;
 
-  -- 4. what ends it; clients of the first service send no reason
+  -- 4. actions that end it; clients of the first service send no reason
   report.qty_good := null;
   report.qty_scrap := null;
   foreach action in array actions loop
@@ -5442,7 +5446,7 @@ begin
     end if;
   end loop;
 
-  -- 5. what waited for room; stated quantities are as the caller counts them
+  -- 5. parked pieces that now have room; quantities that the caller states already include them
   if operation.qty_parked > 0 and not patch ?| '{qty_processed,qty_scrap}'
     and (operation.qty_desired, operation.overrun_tolerance_pct)
       is distinct from (before.qty_desired, before.overrun_tolerance_pct)
@@ -5534,7 +5538,7 @@ begin
 end
 $$;
 comment on function app.apply_bulk(public.mes_operations[], app.caller, jsonb) is
-  'Changes locked operations one by one; one that refuses does not stop the rest. Answers one result per operation.';
+  'Changes locked operations one by one; a failure does not stop the rest. Answers one result per operation.';
 
 create function public.update_operations(
   filter jsonb, patch jsonb, is_dry_run boolean default true, idempotency jsonb default null
@@ -5558,8 +5562,8 @@ begin
   end if;
   perform app.require_role(caller, 'supervisor', 'Your role may not change operations in bulk');
   perform app.require_workplace(caller);
-  -- row security does not hold for the owner: what the caller sees is said here
-  -- locked in the order in which batches and imports lock, so that they wait for each other but never in a circle
+  -- The owner has no row security, so the query itself restricts to what the caller sees. It locks in the order of
+  -- batches and imports, so they cannot deadlock.
   execute format(
     'with matching as materialized (
       select o.id from public.mes_operations o
@@ -5594,22 +5598,22 @@ begin
     results := app.apply_bulk(operations, caller, patch);
     raise sqlstate 'DRYRN';
   exception when sqlstate 'DRYRN' then
-    -- everything since `begin` is undone; the results tell what would have happened
+    -- everything since `begin` is undone; the results keep what would have happened
     return json_build_object('status', 207, 'body', results);
   end;
 end
 $$;
 comment on function public.update_operations(jsonb, jsonb, boolean, jsonb) is
-  'Changes up to 500 operations that match the filter, as PATCH changes one; is_dry_run tells what would happen. '
+  'Changes up to 500 operations that match the filter, as PATCH changes one; is_dry_run stores nothing. '
   'Answers {"status", "body": [{"index", "status", "id", "version", "problem"}]}. Raises 403 forbidden, 422 '
   'validation_failed for too many matches.';
 grant execute on function public.update_operations to authenticated, service_role;
 
 -- supabase/schemas/55_planning/04_deleting.sql
 -- What: deleting an operation that never started.
--- Why: an older row of the ERP must not bring it back.
+-- Why: an older row of the ERP must not create it again.
 
--- The change feed may deliver rows late and twice: a row of before the deletion must not bring the operation back.
+-- The change feed may deliver rows late and twice: a row from before the deletion must not create the operation again.
 create table app.deleted_operations (
   order_no text collate "C" not null,
   operation_no text collate "C" not null,
@@ -5665,7 +5669,7 @@ begin
   perform app.require_role(caller, 'supervisor',
     format('Your role may not delete operation %s', app.operation_label(operation)));
   perform app.require_version(operation.version, if_match);
-  -- what was worked on is a record of the plant
+  -- an operation with work is a record of the plant
   if operation.status = 'FINISHED' or operation.actual_start_at is not null or operation.qty_processed > 0 then
     perform app.raise_problem(app.transition_problem(operation, caller, 'delete'));
   end if;
@@ -5679,7 +5683,7 @@ comment on function public.delete_operation(text, integer, text, integer[]) is
 grant execute on function public.delete_operation to authenticated, service_role;
 
 -- supabase/schemas/60_import/01_decisions.sql
--- What: what each row of the ERP's change feed means.
+-- What: the effect of each row of the ERP's change feed.
 -- Why: rows come in any order, any number of times.
 
 create type app.import_decision as (
@@ -5696,8 +5700,8 @@ comment on type app.import_decision is
   'What becomes of one row: created, updated, deleted, flagged (kept although the source took it away), skipped_stale '
   'or rejected; and the transitions that it stands for.';
 
--- A dry run writes nothing, not even to undo it, so that it holds no lock that others wait for. This says what its
--- earlier rows of an operation would have done.
+-- A dry run writes nothing, not even to undo it, so that it holds no locks. This type holds the effect that its earlier
+-- rows of an operation would have had.
 create type app.imagined_operation as (
   order_no text,
   operation_no text,
@@ -5807,8 +5811,8 @@ begin
   judged as (
     select m.*,
       case
-        -- before anything else is told of it; and who sees some workplaces only cannot say of an unknown operation
-        -- that it is deleted, which would keep others from importing it
+        -- First, so that no other answer reveals the operation. A caller who sees some workplaces only cannot delete an
+        -- unknown operation, because that would block its import by others.
         when m.change_type = 'DELETE' and not app.sees_workplace(caller, (m.existing).workplace_name)
         then app.missing_problem()
         when m.change_type <> 'DELETE' and (
@@ -5816,7 +5820,7 @@ begin
           or not app.sees_workplace(caller, (m.wanted).workplace_name))
         then app.problem(403, 'forbidden', 'You have no access to the workplace of this operation')
         when m.timestamp_ms <= m.known_at then null
-        -- it would make every row that comes later a stale one
+        -- it would make every later row stale
         when m.timestamp_ms > latest_time + interval '24 hours'
         then app.field_problem('/timestamp_ms', 'in_future', app.ahead_of_clock(m.timestamp_ms))
         when m.change_type <> 'DELETE' then coalesce(
@@ -5858,7 +5862,7 @@ begin
       when j.status = 'CANCELLED' and not coalesce(j.has_begun, false)
         and (j.existing).status is distinct from 'CANCELLED' then '{CANCEL}'
       when j.status = 'RELEASED' and (j.existing).status = 'PLANNED' then '{RELEASE}'
-      -- only a row that says so: one without a status changes the plan alone
+      -- only a row with a status: a row without one changes the plan alone
       when j.body ->> 'status' = 'PLANNED' and (j.existing).status = 'RELEASED' and not j.has_begun then '{CORRECT}'
       else '{}'
     end
@@ -5986,7 +5990,7 @@ begin
     do update set timestamp_ms = greatest(known.timestamp_ms, excluded.timestamp_ms);
   delete from public.mes_operations o using unnest(decisions) d where d.outcome = 'deleted' and o.id = (d.existing).id;
 
-  -- What changes execution goes the one way, an event each: releases and their withdrawal, cancellations, openings.
+  -- Every change of execution is an event: releases and their withdrawal, cancellations, openings.
   for decision in
     select * from unnest(decisions) d
     where d.outcome in ('created', 'updated') and (cardinality(d.actions) > 0 or d.outcome = 'created' and is_takeover)
@@ -6040,7 +6044,7 @@ begin atomic
   ) d;
 end;
 comment on function app.import_results(app.import_decision[], text[]) is
-  'What an import answers for each of its rows; of the unknown workplaces, the one that the row names.';
+  'The result of each row of an import, with the unknown workplace that the row names.';
 
 -- supabase/schemas/60_import/03_import.sql
 -- What: the import.
@@ -6071,9 +6075,9 @@ declare
   unknown_workplaces text[];
 begin
   if not is_dry_run then
-    -- Imports run one after the other: two that bring the same new operation would else collide.
+    -- Imports run one after the other, because two with the same new operation would collide.
     perform pg_advisory_xact_lock(hashtext('app.apply_feed'));
-    -- Known operations stand still from here on, in the order in which batches lock them too.
+    -- Locks the known operations, in the order in which batches lock them.
     perform from public.mes_operations o
     where (o.order_no, o.operation_no, o.asset_id) in (
       select r ->> 'order_no', r ->> 'operation_no', (r ->> 'asset_id')::integer from jsonb_array_elements(rows) r
@@ -6084,8 +6088,8 @@ begin
   end if;
   -- Before the first row, so that all rows of a new workplace name it, in a dry run too.
   unknown_workplaces := app.unknown_workplaces(rows);
-  -- The rows of one operation are taken as if they had come alone, oldest first: the first rows of all operations
-  -- at once, then all second ones, ... Of equal rows one is taken.
+  -- Applies the rows of one operation as if each came alone, oldest first: the first rows of all operations as one set,
+  -- then all second rows, and so on. Of equal rows it applies one.
   for turn in
     select jsonb_agg(r.body)
     from (
@@ -6187,7 +6191,7 @@ grant execute on function public.import_operations to authenticated, service_rol
 
 -- supabase/schemas/70_feed/01_positions.sql
 -- What: the feed: every event at a position, in an order that never changes behind a reader.
--- Why: positions drawn at insert lose events: a later one may commit first, and a reader passes the earlier one.
+-- Why: with positions drawn at insert, a later event may commit first, and a reader would miss the earlier one.
 
 create table app.feed (
   pos bigint generated always as identity (cache 1) primary key,
@@ -6212,15 +6216,15 @@ create index feed_by_workplace on app.feed (workplace_name, pos);
 
 alter table app.feed enable row level security;
 
--- How far the feed was cut off, and the name of its present life.
+-- The oldest stored position, and the name of the current generation.
 create table app.feed_state (
   only_row boolean primary key default true check (only_row),
   generation uuid not null default gen_random_uuid(),
   floor_pos bigint not null default 0,
   retention interval
 );
-comment on table app.feed_state is 'One row: what the feed is and how much of it is kept.';
-comment on column app.feed_state.generation is 'Name of the feed''s life; a new one makes all cursors invalid.';
+comment on table app.feed_state is 'One row: generation and retention of the feed.';
+comment on column app.feed_state.generation is 'Name of the generation; a new one makes all cursors invalid.';
 comment on column app.feed_state.floor_pos is 'Positions up to here are no longer kept.';
 comment on column app.feed_state.retention is 'How long positions are kept; null = for ever.';
 
@@ -6228,8 +6232,8 @@ alter table app.feed_state enable row level security;
 
 insert into app.feed_state default values;
 
--- Advisory locks of this class are notes that anybody can read: "I draw positions beyond this one". They are shared, so
--- that they block nobody, and vanish when the commit is visible, or when it failed, however it failed.
+-- An advisory lock of this class says in pg_locks: "I draw positions beyond this one". The locks are shared, so they
+-- block nothing, and they vanish when the commit is visible or has failed, whatever the cause.
 create function app.drawing_class() returns bigint
 language sql immutable parallel safe
 return 7206::bigint << 44;
@@ -6248,7 +6252,7 @@ begin
     perform app.refuse(503, 'unavailable',
       'A standby does not know what its primary is committing: read the feed there');
   end if;
-  -- In this order no commit is overlooked: one that leaves its note after this look draws beyond `drawn`.
+  -- This order misses no commit: one that takes its lock after this query draws beyond `drawn`.
   return least(drawn, (
     select min((l.classid::bigint << 32) + l.objid::bigint) - app.drawing_class()
     from pg_locks l
@@ -6259,8 +6263,8 @@ begin
 end
 $$;
 comment on function app.settled_position() is
-  'Up to here every position is committed and visible to the next statement, or never will be. It may be lower than a '
-  'moment ago, never wrong. Raises 503 unavailable on a standby.';
+  'The high watermark: every position up to it is committed and visible to the next statement, or failed. It may go '
+  'down between two calls and is still correct. Raises 503 unavailable on a standby.';
 
 create function app.draw_position() returns trigger
 language plpgsql security definer
@@ -6269,11 +6273,11 @@ as $$
 declare
   drawn_pos bigint;
 begin
-  -- Runs at commit, so that a transaction that idles holds nobody up. One note serves all events of the transaction.
+  -- Runs at commit, so that an idle transaction does not delay readers. One lock serves all events of the transaction.
   if current_setting('app.drawing_in', true) is distinct from pg_current_xact_id()::text then
     perform pg_advisory_xact_lock_shared(app.drawing_class() + s.last_value - case when s.is_called then 0 else 1 end),
       set_config('app.drawing_in', pg_current_xact_id()::text, true),
-      -- looked at once: the server's clock may step back, the times of the feed never do
+      -- one read: the server's clock may step back, the times of the feed never do
       set_config('app.recorded_until', coalesce(
         (select f.recorded_at from app.feed f order by f.pos desc limit 1), '-infinity')::text, true)
     from app.feed_pos_seq s;
@@ -6282,7 +6286,7 @@ begin
   values (new.id, new.workplace_name, new.action_type, new.order_no,
     greatest(clock_timestamp(), current_setting('app.recorded_until')::timestamptz))
   returning pos into drawn_pos;
-  -- twice as many go as come, however they come
+  -- removes twice as many positions as were added
   if drawn_pos % 16 = 0 then
     perform app.prune_feed(32) from app.feed_state s where s.retention is not null;
   end if;
@@ -6300,8 +6304,8 @@ language sql immutable parallel safe
 return 7207::bigint << 44;
 comment on function app.pruning_lock() is 'Key of the advisory lock for the removal of old positions.';
 
--- Old positions go as new ones come: no scheduler, no long delete. One at a time prunes, from the oldest on, so that
--- the rest is always a complete end of the feed. A second caller returns at once and does not wait.
+-- Adding positions removes old ones, without a scheduler and without a long delete. One transaction at a time prunes,
+-- oldest first, so that the rest of the feed has no gap. A second caller returns at once and does not wait.
 create function app.prune_feed(most integer) returns bigint
 language plpgsql security definer
 set search_path = ''
@@ -6341,12 +6345,12 @@ comment on function public.prune_feed() is
 grant execute on function public.prune_feed to authenticated, service_role;
 
 -- supabase/schemas/70_feed/02_cursors.sql
--- What: where a reader stands.
--- Why: a restored database continues an older history under the same positions, and readers must be told.
+-- What: cursors, the positions of readers.
+-- Why: a restored database reuses positions for another history, so a reader must learn that its cursor is invalid.
 
--- A restored database continues an older history under the same positions: it must notify readers who read further. The
--- server's identity and timeline change with the restore of a server, the table's own number with that of a dump. They
--- also change when a standby takes over or the data moves, with all of history: told once too often is safe.
+-- The server's identity and timeline change when a server is restored, the table's own number when a dump is restored.
+-- They also change when a standby takes over or the data moves with all of its history: readers then start again
+-- without need, which is safe.
 create function app.feed_generation() returns text
 language plpgsql stable security definer
 set search_path = ''
@@ -6362,7 +6366,7 @@ begin
 end
 $$;
 comment on function app.feed_generation() is
-  'Name of the feed''s life, part of every cursor: changes when the database was restored.';
+  'Name of the feed''s generation, part of every cursor: changes when the database is restored.';
 
 -- A copy of the data folder or of a disk keeps all of these. So a cursor also holds a mark of its event: when the
 -- position is missing or has another mark, the history differs. The event's id alone does not suffice, because
@@ -6371,7 +6375,8 @@ create function app.feed_mark(f app.feed) returns text
 language sql stable
 return left(md5((f).event_id::text || '/' || extract(epoch from (f).recorded_at)::text), 12);
 comment on function app.feed_mark(app.feed) is
-  'What a cursor knows its position by; it tells nothing of the event, which its holder may not see.';
+  'Mark by which a cursor recognises its position; it reveals nothing of the event, which may be hidden from its '
+  'holder.';
 
 create function app.require_position(pos bigint, generation text, mark text) returns void
 language plpgsql volatile security definer
@@ -6388,7 +6393,7 @@ begin
     or exists (select from app.feed f where f.pos = require_position.pos and app.feed_mark(f) = mark) then
     return;
   end if;
-  -- looked at last, since it may have been cut off meanwhile
+  -- checked last, because the position may have been pruned meanwhile
   select s.floor_pos into floor_pos from app.feed_state s;
   if pos < floor_pos then
     perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back. Begin again without a cursor');
@@ -6400,7 +6405,7 @@ begin
 end
 $$;
 comment on function app.require_position(bigint, text, text) is
-  'Raises 410 feed_reset unless what follows this position is what followed it when its cursor was made; null = the '
+  'Raises 410 feed_reset unless this position has the same history as when its cursor was made; null = the '
   'beginning.';
 
 -- Times of drawing rise with positions, but for the moments between two commits that draw at once.
@@ -6432,7 +6437,7 @@ comment on function app.position_before(timestamptz) is
 
 -- supabase/schemas/70_feed/03_reading.sql
 -- What: reading the feed.
--- Why: a read looks at a bounded number of positions, whatever it filters.
+-- Why: a read scans a bounded number of positions, whatever it filters.
 
 create view app.followed_events as
 select (null::app.event_body).*, null::json as operation, null::text as mark where false;
@@ -6440,11 +6445,11 @@ comment on view app.followed_events is
   'Has no rows: its row type is the event for a server that passes it on, with its operation as it is now, null when '
   'it is gone or not the caller''s to see, and its mark.';
 
--- One call looks at no more positions than this: a rare filter costs a few calls, not one endless one.
+-- Upper bound of one call: a rare filter costs several short calls instead of a long one.
 create function app.feed_window() returns integer
 language sql immutable parallel safe
 return 10000;
-comment on function app.feed_window() is 'Most positions that one read of the feed looks at.';
+comment on function app.feed_window() is 'Most positions that one read of the feed scans.';
 
 create function public.read_feed(
   after_pos bigint default null,
@@ -6456,7 +6461,7 @@ create function public.read_feed(
   take integer default 100,
   with_operations boolean default false
 ) returns json
--- volatile: what was settled before a statement began is what that statement sees
+-- volatile, so that the query takes a new snapshot after the high watermark was read
 language plpgsql volatile security definer
 set search_path = ''
 as $$
@@ -6468,8 +6473,8 @@ declare
   with_answers constant boolean := app.sees_webhook_answers(caller);
   from_pos constant bigint := coalesce(after_pos, (select s.floor_pos from app.feed_state s));
   settled_pos constant bigint := app.settled_position();
-  -- Cursors stand at events, not in the gaps that failed commits leave: a crash forgets what no commit has written
-  -- down, and draws the positions of such gaps again.
+  -- A cursor is at an event, never in the gap of a failed commit: after a crash, the positions of such a gap may be
+  -- drawn again.
   head_pos constant bigint := (select max(f.pos) from app.feed f where f.pos <= settled_pos);
   last_pos constant bigint := (
     select max(f.pos) from app.feed f
@@ -6482,10 +6487,10 @@ declare
   found integer := 0;
   reached bigint;
 begin
-  -- straight calls ask for what they like
+  -- a direct call of the Data API may ask for any number
   take := greatest(1, least(take, 500));
   if not app.has_workplace(caller) then
-    -- The answer tells nothing of the feed, not even its length. The caller goes on from here after a manager has
+    -- The answer reveals nothing of the feed, not even its length. The caller continues from here once a manager has
     -- given them a workplace.
     return json_build_object(
       'events', '[]'::json,
@@ -6500,16 +6505,16 @@ begin
     perform app.refuse(400, 'malformed_request', 'The feed is read in transactions that are READ COMMITTED');
   end if;
 
-  -- null = no condition, which only those who see everything may have
+  -- null = no condition, for callers who see everything
   visible := case
     when caller.sees_all then workplace_names
     when workplace_names is null then coalesce(caller.workplaces, '{}')
     else array(select w from unnest(workplace_names) w where w = any(caller.workplaces))
   end;
-  -- named twice, a workplace is followed once
+  -- a workplace that is named twice counts once
   visible := case when visible is not null then array(select distinct w from unnest(visible) w) end;
 
-  -- the end of the feed is where it is asked for most
+  -- most reads are at the end of the feed
   if last_pos is not null then
     with positions as (
       (
@@ -6581,7 +6586,7 @@ comment on function public.read_feed is
   'see, and its mark. Raises 410 feed_reset when that position is unknown here.';
 grant execute on function public.read_feed to authenticated, service_role;
 
--- A cheap query for waiting readers. Only servers call it, on behalf of all readers who wait there.
+-- A cheap query for waiting readers. Only servers call it, once for all readers that wait there.
 create function public.feed_head() returns json
 language plpgsql volatile security definer
 set search_path = ''
@@ -6601,13 +6606,13 @@ begin
 end
 $$;
 comment on function public.feed_head() is
-  'Where the feed ends: {"generation", "pos", "mark", "is_announced": whether Supabase Realtime tells when it moves}. '
+  'The end of the feed: {"generation", "pos", "mark", "is_announced": whether Supabase Realtime announces events}. '
   'For the secret key only.';
 grant execute on function public.feed_head to service_role;
 
 -- supabase/schemas/70_feed/04_announcing.sql
 -- What: a broadcast of Supabase Realtime for each commit that adds to the feed, where Realtime is there.
--- Why: a reader who is told need not ask again and again; a lost broadcast is found by asking now and then.
+-- Why: broadcasts replace frequent polling; a slow poll makes up for a lost broadcast.
 
 do $migration$
 begin
@@ -6623,7 +6628,7 @@ begin
     -- once per transaction, however many events it has
     if current_setting('app.announced_in', true) is distinct from pg_current_xact_id()::text then
       perform set_config('app.announced_in', pg_current_xact_id()::text, true);
-      -- private: only the service role listens, and the message says nothing
+      -- private: only the service role listens, and the message is empty
       perform realtime.send('{}'::jsonb, 'moved', 'mes-feed', true);
     end if;
     return null;
@@ -6638,12 +6643,12 @@ end
 $migration$;
 
 -- supabase/schemas/75_stream/01_stream.sql
--- What: what the live stream asks the database.
--- Why: a stream outlives the request that opened it, so that access is asked for again, for many at once.
+-- What: places, tickets and access of live streams.
+-- Why: a stream outlives its request, so its isolate checks access again, for many streams at once.
 
--- Places of streams: counted here, because a caller's streams are spread over isolates that know nothing of each other.
--- Unlogged: a place lasts 20 seconds, and its isolate writes it again every 4, after a crash of the database too. The
--- time has no index, so that writing it again writes nothing else.
+-- Places of streams: the database counts them, because a caller's streams are spread over independent isolates.
+-- Unlogged: a place lasts 20 seconds, and its isolate renews it every 4, after a crash of the database, too. The time
+-- has no index, so that a renewal writes the row only.
 create unlogged table app.stream_places (
   id uuid primary key,
   holder text collate "C" not null,
@@ -6656,7 +6661,7 @@ comment on column app.stream_places.id is 'Name of the stream, made by its isola
 comment on column app.stream_places.holder is
   'Caller who holds the place: a user''s id, or "secret:" and the name of a secret key.';
 comment on column app.stream_places.held_until is
-  'When the place is free, unless its isolate holds it longer: 20 seconds after it was heard of.';
+  'End of the place unless its isolate renews it: 20 seconds after the last renewal.';
 create index stream_places_by_holder on app.stream_places (holder);
 
 alter table app.stream_places enable row level security;
@@ -6664,9 +6669,9 @@ alter table app.stream_places enable row level security;
 create function app.stream_holding_time() returns interval
 language sql immutable parallel safe
 return interval '20 seconds';
-comment on function app.stream_holding_time() is 'How long a place is held for an isolate that is not heard of.';
+comment on function app.stream_holding_time() is 'How long a place lasts without a renewal by its isolate.';
 
--- For the streams' server: it asks for callers whose requests are long over.
+-- For the server of the streams, which asks on behalf of callers whose requests have ended.
 create function app.stream_access(holders text[]) returns json
 language sql stable
 set search_path = ''
@@ -6700,7 +6705,7 @@ begin
     and json_array_length(access #> '{0,workplaces}') = 0 then
     perform app.refuse(403, 'forbidden', 'Cannot open a stream: you have no workplace. A manager gives you one');
   end if;
-  -- one opening of a caller after the other: of 20 at once exactly `most` find a place
+  -- serialises the openings of one caller: of 20 at the same time, exactly `most` get a place
   perform pg_advisory_xact_lock(app.lock_key('app.stream_places ' || holder));
   -- Each opening removes more than it adds. It waits for no row that hold_stream_places has locked, which may wait for
   -- one of this opening: hold_stream_places removes that place itself.
@@ -6754,7 +6759,7 @@ comment on function public.hold_stream_places(uuid[], text[], uuid[]) is
   'holders sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]. For the secret key only.';
 grant execute on function public.hold_stream_places to service_role;
 
--- Browsers cannot send a header with EventSource or WebSocket: they send a ticket, once.
+-- Browsers cannot send a header with EventSource or WebSocket, so they send a ticket that is valid once.
 create table app.stream_tickets (
   digest bytea primary key,
   user_id uuid references auth.users (id) on delete cascade,
@@ -6765,7 +6770,7 @@ create table app.stream_tickets (
   constraint stream_tickets_filter_small check (jsonb_typeof(filter) = 'object' and octet_length(filter::text) <= 4096)
 );
 comment on table app.stream_tickets is
-  'Tickets of the stream that nobody has used yet. Who reads this table cannot use them: it has their digests only.';
+  'Unused tickets of the stream. The table has digests only, so that a reader of it cannot use them.';
 comment on column app.stream_tickets.digest is 'SHA-256 of the ticket.';
 comment on column app.stream_tickets.user_id is 'Whom the ticket stands for; null = a server with the secret key.';
 comment on column app.stream_tickets.filter is
@@ -6794,10 +6799,10 @@ begin
     perform app.refuse_field('', 'too_big',
       format('A ticket''s filter takes at most 4096 bytes, not %s', octet_length(filter::text)));
   end if;
-  -- One request of a caller after the other: the count stays true until commit.
+  -- serialises the requests of one caller, so that the count stays correct until commit
   perform pg_advisory_xact_lock(app.lock_key('app.stream_tickets ' || app.key_owner(caller)));
-  -- Each new ticket sweeps the caller's expired ones out and five of others, so that sweeping keeps up with writing.
-  -- Two sweeps at once take different ones.
+  -- Each new ticket deletes the caller's expired tickets and five of others, so that deletion keeps up with creation.
+  -- Two deletions at the same time take different tickets.
   delete from app.stream_tickets t where t.digest = any(
     array(
       select own.digest from app.stream_tickets own
@@ -6842,7 +6847,7 @@ as $$
 declare
   used app.stream_tickets;
 begin
-  -- gone in the same step in which it is found: of two who bring it, one is let in
+  -- one statement finds and deletes it: of two callers with the same ticket, one gets in
   delete from app.stream_tickets t where t.digest = decode(use_stream_ticket.digest, 'hex') returning * into used;
   if not found or used.expires_at < clock_timestamp() then
     return null;
@@ -6927,7 +6932,7 @@ create index webhook_secrets_by_endpoint on app.webhook_secrets (endpoint_id);
 
 alter table app.webhook_secrets enable row level security;
 
--- Apart from the endpoint: what a dispatcher locks and writes must neither wait for managers nor change the ETag.
+-- Separate from the endpoint: a dispatcher must neither wait for managers nor change the ETag.
 create table app.webhook_health (
   endpoint_id uuid primary key references app.webhook_endpoints (id) on delete cascade,
   failing_since timestamptz,
@@ -6974,7 +6979,7 @@ comment on column app.webhook_deliveries.next_attempt_at is
 comment on column app.webhook_deliveries.lease_token is
   'Names the dispatcher that has it: only that one may settle it.';
 
--- What is due is a small part of a table that only grows: claiming looks at this alone, endpoint by endpoint.
+-- Due deliveries are a small part of a table that only grows: claiming reads this index, endpoint by endpoint.
 create index webhook_deliveries_due on app.webhook_deliveries (endpoint_id, next_attempt_at)
   where status in ('pending', 'delivering');
 create index webhook_deliveries_leased on app.webhook_deliveries (endpoint_id) where status = 'delivering';
@@ -6998,7 +7003,7 @@ create table app.webhook_attempts (
   primary key (delivery_id, attempt_no),
   constraint webhook_attempts_response_short check (char_length(response) <= 500)
 );
-comment on table app.webhook_attempts is 'What came of each attempt.';
+comment on table app.webhook_attempts is 'Result of each attempt.';
 comment on column app.webhook_attempts.status is 'HTTP status of the answer; null = there was none.';
 comment on column app.webhook_attempts.response is 'First 500 characters of the answer.';
 
@@ -7077,7 +7082,7 @@ begin
 end
 $$;
 comment on function app.tell_event(uuid, text) is
-  'Brings what an event says of its webhooks up to date: success once all that are not cancelled are delivered, else '
+  'Updates the delivery status of an event: success once all that are not cancelled are delivered, else '
   'the error of one that is not; and the last response, when there is a new one.';
 
 create function app.queue_event() returns trigger
@@ -7103,7 +7108,7 @@ create trigger operation_events_queue after insert on public.operation_events
 
 -- supabase/schemas/80_webhooks/02_endpoints.sql
 -- What: the functions behind the endpoints of webhook endpoints.
--- Why: managers decide who is told of events.
+-- Why: managers decide where events are sent.
 
 create function app.webhook_endpoint_json(e app.webhook_endpoints) returns json
 language sql stable
@@ -7180,7 +7185,7 @@ as $$
 declare
   most constant integer := 100;
 begin
-  -- until commit nobody else enables one: each counts what the one before has done
+  -- serialises enabling until commit, so that the count stays correct
   perform pg_advisory_xact_lock(7209::bigint << 44);
   if (select count(*) from app.webhook_endpoints e where e.enabled) >= most then
     perform app.refuse(
@@ -7209,7 +7214,7 @@ declare
   rows app.webhook_endpoints[];
 begin
   perform app.require_webhook_manager(app.current_caller());
-  -- straight calls ask for what they like
+  -- a direct call of the Data API may ask for any number
   take := least(take, 500);
   rows := array(
     select e from app.webhook_endpoints e
@@ -7323,7 +7328,7 @@ begin
     wanted.disabled_at := endpoint.disabled_at;
   end if;
   if wanted.url <> endpoint.url or wanted.enabled and not endpoint.enabled then
-    -- another address or another chance: what was before does not count
+    -- a new address or a new start: earlier failures do not count
     update app.webhook_health h set failing_since = null, failed_at = null, paused_until = null
       where h.endpoint_id = endpoint.id;
   end if;
@@ -7369,7 +7374,7 @@ grant execute on function public.delete_webhook_endpoint to authenticated, servi
 
 -- supabase/schemas/80_webhooks/03_secrets.sql
 -- What: secrets that sign messages.
--- Why: an answer is stored without its secret, so that a deleted secret is nowhere.
+-- Why: an answer is stored without its secret, so that a deleted secret remains nowhere.
 
 create function app.new_webhook_secret(endpoint_id uuid) returns bigint
 language plpgsql
@@ -7387,7 +7392,7 @@ $$;
 comment on function app.new_webhook_secret(uuid) is
   'Makes the current secret of an endpoint: whsec_ and 32 random bytes in base64. Answers its number.';
 
--- Stored answers hold the number of a secret: one that was deleted or has ended is gone from them, too.
+-- A stored answer holds the number of a secret only, so a deleted or expired secret is in no answer.
 create function app.with_secret(answer json) returns json
 language plpgsql
 set search_path = ''
@@ -7431,7 +7436,7 @@ begin
   end if;
   perform app.require_webhook_manager(caller);
   endpoint := app.lock_webhook_endpoint(endpoint_id);
-  -- two at most: the one before the previous ends now
+  -- an endpoint has at most two secrets: an older one ends now
   delete from app.webhook_secrets s where s.endpoint_id = endpoint.id and s.expires_at is not null;
   update app.webhook_secrets s
   set expires_at = clock_timestamp() + least(greatest(overlap_h, 0), 168) * interval '1 hour'
@@ -7449,7 +7454,7 @@ grant execute on function public.rotate_webhook_secret to authenticated, service
 
 -- supabase/schemas/80_webhooks/04_deliveries.sql
 -- What: the functions behind the endpoints of deliveries.
--- Why: what was sent can be read, and sent again.
+-- Why: managers read deliveries and replay them.
 
 create function app.webhook_delivery_json(d app.webhook_deliveries) returns json
 language sql stable
@@ -7602,7 +7607,7 @@ begin
     perform app.refuse_missing();
   end if;
   perform app.require_enabled(endpoint);
-  -- one that is under way is not sent a second time beside itself
+  -- a delivery in flight is not sent a second time
   if delivery.status <> 'delivering' then
     update app.webhook_deliveries d
     set status = 'pending', retry_no = 0, next_attempt_at = clock_timestamp(), settled_at = null
@@ -7615,7 +7620,7 @@ begin
 end
 $$;
 comment on function public.replay_webhook_delivery(uuid, jsonb) is
-  'Makes a delivery due now, whatever became of it, with its whole schedule before it. Answers {"status", "body"}. '
+  'Makes a delivery due now, whatever its status, with its whole retry schedule. Answers {"status", "body"}. '
   'Raises 403 forbidden, 404 not_found, 409 endpoint_disabled.';
 grant execute on function public.replay_webhook_delivery to authenticated, service_role;
 
@@ -7656,7 +7661,7 @@ begin
   perform app.require_enabled(endpoint);
   -- waits for the dispatcher that makes deliveries of the same events
   perform pg_advisory_xact_lock(app.expanding_lock());
-  -- no further than where all commits have finished, as readers of the feed
+  -- up to the high watermark, like readers of the feed
   head_pos := app.settled_position();
   perform app.require_position(after_pos, generation, after_mark);
   perform app.require_position(until_pos, generation, until_mark);
@@ -7693,7 +7698,7 @@ begin
   select array_agg(q.event_id order by q.event_id) into event_ids from queued q;
   replayed := coalesce(cardinality(event_ids), 0);
   perform app.tell_event(id) from unnest(event_ids) id;
-  -- Where nothing was gone through, it is where it began; a time begins behind the last event of before.
+  -- With no position passed, the end is the beginning; a range by time begins after the last earlier event.
   reached := coalesce(reached, after_pos, (select max(f.pos) from app.feed f where f.pos <= from_pos), floor_pos);
   return app.finish_command(command, null, json_build_object('status', 202, 'body', json_build_object(
     'replayed', replayed,
@@ -7711,10 +7716,10 @@ comment on function public.replay_webhook_events(uuid, bigint, text, bigint, tex
 grant execute on function public.replay_webhook_events to authenticated, service_role;
 
 -- supabase/schemas/80_webhooks/05_claiming.sql
--- What: what a dispatcher takes.
--- Why: endpoints take turns, so that a slow one holds up no other.
+-- What: the deliveries that a dispatcher takes.
+-- Why: endpoints take turns, so that a slow one delays no other.
 
--- At once to one endpoint; one that fails gets a single one, so that its timeouts cannot use up a dispatcher.
+-- Deliveries in flight to one endpoint; a failing endpoint gets one, so that its timeouts cannot block a dispatcher.
 create function app.claim_limit(failing_since timestamptz) returns integer
 language sql immutable parallel safe
 return case when failing_since is null then 16 else 1 end;
@@ -7726,7 +7731,7 @@ return 4;
 comment on function app.fair_share() is
   'Deliveries under way to one endpoint that it may always have; beyond that it takes what a dispatcher has left over.';
 
--- Longer than a send can take (15 s and its name look-up), short enough that a crashed dispatcher is soon made up for.
+-- Longer than a send can take (15 s and its name look-up); short, so that a crashed dispatcher's work resumes soon.
 create function app.delivery_lease() returns interval
 language sql immutable parallel safe
 return interval '60 seconds';
@@ -7743,8 +7748,8 @@ return (endpoint).enabled
 comment on function app.has_due(app.webhook_health, app.webhook_endpoints, timestamptz) is
   'True when something is to be sent to the endpoint now.';
 
--- Deleting an endpoint only marks it, however much is queued: what is left goes here, a piece at a time. So does what a
--- report that was under way meanwhile has queued.
+-- Deleting an endpoint only marks it. This function cancels its queued deliveries in portions, also those that a
+-- concurrent report has queued.
 create function app.clear_deleted_endpoints() returns void
 language plpgsql
 set search_path = ''
@@ -7804,7 +7809,7 @@ $$;
 comment on function app.is_queued(uuid[], uuid) is
   'True when the outbox has an event for one of these endpoints, or this event; null = any.';
 
--- One transaction at a time makes deliveries. The next one waits for its commit and then finds them made.
+-- One transaction at a time makes deliveries. The next one waits for its commit and then finds them.
 create function app.expand_outbox(to_endpoints uuid[] default null, of_event uuid default null) returns boolean
 language plpgsql
 set search_path = ''
@@ -7853,15 +7858,15 @@ declare
   endpoint_ids uuid[];
   ids uuid[];
 begin
-  -- The health row is the turnstile: who has it counts places of a moment in which nobody else takes any. What others
-  -- have is left to them.
+  -- A dispatcher locks the health row of an endpoint before it counts deliveries in flight, so that the count stays
+  -- correct. It skips rows that others have locked.
   endpoint_ids := array(
     select h.endpoint_id from app.webhook_health h
     join app.webhook_endpoints e on e.id = h.endpoint_id
     where app.has_due(h, e, started_at) and (to_endpoints is null or h.endpoint_id = any(to_endpoints))
     for no key update of h skip locked
   );
-  -- a statement of its own, which sees what the one before in the turnstile has taken
+  -- a statement of its own, which sees the deliveries of the previous holder of the lock
   with endpoints as (
     select h.endpoint_id, app.claim_limit(h.failing_since) as places, (
       select count(*) from app.webhook_deliveries d
@@ -7919,7 +7924,7 @@ begin
     perform app.refuse(403, 'forbidden', 'Only servers with the secret key may dispatch webhooks');
   end if;
 
-  -- Each claim sweeps a few old deliveries out: no scheduler, no long delete. One that is replayed is not old.
+  -- Each claim deletes a few old deliveries, without a scheduler and without a long delete. A replayed one is not old.
   delete from app.webhook_deliveries d where d.id = any(array(
     select old.id from app.webhook_deliveries old
     where old.created_at < started_at - interval '90 days' and old.settled_at < started_at - interval '90 days'
@@ -7933,7 +7938,7 @@ begin
     ids := app.lease_due(take, beyond_share, to_endpoints, clock_timestamp());
     exit when cardinality(ids) > 0 or not has_more;
   end loop;
-  -- last, since it waits for others who report back to the same events
+  -- last, because it waits for others that settle deliveries of the same events
   perform app.clear_deleted_endpoints();
 
   return (
@@ -7946,13 +7951,13 @@ begin
         select json_agg(s.secret order by s.id desc) from app.webhook_secrets s
         where s.endpoint_id = e.id and (s.expires_at is null or s.expires_at > started_at)
       ),
-      -- text, since what is signed is these very bytes
+      -- text, because the signature covers these bytes
       'body', case when d.event_id is null then
         json_build_object('type', d.type, 'timestamp', app.iso(d.created_at),
           'data', json_build_object('endpoint_id', e.id))
       else
         json_build_object('type', d.type, 'timestamp', app.iso(v.occurred_at), 'data', json_build_object(
-          -- what other receivers have answered is not for this one
+          -- this receiver must not see the answers of others
           'event', app.event_json(v)::jsonb - array['webhook_success', 'webhook_response', 'error_message'],
           'operation', (select app.operation_json(o) from public.mes_operations o where o.id = v.operation_id)
         ))
@@ -7972,8 +7977,8 @@ comment on function public.claim_deliveries(integer, integer, uuid[]) is
 grant execute on function public.claim_deliveries to service_role;
 
 -- supabase/schemas/80_webhooks/06_settling.sql
--- What: what came of an attempt.
--- Why: failures are tried again by a schedule that ends.
+-- What: results of attempts.
+-- Why: failed deliveries are retried by a schedule that ends.
 
 create function app.retry_delay(retry_no integer) returns interval
 language sql immutable parallel safe
@@ -7997,7 +8002,7 @@ as $$
 declare
   caller constant app.caller := app.current_caller();
   is_delivered constant boolean := coalesce(settle_delivery.status between 200 and 299, false);
-  -- slow down when asked to, by a time or without one
+  -- the receiver asks for a pause, with or without a time
   pause constant interval := case
     when is_delivered then null
     when retry_after_s is not null then least(greatest(retry_after_s, 1), 86400) * interval '1 second'
@@ -8014,7 +8019,7 @@ begin
   if caller.is_server is not true then
     perform app.refuse(403, 'forbidden', 'Only servers with the secret key may dispatch webhooks');
   end if;
-  -- Who disables an endpoint locks it first, as those who change it do, before what is queued for it.
+  -- Locks the endpoint before its deliveries, as every change of an endpoint does.
   select d.endpoint_id into delivery.endpoint_id from app.webhook_deliveries d where d.id = delivery_id;
   select * into health from app.webhook_health h where h.endpoint_id = delivery.endpoint_id;
   if settle_delivery.status = 410
@@ -8025,7 +8030,7 @@ begin
   where d.id = delivery_id and d.status = 'delivering' and d.lease_token = settle_delivery.lease_token
   for no key update;
   if not found then
-    -- the lease ended, and somebody else has it or had it: the result of the other one stands
+    -- the lease ended and another dispatcher took the delivery: its result stands
     return json_build_object('settled', false,
       'status', (select d.status from app.webhook_deliveries d where d.id = delivery_id));
   end if;
@@ -8037,7 +8042,7 @@ begin
     left(settle_delivery.error_message, 500), left(settle_delivery.response, 500)
   );
   select * into endpoint from app.webhook_endpoints e where e.id = delivery.endpoint_id;
-  -- a failure at the address of before says nothing of the one it has now
+  -- a failure at the previous URL does not count against the current one
   is_moved := not is_delivered and endpoint.url <> settle_delivery.url;
   if is_moved then
     delivery.retry_no := 0;
@@ -8062,11 +8067,11 @@ begin
     delivery.event_id, settle_delivery.status || rtrim(' ' || left(coalesce(settle_delivery.response, ''), 500)));
 
   if is_delivered then
-    -- a pause that was asked for ends by its time: others were sent before it
+    -- only its time ends a pause: this delivery was sent before the receiver asked for it
     update app.webhook_health h set failing_since = null, failed_at = null
     where h.endpoint_id = endpoint.id and h.failing_since is not null;
   elsif not is_moved then
-    -- two days without a failure are no failures of all that time: nothing was sent
+    -- after two days without an attempt, the endpoint was not failing all the time
     update app.webhook_health h
     set failing_since = case when h.failed_at > heard_at - interval '2 days' then h.failing_since else heard_at end,
       failed_at = heard_at,
@@ -8085,15 +8090,15 @@ begin
 end
 $$;
 comment on function public.settle_delivery(uuid, uuid, integer, text, integer, text, text, integer) is
-  'For dispatchers: what came of an attempt under this lease, at the URL that was claimed: delivered, tried again by '
+  'For dispatchers: stores the result of an attempt under this lease, at the claimed URL: delivered, retried by '
   'the schedule, or dead. Answers {"settled": false} when another dispatcher has the lease. Raises 403 forbidden.';
 grant execute on function public.settle_delivery to service_role;
 
 -- supabase/schemas/80_webhooks/07_scheduling.sql
--- What: who calls the dispatcher.
--- Why: where pg_cron and pg_net are, the database does; elsewhere any scheduler.
+-- What: the schedule of the dispatcher.
+-- Why: with pg_cron and pg_net, the database calls the dispatcher; without them any scheduler does.
 
--- Where pg_cron and pg_net are, the database itself calls the dispatcher; elsewhere any scheduler does.
+-- With pg_cron and pg_net, the database calls the dispatcher; without them any scheduler does.
 create function app.is_dispatch_due() returns boolean
 language plpgsql stable security definer
 set search_path = ''
@@ -8141,7 +8146,7 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-  -- not to_regproc: it knows no function of several forms
+  -- not to_regproc, which returns null for overloaded functions
   if to_regclass('vault.decrypted_secrets') is null or (
     select count(distinct p.proname) from pg_proc p
     where p.pronamespace = to_regnamespace('cron') and p.proname = 'schedule'
@@ -8166,8 +8171,8 @@ end
 $$;
 
 -- supabase/schemas/85_privacy/01_forgetting.sql
--- What: forgetting a person.
--- Why: name and address vanish, the log and its sums stay.
+-- What: erasing the name and address of a person.
+-- Why: the log and its sums must stay.
 
 create table app.forgotten_users (
   user_id uuid primary key,
@@ -8181,7 +8186,8 @@ create table app.forgotten_users (
 );
 comment on table app.forgotten_users is
   'The record of people who were forgotten, append-only. It holds no name and no address.';
-comment on column app.forgotten_users.user_id is 'The id that their events and runs keep. It leads to nobody any more.';
+comment on column app.forgotten_users.user_id is
+  'The id that their events and runs keep; it identifies no person any more.';
 comment on column app.forgotten_users.forgotten_by is
   'Id of the admin, "server" for the secret key, "database" for a deletion in Supabase Auth or by SQL.';
 comment on column app.forgotten_users.events is 'Events that had an address and have none any more.';
@@ -8244,8 +8250,8 @@ $$;
 comment on function app.redacted_answer(json, uuid, text[]) is
   'A stored answer without these addresses and, where it is the profile of this user, without the name.';
 
--- Runs before the row of auth.users goes, in the transaction that deletes it. The row is locked already, so that no
--- report can name the user anew: it would wait here, and then meet the foreign key of app.reporters.
+-- Runs before auth.users loses the row, in the transaction that deletes it. The row is locked already, so a new report
+-- of the user waits, and then the foreign key of app.reporters rejects it.
 create function app.erase_person(user_id uuid, auth_email text) returns void
 language plpgsql security definer
 set search_path = ''
@@ -8301,7 +8307,7 @@ comment on function app.erase_person(uuid, text) is
   'Removes name and addresses of a user from reports, runs, profiles and stored answers, and records that. Does '
   'nothing when it was done before.';
 
--- What others may still repeat stays, without the person: executed a second time it would be recorded twice.
+-- Answers of other callers stay, without the person: a retry without its answer would be recorded twice.
 create function app.erase_answers(user_id uuid, addresses text[]) returns integer
 language plpgsql
 set search_path = ''

@@ -1,4 +1,4 @@
--- What: what a plant decides for itself.
+-- What: settings of a plant.
 -- Why: limits and rules that differ between plants are rows, so that changing one needs no deployment.
 
 -- One row, changed by the plant's administrator in SQL: update app.settings set report_age_limit = interval '60 days';
@@ -11,11 +11,11 @@ create table app.settings (
   constraint settings_report_age_limit_at_least_a_day check (report_age_limit >= interval '1 day'),
   constraint settings_batch_slots_positive check (batch_slots > 0)
 );
-comment on table app.settings is 'One row: what a plant decides for itself.';
+comment on table app.settings is 'One row: the settings of the plant.';
 comment on column app.settings.report_age_limit is
   'How old a report of a machine or an operator may be; supervisors may report what is older.';
 comment on column app.settings.batch_slots is
-  'How many large batches are carried out at once; the server tells the next one to come back.';
+  'Most large batches that run at the same time; the server rejects the next one with a time to retry.';
 comment on column app.settings.require_aal2 is
   'True when managers and admins need a token of a session with a second factor. The functions store what '
   'REQUIRE_AAL2 says.';

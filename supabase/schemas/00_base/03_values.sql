@@ -1,12 +1,12 @@
 -- What: the form of keys, instants, durations and JSON objects.
 -- Why: all tables and all answers share one form.
 
--- Small pure functions have a body that is bound when they are created, so no search_path can change what they mean.
--- They carry no SET clause, which would keep the planner from inlining them: a call then costs a planning.
+-- The body of a small pure function is bound at creation, so no search_path can change its meaning. It has no SET
+-- clause, because the planner does not inline a function that has one.
 
--- A key goes into URLs and is typed by people: what cannot be addressed or seen must not be stored.
--- PL/pgSQL, because it serves check constraints: those are prepared for each statement, and inlining it there again and
--- again costs more than the update of a row.
+-- People type keys, and keys go into URLs: a key that cannot be addressed or seen must not be stored.
+-- PL/pgSQL, because check constraints use it: Postgres prepares these for each statement, and inlining an SQL function
+-- there each time costs more than the update of a row.
 create function app.is_key(value text) returns boolean
 language plpgsql immutable parallel safe
 set search_path = ''
@@ -69,7 +69,7 @@ end;
 comment on function app.in_words(interval) is
   'A positive span of time as a person says it: 75 s, 5 min, 3 h 12 min, 20781 days.';
 
--- The notes of the feed's writers are positive keys: a caller who tries many names must not find one of them.
+-- The locks of the feed's writers have positive keys: a caller who tries many names must not reach one of them.
 create function app.lock_key(name text) returns bigint
 language sql immutable parallel safe
 return hashtextextended(name, 0) | (1::bigint << 63);

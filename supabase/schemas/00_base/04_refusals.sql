@@ -4,9 +4,10 @@
 create type app.problem as (status integer, code text, sentence text, more jsonb);
 comment on type app.problem is
   'Why a request or an item is refused: HTTP status, machine code of the problem table, one sentence, further '
-  'members. Null = it is not.';
+  'members. Null = nothing is refused.';
 
--- Rules are stable SQL functions without a SET clause: they are inlined, so that a rule that holds costs a comparison.
+-- Rules are stable SQL functions without a SET clause: the planner inlines them, so a rule that holds costs one
+-- comparison.
 create function app.problem(status integer, code text, sentence text, more jsonb default '{}') returns app.problem
 language sql immutable parallel safe
 return row(status, code, sentence, more)::app.problem;
@@ -57,7 +58,7 @@ return app.problem(404, 'not_found', 'There is no such resource, or it is not yo
 comment on function app.missing_problem() is 'Makes the problem not_found in the one form for missing and hidden.';
 grant execute on function app.missing_problem to authenticated, service_role;
 
--- Missing and hidden answer alike, word for word: the sentence names nothing that the caller did not send.
+-- A missing and a hidden object give the same answer, so the sentence names only what the caller sent.
 create function app.refuse_missing() returns void
 language sql
 return app.raise_problem(app.missing_problem());
@@ -78,14 +79,14 @@ $$;
 comment on function app.require_version(integer, integer[]) is
   'Raises 412 stale_version unless the version is among those of If-Match; null = no condition.';
 
--- What a refusal answers for its item: the problem that the same request alone would get.
+-- The problem of an item is the one that the same request alone would get.
 create function app.problem_json(problem app.problem) returns json
 language sql stable parallel safe
 return case when (problem).code is not null then json_build_object(
   'status', (problem).status,
   'code', (problem).code,
   'more', jsonb_build_object('detail', left((problem).sentence, 1000)) || case
-    -- a thousand problems are one answer, which is stored: from a long problem, lists are left out
+    -- one stored answer can hold a thousand problems: a long problem loses its lists
     when octet_length((problem).more::text) <= 4096 then (problem).more else '{}' end
 ) end;
 comment on function app.problem_json(app.problem) is

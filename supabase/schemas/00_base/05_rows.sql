@@ -1,7 +1,7 @@
 -- What: triggers that every table of `public` has.
 -- Why: no writer can forget a version, and no client can write a table past the functions.
 
--- One trigger for every table that has a version: no writer can forget to bump it, none can set it.
+-- Each table that has a version has this trigger, so no writer can forget the version and none can set it.
 create function app.bump_version() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,8 +1,8 @@
 -- What: pages of long lists.
 -- Why: a filter by workplaces, statuses or actions must not read the rows between those that it wants.
 
--- Along the order of a list, the rows of few workplaces, statuses or actions can be far apart: a filter there reads
--- everything between them. Each alternative alone is one ordered range of an index; the page begins their merge.
+-- Rows of few workplaces, statuses or actions can be far apart in the order of a list, and a filter on that order reads
+-- everything between them. Each alternative alone is one ordered range of an index; a page is the start of their merge.
 create function app.page_query(
   source text, alias text, item text, conditions text, alternatives text[], key_columns text,
   page_order text, take text, skip text,
@@ -20,8 +20,8 @@ begin atomic
 end;
 comment on function app.page_query(text, text, text, text, text[], text, text, text, text, text) is
   'The query of a page: an item of each row of all alternatives, which exclude each other, in one order, as one '
-  'array. merge_order is the order of them all where that of each one alone says less. All arguments are SQL of ours; '
-  'values are parameters in it.';
+  'array. merge_order is the order over all alternatives when it has more columns than the order within one. All '
+  'arguments are trusted SQL; values are its parameters.';
 grant execute on function app.page_query to authenticated, service_role;
 
 create function app.alternatives(column_name text, parameter text, value_count integer) returns text[]
@@ -38,7 +38,7 @@ grant execute on function app.alternatives to authenticated, service_role;
 create function app.all_pairs(firsts text[], seconds text[]) returns text[]
 language sql immutable
 begin atomic
-  -- planning each one costs time as well, and rows of many alternatives are not far apart
+  -- each alternative costs planning time, and the rows of many alternatives are not far apart
   select case when cardinality(firsts) * cardinality(seconds) > 16 then array['true'] else array(
     select f || ' and ' || s from unnest(firsts) f, unnest(seconds) s
   ) end;

@@ -1,12 +1,12 @@
--- What: how much a function takes.
+-- What: upper bounds of arguments.
 -- Why: every signed-in user can call the functions of `public` past all checks of the edge functions.
 
--- Every signed-in user can call the functions of `public` straight at the Data API, past all checks of the Edge
+-- Every signed-in user can call the functions of `public` through the Data API, without the checks of the Edge
 -- Functions. So each function bounds its arguments in its first declaration, before it reads, sorts or unpacks them:
 --   bounded constant boolean := app.require_bounded('order_no', order_no)
 --     and app.require_bounded('statuses', statuses);
--- The Edge Functions let nothing through that these bounds refuse. Looking costs microseconds: the SQL functions have
--- no SET clause, so they are inlined into the caller's expression and only the refusal is a call.
+-- The Edge Functions reject everything that these bounds reject. A check costs microseconds: the SQL functions have no
+-- SET clause, so the planner inlines them into the caller's expression, and only a rejection is a call.
 create function app.refuse_unbounded(name text, amount bigint, unit text, most bigint) returns boolean
 language plpgsql
 set search_path = ''

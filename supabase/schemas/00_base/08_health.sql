@@ -1,7 +1,7 @@
 -- What: whether the database answers and can write, and its newest migration.
 -- Why: a full disk lets reads through and refuses writes; functions must not serve before their migration is applied.
 
--- One row, written at most every 5 s for all callers together, so that the health check makes no load.
+-- One row, written at most every 5 s for all callers together, so the health check causes no load.
 create table app.write_probe (
   is_only boolean primary key default true check (is_only),
   probed_at timestamptz not null
@@ -64,5 +64,5 @@ begin
 end
 $$;
 comment on function public.health(boolean) is
-  'Answers when the database does, with its newest migration, and says whether it can write if that is asked.';
+  'Returns the newest migration and, when asked, whether the database can write.';
 grant execute on function public.health to service_role;

@@ -1,5 +1,5 @@
--- What: who is calling, and what the caller may see.
--- Why: access is looked up in the table at each request, so that a revoked role or workplace is gone at the next one.
+-- What: the caller, with role and visible workplaces.
+-- Why: each request looks access up in the table, so that a revoked role or workplace has no effect from the next one.
 
 -- Closed sets are types of `public`: the generated TypeScript takes their values from there.
 create type public.role as enum ('readonly', 'machine', 'operator', 'supervisor', 'manager', 'admin');
@@ -32,9 +32,9 @@ comment on function app.role_rank(public.role) is
   'Order of the roles, so that "supervisor or above" is one comparison; -1 = no role.';
 grant execute on function app.role_rank to authenticated, service_role;
 
--- `role` is what the Data API set for this transaction from the verified credential; unlike current_user it is
--- the same inside security definer functions, and no claim can change it. Every request asks: the claims are parsed
--- once, and one look-up by key reads the profile.
+-- The Data API sets `role` for this transaction from the verified credential. Unlike current_user, it is the same
+-- inside security definer functions, and no claim can change it. Every request calls this function, so it parses the
+-- claims once and reads the profile by one look-up.
 create function app.current_caller() returns app.caller
 language plpgsql stable security definer
 set search_path = ''
@@ -105,13 +105,13 @@ comment on function public.require_second_factor(boolean) is
   'only.';
 grant execute on function public.require_second_factor to service_role;
 
--- Anybody can sign up. Until a manager gives them a workplace, the plant does not exist for them.
+-- Anybody can sign up. A user without a workplace sees nothing of the plant.
 create function app.has_workplace(caller app.caller) returns boolean
 language sql immutable parallel safe
 return coalesce((caller).sees_all or cardinality((caller).workplaces) > 0, false);
 comment on function app.has_workplace(app.caller) is
-  'True for managers and above, servers, and users with at least one workplace. Everybody else sees their own profile '
-  'only and stores nothing else.';
+  'True for managers and above, servers, and users with at least one workplace. All others see their own profile '
+  'only and store nothing else.';
 grant execute on function app.has_workplace to authenticated, service_role;
 
 create function app.role_problem(caller app.caller, least_role public.role, sentence text) returns app.problem

@@ -19,7 +19,7 @@ create table app.idempotency_keys (
   mentions text[],
   created_at timestamptz not null default clock_timestamp(),
   primary key (caller, method, route, key),
-  -- What the Edge Functions send, and no more; app.idempotency refuses the rest before. A regular expression that
+  -- Exactly the routes that the Edge Functions send; app.idempotency rejects others before. A regular expression that
   -- counts to 255 costs 100 times as much as a length.
   constraint idempotency_keys_key_is_visible check (char_length(key) between 1 and 255 and key !~ '[^!-~]'),
   constraint idempotency_keys_method_known check (method in ('POST', 'PATCH')),
@@ -50,7 +50,7 @@ create index idempotency_keys_by_mention on app.idempotency_keys using gin (ment
 
 alter table app.idempotency_keys enable row level security;
 
--- What a request says about itself for this purpose; null = it brought no key.
+-- A request with an Idempotency-Key; null = the request has no key.
 create type app.idempotency as (key text, method text, route text, fingerprint text, request_id text);
 
 -- Volatile, or the planner would call it before the size of its argument is bounded.
@@ -75,7 +75,7 @@ begin
 end
 $$;
 comment on function app.require_idempotency(app.idempotency) is
-  'Returns what a request with a key says about itself. Raises 400 malformed_request for the key, 422 '
+  'Returns the request of an Idempotency-Key. Raises 400 malformed_request for the key, 422 '
   'validation_failed for the rest.';
 
 create function app.idempotency(request jsonb) returns app.idempotency
@@ -203,9 +203,9 @@ end
 $$;
 comment on function app.remember(app.caller, app.idempotency, text[], json) is
   'Stores the answer of a command under its key, if it has one and the caller has a workplace, with the workplaces '
-  'that it tells about (* = seen only with access to all), and returns it.';
+  'that it is about (* = visible only with access to all), and returns it.';
 
--- What every function that changes something begins and ends with.
+-- Every function that changes something begins and ends with these.
 create type app.command as (caller app.caller, request app.idempotency, answer json);
 
 comment on type app.command is

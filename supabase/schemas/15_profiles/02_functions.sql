@@ -1,5 +1,5 @@
 -- What: the functions behind the endpoints of profiles.
--- Why: who may set a role or a workplace is checked here and nowhere else.
+-- Why: only these functions check who may set a role or a workplace.
 
 create function app.profile_json(p public.profiles) returns json
 language sql stable
@@ -74,7 +74,7 @@ declare
     and app.require_bounded('skip', skip) and app.require_bounded('count', count);
   rows public.profiles[];
 begin
-  -- straight calls ask for what they like
+  -- a direct call of the Data API may ask for any number
   take := least(take, 500);
   rows := array(
     select p from public.profiles p

@@ -1,5 +1,5 @@
--- What: the names behind reports, apart from the log.
--- Why: the log is append-only and refers to a row here, so that a person is forgotten in one place.
+-- What: names of reporters, in a table of their own.
+-- Why: the log is append-only and refers to these rows, so that erasing a person changes one table.
 
 create table app.reporters (
   id bigint generated always as identity primary key,
@@ -40,10 +40,11 @@ begin
     where r.forgotten_at is null
       and coalesce(r.user_id::text, '') = coalesce(reporter_of.user_id::text, '')
       and coalesce('=' || r.email, '') = coalesce('=' || reporter_of.email, '')
-    -- forgetting waits for this report, and finds the address in its answer; or this waits, and finds the row forgotten
+    -- Either the erasure waits for this report and finds the address in its answer, or this report waits and finds the
+    -- row erased.
     for key share;
     exit when found;
-    -- waits for a deletion of this user that is under way, and then meets the foreign key
+    -- waits for a concurrent deletion of this user; the foreign key then rejects the row
     insert into app.reporters (user_id, email) values (reporter_of.user_id, reporter_of.email)
     on conflict do nothing
     returning id into reporter_id;

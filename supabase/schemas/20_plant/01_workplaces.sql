@@ -92,7 +92,7 @@ declare
     and app.require_bounded('skip', skip) and app.require_bounded('count', count);
   rows public.workplaces[];
 begin
-  -- straight calls ask for what they like
+  -- a direct call of the Data API may ask for any number
   take := least(take, 500);
   rows := array(
     select w from public.workplaces w
@@ -186,7 +186,7 @@ begin
 end
 $$;
 comment on function public.update_workplace(text, jsonb, integer[], jsonb) is
-  'Changes group, capacity or active of a workplace; what runs there goes on. Answers {"status", "body"}. Raises 403 '
+  'Changes group, capacity or active of a workplace; open runs continue. Answers {"status", "body"}. Raises 403 '
   'forbidden, 404 not_found, 412 stale_version.';
 grant execute on function public.update_workplace to authenticated, service_role;
 

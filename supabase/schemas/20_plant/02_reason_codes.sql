@@ -22,7 +22,7 @@ comment on column public.reason_codes.code is 'Short code, unique within its kin
 comment on column public.reason_codes.active is 'False once the code is no longer offered; events keep it.';
 grant select on public.reason_codes to authenticated, service_role;
 
--- The API itself writes these for clients of the first service, which send a new status without a reason.
+-- The API writes these codes for clients of the first service, which send a new status without a reason.
 insert into public.reason_codes (kind, code, description) values
   ('SHORTFALL', 'UNSPECIFIED', 'Closed short without a stated reason'),
   ('HOLD', 'UNSPECIFIED', 'Held without a stated reason'),
@@ -94,7 +94,7 @@ declare
     and app.require_bounded('skip', skip) and app.require_bounded('count', count);
   rows public.reason_codes[];
 begin
-  -- straight calls ask for what they like
+  -- a direct call of the Data API may ask for any number
   take := least(take, 500);
   rows := array(
     select r from public.reason_codes r

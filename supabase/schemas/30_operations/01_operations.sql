@@ -1,11 +1,11 @@
--- What: operations: the plan of the ERP and the projection of what the floor reported.
+-- What: operations: the plan of the ERP and the projection of the reported events.
 -- Why: key and fields are those of the first service, so that its clients and its rows move over unchanged.
 
 create type public.state as enum (
   'PLANNED', 'RELEASED', 'IN_PROGRESS', 'PAUSED', 'BLOCKED_BEFORE_START', 'BLOCKED', 'FINISHED', 'CANCELLED'
 );
 comment on type public.state is
-  'Where an operation stands in its lifecycle. A pause ends when somebody resumes, a block when a supervisor lifts it.';
+  'State of an operation in its lifecycle. An operator ends a pause; a supervisor ends a block.';
 
 create type public.status as enum ('PLANNED', 'RELEASED', 'IN_PROGRESS', 'ON_HOLD', 'FINISHED', 'CANCELLED');
 comment on type public.status is 'The state as clients see it: three states are ON_HOLD, told apart by hold_kind.';
@@ -19,7 +19,7 @@ comment on type public.phase is 'Kind of work: preparing the machine, or making 
 create type public.change_type as enum ('INSERT', 'UPDATE', 'DELETE');
 comment on type public.change_type is 'Kind of a change in the source system''s feed.';
 
--- PL/pgSQL, because they serve generated columns: those are prepared for each statement, as check constraints are.
+-- PL/pgSQL, because generated columns use them: Postgres prepares these for each statement, like check constraints.
 create function app.status_of(state public.state) returns public.status
 language plpgsql immutable parallel safe
 set search_path = ''
@@ -68,7 +68,7 @@ create table public.mes_operations (
   t_target_setup_min numeric(12, 3),
   t_target_lead_min numeric(12, 3),
 
-  -- What happened, owned by the floor: what app.evolve makes of the events.
+  -- The execution, which app.evolve computes from the events.
   state public.state not null default 'PLANNED',
   status public.status not null generated always as (app.status_of(state)) stored,
   hold_kind public.hold_kind generated always as (app.hold_kind_of(state)) stored,
@@ -93,7 +93,7 @@ create table public.mes_operations (
   counted_since timestamptz,
   last_op_seq integer not null default 0,
 
-  -- Where the row comes from.
+  -- Origin and version of the row.
   timestamp_ms timestamptz,
   change_type public.change_type,
   source_conflict boolean not null default false,
@@ -145,7 +145,7 @@ create table public.mes_operations (
       t_actual_setup_min, t_actual_lead_min), 0) < 1e9
   )
 )
--- Counters change far more often than anything indexed: room on the page keeps those updates off the indexes.
+-- Counters change far more often than indexed columns: free space on the page lets these updates skip the indexes.
 with (fillfactor = 85);
 comment on table public.mes_operations is
   'One step of an order on a machine at a workplace: its plan, and the projection of its events.';
@@ -218,11 +218,11 @@ create index mes_operations_by_status on public.mes_operations (status, order_no
 create index mes_operations_by_planned_start
   on public.mes_operations (planned_start_at, order_no, operation_no, asset_id);
 create index mes_operations_by_planned_end on public.mes_operations (planned_end_at, order_no, operation_no, asset_id);
--- Of the last change only its hour is indexed: within an hour, an update that changes counters stays off the indexes.
+-- The index holds only the hour of the last change: an update of counters within the same hour skips the indexes.
 create index mes_operations_by_updated_hour on public.mes_operations (updated_hour);
 create index mes_operations_by_description on public.mes_operations (activity_description_folded);
 
--- What is still to be made is a small, steady part of a table that only grows.
+-- Open operations are a small part of a table that only grows, and their number is steady.
 create index mes_operations_open on public.mes_operations (order_no, operation_no, asset_id)
   where status not in ('FINISHED', 'CANCELLED');
 create index mes_operations_open_by_planned_start on public.mes_operations (planned_start_at)
@@ -239,7 +239,7 @@ create index mes_operations_queue
   where status not in ('FINISHED', 'CANCELLED');
 grant select on public.mes_operations to authenticated, service_role;
 
--- Events that are stored together are as many changes as when each is stored alone.
+-- Several events stored together raise the version as much as the same events stored one by one.
 create function app.bump_version_of_operation() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,5 +1,5 @@
 -- What: one operation, lists by filter, and the queue of a workplace.
--- Why: conditions are put together from fixed texts and values are bound, so that each filter gets a plan of its own.
+-- Why: each combination of filters gets a plan of its own, and no value can become SQL.
 
 -- The filters of operations, for lists and for bulk changes.
 create type app.operation_filter as (
@@ -20,8 +20,8 @@ create type app.operation_filter as (
 comment on type app.operation_filter is
   'Conditions on operations, combined with and; null = no condition. open_longer_than_h is in hours.';
 
--- Conditions are put together from these fixed texts and every value is bound as $1, so that each combination of
--- filters gets the plan of its own values, and no value can become SQL.
+-- Conditions consist of these fixed texts, and every value is bound as $1, so that each combination of filters gets
+-- the plan of its own values, and no value can become SQL.
 create function app.conditions(filter app.operation_filter) returns text
 language sql stable
 begin atomic
@@ -49,7 +49,7 @@ begin atomic
       when false then '(o.status not in (''FINISHED'', ''CANCELLED'') and o.planned_end_at < now()) is not true'
     end,
     case (filter).has_parked when true then 'o.qty_parked > 0' when false then 'o.qty_parked = 0' end,
-    -- runs that somebody forgot to stop
+    -- finds runs that were never stopped
     case when (filter).open_longer_than_h is not null then
       'o.status = ''IN_PROGRESS'' and o.running_since < now() - ($1).open_longer_than_h * interval ''1 hour'''
     end,
@@ -65,7 +65,7 @@ comment on function app.conditions(app.operation_filter) is
   'The filter as a condition on public.mes_operations o with the filter itself as $1.';
 grant execute on function app.conditions to authenticated, service_role;
 
--- As its owner, who has no row security: the caller is looked up once, for access and for the allowed actions.
+-- Runs as its owner, without row security: one look-up of the caller serves access and the allowed actions.
 create function public.get_operation(order_no text, asset_id integer, operation_no text) returns json
 language plpgsql stable security definer
 set search_path = ''
@@ -188,7 +188,7 @@ declare
   total bigint;
   plan json;
 begin
-  -- straight calls ask for what they like
+  -- a direct call of the Data API may ask for any number
   take := least(take, 500);
   execute app.page_query('public.mes_operations', 'o', 'o', conditions,
     array(
@@ -202,7 +202,7 @@ begin
   into rows
   using filter, after_order_no, after_operation_no, after_asset_id, take + 1, skip, places, after_value;
 
-  -- the planner estimates from statistics of all rows, also of those that the caller must not know about
+  -- the planner's estimate includes rows that are hidden from the caller
   if count = 'exact' or count = 'estimated' and not app.sees_all_workplaces() then
     execute format('select count(*) from public.mes_operations o where %s', conditions) into total using filter;
   elsif count = 'estimated' then
@@ -230,7 +230,7 @@ comment on function public.list_operations is
   'after the given value and key; count is null, exact or estimated.';
 grant execute on function public.list_operations to authenticated, service_role;
 
--- What to do next: running work first, then the rest in planned order.
+-- Running operations come first, then the others in planned order.
 create function public.list_queue(name text, take integer default 100) returns json
 language plpgsql stable
 set search_path = ''

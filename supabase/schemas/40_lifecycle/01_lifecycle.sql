@@ -97,15 +97,15 @@ insert into app.transitions (action, from_state, to_state, least_role) values
   ('REVERSE', 'IN_PROGRESS', 'IN_PROGRESS', null),
   ('REVERSE', 'PAUSED', 'PAUSED', null),
   ('REVERSE', 'BLOCKED', 'BLOCKED', null),
-  -- What is finished counts as delivered: taking it back is a supervisor's decision.
+  -- A finished operation counts as delivered, so only a supervisor may take its pieces back.
   ('REVERSE', 'FINISHED', 'PAUSED', 'supervisor'),
   ('CORRECT', 'IN_PROGRESS', 'IN_PROGRESS', null),
   ('CORRECT', 'PAUSED', 'PAUSED', null),
   ('CORRECT', 'BLOCKED', 'BLOCKED', null),
   ('CORRECT', 'FINISHED', 'FINISHED', null);
 
--- Each report needs one of these rows: joining them anew would cost as much as a write. A migration that changes
--- actions or transitions refreshes them.
+-- Each report reads one of these rows, and the join would cost as much as a write. A migration that changes actions or
+-- transitions refreshes the view.
 create materialized view app.lifecycle as
 select a.action, s.state as from_state, t.to_state, app.status_of(t.to_state) as to_status,
   coalesce(t.least_role, a.least_role) as least_role,

@@ -1,5 +1,5 @@
--- What: what a caller may do next.
--- Why: clients show buttons by it, and refusals say what is possible instead.
+-- What: the actions that a caller may take next.
+-- Why: clients show buttons for them, and refusals name them.
 
 create function app.possible_action(action public.action, blocked_by text) returns json
 language sql stable
@@ -7,8 +7,8 @@ return json_build_object('action', action, 'allowed', blocked_by is null, 'block
 comment on function app.possible_action(public.action, text) is
   'One action as clients see it, with the machine code of what blocks it.';
 
--- The answers are few and change with the lifecycle alone: a migration that changes actions or transitions refreshes
--- them. Most requests need one, and composing it would be most of their cost.
+-- There are few answers, and they change with the lifecycle only: a migration that changes actions or transitions
+-- refreshes the view. Most requests need one, and computing it would be most of their cost.
 create materialized view app.possible_actions as
 select possible.state, possible.rank, possible.is_processing,
   bool_or(possible.needs_room and possible.blocked_by is null) as depends_on_room,
@@ -20,7 +20,7 @@ select possible.state, possible.rank, possible.is_processing,
   ) as actions_at_full_workplace
 from (
   select s.state, r.rank, p.is_processing, a.action, a.position,
-    -- an operation that runs has its room
+    -- a running operation already has its room
     a.run_effect = 'opens' and s.state <> 'IN_PROGRESS' as needs_room,
     case
       when r.rank < app.role_rank(coalesce(t.least_role, a.least_role)) then 'forbidden'

@@ -29,7 +29,7 @@ create table public.operation_events (
   report_digest bytea,
   created_at timestamptz not null default clock_timestamp(),
 
-  -- No foreign key to the operation: what was reported stays on record when an operation that never started is deleted.
+  -- No foreign key to the operation: its events stay when an operation that never started is deleted.
   constraint operation_events_op_seq_unique unique (operation_id, op_seq),
   constraint operation_events_op_seq_positive check (op_seq > 0),
   constraint operation_events_reason_known
@@ -55,7 +55,8 @@ create table public.operation_events (
 );
 comment on table public.operation_events is
   'What happened, append-only. Totals, status and times of an operation are derived from these rows.';
-comment on column public.operation_events.id is 'Made by the terminal or here; the same id again is the same event.';
+comment on column public.operation_events.id is
+  'Made by the terminal or the database; a report with a known id is the same event.';
 comment on column public.operation_events.operation_id is 'Internal number of the operation.';
 comment on column public.operation_events.op_seq is
   'Position among the events of its operation: 1, 2, 3, ... without gaps.';
@@ -83,9 +84,9 @@ comment on column public.operation_events.user_id is
   'User who reported, from the token; null for servers that name none. It stays when the user is deleted.';
 comment on column public.operation_events.reporter_id is 'Their address at the time: a row of app.reporters.';
 comment on column public.operation_events.report_digest is
-  'SHA-256 of the report under a client-made id, to tell a retry from another event.';
+  'SHA-256 of the report under a client-made id, which distinguishes a retry from another event.';
 comment on column public.operation_events.created_at is
-  'When the server heard of it; never before the previous event of its operation, nor more than 2 minutes before '
+  'When the server received it; never before the previous event of its operation, nor more than 2 minutes before '
   'occurred_at.';
 
 -- Newest first, whatever the filter.
@@ -103,7 +104,7 @@ create index operation_events_by_reason on public.operation_events (reason_kind,
   where reason_code is not null;
 grant select on public.operation_events to authenticated, service_role;
 
--- Nobody changes the log, its owner included: what deliveries report back and who reported are rows of other tables.
+-- The log never changes, not even by its owner: results of deliveries and names of reporters are in other tables.
 create function app.keep_event_as_written() returns trigger
 language plpgsql
 set search_path = ''
@@ -134,7 +135,7 @@ create policy "Users read the events of their own workplaces"
   on public.operation_events for select to authenticated
   using ((select app.sees_all_workplaces()) or workplace_name = any(array(select app.own_workplaces())));
 
--- An event is a row of the log and what other tables say of it: its position, who reported, what receivers answered.
+-- An event is a row of the log with the rows that other tables have for it: position, reporter, answers of receivers.
 create type app.event_body as (
   id uuid,
   pos bigint,
@@ -212,14 +213,14 @@ return row(
   app.iso((e).created_at)
 )::app.event_body;
 comment on function app.event_body(public.operation_events, bigint, text, boolean, text, text) is
-  'The members of the event as the API writes it: of its row, and of what other tables say of it.';
+  'The members of the event as the API writes it, from its row and from other tables.';
 
--- Receivers may answer with what is theirs alone to know.
+-- A receiver's answer may be confidential.
 create function app.sees_webhook_answers(caller app.caller) returns boolean
 language sql immutable parallel safe
 return app.role_rank((caller).role) >= 3;
 comment on function app.sees_webhook_answers(app.caller) is
-  'True for managers and above, who are told what receivers of webhooks answered.';
+  'True for managers and above, who see the answers of webhook receivers.';
 
 create function app.event_json(e public.operation_events) returns json
 language plpgsql stable

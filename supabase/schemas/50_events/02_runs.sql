@@ -1,5 +1,5 @@
 -- What: runs, the uninterrupted stretches of work.
--- Why: times and minutes are sums over runs, and an open run is what "running" means.
+-- Why: times and minutes are sums over runs, and an operation is running while it has an open run.
 
 create table public.operation_runs (
   operation_id bigint not null references public.mes_operations (id) on delete cascade,
@@ -29,7 +29,7 @@ comment on column public.operation_runs.end_event_id is 'Event that closed it.';
 comment on column public.operation_runs.user_id is 'User who opened it. It stays when the user is deleted.';
 comment on column public.operation_runs.reporter_id is 'Their address at the time: a row of app.reporters.';
 
--- Two STARTs race: one of them meets this index.
+-- When two STARTs race, this index rejects one of them.
 create unique index operation_runs_one_open on public.operation_runs (operation_id) where ended_at is null;
 create index operation_runs_by_start_event on public.operation_runs (start_event_id);
 create index operation_runs_by_end_event on public.operation_runs (end_event_id) where end_event_id is not null;
@@ -109,7 +109,7 @@ $$;
 comment on function app.running_problem(public.mes_operations) is
   'Makes the problem already_running of an operation that runs, naming who has started it.';
 
--- The plan may move an operation while it runs: the work goes on where it was started.
+-- The plan may move a running operation; its work continues at the workplace of its START.
 create function app.running_place(operation_id bigint) returns text
 language plpgsql stable
 set search_path = ''

@@ -1,5 +1,5 @@
--- What: the rules that a report meets.
--- Why: each rule stands alone and returns a problem or null; who asks decides what becomes of it.
+-- What: the rules for reports.
+-- Why: each rule is a function that returns a problem or null; its caller raises or reports the problem.
 
 -- A report from any source: an event of a terminal, a transition by a planner, a PATCH.
 create type app.report as (
@@ -31,7 +31,7 @@ comment on type app.report is
   'One action on one operation. workplace_name is where it happened, null = where the operation is planned. The '
   'quantities of a CORRECT are signed differences; its times and minutes are the new absolute values, '
   'null = unchanged. '
-  'overrun says what becomes of good pieces beyond the limit: park, or refuse (null).';
+  'overrun decides about good pieces beyond the limit: park, or refuse (null).';
 
 create function app.as_running(operation public.mes_operations) returns jsonb
 language sql stable parallel safe
@@ -89,7 +89,7 @@ begin
     and o.asset_id = coalesce(elsewhere_problem.asset_id, o.asset_id)
     and o.workplace_name is distinct from elsewhere_problem.workplace_name
     and app.sees_workplace(caller, o.workplace_name)
-    -- it was worked on there: a workplace that never had it is a wrong one
+    -- a report from a workplace at which the operation was never worked on is a mistake
     and exists (
       select from public.operation_events e
       where e.operation_id = o.id and e.workplace_name = elsewhere_problem.workplace_name
@@ -115,7 +115,7 @@ language plpgsql stable
 set search_path = ''
 as $$
 begin
-  -- inactive, it is not offered any more; PATCH and import still write it
+  -- an inactive code is not offered any more; PATCH and import still write it
   return exists (
     select from public.reason_codes r
     where r.kind = is_reason.kind and r.code = is_reason.code and (r.active or r.code = 'UNSPECIFIED')
@@ -185,7 +185,7 @@ $$;
 comment on function app.quantity_problem(public.mes_operations, bigint, bigint) is
   'The problem invalid_quantity unless 0 <= scrap <= processed and good <= desired within tolerance.';
 
--- A counter does not know what is desired: what does not fit is kept apart, not lost.
+-- A machine's counter does not know the desired quantity, so surplus pieces are parked and not lost.
 create function app.surplus(operation public.mes_operations, good integer) returns integer
 language sql immutable parallel safe
 return case when app.good_limit(operation) is null then 0

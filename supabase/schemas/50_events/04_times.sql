@@ -1,8 +1,8 @@
 -- What: when a report happened.
 -- Why: a device's clock may be wrong and the server's may step back.
 
--- A clock that is behind what the server itself has recorded has stepped back, or the machine was asleep: it cannot say
--- what is in the future. Only times that servers make are evidence, so that no terminal can move the limit.
+-- A clock behind the newest record has stepped back, or the machine was asleep, so it cannot judge the future. Only
+-- times that servers make count as records, so that no terminal can move the limit.
 create function app.last_recorded_at() returns timestamptz
 language plpgsql stable security definer
 set search_path = ''
@@ -33,7 +33,7 @@ begin
 end
 $$;
 comment on function app.latest_time() is
-  'What is later is in the future: the server''s clock + 60 s; where that clock has stepped back, the last record + '
+  'A later time is in the future: the server''s clock + 60 s; when that clock has stepped back, the last record + '
   '24 h.';
 
 create function app.ahead_of_clock(instant timestamptz) returns text
@@ -53,7 +53,7 @@ comment on function app.ahead_of_clock(timestamptz) is
 create function app.future_problem(pointer text, instant timestamptz) returns app.problem
 language sql stable
 return case
-  -- nearly all is past: the record need not be looked at
+  -- most times are in the past and need no look-up of the last record
   when instant > clock_timestamp() + interval '60 seconds' and instant > app.latest_time()
   then app.field_problem(pointer, 'in_future', app.ahead_of_clock(instant),
     jsonb_build_object('server_time', app.iso(clock_timestamp())))
@@ -102,4 +102,4 @@ return case when occurred_at < earliest then app.problem(
   jsonb_build_object('last_occurred_at', app.iso(earliest))
 ) end;
 comment on function app.order_problem(public.mes_operations, app.lifecycle, timestamptz, timestamptz) is
-  'The problem out_of_order for what would come before the moment that it follows.';
+  'The problem out_of_order for a time before the moment that the action must follow.';

@@ -1,8 +1,8 @@
 -- What: minutes of an operation, and the CORRECT that moves times and minutes.
 -- Why: a corrected run corrects the minutes.
 
--- An operation can have thousands of runs. Its row keeps what they add up to, and each run that closes or moves changes
--- that by its own minutes; the rebuild from events proves the sums.
+-- An operation can have thousands of runs. Its row stores their sums, and each run that closes or moves changes the
+-- sums by its own minutes; the rebuild from events verifies them.
 create function app.with_run(inout operation public.mes_operations, run public.operation_runs, direction integer)
 language plpgsql immutable
 set search_path = ''
@@ -64,9 +64,9 @@ declare
 begin
   ends.first_run := runs[1];
   ends.last_run := runs[cardinality(runs)];
-  -- not so when the operation arrived with work done before its first run here
+  -- false when the operation was taken over with work done before its first run
   ends.starts := coalesce((ends.first_run).started_at = operation.actual_start_at, false);
-  -- a run that was stopped before the end stays
+  -- a run that was stopped before the end does not move
   ends.ends := coalesce((ends.last_run).ended_at = operation.actual_end_at, false) and exists (
     select from public.operation_events e where e.id = (ends.last_run).end_event_id and e.status_after = 'FINISHED');
   return ends;
@@ -80,9 +80,9 @@ language sql stable parallel safe
 return case when after is not null and after is distinct from before
   then jsonb_build_object(field, jsonb_build_object('before', before, 'after', after)) else '{}' end;
 comment on function app.before_and_after(text, jsonb, jsonb) is
-  'What a CORRECT changes of a field, as its event says it; empty when nothing.';
+  'The change of a field by a CORRECT, as its event stores it; empty when nothing changes.';
 
--- Minutes are stated as they shall be read at that moment, whatever the runs say.
+-- A CORRECT states the minutes that a read at that moment must show, whatever the runs add up to.
 create function app.minutes_read(operation public.mes_operations, phase public.phase, as_of timestamptz) returns numeric
 language sql immutable parallel safe
 return case when (operation).t_actual_setup_min is not null then greatest(app.logged_minutes(operation, phase, as_of)
@@ -140,7 +140,7 @@ comment on function app.correction_problem(public.mes_operations, app.report, pu
   'The problem out_of_order when work would lie outside of corrected times, validation_failed for times that are not '
   'to be stated.';
 
--- Moves what a CORRECT or an opening states.
+-- Applies the times and minutes of a CORRECT or an opening.
 create function app.evolve_correction(
   inout operation public.mes_operations, inout runs public.operation_runs[], event public.operation_events
 )
@@ -160,7 +160,7 @@ begin
   operation.actual_start_at := coalesce(new_start, operation.actual_start_at);
   operation.actual_end_at := coalesce(new_end, operation.actual_end_at);
   if is_opening and operation.state = 'IN_PROGRESS' then
-    -- the minutes that it brings are those until the opening
+    -- the minutes of an opening end at its time
     operation.running_since := case
       when coalesce(setup_min, 0) + coalesce(processing_min, 0) > 0 then event.occurred_at
         else operation.actual_start_at end;

@@ -1,5 +1,5 @@
--- What: decide, the event that a report becomes.
--- Why: the judgement writes nothing, so that dry runs, batches and single reports share it.
+-- What: app.decide, which turns a report into an event or a problem.
+-- Why: it writes nothing, so that dry runs, batches and single reports share it.
 
 -- Work cannot begin or end before the last moment of the operation's timeline, corrections included.
 create function app.timeline_end(operation public.mes_operations) returns timestamptz
@@ -17,8 +17,8 @@ end;
 comment on function app.earliest_time(public.mes_operations, app.lifecycle) is
   'The moment that an action must not come before; null = there is none.';
 
--- Clocks of devices may be ahead, that of the server may have stepped back: what happens now has not happened before
--- what it follows. now() is when the transaction began, before it waited for the row.
+-- A device's clock may be ahead, and the server's may have stepped back: a report of now is never before the moment
+-- that it follows. now() is the start of the transaction, before it waited for the row.
 create function app.occurred_at(stated timestamptz, earliest timestamptz, heard_at timestamptz) returns timestamptz
 language sql stable parallel safe
 return case
@@ -27,12 +27,12 @@ return case
   else stated
 end;
 comment on function app.occurred_at(timestamptz, timestamptz, timestamptz) is
-  'When a report happened: as stated, or now; not before what it follows, if it happens now.';
+  'Time of a report: as stated, else now, but not before the moment that it must follow.';
 
 create type app.decision as (event public.operation_events, problem app.problem, transition app.lifecycle);
 
 comment on type app.decision is
-  'The event that a report becomes, or the problem that it meets, and what its action does in the operation''s state.';
+  'The event of a report or its problem, and the row of the lifecycle for its action in the operation''s state.';
 
 -- Fills in the event, then judges it. The caller of this function has locked the operation and checked that the
 -- reporter sees it.

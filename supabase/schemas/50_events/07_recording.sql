@@ -275,7 +275,7 @@ comment on function app.record_event(public.mes_operations, app.caller, app.repo
   'Stores the row when the transition is the last one, or leaves that to the caller. '
   'Raises the problem that app.decide finds, and 409 workplace_busy.';
 
--- What was counted beyond the limit is booked once the plan has room for it.
+-- Parked pieces are booked once the plan has room for them.
 create function app.settle_parked(
   operation public.mes_operations, caller app.caller, is_last boolean default true
 ) returns public.mes_operations

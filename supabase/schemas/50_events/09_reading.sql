@@ -21,7 +21,7 @@ grant execute on function public.get_event to authenticated, service_role;
 create type app.event_key as (created_at timestamptz, id uuid);
 comment on type app.event_key is 'Where an event stands in lists.';
 
--- Position, reporter and webhooks' answers are in tables that nobody else reads: one call looks them up for a page.
+-- Position, reporter and answers of webhooks are in private tables: one call looks them up for a whole page.
 create function app.events_json(keys app.event_key[]) returns json
 language plpgsql stable security definer
 set search_path = ''
@@ -79,7 +79,7 @@ declare
     case when action_types is not null then 'e.action_type = any($4::public.action[])' end,
     case when workplace_name is not null then 'e.workplace_name = $5' end,
     case when user_id is not null then 'e.user_id = $6' end,
-    -- nothing is heard before it happens, but for the clocks of devices
+    -- an event is recorded after it occurred, except for the error of a device's clock
     case when occurred_after is not null then 'e.occurred_at >= $7 and e.created_at >= $7 - interval ''2 minutes''' end,
     case when occurred_before is not null then 'e.occurred_at < $8' end
   );
@@ -97,7 +97,7 @@ declare
   total bigint;
   plan json;
 begin
-  -- A direct call of the Data API may ask for any number.
+  -- a direct call of the Data API may ask for any number
   take := least(take, 500);
   if occurred_before is not null then
     -- Events recorded within an hour lie in one range of the list's own order; later ones have a small index of their
@@ -112,7 +112,7 @@ begin
   using order_no, operation_no, asset_id, actions, workplace_name, user_id, occurred_after, occurred_before,
     before_created_at, before_id, take + 1, skip, places;
 
-  -- the planner estimates from statistics of all rows, also of those that the caller must not know about
+  -- the planner's estimate includes rows that are hidden from the caller
   if count = 'exact' or count = 'estimated' and not app.sees_all_workplaces() then
     execute format('select count(*) from public.operation_events e where %s', filter) into total
     using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before;

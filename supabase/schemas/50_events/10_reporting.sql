@@ -1,7 +1,7 @@
 -- What: reports of terminals and planners.
--- Why: a report finds its operation, and the same report again is no second event.
+-- Why: a report finds its operation, and a retry of a report makes no second event.
 
--- What became of a report: the event and the operation after it, and whether this is news.
+-- Result of a report: the event, the operation after it, and whether the event was known before.
 create type app.outcome as (
   status integer,
   event public.operation_events,
@@ -14,7 +14,7 @@ comment on type app.outcome is
   'status is 201 for a new event, 200 for one that is known already or for a dry run. user_email is that of an event '
   'that is not known.';
 
--- Who a report is attributed to: the caller; a server may name the user for whom it reports.
+-- A report is attributed to the caller; a server may name the user for whom it reports.
 create function app.attribute_report(inout report app.report, caller app.caller)
 language plpgsql
 set search_path = ''
@@ -33,7 +33,7 @@ begin
 end
 $$;
 comment on function app.attribute_report(app.report, app.caller) is
-  'Fills in the user of a report. Raises 403 forbidden when a user names somebody else.';
+  'Fills in the user of a report. Raises 403 forbidden when a user names another user.';
 
 create function app.ambiguous_problem(
   order_no text, operation_no text, workplace_name text, asset_ids integer[]
@@ -113,7 +113,7 @@ begin
     return json_build_object(
       'status', outcome.status, 'body', app.json_with(app.event_json(outcome.event), 'operation', operation));
   end if;
-  -- a new event has no position before its commit, and no webhook has told of it
+  -- a new event has no position before its commit, and no delivery yet
   body := app.event_body(outcome.event, null, outcome.user_email, false, null, null);
   return json_build_object('status', outcome.status, 'body', row((body).*, operation)::app.reported_events);
 end
@@ -121,7 +121,7 @@ $$;
 comment on function app.report_answer(app.outcome, app.caller) is
   'The answer to a report: the event, and in it the operation after the event.';
 
--- A terminal that made the event's id itself may send it again: the same content is the same event.
+-- A terminal that made the event's id may retry: the same id with the same content is the same event.
 create function app.known_event(report app.report, caller app.caller) returns app.outcome
 language plpgsql
 set search_path = ''
@@ -138,7 +138,7 @@ begin
   if event.report_digest is distinct from (report).digest or event.user_id is distinct from (report).user_id then
     perform app.refuse(409, 'idempotency_conflict', format('Event id "%s" belongs to another event', (report).id));
   end if;
-  -- it may be planned elsewhere by now, where it is not the caller's to see
+  -- it may be planned by now at a workplace that is hidden from the caller
   select * into operation from public.mes_operations o
   where o.id = event.operation_id and app.sees_workplace(caller, o.workplace_name);
   known.status := 200;
@@ -169,13 +169,14 @@ begin
     recorded := app.record_event(operation, caller, report);
     raise sqlstate 'DRYRN';
   exception when sqlstate 'DRYRN' then
-    -- everything since `begin` is undone; the variables tell what would have happened
+    -- everything since `begin` is undone; the variables keep what would have happened
     return row(200, recorded.event, recorded.operation, false, coalesce(report.user_email, caller.email))::app.outcome;
   end;
 end
 $$;
 comment on function app.carry_out(public.mes_operations, app.caller, app.report, boolean) is
-  'Records a report on a locked operation, or tells what it would do. Raises what app.record_event raises.';
+  'Records a report on a locked operation; a dry run returns the same outcome and undoes it. Raises what '
+  'app.record_event raises.';
 
 create function app.read_report(caller app.caller, report jsonb) returns app.report
 language plpgsql
@@ -190,11 +191,11 @@ begin
   if app.role_rank(caller.role) < app.role_rank('operator') then
     perform app.require_role(caller, 'operator', 'Your role may not report events');
   end if;
-  -- 1e300 is written out here
+  -- as text, 1e300 has 301 digits
   if octet_length((report -> 'operation_data')::text) > 32768 then
     perform app.refuse_field('/operation_data', 'too_big', 'must be at most 32 KiB with its numbers written out');
   end if;
-  -- as the log would refuse it
+  -- the log would reject these values, too
   if made.occurred_at < '1970-01-01Z' or made.occurred_at >= '10000-01-01Z' or char_length(made.note) > 2000
     or jsonb_typeof(made.operation_data) <> 'object'
     or made.action_type <> 'CORRECT' and least(made.qty_good, made.qty_scrap) < 0
@@ -231,7 +232,7 @@ begin
   operation := app.lock_reported_operation(
     caller, made.action_type, report ->> 'order_no', report ->> 'operation_no', report ->> 'workplace_name',
     (report ->> 'asset_id')::integer);
-  -- a twin of this report may have been recorded while this one waited for the row
+  -- a duplicate of this report may have been recorded while this one waited for the row
   if made.id is not null then
     known := app.known_event(made, caller);
     if known.is_known then

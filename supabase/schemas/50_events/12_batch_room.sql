@@ -1,7 +1,7 @@
--- What: which operations of a batch run when it ends.
+-- What: operations that still run at the end of a batch.
 -- Why: a run that begins and ends within a batch needs no room at its workplace now.
 
--- Which operation each report means: its place among the operations, -1 for several, null for none.
+-- The operation of each report: its place among the operations, -1 for several, null for none.
 create function app.operation_positions(reports jsonb, operations public.mes_operations[]) returns integer[]
 language plpgsql stable
 set search_path = ''
@@ -44,7 +44,7 @@ begin
 end
 $$;
 comment on function app.running_in_batch(public.mes_operations[], text, boolean, integer[]) is
-  'What runs at a workplace at this point of a batch; at its end, but for what the batch has started.';
+  'Operations that run at a workplace at this point of a batch; at its end, without those that the batch started.';
 
 -- A START for which a batch leaves no room at its end.
 create type app.denial as (position integer, from_index integer, problem app.problem);
@@ -52,8 +52,8 @@ create type app.denial as (position integer, from_index integer, problem app.pro
 comment on type app.denial is
   'position of the operation, index of its START among the reports, and the problem workplace_busy.';
 
--- State of a batch. Its operations and events stand in memory until its end: a row that is stored a thousand times in
--- one transaction is slower to find each time.
+-- State of a batch. Its operations and events stay in memory until its end: a row that is stored a thousand times in
+-- one transaction takes longer to find each time.
 create type app.batch as (
   operations public.mes_operations[],
   started_by integer[],
@@ -64,8 +64,8 @@ comment on type app.batch is
   'operations, and the index of the START since which each runs (null: it does not, or ran before the batch) have '
   'equal positions.';
 
--- A START that a batch itself ends needs no room, so it is judged by what runs when the batch is through. What the
--- workplace has room for is given to the STARTs in their order.
+-- A START that the same batch ends needs no room, so capacity is checked against the operations that run at the end of
+-- the batch. The STARTs get the free capacity in their order.
 create function app.denied_starts(batch app.batch, places public.workplaces[]) returns app.denial[]
 language plpgsql stable
 set search_path = ''

@@ -22,7 +22,7 @@ set search_path = ''
 as $$
 declare
   positions constant integer[] := app.operation_positions(reports, locked);
-  -- what these look at must be stored
+  -- these actions read stored events
   look_back constant public.action[] := array(
     select a.action from app.actions a where a.quantities in ('taken back', 'signed'));
   operations public.mes_operations[] := locked;
@@ -83,7 +83,7 @@ begin
     end if;
 
     if problem.code is null then
-      -- reads only: what it has stored would be undone with an error
+      -- only reads here: an error would undo writes
       begin
         if made.id is not null then
           known := app.known_event(made, caller);
@@ -158,7 +158,7 @@ begin
     end;
     foreach run in array coalesce(evolved.runs, '{}') loop
       if run.start_event_id is null and open_runs[place] is not null then
-        -- the run that this closes stands here
+        -- the run that this event closes is in `runs`
         runs[open_runs[place]].ended_at := run.ended_at;
         runs[open_runs[place]].end_event_id := run.end_event_id;
         open_runs[place] := null;

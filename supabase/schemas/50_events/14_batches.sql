@@ -1,14 +1,14 @@
 -- What: batches of terminals that were offline.
--- Why: a batch locks its operations in one order, so that two batches never wait in a circle.
+-- Why: a batch locks its operations in one order, so that two batches cannot deadlock.
 
--- A large batch keeps a core busy for about a second. Many at once, as after an outage of the network, would each take
--- so long that the time limit of statements ends all of them, again and again.
+-- A large batch keeps a core busy for about a second. Many at the same time, as after a network outage, would each
+-- exceed the statement timeout, and so would their retries.
 create function app.require_batch_slot(reports jsonb, caller app.caller) returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
-  -- what is not the caller's to see costs little
+  -- reports that are hidden from the caller cost little
   size constant integer := (
     select count(*) from jsonb_array_elements(reports) r where app.sees_workplace(caller, r ->> 'workplace_name'));
   slots constant integer := (select s.batch_slots from app.settings s);
@@ -24,7 +24,7 @@ begin
   perform app.refuse(
     503, 'unavailable',
     format('%s large batches are being carried out, as many as the server takes at once: send this one again', slots),
-    -- not all at the same moment
+    -- spreads the retries
     jsonb_build_object('retry_after_s', 1 + floor(3 * random())::integer)
   );
 end
@@ -85,7 +85,7 @@ begin
   end if;
   perform app.require_batch_slot(reports, caller);
 
-  -- Every batch takes its locks in the same order, so two of them wait for each other but never in a circle.
+  -- Every batch takes its locks in the same order, so two batches cannot deadlock.
   operations := array(
     select o from public.mes_operations o
     where o.id = any(array(
@@ -115,8 +115,8 @@ begin
       exit when newly_denied = '{}';
       raise sqlstate 'AGAIN';
     exception when sqlstate 'AGAIN' then
-      -- Everything since `begin` is undone. What is denied cannot run at the end of the next try: the tries come to an
-      -- end.
+      -- Everything since `begin` is undone. A denied operation does not run at the end of the next try, so the number
+      -- of tries is bounded.
       if is_atomic then
         select d.* into first_denied from unnest(newly_denied) d order by d.from_index limit 1;
         problem := first_denied.problem;
@@ -125,7 +125,7 @@ begin
       end if;
       denied := newly_denied || denied;
     when unique_violation then
-      -- another request has just stored an event under one of the ids: by now it is known
+      -- another request has just stored an event under one of the ids: the next try finds it
       collisions := collisions + 1;
       if collisions > 3 then
         raise;

@@ -12,7 +12,7 @@ declare
   run public.operation_runs;
   evolved record;
 begin
-  -- what there was before the first event: the plan, and nothing done
+  -- the operation before its first event: the plan, without execution
   rebuilt.status := coalesce(
     (select coalesce(e.status_before, 'PLANNED') from public.operation_events e
       where e.operation_id = operation.id and e.op_seq = 1),
@@ -48,12 +48,12 @@ begin
       else array[runs[1], runs[cardinality(runs)]]
     end, event);
     rebuilt := evolved.operation;
-    -- the log must say of the status what the lifecycle says, and leave no number out
+    -- the log must agree with the lifecycle on the status, and have no gap in its numbers
     if rebuilt.status <> event.status_after or event.op_seq <> rebuilt.last_op_seq then
       rebuilt.state := null;
     end if;
     foreach run in array coalesce(evolved.runs, '{}') loop
-      -- a run that is closed keeps what its START said
+      -- a closed run keeps the values of its START
       run.start_event_id := coalesce(run.start_event_id, runs[run.run_no].start_event_id);
       runs[run.run_no] := run;
     end loop;
@@ -66,8 +66,8 @@ begin
 end
 $$;
 comment on function app.rebuild_operation(public.mes_operations) is
-  'The operation as its events alone say it is: state, quantities, times, minutes and open run. Equal to the stored '
-  'row, or something is wrong.';
+  'The operation computed from its events alone: state, quantities, times, minutes and open run. It must equal the '
+  'stored row.';
 
 create function app.divergent_operations() returns table (stored public.mes_operations, rebuilt public.mes_operations)
 language plpgsql stable
@@ -96,4 +96,4 @@ begin
 end
 $$;
 comment on function app.divergent_operations() is
-  'The operations that differ from what their events say: there are none.';
+  'The operations whose row differs from their events; none, unless there is a bug.';

@@ -1,4 +1,4 @@
--- What: creating, changing and deleting one operation.
+-- What: creating an operation, and the rules for its plan.
 -- Why: planners own the plan; what changes execution goes through app.record_event.
 
 create function app.ensure_workplace(name text, workplace_group text) returns void
@@ -14,7 +14,7 @@ begin
 end
 $$;
 comment on function app.ensure_workplace(text, text) is
-  'Adds the workplace when the plant does not know it yet: the first service knew none.';
+  'Adds an unknown workplace, because the first service had no list of workplaces.';
 
 create function app.require_own_workplace(caller app.caller, workplace_name text) returns void
 language plpgsql

@@ -105,12 +105,12 @@ begin
     perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);
   end if;
 
-  -- the plan as wanted, the execution as it is: that comes from the actions alone
+  -- takes the wanted plan and keeps the execution, which only actions change
   operation := jsonb_populate_record(before,
     (select jsonb_object_agg(p.key, p.value) from jsonb_each(to_jsonb(wanted)) p
     where p.key = any(app.plan_fields() || array['timestamp_ms', 'change_type'])));
 
-  -- 1. what makes it run
+  -- 1. actions that start it
   report.reason_code := patch ->> 'reason_code';
   report.note := patch ->> 'note';
   foreach action in array actions loop
@@ -122,7 +122,7 @@ begin
     end if;
   end loop;
 
-  -- 2. what was reported wrongly before
+  -- 2. corrections of earlier reports
   correction.action_type := 'CORRECT';
   correction.note := patch ->> 'note';
   correction.actual_start_at := case when wanted.actual_start_at is distinct from operation.actual_start_at
@@ -130,7 +130,7 @@ begin
   correction.actual_end_at := case
     when not (actions && '{FINISH,CANCEL}') and wanted.actual_end_at is distinct from before.actual_end_at
       then wanted.actual_end_at end;
-  -- of what runs, the stored minutes are not those that are read
+  -- a read adds the open run to the stored minutes, so they always differ
   correction.t_actual_setup_min := case
     when wanted.t_actual_setup_min is distinct from before.t_actual_setup_min or operation.running_phase = 'SETUP'
     then (patch ->> 't_actual_setup_min')::numeric end;
@@ -138,7 +138,7 @@ begin
     when wanted.t_actual_processing_min is distinct from before.t_actual_processing_min
       or operation.running_phase = 'PROCESSING'
     then (patch ->> 't_actual_processing_min')::numeric end;
-  -- between a start and an end it is what it is
+  -- with a start and an end, the lead time follows from them
   correction.t_actual_lead_min := case
     when wanted.t_actual_lead_min is distinct from before.t_actual_lead_min and not coalesce(
       coalesce(wanted.actual_start_at, operation.actual_start_at) is not null
@@ -148,7 +148,7 @@ begin
   ended_at := case when actions && '{FINISH,CANCEL}' then wanted.actual_end_at end;
   if actions && '{STOP,FINISH,CANCEL}'
     and (correction.t_actual_setup_min is not null or correction.t_actual_processing_min is not null) then
-    -- minutes are stated as of the moment at which the run ends
+    -- the stated minutes hold at the end of the run
     ended_at := coalesce(ended_at,
       greatest(date_trunc('milliseconds', clock_timestamp()), app.timeline_end(operation)));
     correction.occurred_at := ended_at;
@@ -173,13 +173,13 @@ begin
     operation := (app.record_event(operation, caller, correction, is_last => false)).operation;
   end if;
 
-  -- 3. what was made since
+  -- 3. pieces made since
   if report.qty_good > 0 or report.qty_scrap > 0 then
     report.reason_code := null;
     operation := (app.record_event(operation, caller, report, is_last => false)).operation;
   end if;
 
-  -- 4. what ends it; clients of the first service send no reason
+  -- 4. actions that end it; clients of the first service send no reason
   report.qty_good := null;
   report.qty_scrap := null;
   foreach action in array actions loop
@@ -193,7 +193,7 @@ begin
     end if;
   end loop;
 
-  -- 5. what waited for room; stated quantities are as the caller counts them
+  -- 5. parked pieces that now have room; quantities that the caller states already include them
   if operation.qty_parked > 0 and not patch ?| '{qty_processed,qty_scrap}'
     and (operation.qty_desired, operation.overrun_tolerance_pct)
       is distinct from (before.qty_desired, before.overrun_tolerance_pct)

@@ -36,7 +36,7 @@ begin
 end
 $$;
 comment on function app.apply_bulk(public.mes_operations[], app.caller, jsonb) is
-  'Changes locked operations one by one; one that refuses does not stop the rest. Answers one result per operation.';
+  'Changes locked operations one by one; a failure does not stop the rest. Answers one result per operation.';
 
 create function public.update_operations(
   filter jsonb, patch jsonb, is_dry_run boolean default true, idempotency jsonb default null
@@ -60,8 +60,8 @@ begin
   end if;
   perform app.require_role(caller, 'supervisor', 'Your role may not change operations in bulk');
   perform app.require_workplace(caller);
-  -- row security does not hold for the owner: what the caller sees is said here
-  -- locked in the order in which batches and imports lock, so that they wait for each other but never in a circle
+  -- The owner has no row security, so the query itself restricts to what the caller sees. It locks in the order of
+  -- batches and imports, so they cannot deadlock.
   execute format(
     'with matching as materialized (
       select o.id from public.mes_operations o
@@ -96,13 +96,13 @@ begin
     results := app.apply_bulk(operations, caller, patch);
     raise sqlstate 'DRYRN';
   exception when sqlstate 'DRYRN' then
-    -- everything since `begin` is undone; the results tell what would have happened
+    -- everything since `begin` is undone; the results keep what would have happened
     return json_build_object('status', 207, 'body', results);
   end;
 end
 $$;
 comment on function public.update_operations(jsonb, jsonb, boolean, jsonb) is
-  'Changes up to 500 operations that match the filter, as PATCH changes one; is_dry_run tells what would happen. '
+  'Changes up to 500 operations that match the filter, as PATCH changes one; is_dry_run stores nothing. '
   'Answers {"status", "body": [{"index", "status", "id", "version", "problem"}]}. Raises 403 forbidden, 422 '
   'validation_failed for too many matches.';
 grant execute on function public.update_operations to authenticated, service_role;

@@ -1,7 +1,7 @@
 -- What: deleting an operation that never started.
--- Why: an older row of the ERP must not bring it back.
+-- Why: an older row of the ERP must not create it again.
 
--- The change feed may deliver rows late and twice: a row of before the deletion must not bring the operation back.
+-- The change feed may deliver rows late and twice: a row from before the deletion must not create the operation again.
 create table app.deleted_operations (
   order_no text collate "C" not null,
   operation_no text collate "C" not null,
@@ -57,7 +57,7 @@ begin
   perform app.require_role(caller, 'supervisor',
     format('Your role may not delete operation %s', app.operation_label(operation)));
   perform app.require_version(operation.version, if_match);
-  -- what was worked on is a record of the plant
+  -- an operation with work is a record of the plant
   if operation.status = 'FINISHED' or operation.actual_start_at is not null or operation.qty_processed > 0 then
     perform app.raise_problem(app.transition_problem(operation, caller, 'delete'));
   end if;

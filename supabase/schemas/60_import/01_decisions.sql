@@ -1,4 +1,4 @@
--- What: what each row of the ERP's change feed means.
+-- What: the effect of each row of the ERP's change feed.
 -- Why: rows come in any order, any number of times.
 
 create type app.import_decision as (
@@ -15,8 +15,8 @@ comment on type app.import_decision is
   'What becomes of one row: created, updated, deleted, flagged (kept although the source took it away), skipped_stale '
   'or rejected; and the transitions that it stands for.';
 
--- A dry run writes nothing, not even to undo it, so that it holds no lock that others wait for. This says what its
--- earlier rows of an operation would have done.
+-- A dry run writes nothing, not even to undo it, so that it holds no locks. This type holds the effect that its earlier
+-- rows of an operation would have had.
 create type app.imagined_operation as (
   order_no text,
   operation_no text,
@@ -126,8 +126,8 @@ begin
   judged as (
     select m.*,
       case
-        -- before anything else is told of it; and who sees some workplaces only cannot say of an unknown operation
-        -- that it is deleted, which would keep others from importing it
+        -- First, so that no other answer reveals the operation. A caller who sees some workplaces only cannot delete an
+        -- unknown operation, because that would block its import by others.
         when m.change_type = 'DELETE' and not app.sees_workplace(caller, (m.existing).workplace_name)
         then app.missing_problem()
         when m.change_type <> 'DELETE' and (
@@ -135,7 +135,7 @@ begin
           or not app.sees_workplace(caller, (m.wanted).workplace_name))
         then app.problem(403, 'forbidden', 'You have no access to the workplace of this operation')
         when m.timestamp_ms <= m.known_at then null
-        -- it would make every row that comes later a stale one
+        -- it would make every later row stale
         when m.timestamp_ms > latest_time + interval '24 hours'
         then app.field_problem('/timestamp_ms', 'in_future', app.ahead_of_clock(m.timestamp_ms))
         when m.change_type <> 'DELETE' then coalesce(
@@ -177,7 +177,7 @@ begin
       when j.status = 'CANCELLED' and not coalesce(j.has_begun, false)
         and (j.existing).status is distinct from 'CANCELLED' then '{CANCEL}'
       when j.status = 'RELEASED' and (j.existing).status = 'PLANNED' then '{RELEASE}'
-      -- only a row that says so: one without a status changes the plan alone
+      -- only a row with a status: a row without one changes the plan alone
       when j.body ->> 'status' = 'PLANNED' and (j.existing).status = 'RELEASED' and not j.has_begun then '{CORRECT}'
       else '{}'
     end

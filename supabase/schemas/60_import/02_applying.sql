@@ -114,7 +114,7 @@ begin
     do update set timestamp_ms = greatest(known.timestamp_ms, excluded.timestamp_ms);
   delete from public.mes_operations o using unnest(decisions) d where d.outcome = 'deleted' and o.id = (d.existing).id;
 
-  -- What changes execution goes the one way, an event each: releases and their withdrawal, cancellations, openings.
+  -- Every change of execution is an event: releases and their withdrawal, cancellations, openings.
   for decision in
     select * from unnest(decisions) d
     where d.outcome in ('created', 'updated') and (cardinality(d.actions) > 0 or d.outcome = 'created' and is_takeover)
@@ -168,4 +168,4 @@ begin atomic
   ) d;
 end;
 comment on function app.import_results(app.import_decision[], text[]) is
-  'What an import answers for each of its rows; of the unknown workplaces, the one that the row names.';
+  'The result of each row of an import, with the unknown workplace that the row names.';

@@ -26,9 +26,9 @@ declare
   unknown_workplaces text[];
 begin
   if not is_dry_run then
-    -- Imports run one after the other: two that bring the same new operation would else collide.
+    -- Imports run one after the other, because two with the same new operation would collide.
     perform pg_advisory_xact_lock(hashtext('app.apply_feed'));
-    -- Known operations stand still from here on, in the order in which batches lock them too.
+    -- Locks the known operations, in the order in which batches lock them.
     perform from public.mes_operations o
     where (o.order_no, o.operation_no, o.asset_id) in (
       select r ->> 'order_no', r ->> 'operation_no', (r ->> 'asset_id')::integer from jsonb_array_elements(rows) r
@@ -39,8 +39,8 @@ begin
   end if;
   -- Before the first row, so that all rows of a new workplace name it, in a dry run too.
   unknown_workplaces := app.unknown_workplaces(rows);
-  -- The rows of one operation are taken as if they had come alone, oldest first: the first rows of all operations
-  -- at once, then all second ones, ... Of equal rows one is taken.
+  -- Applies the rows of one operation as if each came alone, oldest first: the first rows of all operations as one set,
+  -- then all second rows, and so on. Of equal rows it applies one.
   for turn in
     select jsonb_agg(r.body)
     from (

@@ -1,5 +1,5 @@
 -- What: the feed: every event at a position, in an order that never changes behind a reader.
--- Why: positions drawn at insert lose events: a later one may commit first, and a reader passes the earlier one.
+-- Why: with positions drawn at insert, a later event may commit first, and a reader would miss the earlier one.
 
 create table app.feed (
   pos bigint generated always as identity (cache 1) primary key,
@@ -24,15 +24,15 @@ create index feed_by_workplace on app.feed (workplace_name, pos);
 
 alter table app.feed enable row level security;
 
--- How far the feed was cut off, and the name of its present life.
+-- The oldest stored position, and the name of the current generation.
 create table app.feed_state (
   only_row boolean primary key default true check (only_row),
   generation uuid not null default gen_random_uuid(),
   floor_pos bigint not null default 0,
   retention interval
 );
-comment on table app.feed_state is 'One row: what the feed is and how much of it is kept.';
-comment on column app.feed_state.generation is 'Name of the feed''s life; a new one makes all cursors invalid.';
+comment on table app.feed_state is 'One row: generation and retention of the feed.';
+comment on column app.feed_state.generation is 'Name of the generation; a new one makes all cursors invalid.';
 comment on column app.feed_state.floor_pos is 'Positions up to here are no longer kept.';
 comment on column app.feed_state.retention is 'How long positions are kept; null = for ever.';
 
@@ -40,8 +40,8 @@ alter table app.feed_state enable row level security;
 
 insert into app.feed_state default values;
 
--- Advisory locks of this class are notes that anybody can read: "I draw positions beyond this one". They are shared, so
--- that they block nobody, and vanish when the commit is visible, or when it failed, however it failed.
+-- An advisory lock of this class says in pg_locks: "I draw positions beyond this one". The locks are shared, so they
+-- block nothing, and they vanish when the commit is visible or has failed, whatever the cause.
 create function app.drawing_class() returns bigint
 language sql immutable parallel safe
 return 7206::bigint << 44;
@@ -60,7 +60,7 @@ begin
     perform app.refuse(503, 'unavailable',
       'A standby does not know what its primary is committing: read the feed there');
   end if;
-  -- In this order no commit is overlooked: one that leaves its note after this look draws beyond `drawn`.
+  -- This order misses no commit: one that takes its lock after this query draws beyond `drawn`.
   return least(drawn, (
     select min((l.classid::bigint << 32) + l.objid::bigint) - app.drawing_class()
     from pg_locks l
@@ -71,8 +71,8 @@ begin
 end
 $$;
 comment on function app.settled_position() is
-  'Up to here every position is committed and visible to the next statement, or never will be. It may be lower than a '
-  'moment ago, never wrong. Raises 503 unavailable on a standby.';
+  'The high watermark: every position up to it is committed and visible to the next statement, or failed. It may go '
+  'down between two calls and is still correct. Raises 503 unavailable on a standby.';
 
 create function app.draw_position() returns trigger
 language plpgsql security definer
@@ -81,11 +81,11 @@ as $$
 declare
   drawn_pos bigint;
 begin
-  -- Runs at commit, so that a transaction that idles holds nobody up. One note serves all events of the transaction.
+  -- Runs at commit, so that an idle transaction does not delay readers. One lock serves all events of the transaction.
   if current_setting('app.drawing_in', true) is distinct from pg_current_xact_id()::text then
     perform pg_advisory_xact_lock_shared(app.drawing_class() + s.last_value - case when s.is_called then 0 else 1 end),
       set_config('app.drawing_in', pg_current_xact_id()::text, true),
-      -- looked at once: the server's clock may step back, the times of the feed never do
+      -- one read: the server's clock may step back, the times of the feed never do
       set_config('app.recorded_until', coalesce(
         (select f.recorded_at from app.feed f order by f.pos desc limit 1), '-infinity')::text, true)
     from app.feed_pos_seq s;
@@ -94,7 +94,7 @@ begin
   values (new.id, new.workplace_name, new.action_type, new.order_no,
     greatest(clock_timestamp(), current_setting('app.recorded_until')::timestamptz))
   returning pos into drawn_pos;
-  -- twice as many go as come, however they come
+  -- removes twice as many positions as were added
   if drawn_pos % 16 = 0 then
     perform app.prune_feed(32) from app.feed_state s where s.retention is not null;
   end if;
@@ -112,8 +112,8 @@ language sql immutable parallel safe
 return 7207::bigint << 44;
 comment on function app.pruning_lock() is 'Key of the advisory lock for the removal of old positions.';
 
--- Old positions go as new ones come: no scheduler, no long delete. One at a time prunes, from the oldest on, so that
--- the rest is always a complete end of the feed. A second caller returns at once and does not wait.
+-- Adding positions removes old ones, without a scheduler and without a long delete. One transaction at a time prunes,
+-- oldest first, so that the rest of the feed has no gap. A second caller returns at once and does not wait.
 create function app.prune_feed(most integer) returns bigint
 language plpgsql security definer
 set search_path = ''

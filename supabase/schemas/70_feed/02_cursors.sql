@@ -1,9 +1,9 @@
--- What: where a reader stands.
--- Why: a restored database continues an older history under the same positions, and readers must be told.
+-- What: cursors, the positions of readers.
+-- Why: a restored database reuses positions for another history, so a reader must learn that its cursor is invalid.
 
--- A restored database continues an older history under the same positions: it must notify readers who read further. The
--- server's identity and timeline change with the restore of a server, the table's own number with that of a dump. They
--- also change when a standby takes over or the data moves, with all of history: told once too often is safe.
+-- The server's identity and timeline change when a server is restored, the table's own number when a dump is restored.
+-- They also change when a standby takes over or the data moves with all of its history: readers then start again
+-- without need, which is safe.
 create function app.feed_generation() returns text
 language plpgsql stable security definer
 set search_path = ''
@@ -19,7 +19,7 @@ begin
 end
 $$;
 comment on function app.feed_generation() is
-  'Name of the feed''s life, part of every cursor: changes when the database was restored.';
+  'Name of the feed''s generation, part of every cursor: changes when the database is restored.';
 
 -- A copy of the data folder or of a disk keeps all of these. So a cursor also holds a mark of its event: when the
 -- position is missing or has another mark, the history differs. The event's id alone does not suffice, because
@@ -28,7 +28,8 @@ create function app.feed_mark(f app.feed) returns text
 language sql stable
 return left(md5((f).event_id::text || '/' || extract(epoch from (f).recorded_at)::text), 12);
 comment on function app.feed_mark(app.feed) is
-  'What a cursor knows its position by; it tells nothing of the event, which its holder may not see.';
+  'Mark by which a cursor recognises its position; it reveals nothing of the event, which may be hidden from its '
+  'holder.';
 
 create function app.require_position(pos bigint, generation text, mark text) returns void
 language plpgsql volatile security definer
@@ -45,7 +46,7 @@ begin
     or exists (select from app.feed f where f.pos = require_position.pos and app.feed_mark(f) = mark) then
     return;
   end if;
-  -- looked at last, since it may have been cut off meanwhile
+  -- checked last, because the position may have been pruned meanwhile
   select s.floor_pos into floor_pos from app.feed_state s;
   if pos < floor_pos then
     perform app.refuse(410, 'feed_reset', 'The feed is no longer kept that far back. Begin again without a cursor');
@@ -57,7 +58,7 @@ begin
 end
 $$;
 comment on function app.require_position(bigint, text, text) is
-  'Raises 410 feed_reset unless what follows this position is what followed it when its cursor was made; null = the '
+  'Raises 410 feed_reset unless this position has the same history as when its cursor was made; null = the '
   'beginning.';
 
 -- Times of drawing rise with positions, but for the moments between two commits that draw at once.

@@ -1,5 +1,5 @@
 -- What: reading the feed.
--- Why: a read looks at a bounded number of positions, whatever it filters.
+-- Why: a read scans a bounded number of positions, whatever it filters.
 
 create view app.followed_events as
 select (null::app.event_body).*, null::json as operation, null::text as mark where false;
@@ -7,11 +7,11 @@ comment on view app.followed_events is
   'Has no rows: its row type is the event for a server that passes it on, with its operation as it is now, null when '
   'it is gone or not the caller''s to see, and its mark.';
 
--- One call looks at no more positions than this: a rare filter costs a few calls, not one endless one.
+-- Upper bound of one call: a rare filter costs several short calls instead of a long one.
 create function app.feed_window() returns integer
 language sql immutable parallel safe
 return 10000;
-comment on function app.feed_window() is 'Most positions that one read of the feed looks at.';
+comment on function app.feed_window() is 'Most positions that one read of the feed scans.';
 
 create function public.read_feed(
   after_pos bigint default null,
@@ -23,7 +23,7 @@ create function public.read_feed(
   take integer default 100,
   with_operations boolean default false
 ) returns json
--- volatile: what was settled before a statement began is what that statement sees
+-- volatile, so that the query takes a new snapshot after the high watermark was read
 language plpgsql volatile security definer
 set search_path = ''
 as $$
@@ -35,8 +35,8 @@ declare
   with_answers constant boolean := app.sees_webhook_answers(caller);
   from_pos constant bigint := coalesce(after_pos, (select s.floor_pos from app.feed_state s));
   settled_pos constant bigint := app.settled_position();
-  -- Cursors stand at events, not in the gaps that failed commits leave: a crash forgets what no commit has written
-  -- down, and draws the positions of such gaps again.
+  -- A cursor is at an event, never in the gap of a failed commit: after a crash, the positions of such a gap may be
+  -- drawn again.
   head_pos constant bigint := (select max(f.pos) from app.feed f where f.pos <= settled_pos);
   last_pos constant bigint := (
     select max(f.pos) from app.feed f
@@ -49,10 +49,10 @@ declare
   found integer := 0;
   reached bigint;
 begin
-  -- straight calls ask for what they like
+  -- a direct call of the Data API may ask for any number
   take := greatest(1, least(take, 500));
   if not app.has_workplace(caller) then
-    -- The answer tells nothing of the feed, not even its length. The caller goes on from here after a manager has
+    -- The answer reveals nothing of the feed, not even its length. The caller continues from here once a manager has
     -- given them a workplace.
     return json_build_object(
       'events', '[]'::json,
@@ -67,16 +67,16 @@ begin
     perform app.refuse(400, 'malformed_request', 'The feed is read in transactions that are READ COMMITTED');
   end if;
 
-  -- null = no condition, which only those who see everything may have
+  -- null = no condition, for callers who see everything
   visible := case
     when caller.sees_all then workplace_names
     when workplace_names is null then coalesce(caller.workplaces, '{}')
     else array(select w from unnest(workplace_names) w where w = any(caller.workplaces))
   end;
-  -- named twice, a workplace is followed once
+  -- a workplace that is named twice counts once
   visible := case when visible is not null then array(select distinct w from unnest(visible) w) end;
 
-  -- the end of the feed is where it is asked for most
+  -- most reads are at the end of the feed
   if last_pos is not null then
     with positions as (
       (
@@ -148,7 +148,7 @@ comment on function public.read_feed is
   'see, and its mark. Raises 410 feed_reset when that position is unknown here.';
 grant execute on function public.read_feed to authenticated, service_role;
 
--- A cheap query for waiting readers. Only servers call it, on behalf of all readers who wait there.
+-- A cheap query for waiting readers. Only servers call it, once for all readers that wait there.
 create function public.feed_head() returns json
 language plpgsql volatile security definer
 set search_path = ''
@@ -168,6 +168,6 @@ begin
 end
 $$;
 comment on function public.feed_head() is
-  'Where the feed ends: {"generation", "pos", "mark", "is_announced": whether Supabase Realtime tells when it moves}. '
+  'The end of the feed: {"generation", "pos", "mark", "is_announced": whether Supabase Realtime announces events}. '
   'For the secret key only.';
 grant execute on function public.feed_head to service_role;

@@ -1,5 +1,5 @@
 -- What: a broadcast of Supabase Realtime for each commit that adds to the feed, where Realtime is there.
--- Why: a reader who is told need not ask again and again; a lost broadcast is found by asking now and then.
+-- Why: broadcasts replace frequent polling; a slow poll makes up for a lost broadcast.
 
 do $migration$
 begin
@@ -15,7 +15,7 @@ begin
     -- once per transaction, however many events it has
     if current_setting('app.announced_in', true) is distinct from pg_current_xact_id()::text then
       perform set_config('app.announced_in', pg_current_xact_id()::text, true);
-      -- private: only the service role listens, and the message says nothing
+      -- private: only the service role listens, and the message is empty
       perform realtime.send('{}'::jsonb, 'moved', 'mes-feed', true);
     end if;
     return null;

@@ -1,9 +1,9 @@
--- What: what the live stream asks the database.
--- Why: a stream outlives the request that opened it, so that access is asked for again, for many at once.
+-- What: places, tickets and access of live streams.
+-- Why: a stream outlives its request, so its isolate checks access again, for many streams at once.
 
--- Places of streams: counted here, because a caller's streams are spread over isolates that know nothing of each other.
--- Unlogged: a place lasts 20 seconds, and its isolate writes it again every 4, after a crash of the database too. The
--- time has no index, so that writing it again writes nothing else.
+-- Places of streams: the database counts them, because a caller's streams are spread over independent isolates.
+-- Unlogged: a place lasts 20 seconds, and its isolate renews it every 4, after a crash of the database, too. The time
+-- has no index, so that a renewal writes the row only.
 create unlogged table app.stream_places (
   id uuid primary key,
   holder text collate "C" not null,
@@ -16,7 +16,7 @@ comment on column app.stream_places.id is 'Name of the stream, made by its isola
 comment on column app.stream_places.holder is
   'Caller who holds the place: a user''s id, or "secret:" and the name of a secret key.';
 comment on column app.stream_places.held_until is
-  'When the place is free, unless its isolate holds it longer: 20 seconds after it was heard of.';
+  'End of the place unless its isolate renews it: 20 seconds after the last renewal.';
 create index stream_places_by_holder on app.stream_places (holder);
 
 alter table app.stream_places enable row level security;
@@ -24,9 +24,9 @@ alter table app.stream_places enable row level security;
 create function app.stream_holding_time() returns interval
 language sql immutable parallel safe
 return interval '20 seconds';
-comment on function app.stream_holding_time() is 'How long a place is held for an isolate that is not heard of.';
+comment on function app.stream_holding_time() is 'How long a place lasts without a renewal by its isolate.';
 
--- For the streams' server: it asks for callers whose requests are long over.
+-- For the server of the streams, which asks on behalf of callers whose requests have ended.
 create function app.stream_access(holders text[]) returns json
 language sql stable
 set search_path = ''
@@ -60,7 +60,7 @@ begin
     and json_array_length(access #> '{0,workplaces}') = 0 then
     perform app.refuse(403, 'forbidden', 'Cannot open a stream: you have no workplace. A manager gives you one');
   end if;
-  -- one opening of a caller after the other: of 20 at once exactly `most` find a place
+  -- serialises the openings of one caller: of 20 at the same time, exactly `most` get a place
   perform pg_advisory_xact_lock(app.lock_key('app.stream_places ' || holder));
   -- Each opening removes more than it adds. It waits for no row that hold_stream_places has locked, which may wait for
   -- one of this opening: hold_stream_places removes that place itself.
@@ -114,7 +114,7 @@ comment on function public.hold_stream_places(uuid[], text[], uuid[]) is
   'holders sees now: [{"user_id", "sees_all", "workplaces", "needs_aal2"}]. For the secret key only.';
 grant execute on function public.hold_stream_places to service_role;
 
--- Browsers cannot send a header with EventSource or WebSocket: they send a ticket, once.
+-- Browsers cannot send a header with EventSource or WebSocket, so they send a ticket that is valid once.
 create table app.stream_tickets (
   digest bytea primary key,
   user_id uuid references auth.users (id) on delete cascade,
@@ -125,7 +125,7 @@ create table app.stream_tickets (
   constraint stream_tickets_filter_small check (jsonb_typeof(filter) = 'object' and octet_length(filter::text) <= 4096)
 );
 comment on table app.stream_tickets is
-  'Tickets of the stream that nobody has used yet. Who reads this table cannot use them: it has their digests only.';
+  'Unused tickets of the stream. The table has digests only, so that a reader of it cannot use them.';
 comment on column app.stream_tickets.digest is 'SHA-256 of the ticket.';
 comment on column app.stream_tickets.user_id is 'Whom the ticket stands for; null = a server with the secret key.';
 comment on column app.stream_tickets.filter is
@@ -154,10 +154,10 @@ begin
     perform app.refuse_field('', 'too_big',
       format('A ticket''s filter takes at most 4096 bytes, not %s', octet_length(filter::text)));
   end if;
-  -- One request of a caller after the other: the count stays true until commit.
+  -- serialises the requests of one caller, so that the count stays correct until commit
   perform pg_advisory_xact_lock(app.lock_key('app.stream_tickets ' || app.key_owner(caller)));
-  -- Each new ticket sweeps the caller's expired ones out and five of others, so that sweeping keeps up with writing.
-  -- Two sweeps at once take different ones.
+  -- Each new ticket deletes the caller's expired tickets and five of others, so that deletion keeps up with creation.
+  -- Two deletions at the same time take different tickets.
   delete from app.stream_tickets t where t.digest = any(
     array(
       select own.digest from app.stream_tickets own
@@ -202,7 +202,7 @@ as $$
 declare
   used app.stream_tickets;
 begin
-  -- gone in the same step in which it is found: of two who bring it, one is let in
+  -- one statement finds and deletes it: of two callers with the same ticket, one gets in
   delete from app.stream_tickets t where t.digest = decode(use_stream_ticket.digest, 'hex') returning * into used;
   if not found or used.expires_at < clock_timestamp() then
     return null;

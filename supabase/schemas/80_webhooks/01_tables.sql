@@ -65,7 +65,7 @@ create index webhook_secrets_by_endpoint on app.webhook_secrets (endpoint_id);
 
 alter table app.webhook_secrets enable row level security;
 
--- Apart from the endpoint: what a dispatcher locks and writes must neither wait for managers nor change the ETag.
+-- Separate from the endpoint: a dispatcher must neither wait for managers nor change the ETag.
 create table app.webhook_health (
   endpoint_id uuid primary key references app.webhook_endpoints (id) on delete cascade,
   failing_since timestamptz,
@@ -112,7 +112,7 @@ comment on column app.webhook_deliveries.next_attempt_at is
 comment on column app.webhook_deliveries.lease_token is
   'Names the dispatcher that has it: only that one may settle it.';
 
--- What is due is a small part of a table that only grows: claiming looks at this alone, endpoint by endpoint.
+-- Due deliveries are a small part of a table that only grows: claiming reads this index, endpoint by endpoint.
 create index webhook_deliveries_due on app.webhook_deliveries (endpoint_id, next_attempt_at)
   where status in ('pending', 'delivering');
 create index webhook_deliveries_leased on app.webhook_deliveries (endpoint_id) where status = 'delivering';
@@ -136,7 +136,7 @@ create table app.webhook_attempts (
   primary key (delivery_id, attempt_no),
   constraint webhook_attempts_response_short check (char_length(response) <= 500)
 );
-comment on table app.webhook_attempts is 'What came of each attempt.';
+comment on table app.webhook_attempts is 'Result of each attempt.';
 comment on column app.webhook_attempts.status is 'HTTP status of the answer; null = there was none.';
 comment on column app.webhook_attempts.response is 'First 500 characters of the answer.';
 
@@ -215,7 +215,7 @@ begin
 end
 $$;
 comment on function app.tell_event(uuid, text) is
-  'Brings what an event says of its webhooks up to date: success once all that are not cancelled are delivered, else '
+  'Updates the delivery status of an event: success once all that are not cancelled are delivered, else '
   'the error of one that is not; and the last response, when there is a new one.';
 
 create function app.queue_event() returns trigger

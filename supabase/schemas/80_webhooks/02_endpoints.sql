@@ -1,5 +1,5 @@
 -- What: the functions behind the endpoints of webhook endpoints.
--- Why: managers decide who is told of events.
+-- Why: managers decide where events are sent.
 
 create function app.webhook_endpoint_json(e app.webhook_endpoints) returns json
 language sql stable
@@ -76,7 +76,7 @@ as $$
 declare
   most constant integer := 100;
 begin
-  -- until commit nobody else enables one: each counts what the one before has done
+  -- serialises enabling until commit, so that the count stays correct
   perform pg_advisory_xact_lock(7209::bigint << 44);
   if (select count(*) from app.webhook_endpoints e where e.enabled) >= most then
     perform app.refuse(
@@ -105,7 +105,7 @@ declare
   rows app.webhook_endpoints[];
 begin
   perform app.require_webhook_manager(app.current_caller());
-  -- straight calls ask for what they like
+  -- a direct call of the Data API may ask for any number
   take := least(take, 500);
   rows := array(
     select e from app.webhook_endpoints e
@@ -219,7 +219,7 @@ begin
     wanted.disabled_at := endpoint.disabled_at;
   end if;
   if wanted.url <> endpoint.url or wanted.enabled and not endpoint.enabled then
-    -- another address or another chance: what was before does not count
+    -- a new address or a new start: earlier failures do not count
     update app.webhook_health h set failing_since = null, failed_at = null, paused_until = null
       where h.endpoint_id = endpoint.id;
   end if;

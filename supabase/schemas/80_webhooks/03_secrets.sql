@@ -1,5 +1,5 @@
 -- What: secrets that sign messages.
--- Why: an answer is stored without its secret, so that a deleted secret is nowhere.
+-- Why: an answer is stored without its secret, so that a deleted secret remains nowhere.
 
 create function app.new_webhook_secret(endpoint_id uuid) returns bigint
 language plpgsql
@@ -17,7 +17,7 @@ $$;
 comment on function app.new_webhook_secret(uuid) is
   'Makes the current secret of an endpoint: whsec_ and 32 random bytes in base64. Answers its number.';
 
--- Stored answers hold the number of a secret: one that was deleted or has ended is gone from them, too.
+-- A stored answer holds the number of a secret only, so a deleted or expired secret is in no answer.
 create function app.with_secret(answer json) returns json
 language plpgsql
 set search_path = ''
@@ -61,7 +61,7 @@ begin
   end if;
   perform app.require_webhook_manager(caller);
   endpoint := app.lock_webhook_endpoint(endpoint_id);
-  -- two at most: the one before the previous ends now
+  -- an endpoint has at most two secrets: an older one ends now
   delete from app.webhook_secrets s where s.endpoint_id = endpoint.id and s.expires_at is not null;
   update app.webhook_secrets s
   set expires_at = clock_timestamp() + least(greatest(overlap_h, 0), 168) * interval '1 hour'

@@ -1,5 +1,5 @@
 -- What: the functions behind the endpoints of deliveries.
--- Why: what was sent can be read, and sent again.
+-- Why: managers read deliveries and replay them.
 
 create function app.webhook_delivery_json(d app.webhook_deliveries) returns json
 language sql stable
@@ -152,7 +152,7 @@ begin
     perform app.refuse_missing();
   end if;
   perform app.require_enabled(endpoint);
-  -- one that is under way is not sent a second time beside itself
+  -- a delivery in flight is not sent a second time
   if delivery.status <> 'delivering' then
     update app.webhook_deliveries d
     set status = 'pending', retry_no = 0, next_attempt_at = clock_timestamp(), settled_at = null
@@ -165,7 +165,7 @@ begin
 end
 $$;
 comment on function public.replay_webhook_delivery(uuid, jsonb) is
-  'Makes a delivery due now, whatever became of it, with its whole schedule before it. Answers {"status", "body"}. '
+  'Makes a delivery due now, whatever its status, with its whole retry schedule. Answers {"status", "body"}. '
   'Raises 403 forbidden, 404 not_found, 409 endpoint_disabled.';
 grant execute on function public.replay_webhook_delivery to authenticated, service_role;
 
@@ -206,7 +206,7 @@ begin
   perform app.require_enabled(endpoint);
   -- waits for the dispatcher that makes deliveries of the same events
   perform pg_advisory_xact_lock(app.expanding_lock());
-  -- no further than where all commits have finished, as readers of the feed
+  -- up to the high watermark, like readers of the feed
   head_pos := app.settled_position();
   perform app.require_position(after_pos, generation, after_mark);
   perform app.require_position(until_pos, generation, until_mark);
@@ -243,7 +243,7 @@ begin
   select array_agg(q.event_id order by q.event_id) into event_ids from queued q;
   replayed := coalesce(cardinality(event_ids), 0);
   perform app.tell_event(id) from unnest(event_ids) id;
-  -- Where nothing was gone through, it is where it began; a time begins behind the last event of before.
+  -- With no position passed, the end is the beginning; a range by time begins after the last earlier event.
   reached := coalesce(reached, after_pos, (select max(f.pos) from app.feed f where f.pos <= from_pos), floor_pos);
   return app.finish_command(command, null, json_build_object('status', 202, 'body', json_build_object(
     'replayed', replayed,

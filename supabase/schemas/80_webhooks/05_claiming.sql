@@ -1,7 +1,7 @@
--- What: what a dispatcher takes.
--- Why: endpoints take turns, so that a slow one holds up no other.
+-- What: the deliveries that a dispatcher takes.
+-- Why: endpoints take turns, so that a slow one delays no other.
 
--- At once to one endpoint; one that fails gets a single one, so that its timeouts cannot use up a dispatcher.
+-- Deliveries in flight to one endpoint; a failing endpoint gets one, so that its timeouts cannot block a dispatcher.
 create function app.claim_limit(failing_since timestamptz) returns integer
 language sql immutable parallel safe
 return case when failing_since is null then 16 else 1 end;
@@ -13,7 +13,7 @@ return 4;
 comment on function app.fair_share() is
   'Deliveries under way to one endpoint that it may always have; beyond that it takes what a dispatcher has left over.';
 
--- Longer than a send can take (15 s and its name look-up), short enough that a crashed dispatcher is soon made up for.
+-- Longer than a send can take (15 s and its name look-up); short, so that a crashed dispatcher's work resumes soon.
 create function app.delivery_lease() returns interval
 language sql immutable parallel safe
 return interval '60 seconds';
@@ -30,8 +30,8 @@ return (endpoint).enabled
 comment on function app.has_due(app.webhook_health, app.webhook_endpoints, timestamptz) is
   'True when something is to be sent to the endpoint now.';
 
--- Deleting an endpoint only marks it, however much is queued: what is left goes here, a piece at a time. So does what a
--- report that was under way meanwhile has queued.
+-- Deleting an endpoint only marks it. This function cancels its queued deliveries in portions, also those that a
+-- concurrent report has queued.
 create function app.clear_deleted_endpoints() returns void
 language plpgsql
 set search_path = ''
@@ -91,7 +91,7 @@ $$;
 comment on function app.is_queued(uuid[], uuid) is
   'True when the outbox has an event for one of these endpoints, or this event; null = any.';
 
--- One transaction at a time makes deliveries. The next one waits for its commit and then finds them made.
+-- One transaction at a time makes deliveries. The next one waits for its commit and then finds them.
 create function app.expand_outbox(to_endpoints uuid[] default null, of_event uuid default null) returns boolean
 language plpgsql
 set search_path = ''
@@ -140,15 +140,15 @@ declare
   endpoint_ids uuid[];
   ids uuid[];
 begin
-  -- The health row is the turnstile: who has it counts places of a moment in which nobody else takes any. What others
-  -- have is left to them.
+  -- A dispatcher locks the health row of an endpoint before it counts deliveries in flight, so that the count stays
+  -- correct. It skips rows that others have locked.
   endpoint_ids := array(
     select h.endpoint_id from app.webhook_health h
     join app.webhook_endpoints e on e.id = h.endpoint_id
     where app.has_due(h, e, started_at) and (to_endpoints is null or h.endpoint_id = any(to_endpoints))
     for no key update of h skip locked
   );
-  -- a statement of its own, which sees what the one before in the turnstile has taken
+  -- a statement of its own, which sees the deliveries of the previous holder of the lock
   with endpoints as (
     select h.endpoint_id, app.claim_limit(h.failing_since) as places, (
       select count(*) from app.webhook_deliveries d
@@ -206,7 +206,7 @@ begin
     perform app.refuse(403, 'forbidden', 'Only servers with the secret key may dispatch webhooks');
   end if;
 
-  -- Each claim sweeps a few old deliveries out: no scheduler, no long delete. One that is replayed is not old.
+  -- Each claim deletes a few old deliveries, without a scheduler and without a long delete. A replayed one is not old.
   delete from app.webhook_deliveries d where d.id = any(array(
     select old.id from app.webhook_deliveries old
     where old.created_at < started_at - interval '90 days' and old.settled_at < started_at - interval '90 days'
@@ -220,7 +220,7 @@ begin
     ids := app.lease_due(take, beyond_share, to_endpoints, clock_timestamp());
     exit when cardinality(ids) > 0 or not has_more;
   end loop;
-  -- last, since it waits for others who report back to the same events
+  -- last, because it waits for others that settle deliveries of the same events
   perform app.clear_deleted_endpoints();
 
   return (
@@ -233,13 +233,13 @@ begin
         select json_agg(s.secret order by s.id desc) from app.webhook_secrets s
         where s.endpoint_id = e.id and (s.expires_at is null or s.expires_at > started_at)
       ),
-      -- text, since what is signed is these very bytes
+      -- text, because the signature covers these bytes
       'body', case when d.event_id is null then
         json_build_object('type', d.type, 'timestamp', app.iso(d.created_at),
           'data', json_build_object('endpoint_id', e.id))
       else
         json_build_object('type', d.type, 'timestamp', app.iso(v.occurred_at), 'data', json_build_object(
-          -- what other receivers have answered is not for this one
+          -- this receiver must not see the answers of others
           'event', app.event_json(v)::jsonb - array['webhook_success', 'webhook_response', 'error_message'],
           'operation', (select app.operation_json(o) from public.mes_operations o where o.id = v.operation_id)
         ))

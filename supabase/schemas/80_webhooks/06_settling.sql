@@ -1,5 +1,5 @@
--- What: what came of an attempt.
--- Why: failures are tried again by a schedule that ends.
+-- What: results of attempts.
+-- Why: failed deliveries are retried by a schedule that ends.
 
 create function app.retry_delay(retry_no integer) returns interval
 language sql immutable parallel safe
@@ -23,7 +23,7 @@ as $$
 declare
   caller constant app.caller := app.current_caller();
   is_delivered constant boolean := coalesce(settle_delivery.status between 200 and 299, false);
-  -- slow down when asked to, by a time or without one
+  -- the receiver asks for a pause, with or without a time
   pause constant interval := case
     when is_delivered then null
     when retry_after_s is not null then least(greatest(retry_after_s, 1), 86400) * interval '1 second'
@@ -40,7 +40,7 @@ begin
   if caller.is_server is not true then
     perform app.refuse(403, 'forbidden', 'Only servers with the secret key may dispatch webhooks');
   end if;
-  -- Who disables an endpoint locks it first, as those who change it do, before what is queued for it.
+  -- Locks the endpoint before its deliveries, as every change of an endpoint does.
   select d.endpoint_id into delivery.endpoint_id from app.webhook_deliveries d where d.id = delivery_id;
   select * into health from app.webhook_health h where h.endpoint_id = delivery.endpoint_id;
   if settle_delivery.status = 410
@@ -51,7 +51,7 @@ begin
   where d.id = delivery_id and d.status = 'delivering' and d.lease_token = settle_delivery.lease_token
   for no key update;
   if not found then
-    -- the lease ended, and somebody else has it or had it: the result of the other one stands
+    -- the lease ended and another dispatcher took the delivery: its result stands
     return json_build_object('settled', false,
       'status', (select d.status from app.webhook_deliveries d where d.id = delivery_id));
   end if;
@@ -63,7 +63,7 @@ begin
     left(settle_delivery.error_message, 500), left(settle_delivery.response, 500)
   );
   select * into endpoint from app.webhook_endpoints e where e.id = delivery.endpoint_id;
-  -- a failure at the address of before says nothing of the one it has now
+  -- a failure at the previous URL does not count against the current one
   is_moved := not is_delivered and endpoint.url <> settle_delivery.url;
   if is_moved then
     delivery.retry_no := 0;
@@ -88,11 +88,11 @@ begin
     delivery.event_id, settle_delivery.status || rtrim(' ' || left(coalesce(settle_delivery.response, ''), 500)));
 
   if is_delivered then
-    -- a pause that was asked for ends by its time: others were sent before it
+    -- only its time ends a pause: this delivery was sent before the receiver asked for it
     update app.webhook_health h set failing_since = null, failed_at = null
     where h.endpoint_id = endpoint.id and h.failing_since is not null;
   elsif not is_moved then
-    -- two days without a failure are no failures of all that time: nothing was sent
+    -- after two days without an attempt, the endpoint was not failing all the time
     update app.webhook_health h
     set failing_since = case when h.failed_at > heard_at - interval '2 days' then h.failing_since else heard_at end,
       failed_at = heard_at,
@@ -111,6 +111,6 @@ begin
 end
 $$;
 comment on function public.settle_delivery(uuid, uuid, integer, text, integer, text, text, integer) is
-  'For dispatchers: what came of an attempt under this lease, at the URL that was claimed: delivered, tried again by '
+  'For dispatchers: stores the result of an attempt under this lease, at the claimed URL: delivered, retried by '
   'the schedule, or dead. Answers {"settled": false} when another dispatcher has the lease. Raises 403 forbidden.';
 grant execute on function public.settle_delivery to service_role;

@@ -1,7 +1,7 @@
--- What: who calls the dispatcher.
--- Why: where pg_cron and pg_net are, the database does; elsewhere any scheduler.
+-- What: the schedule of the dispatcher.
+-- Why: with pg_cron and pg_net, the database calls the dispatcher; without them any scheduler does.
 
--- Where pg_cron and pg_net are, the database itself calls the dispatcher; elsewhere any scheduler does.
+-- With pg_cron and pg_net, the database calls the dispatcher; without them any scheduler does.
 create function app.is_dispatch_due() returns boolean
 language plpgsql stable security definer
 set search_path = ''
@@ -49,7 +49,7 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-  -- not to_regproc: it knows no function of several forms
+  -- not to_regproc, which returns null for overloaded functions
   if to_regclass('vault.decrypted_secrets') is null or (
     select count(distinct p.proname) from pg_proc p
     where p.pronamespace = to_regnamespace('cron') and p.proname = 'schedule'

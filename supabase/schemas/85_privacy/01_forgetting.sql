@@ -1,5 +1,5 @@
--- What: forgetting a person.
--- Why: name and address vanish, the log and its sums stay.
+-- What: erasing the name and address of a person.
+-- Why: the log and its sums must stay.
 
 create table app.forgotten_users (
   user_id uuid primary key,
@@ -13,7 +13,8 @@ create table app.forgotten_users (
 );
 comment on table app.forgotten_users is
   'The record of people who were forgotten, append-only. It holds no name and no address.';
-comment on column app.forgotten_users.user_id is 'The id that their events and runs keep. It leads to nobody any more.';
+comment on column app.forgotten_users.user_id is
+  'The id that their events and runs keep; it identifies no person any more.';
 comment on column app.forgotten_users.forgotten_by is
   'Id of the admin, "server" for the secret key, "database" for a deletion in Supabase Auth or by SQL.';
 comment on column app.forgotten_users.events is 'Events that had an address and have none any more.';
@@ -76,8 +77,8 @@ $$;
 comment on function app.redacted_answer(json, uuid, text[]) is
   'A stored answer without these addresses and, where it is the profile of this user, without the name.';
 
--- Runs before the row of auth.users goes, in the transaction that deletes it. The row is locked already, so that no
--- report can name the user anew: it would wait here, and then meet the foreign key of app.reporters.
+-- Runs before auth.users loses the row, in the transaction that deletes it. The row is locked already, so a new report
+-- of the user waits, and then the foreign key of app.reporters rejects it.
 create function app.erase_person(user_id uuid, auth_email text) returns void
 language plpgsql security definer
 set search_path = ''
@@ -133,7 +134,7 @@ comment on function app.erase_person(uuid, text) is
   'Removes name and addresses of a user from reports, runs, profiles and stored answers, and records that. Does '
   'nothing when it was done before.';
 
--- What others may still repeat stays, without the person: executed a second time it would be recorded twice.
+-- Answers of other callers stay, without the person: a retry without its answer would be recorded twice.
 create function app.erase_answers(user_id uuid, addresses text[]) returns integer
 language plpgsql
 set search_path = ''
