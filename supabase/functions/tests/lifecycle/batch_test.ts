@@ -51,7 +51,7 @@ const codes = ({ body }: Answer<Results>) =>
 
 // ---------------------------------------------------------------- order and answers
 
-Deno.test("POST batch: records events in their order with one result each, and answers 201 when all are new", async () => {
+Deno.test("POST /events/v1/batch: records events in their order with one result each, and answers 201 when all are new", async () => {
   const operation = await newOperation({ qty_desired: 20 });
   const items = withIds([
     item(operation, "START", { phase: "SETUP", occurred_at: at("08:00") }),
@@ -82,14 +82,14 @@ Deno.test("POST batch: records events in their order with one result each, and a
   assertEquals((await eventsOf(operation)).map(({ id }) => id), items.map(({ id }) => id));
 });
 
-Deno.test("POST batch: generates an id for each event when the client sends none", async () => {
+Deno.test("POST /events/v1/batch: generates an id for each event when the client sends none", async () => {
   const operation = await newOperation();
   const answer = await send([item(operation, "START"), item(operation, "STOP")]);
   assertEquals(answer.status, 201);
   assertEquals((await eventsOf(operation)).map(({ id }) => id), answer.body.results.map(({ id }) => id));
 });
 
-Deno.test("POST batch: answers 207 when results differ, and records the others when one event is rejected", async () => {
+Deno.test("POST /events/v1/batch: answers 207 when results differ, and records the others when one event is rejected", async () => {
   const operation = await newOperation({ qty_desired: 20 });
   const known = await reportOne(operation, "START", { id: crypto.randomUUID(), occurred_at: at("08:00") });
   const items = [
@@ -120,7 +120,7 @@ Deno.test("POST batch: answers 207 when results differ, and records the others w
   assertEquals(pick(await read(operation), "status", "qty_good"), { status: "FINISHED", qty_good: 20 });
 });
 
-Deno.test("POST batch: names the first rejected report as the cause when what follows needs its state", async () => {
+Deno.test("POST /events/v1/batch: names the first rejected report as the cause when what follows needs its state", async () => {
   const [blocked, other] = await Promise.all([newOperation({ status: "PLANNED" }), newOperation()]);
   const answer = await send([
     item(other, "START"),
@@ -144,7 +144,7 @@ Deno.test("POST batch: names the first rejected report as the cause when what fo
   );
 });
 
-Deno.test("POST batch: answers 200 without effect when it is repeated, and the first answer when it has a key", async () => {
+Deno.test("POST /events/v1/batch: answers 200 without effect when it is repeated, and the first answer when it has a key", async () => {
   const operation = await newOperation();
   const items = withIds([item(operation, "START"), item(operation, "REPORT_QUANTITY", { qty_good: 7 })]);
   const headers = { "idempotency-key": crypto.randomUUID() };
@@ -166,7 +166,7 @@ Deno.test("POST batch: answers 200 without effect when it is repeated, and the f
   assertEquals(codes(other), ["idempotency_conflict", "idempotency_conflict"]);
 });
 
-Deno.test("POST batch: records one event when two have the same id", async () => {
+Deno.test("POST /events/v1/batch: records one event when two have the same id", async () => {
   const operation = await newOperation();
   const [start, pieces] = withIds([item(operation, "START"), item(operation, "REPORT_QUANTITY", { qty_good: 7 })]);
   const answer = await send([start, pieces, pieces, { ...pieces, qty_good: 1 }]);
@@ -174,7 +174,7 @@ Deno.test("POST batch: records one event when two have the same id", async () =>
   assertEquals((await read(operation)).qty_good, 7);
 });
 
-Deno.test("POST batch: answers each item with the problem that a single report gets", async () => {
+Deno.test("POST /events/v1/batch: answers each item with the problem that a single report gets", async () => {
   const [operation, fresh, blocked] = await Promise.all([
     newOperation({ qty_desired: 20 }),
     newOperation({ status: "PLANNED" }),
@@ -246,7 +246,7 @@ Deno.test("POST batch: answers each item with the problem that a single report g
   assertEquals((await eventsOf(operation)).length, 2);
 });
 
-Deno.test("POST batch atomic: records nothing and names the event when one is rejected, and answers 201 otherwise", async () => {
+Deno.test("POST /events/v1/batch: records nothing and names the event when atomic is true and one is rejected", async () => {
   const operation = await newOperation({ qty_desired: 20 });
   const good = withIds([item(operation, "START"), item(operation, "REPORT_QUANTITY", { qty_good: 5 })]);
   const refusals: [Item, number, "invalid_quantity" | "validation_failed" | "integrity_error"][] = [
@@ -265,7 +265,7 @@ Deno.test("POST batch atomic: records nothing and names the event when one is re
   assertEquals([mixed.status, statuses(mixed)], [207, [200, 200, 201]]);
 });
 
-Deno.test("POST batch: shows the effect of dry_run items after the previous items, and stores nothing of them", async () => {
+Deno.test("POST /events/v1/batch: shows the effect of dry_run items after the previous items, and stores nothing of them", async () => {
   const operation = await newOperation();
   const answer = await send([
     item(operation, "START", { dry_run: true }),
@@ -279,7 +279,7 @@ Deno.test("POST batch: shows the effect of dry_run items after the previous item
   assertEquals((await read(operation)).status, "IN_PROGRESS");
 });
 
-Deno.test("POST batch: takes 1 to 1000 events, and answers 200 when all are repeated", async () => {
+Deno.test("POST /events/v1/batch: takes 1 to 1000 events, and answers 200 when all are repeated", async () => {
   const operation = await newOperation({ qty_desired: 2000 });
   for (const events of [[], Array(1001).fill(item(operation, "START"))]) {
     assertProblem(await send(events), 422, "validation_failed");
@@ -312,7 +312,7 @@ async function capped(capacity: number, count: number): Promise<Operation[]> {
 const isRunning = async (operations: Operation[]) =>
   (await Promise.all(operations.map((one) => read(one)))).map(({ status }) => status === "IN_PROGRESS");
 
-Deno.test("POST batch: needs no capacity when the work begins and ends in the batch", async () => {
+Deno.test("POST /events/v1/batch: needs no capacity when the work begins and ends in the batch", async () => {
   const [busy, one, two, three, four] = await capped(1, 5);
   assert(busy && one && two && three && four);
   await reported(busy, ["START"]);
@@ -342,7 +342,7 @@ Deno.test("POST batch: needs no capacity when the work begins and ends in the ba
   assertEquals(await isRunning([busy, one, two, three, four]), [true, false, false, false, false]);
 });
 
-Deno.test("POST batch: rejects a START at a full workplace when its end is rejected", async () => {
+Deno.test("POST /events/v1/batch: rejects a START at a full workplace when its end is rejected", async () => {
   const [busy, one, two] = await capped(1, 3);
   assert(busy && one && two);
   await reported(busy, ["START"]);
@@ -365,7 +365,7 @@ Deno.test("POST batch: rejects a START at a full workplace when its end is rejec
   assertEquals(pick(await read(one), "status", "version"), { status: "RELEASED", version: 1 });
 });
 
-Deno.test("POST batch: counts capacity after the batch in the order of the STARTs, and rejects all when atomic", async () => {
+Deno.test("POST /events/v1/batch: counts capacity after the batch in the order of the STARTs, and rejects all when atomic", async () => {
   const [running, first, second, third] = await capped(2, 4);
   assert(running && first && second && third);
   await reported(running, ["START", { occurred_at: at("06:00") }]);
@@ -390,7 +390,7 @@ Deno.test("POST batch: counts capacity after the batch in the order of the START
   assertEquals(await isRunning([running, first, second, third]), [false, false, true, true]);
 });
 
-Deno.test("POST batch: never runs more than 2 operations when eight terminals report at a workplace of capacity 2", async () => {
+Deno.test("POST /events/v1/batch: never runs more than 2 operations when eight terminals report at a workplace of capacity 2", async () => {
   const operations = await capped(2, 8);
   for (let turn = 0; turn < 5; turn++) {
     const answers = await Promise.all(
@@ -405,7 +405,7 @@ Deno.test("POST batch: never runs more than 2 operations when eight terminals re
   }
 });
 
-Deno.test("POST batch: shows the running operations at its turn when a START is a dry run", async () => {
+Deno.test("POST /events/v1/batch: shows the running operations at its turn when a START is a dry run", async () => {
   const [one, two] = await capped(1, 2);
   assert(one && two);
   const answer = await send([
@@ -432,7 +432,7 @@ function restless(operation: Operation): Item[] {
   );
 }
 
-Deno.test("POST batch: answers eight terminals, some of them after a retry, when each sends 1,000 events at once", async () => {
+Deno.test("POST /events/v1/batch: answers eight terminals, some of them after a retry, when each sends 1,000 events at once", async () => {
   const operations = await Promise.all(Array.from({ length: 8 }, () => newOperation()));
   const waits = await Promise.all(operations.map(async (operation) => {
     const items = restless(operation);
@@ -535,7 +535,7 @@ Deno.test({
 
 // ---------------------------------------------------------------- terminals
 
-Deno.test("POST batch: records an offline day once when it is uploaded late and twice, after a correction elsewhere", async () => {
+Deno.test("POST /events/v1/batch: records an offline day once when it is uploaded late and twice, after a correction elsewhere", async () => {
   const workplace_name = newWorkplace();
   const operator = await newUser({ workplaces: [workplace_name] });
   const [one, two] = await Promise.all([
@@ -578,7 +578,7 @@ Deno.test("POST batch: records an offline day once when it is uploaded late and 
   assertEquals(new Set((await runsOf(one)).map(({ user_id }) => user_id)), new Set([operator.id]));
 });
 
-Deno.test("POST batch: answers both terminals in full when they report the same operations in opposite orders", async () => {
+Deno.test("POST /events/v1/batch: answers both terminals in full when they report the same operations in opposite orders", async () => {
   const workplaces = [newWorkplace(), newWorkplace(), newWorkplace()];
   const operations = await Promise.all(
     Array.from(
@@ -620,7 +620,7 @@ Deno.test("POST batch: answers both terminals in full when they report the same 
   }
 });
 
-Deno.test("POST batch: gives an id to one operation when two terminals use it at once", async () => {
+Deno.test("POST /events/v1/batch: gives an id to one operation when two terminals use it at once", async () => {
   const [one, two] = [await newOperation(), await newOperation()];
   const id = crypto.randomUUID();
   const answers = await Promise.all([send([item(one, "START", { id })]), send([item(two, "START", { id })])]);

@@ -37,7 +37,7 @@ const day_min = 24 * 60;
 
 // ---------------------------------------------------------------- devices
 
-Deno.test("POST events: answers too_old when an operator or a machine reports from 1970, not for a supervisor or the secret key", async () => {
+Deno.test("POST /events/v1: answers too_old when an operator or a machine reports from 1970, not for a supervisor or the secret key", async () => {
   const workplace_name = newWorkplace();
   const operation = await newOperation({ workplace_name });
   const occurred_at = "1970-01-01T00:00:12.000Z";
@@ -68,7 +68,7 @@ Deno.test("POST events: answers too_old when an operator or a machine reports fr
   assertEquals((await reportOne(other, "START", { occurred_at })).occurred_at, occurred_at);
 });
 
-Deno.test("POST events: rejects reports older than 31 days to the minute, but not repeated ones", async () => {
+Deno.test("POST /events/v1: rejects reports older than 31 days to the minute, but not repeated ones", async () => {
   const workplace_name = newWorkplace();
   const operation = await newOperation({ workplace_name });
   const { client } = await newUser({ workplaces: [workplace_name] });
@@ -82,7 +82,7 @@ Deno.test("POST events: rejects reports older than 31 days to the minute, but no
   assertEquals((await report(client, operation, "STOP")).status, 201);
 });
 
-Deno.test("POST events: states the drift of the device and the server's time when an event is in the future", async () => {
+Deno.test("POST /events/v1: states the drift of the device and the server's time when an event is in the future", async () => {
   const operation = await newOperation();
   for (
     const [minutes, words] of [[1.25, "75 s"], [5, "5 min"], [192, "3 h 12 min"], [179.9, "3 h 0 min"], [
@@ -101,7 +101,7 @@ Deno.test("POST events: states the drift of the device and the server's time whe
   }
 });
 
-Deno.test("Date: stands in every answer, problems and unknown URLs included", async () => {
+Deno.test("Date: is in every answer when the answer is a problem or the URL is unknown, too", async () => {
   const operation = await newOperation();
   const stranger = clientOf("no token");
   const answers = await Promise.all([
@@ -176,7 +176,8 @@ async function refusalIn(...[sql, operation, action, more]: Parameters<typeof re
 const ahead = (minutes: number) => new Date(Date.now() + minutes * 60_000).toISOString();
 
 Deno.test({
-  name: "server's clock 10 min back: what runs is stopped, with the device's time and without one",
+  name:
+    "POST /events/v1 STOP: stops the open run, with and without a time of the device, when the server's clock is 10 min back",
   ignore: !hasDatabase,
   async fn() {
     const [one, two] = [await newOperation(), await newOperation()];
@@ -215,7 +216,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "server's clock 10 min back: 24 h beyond its last record are the limit; a stopped clock is no licence",
+  name:
+    "POST /events/v1: rejects occurred_at more than 24 h after the last record when the server's clock is 10 min back",
   ignore: !hasDatabase,
   async fn() {
     const operation = await newOperation();
@@ -239,7 +241,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "import with the server's clock 10 min back: rows and takeovers of the right time are taken",
+  name: "POST import: accepts rows and takeovers with the correct time when the server's clock is 10 min back",
   ignore: !hasDatabase,
   async fn() {
     const operation = await newOperation();
@@ -260,7 +262,7 @@ Deno.test({
   },
 });
 
-Deno.test("POST STOP: what a device with a slow clock reports now follows a start that another dated ahead", async () => {
+Deno.test("POST /events/v1 STOP: follows the start when a device with a slow clock reports and another device dated the start ahead", async () => {
   const operation = await newOperation();
   const { occurred_at } = await reportOne(operation, "START", { occurred_at: ahead(0.7) });
   const stopped = await reportOne(operation, "STOP", { occurred_at: new Date().toISOString() });
@@ -271,7 +273,7 @@ Deno.test("POST STOP: what a device with a slow clock reports now follows a star
 });
 
 Deno.test({
-  name: "app.settings: a plant sets how old a report may be",
+  name: "app.settings: limits the age of reports when the plant sets report_age_limit",
   ignore: !hasDatabase,
   async fn() {
     const workplace_name = newWorkplace();

@@ -127,7 +127,7 @@ Deno.test("DELETE: never deletes a running operation when it races START", async
 });
 
 Deno.test({
-  name: "Racing STARTs at a workplace of capacity 2: of 64 operations 2 run (needs DATABASE_URL)",
+  name: "POST START: starts 2 of 64 operations when they race at a workplace of capacity 2 (needs DATABASE_URL)",
   ignore: !hasDatabase,
   fn: () =>
     withDatabase(async (sql) => {
@@ -175,7 +175,7 @@ Deno.test("PATCH: exactly one of 20 succeeds when they race from one ETag", asyn
 });
 
 Deno.test({
-  name: "PATCHes from one ETag that wait for the row together: exactly one is carried out (needs DATABASE_URL)",
+  name: "PATCH: exactly one succeeds when several from one ETag wait for the row together (needs DATABASE_URL)",
   ignore: !hasDatabase,
   fn: () =>
     withDatabase(async (sql, held) => {

@@ -61,7 +61,7 @@ function fields<Name extends keyof Operation>(operation: Operation, ...names: Na
 const pointersOf = (answer: Answer<unknown>) =>
   assertProblem(answer, 422, "validation_failed").errors?.map(({ pointer }) => pointer).sort();
 
-Deno.test("POST /events/v1 START: opens a run and answers event and operation", async () => {
+Deno.test("POST /events/v1 START: opens a run and answers event and operation when the operation is released", async () => {
   const operation = await newOperation();
   const { client, id, email } = await newUser({ workplaces: [operation.workplace_name ?? ""] });
   const data = { status: "RELEASED", qty_desired: 50, nested: { list: [1, "ä", null, true, 0.5] } };
@@ -115,7 +115,7 @@ Deno.test("POST /events/v1 START: opens a run and answers event and operation", 
   assertEquals((await read(operation)).version, 2);
 });
 
-Deno.test("POST /events/v1: phases, pauses and quantities add up from START to FINISH", async () => {
+Deno.test("POST /events/v1: sums phases, pauses and quantities when an operation goes from START to FINISH", async () => {
   const operation = await newOperation();
   const after = await reported(
     operation,
@@ -167,7 +167,7 @@ Deno.test("POST /events/v1: phases, pauses and quantities add up from START to F
   assertEquals([sum("qty_good"), sum("qty_scrap")], [after.qty_good, after.qty_scrap]);
 });
 
-Deno.test("POST /events/v1 STOP: pauses with a reason, and any operator of the workplace can resume", async () => {
+Deno.test("POST /events/v1 START: resumes the operation when another operator of the workplace paused it with a reason", async () => {
   const operation = await newOperation();
   const workplaces = [operation.workplace_name ?? ""];
   const [first, second] = await Promise.all([newUser({ workplaces }), newUser({ workplaces })]);
@@ -190,7 +190,7 @@ Deno.test("POST /events/v1 STOP: pauses with a reason, and any operator of the w
   assertEquals((await eventsOf(operation)).map(({ user_id }) => user_id), [first.id, first.id, second.id]);
 });
 
-Deno.test("POST /events/v1 COMPLETE: books the missing or the given pieces and finishes", async () => {
+Deno.test("POST /events/v1 COMPLETE: finishes, and books the missing pieces when the report has no quantities", async () => {
   const missing = await reported(await newOperation(), ["START"], ["REPORT_QUANTITY", { qty_good: 20, qty_scrap: 2 }], [
     "COMPLETE",
   ]);
@@ -226,7 +226,7 @@ Deno.test("POST /events/v1 FINISH and COMPLETE: need a reason and name its kind 
   assertEquals(fields(finished, "status", "qty_good"), { status: "FINISHED", qty_good: 49 });
 });
 
-Deno.test("POST /events/v1: rejects an unknown reason, or one of another kind, by name", async () => {
+Deno.test("POST /events/v1: names the reason_code when it is unknown or of another kind", async () => {
   const operation = await newOperation();
   await reported(operation, ["START"]);
   for (const [action, reason_code] of [["STOP", "DIMENSION"], ["STOP", "WHIM"], ["FINISH", "BREAK"]] as const) {
@@ -237,7 +237,7 @@ Deno.test("POST /events/v1: rejects an unknown reason, or one of another kind, b
   assertEquals((await eventsOf(operation)).length, 1);
 });
 
-Deno.test("POST /events/v1: limits good pieces by target and tolerance, and does not limit scrap", async () => {
+Deno.test("POST /events/v1: rejects good pieces, but not scrap, when they exceed target and tolerance", async () => {
   const operation = await newOperation({ qty_desired: 15, overrun_tolerance_pct: 10 });
   await reported(operation, ["START"], ["REPORT_QUANTITY", { qty_good: 16, qty_scrap: 1000 }]);
   const refused = assertProblem(
@@ -258,7 +258,7 @@ Deno.test("POST /events/v1: limits good pieces by target and tolerance, and does
   assertProblem(await report(server, unlimited, "REPORT_QUANTITY", { qty_good: 1 }), 422, "invalid_quantity");
 });
 
-Deno.test("POST /events/v1: rejects invalid values and fields that the action does not use", async () => {
+Deno.test("POST /events/v1: names the fields when values are invalid or the action does not use them", async () => {
   const operation = await newOperation();
   const wrong: [Action, Record<string, unknown>, string[]][] = [
     ["START", { qty_good: 1, reason_code: "BREAK" }, ["/qty_good", "/reason_code"]],
@@ -346,7 +346,7 @@ function expectedOf(state: State, action: Action): string {
 }
 
 for (const [state, way] of Object.entries(waysTo) as [State, (operation: Operation) => Promise<unknown>][]) {
-  Deno.test(`POST /events/v1 when ${state}: each action leads where the lifecycle says, or is refused`, async () => {
+  Deno.test(`POST /events/v1: each action leads to its state of the lifecycle or is rejected when the operation is ${state}`, async () => {
     for (const [action, more] of reports) {
       const operation = await newOperation({ status: "PLANNED" });
       await way(operation);
@@ -401,7 +401,7 @@ Deno.test("POST /events/v1 START: answers already_running with user and time whe
   });
 });
 
-Deno.test("POST /events/v1 START: one of two succeeds and the other gets already_running when they race", async () => {
+Deno.test("POST /events/v1 START: one succeeds and the other gets already_running when two race", async () => {
   for (let round = 0; round < 25; round++) {
     const operation = await newOperation();
     const answers = await Promise.all([report(server, operation, "START"), report(server, operation, "START")]);
@@ -428,7 +428,7 @@ Deno.test("POST /events/v1 REPORT_QUANTITY: counts exactly 160 without a gap in 
   assertEquals(events.map(({ op_seq }) => op_seq), Array.from({ length: 161 }, (_, index) => 161 - index));
 });
 
-Deno.test("POST /events/v1: rejects occurred_at more than a minute ahead of the server's clock", async () => {
+Deno.test("POST /events/v1: answers in_future when occurred_at is more than a minute ahead of the server's clock", async () => {
   const operation = await newOperation();
   assertEquals(pointersOf(await report(server, operation, "START", { occurred_at: minutesAgo(-10) })), [
     "/occurred_at",
@@ -544,7 +544,7 @@ Deno.test("POST /events/v1: shows the effect without effect when dry_run is true
   assertProblem(await report(server, operation, "START", { dry_run: true }), 409, "already_running");
 });
 
-Deno.test("POST /events/v1: takes reports of users for themselves only, and of the secret key for any user", async () => {
+Deno.test("POST /events/v1: answers 403 when a user reports for another user, but not when the secret key does", async () => {
   const operation = await newOperation();
   const [user, other] = await Promise.all([newUser({ workplaces: [operation.workplace_name ?? ""] }), newUser()]);
   for (
@@ -584,7 +584,8 @@ Deno.test("POST /events/v1: answers 403 to readonly, and 404 when the caller doe
 });
 
 Deno.test({
-  name: "POST /events/v1 START beyond a workplace's capacity: workplace_busy with what runs, and nothing is stopped",
+  name:
+    "POST /events/v1 START: answers workplace_busy with the running operations, and stops none, when the workplace is full",
   ignore: env.databaseUrl === undefined,
   async fn() {
     const workplace_name = newWorkplace();

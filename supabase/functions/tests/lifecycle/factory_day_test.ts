@@ -20,7 +20,7 @@ import {
 import { compareWithEvents } from "../../../../local/postgres/comparison.ts";
 import { type Action, at, eventsOf, pick, read, type Results, runsOf } from "../support/floor.ts";
 
-Deno.test("A day in the factory: every number at the end is what the day's notes add up to", async () => {
+Deno.test("Factory day: every number equals the sum of the day's notes when the day ends", async () => {
   // ------------------------------------------------------------ before the shift: the plant, its people, the plan
   const [laser, bend1, bend2, weld, deburr] = ["Laser", "Bend-1", "Bend-2", "Weld", "Deburr"].map((name) =>
     unique(name)

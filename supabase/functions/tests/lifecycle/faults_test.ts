@@ -2,7 +2,7 @@
 import { assert } from "../support/harness.ts";
 
 Deno.test({
-  name: "reliability --short: killed connections, a stopped database and a killed stack lose and repeat nothing",
+  name: "reliability --short: loses and repeats no event when connections, the database or the stack are killed",
   // it needs processes to kill, which a deployed project does not have
   ignore: Deno.build.os === "windows",
   fn: async () => {

@@ -16,7 +16,7 @@ async function rowsOf(sql: postgres.TransactionSql, view: string, isFresh: boole
 
 for (const view of ["app.lifecycle", "app.possible_actions"]) {
   Deno.test({
-    name: `${view}: is current, and a changed transition would make it stale`,
+    name: `${view}: is current, and becomes stale when a transition changes`,
     ignore: !hasDatabase,
     fn: () =>
       withSql(async (sql) => {
@@ -35,7 +35,7 @@ for (const view of ["app.lifecycle", "app.possible_actions"]) {
 }
 
 Deno.test({
-  name: "app.actions: `takes` names the fields that a report of the action has beside those of every report",
+  name: "app.actions: `takes` names the fields of the contract when a report has the action",
   ignore: !hasDatabase,
   async fn() {
     const fields = Report.options.map(({ shape }) => Object.keys(shape));

@@ -7,7 +7,7 @@ const count = Number(Deno.env.get("SEQUENCES") ?? 100);
 // in the suite, what a slow machine does in time is enough
 const budgetMs = Deno.env.has("SEQUENCES") ? Infinity : 30_000;
 
-Deno.test("lifecycle: random sequences of actions, callers, times, retries and races do as the model says", async () => {
+Deno.test("Lifecycle: behaves like the model when actions, callers, times, retries and races are random", async () => {
   const { divergence, sequences, requests, answers } = await playSequences({ count, seed, budgetMs });
   console.log(`MEASURED lifecycle: ${sequences} sequences, ${requests} requests, SEED=${seed}`);
   assert(divergence === undefined, `${divergence}\n\nAnswers until then: ${JSON.stringify(answers)}`);

@@ -170,7 +170,7 @@ function assertRefusal(answer: Answer<unknown>, code: string, seen: OperationWit
 }
 
 for (const state of states) {
-  Deno.test(`POST /events/v1 and transitions when ${state}: allowed and refused by role as told, dry_run changes nothing`, async () => {
+  Deno.test(`POST /events/v1 and transitions: allow and reject actions by role, and dry_run changes nothing, when ${state}`, async () => {
     const [{ operation, made }, crew] = await Promise.all([operationIn(state), clients()]);
     const before = await eventsOf(operation);
     await Promise.all(roles.map(async (role) => {
@@ -211,7 +211,7 @@ for (const state of states) {
 for (const state of states) {
   const allowed = actions.filter((action) => refusalOf(action, state, "secret") === null);
   if (allowed.length === 0) continue;
-  Deno.test(`POST /events/v1 and transitions when ${state}: ${allowed.join(", ")} really lead where they said`, async () => {
+  Deno.test(`POST /events/v1 and transitions: ${allowed.join(", ")} lead to the announced states when ${state}`, async () => {
     const crew = await clients();
     await Promise.all(allowed.map(async (action) => {
       const client = crew[leastRank(action, state) === 2 ? "supervisor" : "machine"];
@@ -244,7 +244,7 @@ for (const state of states) {
   });
 }
 
-Deno.test("POST transitions: rejects quantities, reversals and corrections", async () => {
+Deno.test("POST transitions: answers 422 when the request has quantities, a reversal or a correction", async () => {
   const { operation } = await operationIn("PROCESSING");
   for (const action of ["REPORT_QUANTITY", "REVERSE", "CORRECT", "DANCE"] as Action[]) {
     const problem = assertProblem(await transition(server, operation, action), 422, "validation_failed");
@@ -272,7 +272,7 @@ const changes: Partial<Record<State, Partial<Record<Operation["status"], Action[
 };
 
 for (const state of states) {
-  Deno.test(`PATCH status when ${state}: the contract's changes, as events of that role, everything else refused`, async () => {
+  Deno.test(`PATCH status: makes the contract's changes as events of the caller's role, and rejects all others, when ${state}`, async () => {
     const crew = await clients();
     await Promise.all(targets.map(async (status) => {
       const { operation } = await operationIn(state);
@@ -304,7 +304,7 @@ for (const state of states) {
 
 // ---------------------------------------------------------------- starts, phases, pauses, blocks
 
-Deno.test("POST /events/v1 START in the other phase: closes one run and opens the next at the same instant, and back", async () => {
+Deno.test("POST /events/v1 START: closes the run and opens the next at the same instant when the phase is the other one", async () => {
   const operation = await newOperation();
   const after = await reported(
     operation,
@@ -331,7 +331,7 @@ Deno.test("POST /events/v1 START in the other phase: closes one run and opens th
   assertEquals(after.actual_start_at, at("08:00"));
 });
 
-Deno.test("POST /events/v1 START of the phase that runs: already_running with who, since when and in which phase", async () => {
+Deno.test("POST /events/v1 START: answers already_running with user, time and phase when that phase runs", async () => {
   const operation = await newOperation();
   const [first, second] = await operatorsOf(operation, 2);
   assertExists(first);
@@ -353,7 +353,7 @@ Deno.test("POST /events/v1 START of the phase that runs: already_running with wh
   assertEquals((await eventsOf(operation)).length, 2);
 });
 
-Deno.test("POST transitions START by 16 at once, 8 times: one starts, 15 hear already_running", async () => {
+Deno.test("POST transitions START: one starts and 15 get already_running when 16 race", async () => {
   await Promise.all(Array.from({ length: 8 }, async () => {
     const operation = await newOperation();
     const answers = await Promise.all(
@@ -366,7 +366,7 @@ Deno.test("POST transitions START by 16 at once, 8 times: one starts, 15 hear al
   }));
 });
 
-Deno.test("POST /events/v1 FINISH and CANCEL of one operation at once, 16 times: one wins, the other is told why", async () => {
+Deno.test("POST /events/v1 FINISH and CANCEL: one succeeds and the other gets the reason when they race", async () => {
   await Promise.all(Array.from({ length: 16 }, async () => {
     const operation = await newOperation();
     await reported(operation, ["START"]);
@@ -384,7 +384,7 @@ Deno.test("POST /events/v1 FINISH and CANCEL of one operation at once, 16 times:
   }));
 });
 
-Deno.test("POST HOLD: only a RELEASE lifts it, to PAUSED when work had begun, to RELEASED when not", async () => {
+Deno.test("POST RELEASE: ends a HOLD, to PAUSED when work had begun, else to RELEASED", async () => {
   const started = await newOperation();
   const [operator] = await operatorsOf(started, 1);
   assertExists(operator);
@@ -436,7 +436,7 @@ Deno.test("POST HOLD: only a RELEASE lifts it, to PAUSED when work had begun, to
 
 // ---------------------------------------------------------------- reasons
 
-Deno.test("POST: a reason of each kind where it belongs; missing, unknown, inactive and of another kind are told apart", async () => {
+Deno.test("POST /events/v1: answers a problem of its own when a reason is missing, unknown, inactive or of another kind", async () => {
   const kinds = ["STOP", "SCRAP", "HOLD", "CANCEL", "SHORTFALL"] as const;
   const code = unique("R");
   const inactive = unique("R");
@@ -487,7 +487,7 @@ Deno.test("POST: a reason of each kind where it belongs; missing, unknown, inact
 
 // ---------------------------------------------------------------- when
 
-Deno.test("POST occurred_at: up to a minute ahead is a clock that is off, more is refused in every way of saying it", async () => {
+Deno.test("POST occurred_at: accepts a minute ahead, and rejects every notation of a later time when it is more", async () => {
   const { operation } = await operationIn("PROCESSING");
   const ahead = minutesAgo(-2);
   for (const action of ["STOP", "REPORT_QUANTITY", "COMPLETE", "FINISH", "HOLD", "CANCEL", "CORRECT"] as Action[]) {
@@ -507,7 +507,7 @@ Deno.test("POST occurred_at: up to a minute ahead is a clock that is off, more i
   assertEquals((await reportOne(operation, "START")).occurred_at, soon);
 });
 
-Deno.test("POST occurred_at: order is judged on the corrected timeline", async () => {
+Deno.test("POST occurred_at: must follow the corrected times when a CORRECT moved them", async () => {
   const operation = await newOperation();
   await reported(operation, ["START", { occurred_at: at("10:00") }]);
   const stop = (time: string) => report(server, operation, "STOP", { occurred_at: at(time), dry_run: true });
@@ -530,7 +530,7 @@ Deno.test("POST occurred_at: order is judged on the corrected timeline", async (
 
 // ---------------------------------------------------------------- quantities
 
-Deno.test("POST COMPLETE: books what is missing, or what is given; tells a shortfall; without a target needs a count", async () => {
+Deno.test("POST COMPLETE: books the missing or the given pieces, and needs qty_good when the operation has no target", async () => {
   const outcome = (operation: Operation) => pick(operation, "status", "qty_good", "qty_scrap", "qty_processed");
   const started = async (overrides: Partial<Operation>, good = 0, scrap = 0) => {
     const operation = await newOperation({ qty_desired: 20, ...overrides });
@@ -580,7 +580,7 @@ Deno.test("POST COMPLETE: books what is missing, or what is given; tells a short
   assertEquals(outcome(await reported(unlimited, ["COMPLETE", { qty_good: 0 }])), done(8, 0));
 });
 
-Deno.test("POST FINISH: closes as reported; short of the target only with a reason", async () => {
+Deno.test("POST FINISH: closes with the reported pieces, and needs a reason when pieces are missing", async () => {
   const operation = await newOperation({ qty_desired: 20 });
   await reported(operation, ["START", { occurred_at: at("08:00") }], ["REPORT_QUANTITY", {
     qty_good: 19,
@@ -602,7 +602,7 @@ Deno.test("POST FINISH: closes as reported; short of the target only with a reas
   assertEquals((await reported(unlimited, ["START"], ["FINISH"])).status, "FINISHED");
 });
 
-Deno.test("POST REPORT_QUANTITY: good pieces up to the target and its tolerance, rounded down to whole pieces", async () => {
+Deno.test("POST REPORT_QUANTITY: rejects good pieces when they exceed target and tolerance, rounded down to whole pieces", async () => {
   const cases: [desired: number | undefined, tolerance: number, most: number][] = [
     [20, 0, 20],
     [20, 10, 22],
@@ -627,7 +627,7 @@ Deno.test("POST REPORT_QUANTITY: good pieces up to the target and its tolerance,
 
 // ---------------------------------------------------------------- REVERSE
 
-Deno.test("POST REVERSE: a part, then the rest, then nothing; the event itself stays as it is", async () => {
+Deno.test("POST REVERSE: takes back a part, then the rest, then nothing, and does not change the event, when it is repeated", async () => {
   const operation = await newOperation();
   await reported(operation, ["START"]);
   const made = await reportOne(operation, "REPORT_QUANTITY", { qty_good: 10, qty_scrap: 4, reason_code: "SURFACE" });
@@ -674,7 +674,7 @@ Deno.test("POST REVERSE: a part, then the rest, then nothing; the event itself s
   assertEquals({ ...kept, pos: null }, first);
 });
 
-Deno.test("POST REVERSE: only a quantity of this operation can be taken back, and not from what a correction took already", async () => {
+Deno.test("POST REVERSE: is rejected when the event is no quantity of this operation, or a correction already took its pieces", async () => {
   const [operation, other] = [await newOperation(), await newOperation()];
   const start = await reportOne(operation, "START");
   const made = await reportOne(operation, "REPORT_QUANTITY", { qty_good: 10 });
@@ -694,7 +694,7 @@ Deno.test("POST REVERSE: only a quantity of this operation can be taken back, an
   assertEquals(after.qty_good, 0);
 });
 
-Deno.test("POST REVERSE of what is finished: for supervisors; reopens it, and it is finished again", async () => {
+Deno.test("POST REVERSE: reopens a finished operation, which can finish again, when a supervisor sends it", async () => {
   const operation = await newOperation({ qty_desired: 20 });
   const [operator] = await operatorsOf(operation, 1);
   const supervisor = await supervisorOf(operation);
@@ -744,7 +744,7 @@ Deno.test("POST REVERSE of what is finished: for supervisors; reopens it, and it
   );
 });
 
-Deno.test("POST REVERSE of one event by 12 at once: never more than it has", async () => {
+Deno.test("POST REVERSE: takes back no more than the event has when 12 race", async () => {
   const operation = await newOperation();
   await reported(operation, ["START"]);
   const made = await reportOne(operation, "REPORT_QUANTITY", { qty_good: 10 });
@@ -758,7 +758,7 @@ Deno.test("POST REVERSE of one event by 12 at once: never more than it has", asy
 
 // ---------------------------------------------------------------- CORRECT
 
-Deno.test("POST CORRECT of quantities: signed differences; before and after stand in the event", async () => {
+Deno.test("POST CORRECT: adds signed differences and stores before and after in the event when it has quantities", async () => {
   const operation = await newOperation({ qty_desired: 20 });
   const [operator] = await operatorsOf(operation, 1);
   assertExists(operator);
@@ -782,7 +782,7 @@ Deno.test("POST CORRECT of quantities: signed differences; before and after stan
   assertEquals(pick(finished, "status", "qty_good"), { status: "FINISHED", qty_good: 19 });
 });
 
-Deno.test("POST CORRECT of times: the first run and the end move, minutes with them; work stays inside", async () => {
+Deno.test("POST CORRECT: moves the first run, the end and their minutes when it has times, and keeps work between them", async () => {
   const operation = await newOperation();
   await reported(
     operation,
@@ -822,7 +822,7 @@ Deno.test("POST CORRECT of times: the first run and the end move, minutes with t
   ]);
 });
 
-Deno.test("POST CORRECT of start and end at once: a single run moves as a whole, also past its old end", async () => {
+Deno.test("POST CORRECT: moves a single run as a whole, past its old end, too, when it has start and end", async () => {
   const operation = await newOperation({ qty_desired: undefined });
   await reported(operation, ["START", { occurred_at: at("08:00") }], ["FINISH", { occurred_at: at("09:00") }]);
   const moved = await reported(operation, ["CORRECT", { actual_start_at: at("10:00"), actual_end_at: at("11:30") }]);
@@ -839,7 +839,7 @@ Deno.test("POST CORRECT of start and end at once: a single run moves as a whole,
   assertProblem(await report(server, operation, "CORRECT", reversed), 409, "out_of_order");
 });
 
-Deno.test("POST CORRECT of the end: a run that a STOP closed stays, even when the end came in the same instant", async () => {
+Deno.test("POST CORRECT: does not move a run that a STOP closed when it has the end, even of the same instant", async () => {
   const operation = await newOperation({ qty_desired: undefined });
   await reported(
     operation,
@@ -855,7 +855,7 @@ Deno.test("POST CORRECT of the end: a run that a STOP closed stays, even when th
   assertProblem(await report(server, operation, "CORRECT", { actual_end_at: at("08:59") }), 409, "out_of_order");
 });
 
-Deno.test("POST CORRECT of minutes: they are as stated, whatever runs or moves; the lead time follows start and end", async () => {
+Deno.test("POST CORRECT: sets the stated minutes, and the lead time follows start and end, when runs or times move", async () => {
   const operation = await newOperation({ qty_desired: undefined });
   await reported(operation, ["START", { phase: "SETUP", occurred_at: at("08:00") }], ["START", {
     occurred_at: at("08:10"),
@@ -895,7 +895,7 @@ Deno.test("POST CORRECT of minutes: they are as stated, whatever runs or moves; 
   assertEquals(zero.t_actual_setup_min, 6);
 });
 
-Deno.test("POST CORRECT of a running operation's minutes: read at once as stated, and counting on", async () => {
+Deno.test("POST CORRECT: sets minutes that a read shows and the open run increases when the operation is running", async () => {
   const operation = await newOperation();
   await reported(operation, ["START", { occurred_at: minutesAgo(60) }]);
   const { t_actual_processing_min: read } = await reported(operation, ["CORRECT", { t_actual_processing_min: 20 }]);
@@ -904,7 +904,7 @@ Deno.test("POST CORRECT of a running operation's minutes: read at once as stated
 
 // ---------------------------------------------------------------- PATCH as the absolute form
 
-Deno.test("PATCH quantities: more is a report, less or scrap alone a correction of supervisors", async () => {
+Deno.test("PATCH quantities: records a report when they grow, and a supervisor's correction when they shrink or only scrap grows", async () => {
   const operation = await newOperation();
   const [operator] = await operatorsOf(operation, 1);
   const supervisor = await supervisorOf(operation);
@@ -941,7 +941,7 @@ Deno.test("PATCH quantities: more is a report, less or scrap alone a correction 
   }
 });
 
-Deno.test("PATCH actual_start_at: with the start it is when that occurred, later it moves the first run", async () => {
+Deno.test("PATCH actual_start_at: is the time of the START when it comes with the start, and moves the first run later", async () => {
   const operation = await newOperation();
   await patched(operation, { status: "IN_PROGRESS", actual_start_at: at("08:00") });
   await patched(operation, { status: "ON_HOLD" });
@@ -959,7 +959,7 @@ Deno.test("PATCH actual_start_at: with the start it is when that occurred, later
   }
 });
 
-Deno.test("PATCH actual_end_at: with the end it is when that occurred, later it moves the end, before it is refused", async () => {
+Deno.test("PATCH actual_end_at: is the time of the FINISH when it comes with the end, moves the end later, and is rejected before", async () => {
   const operation = await newOperation();
   await reported(operation, ["START", { occurred_at: at("08:00") }]);
   const early = assertProblem(
@@ -988,7 +988,7 @@ Deno.test("PATCH actual_end_at: with the end it is when that occurred, later it 
   );
 });
 
-Deno.test("PATCH status FINISHED with minutes: they are what was stated, the last run is not added to them", async () => {
+Deno.test("PATCH minutes: are stored as stated, without the last run, when the status becomes FINISHED", async () => {
   for (const status of ["FINISHED", "CANCELLED", "ON_HOLD"] as const) {
     const operation = await newOperation({ qty_desired: undefined });
     await reported(operation, ["START", { occurred_at: at("08:00") }]);
@@ -1002,7 +1002,7 @@ Deno.test("PATCH status FINISHED with minutes: they are what was stated, the las
   }
 });
 
-Deno.test("PATCH status IN_PROGRESS of a block: RELEASE and START, by supervisors, at its time", async () => {
+Deno.test("PATCH status IN_PROGRESS: records RELEASE and START of a supervisor when the operation is blocked", async () => {
   for (const state of ["BLOCKED", "BLOCKED_BEFORE_START"] as const) {
     const { operation } = await operationIn(state);
     const crew = await clients();
@@ -1021,7 +1021,7 @@ Deno.test("PATCH status IN_PROGRESS of a block: RELEASE and START, by supervisor
   }
 });
 
-Deno.test("PATCH: UNSPECIFIED is written for clients that send no reason", async () => {
+Deno.test("PATCH: records the reason UNSPECIFIED when the client sends none", async () => {
   const reasons = async (operation: Operation) => (await eventsOf(operation)).map(({ reason_code }) => reason_code);
   const held = await newOperation();
   await patched(held, { status: "ON_HOLD" });
@@ -1039,7 +1039,7 @@ Deno.test("PATCH: UNSPECIFIED is written for clients that send no reason", async
 
 // ---------------------------------------------------------------- which operation, which event
 
-Deno.test("POST /events/v1 dry_run of every action: tells what would be, and nothing is", async () => {
+Deno.test("POST /events/v1: answers the effect of every action and stores nothing when dry_run is true", async () => {
   const { operation, made } = await operationIn("PROCESSING");
   const [before, events, runs] = [await read(operation), await eventsOf(operation), await runsOf(operation)];
   for (
@@ -1069,7 +1069,7 @@ Deno.test("POST /events/v1 dry_run of every action: tells what would be, and not
   assertEquals((await runsOf(operation)).map(openless), runs.map(openless));
 });
 
-Deno.test("POST /events/v1 with one id and a transition in between: the first event's answer, no second effect, in every action", async () => {
+Deno.test("POST /events/v1: answers the first event without a second effect when an id is repeated after another transition", async () => {
   const operation = await newOperation({ qty_desired: 30 });
   const reports: [Action, Record<string, unknown>][] = [
     ["START", { phase: "SETUP" }],
@@ -1104,7 +1104,7 @@ Deno.test("POST /events/v1 with one id and a transition in between: the first ev
   assertEquals((await eventsOf(operation)).length, 10);
 });
 
-Deno.test("Operations taken over: what came along counts once, and stays when the first run moves", async () => {
+Deno.test("POST import mode=takeover: counts earlier work once, and keeps it when the first run moves", async () => {
   const running = await newOperation({
     status: "IN_PROGRESS",
     actual_start_at: at("08:00"),

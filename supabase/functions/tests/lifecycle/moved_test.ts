@@ -83,7 +83,7 @@ Deno.test("POST /events/v1: books pieces with the end of work where it was start
   });
 });
 
-Deno.test("POST batch: treats a moved operation as single reports do when it was started offline", async () => {
+Deno.test("POST /events/v1/batch: treats a moved operation as single reports do when it was started offline", async () => {
   const { operation, here, moved, operator, supervisor } = await movedOperation();
   const item = (action_type: string, more = {}) => ({
     action_type,
@@ -103,7 +103,7 @@ Deno.test("POST batch: treats a moved operation as single reports do when it was
   assertEquals((await eventsOf(operation)).at(-1)?.workplace_name, here);
 });
 
-Deno.test("POST /events/v1: two ends of moved work are one when they race", async () => {
+Deno.test("POST /events/v1: records one end of moved work when two race", async () => {
   const { operation, there, operator, receiver } = await movedOperation();
   const answers = await Promise.all([
     report(operator, operation, "STOP"),

@@ -65,7 +65,7 @@ Deno.test("POST /events/v1: COMPLETE finishes the operation and keeps the rest w
   assertEquals(counts(done.operation), { status: "FINISHED", qty_good: 10, qty_scrap: 0, qty_parked: 2 });
 });
 
-Deno.test("POST /events/v1: settles parked pieces when a supervisor corrects them, and for nobody below", async () => {
+Deno.test("POST /events/v1 CORRECT: settles parked pieces when a supervisor or above sends it", async () => {
   const operation = await parkedOperation();
   const workplaces = [operation.workplace_name ?? ""];
   const [operator, supervisor] = await Promise.all([
@@ -143,7 +143,7 @@ Deno.test("POST /events/v1: keeps every piece when 20 counters report with overr
   assertEquals(pick(await read(operation), "qty_good", "qty_parked"), { qty_good: 10, qty_parked: 10 });
 });
 
-Deno.test("POST batch and dry_run: park as single reports do when a terminal was offline", async () => {
+Deno.test("POST /events/v1/batch: parks as single reports do, dry_run included, when a terminal was offline", async () => {
   const operation = await runningOperation();
   const item = {
     action_type: "REPORT_QUANTITY",

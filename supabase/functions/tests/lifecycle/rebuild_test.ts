@@ -76,7 +76,7 @@ function bodyOf({ action, phase, good, scrap, corrected }: Attempt, clock: numbe
 }
 
 Deno.test({
-  name: "rebuild: random histories by every way in, refusals included, leave operations that equal their events",
+  name: "rebuild: finds no difference when histories are random and use every endpoint",
   ignore: env.databaseUrl === undefined,
   async fn() {
     const orders: string[] = [];
@@ -160,7 +160,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "rebuild: a row that its events do not explain is found, field by field",
+  name: "rebuild: names each field when a row differs from its events",
   ignore: env.databaseUrl === undefined,
   async fn() {
     const operation = await newOperation();

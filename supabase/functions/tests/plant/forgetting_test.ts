@@ -148,7 +148,7 @@ for (const way of ["POST /profiles/v1/{id}/forget", "a deletion from auth.users"
 }
 
 Deno.test(
-  { name: "A report that is sent again under its id: is the same event when its user was forgotten", ignore },
+  { name: "POST /events/v1: answers the same event when an id is repeated after its user was forgotten", ignore },
   async () => {
     const operation = await newOperation({ qty_desired: null });
     const user = await newUser();
@@ -167,7 +167,11 @@ Deno.test(
 );
 
 Deno.test(
-  { name: "POST /profiles/v1/{id}/forget: finds earlier addresses, and people without a profile", ignore },
+  {
+    name:
+      "POST /profiles/v1/{id}/forget: finds earlier addresses when a person had several, and people without a profile",
+    ignore,
+  },
   async () => {
     const operation = await newOperation({ qty_desired: null });
     const user = await newUser();
@@ -191,7 +195,10 @@ Deno.test({ name: "POST /profiles/v1/{id}/forget: answers the first record when 
 });
 
 Deno.test(
-  { name: "POST /profiles/v1/{id}/forget: is for admins; what others do not see is missing to them", ignore },
+  {
+    name: "POST /profiles/v1/{id}/forget: answers 403, or 404 for hidden people, when the caller is below admin",
+    ignore,
+  },
   async () => {
     const place = newWorkplace();
     const [user, supervisor, manager, admin] = await Promise.all([
@@ -218,7 +225,7 @@ Deno.test(
 );
 
 Deno.test(
-  { name: "The record of forgotten people: is append-only for the owner of the tables, too", ignore },
+  { name: "app.forgotten_users: rejects updates and deletes when the owner of the tables sends them, too", ignore },
   async () => {
     const { id } = await newUser();
     assertEquals((await forget(id)).status, 200);
@@ -235,7 +242,10 @@ Deno.test(
   },
 );
 
-Deno.test({ name: "Forgetting: leaves no address behind when the user reports at the same time", ignore }, async () => {
+Deno.test({
+  name: "POST /profiles/v1/{id}/forget: leaves no address behind when the user reports at the same time",
+  ignore,
+}, async () => {
   const operation = await newOperation({ qty_desired: null });
   await report(server, operation, "START");
   for (let round = 0; round < 5; round++) {
@@ -258,26 +268,29 @@ Deno.test({ name: "Forgetting: leaves no address behind when the user reports at
   }
 });
 
-Deno.test({ name: "Forgetting: takes less than a second when the user has 20,000 events", ignore }, async () => {
-  const operation = await newOperation({ qty_desired: null });
-  const user = await newUser();
-  assertEquals((await report(server, operation, "START", { user_id: user.id })).status, 201);
-  await withSql((sql) =>
-    sql`insert into public.operation_events
+Deno.test(
+  { name: "POST /profiles/v1/{id}/forget: takes less than a second when the user has 20,000 events", ignore },
+  async () => {
+    const operation = await newOperation({ qty_desired: null });
+    const user = await newUser();
+    assertEquals((await report(server, operation, "START", { user_id: user.id })).status, 201);
+    await withSql((sql) =>
+      sql`insert into public.operation_events
       (operation_id, op_seq, action_type, order_no, asset_id, operation_no, workplace_name, status_before, status_after, occurred_at,
         user_id, reporter_id, qty_good)
       select e.operation_id, n, 'REPORT_QUANTITY', e.order_no, e.asset_id, e.operation_no, e.workplace_name, 'IN_PROGRESS', 'IN_PROGRESS',
         clock_timestamp(), e.user_id, e.reporter_id, 0
       from public.operation_events e, generate_series(2, 20000) n where e.order_no = ${operation.order_no}`
-  );
-  const began = performance.now();
-  const { status, body } = await forget(user.id);
-  assertEquals([status, body.events], [200, 20_000]);
-  assert(performance.now() - began < 1_000, `${performance.now() - began} ms`);
-  await withSql((sql) =>
-    sql`update public.mes_operations o set last_op_seq = 20000, counted_since = (
+    );
+    const began = performance.now();
+    const { status, body } = await forget(user.id);
+    assertEquals([status, body.events], [200, 20_000]);
+    assert(performance.now() - began < 1_000, `${performance.now() - began} ms`);
+    await withSql((sql) =>
+      sql`update public.mes_operations o set last_op_seq = 20000, counted_since = (
         select min(e.occurred_at) from public.operation_events e
         where e.operation_id = o.id and e.action_type = 'REPORT_QUANTITY')
       where o.order_no = ${operation.order_no}`
-  );
-});
+    );
+  },
+);

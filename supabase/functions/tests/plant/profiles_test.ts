@@ -24,7 +24,7 @@ async function read(user: { id: string }): Promise<Profile> {
   return body;
 }
 
-Deno.test("Sign-up: creates the profile of an operator without a workplace, whatever the user claims", async () => {
+Deno.test("Sign-up: creates the profile of an operator without a workplace when the user claims more", async () => {
   const email = `${unique("user")}@example.com`;
   const claims = { full_name: " Anna de Vries ", role: "admin", workplace_access: ["*"] };
   const { status, body, text } = await dataApi({ apikey: env.publishableKey }).post<{ user: { id: string } }>(
@@ -46,7 +46,7 @@ Deno.test("Sign-up: creates the profile of an operator without a workplace, what
   assert(profile.full_name === null || profile.full_name === "Anna de Vries", String(profile.full_name));
 });
 
-Deno.test("GET /profiles/v1/{id}: shows users their own profile, managers all, and hides the others", async () => {
+Deno.test("GET /profiles/v1/{id}: answers 404 when the caller is below manager and the profile is another's", async () => {
   const [operator, manager, supervisor] = await Promise.all([
     newUser({ full_name: "Jan" }),
     newUser({ role: "manager" }),
@@ -63,7 +63,7 @@ Deno.test("GET /profiles/v1/{id}: shows users their own profile, managers all, a
   assertEquals(list.body.map(({ id }) => id), [operator.id]);
 });
 
-Deno.test("GET /profiles/v1/me: answers the caller's own profile, 304 when it is unchanged", async () => {
+Deno.test("GET /profiles/v1/me: answers the caller's own profile, and 304 when it is unchanged", async () => {
   const user = await newUser({ role: "operator", workplaces: [newWorkplace()] });
   const own = await user.client.get<Profile>("/profiles/v1/me");
   assertEquals([own.status, own.body], [200, await read(user)]);
@@ -84,7 +84,7 @@ Deno.test("GET /profiles/v1/me: says why there is none when the caller is the se
   assertProblem(await former.client.get("/profiles/v1/me"), 404, "not_found");
 });
 
-Deno.test("GET /profiles/v1?q: gives exactly the visible profiles whose e-mail address or name begins with it", async () => {
+Deno.test("GET /profiles/v1: lists exactly the visible profiles whose e-mail address or name begins with q when q is given", async () => {
   const place = newWorkplace();
   const name = unique("Ünal");
   const [supervisor, named, other] = await Promise.all([
@@ -107,7 +107,7 @@ Deno.test("GET /profiles/v1?q: gives exactly the visible profiles whose e-mail a
   for (const q of ["de Vries", "%", "_", `${name}%`]) assertEquals(await found(named.client, q), [], q);
 });
 
-Deno.test("GET /profiles/v1 as supervisor: colleagues of a shared workplace, read only", async () => {
+Deno.test("GET /profiles/v1: lists colleagues of a shared workplace, read only, when the caller is a supervisor", async () => {
   const workplace = newWorkplace();
   const [supervisor, colleague, other] = await Promise.all([
     newUser({ role: "supervisor", workplaces: [workplace, newWorkplace()] }),
@@ -126,7 +126,7 @@ Deno.test("GET /profiles/v1 as supervisor: colleagues of a shared workplace, rea
   assertEquals((await read(colleague)).version, 2);
 });
 
-Deno.test("PATCH /profiles/v1/{id}: changes only the fields of the caller's role, and raises no rights", async () => {
+Deno.test("PATCH /profiles/v1/{id}: answers 403 when a field is not the caller's to change, and raises no rights", async () => {
   const roles = ["readonly", "machine", "operator", "supervisor", "manager"] as const;
   for (const role of roles) {
     const user = await newUser({ role });
@@ -166,7 +166,7 @@ Deno.test("PATCH /profiles/v1/{id}: changes only the fields of the caller's role
   assertEquals(raised.headers.get("etag"), `"${version}"`);
 });
 
-Deno.test("PATCH /profiles/v1/{id}: takes effect at the user's next request", async () => {
+Deno.test("PATCH /profiles/v1/{id}: takes effect when the user sends the next request", async () => {
   const operation = await newOperation();
   const user = await newUser();
   const path = operationPath(operation);
@@ -182,7 +182,7 @@ Deno.test("PATCH /profiles/v1/{id}: takes effect at the user's next request", as
   assertProblem(await user.client.get(path), 404, "not_found");
 });
 
-Deno.test("PATCH and POST of profiles: values that are none are refused, all named", async () => {
+Deno.test("POST and PATCH /profiles/v1: name every field when values are invalid", async () => {
   const user = await newUser();
   const wrong: [Record<string, unknown>, string[]][] = [
     [{}, [""]],
@@ -204,7 +204,7 @@ Deno.test("PATCH and POST of profiles: values that are none are refused, all nam
   assertEquals((await read(user)).version, 1);
 });
 
-Deno.test("DELETE and POST /profiles/v1: the user may do nothing, until an admin makes the profile again", async () => {
+Deno.test("DELETE /profiles/v1/{id}: leaves the user without rights until an admin creates the profile again", async () => {
   const operation = await newOperation();
   const user = await newUser({ role: "supervisor", workplaces: [operation.workplace_name ?? ""] });
   const { body: event } = await report(user.client, operation, "START");
@@ -245,7 +245,7 @@ Deno.test("POST and DELETE /profiles/v1: answer 403, or 404 for hidden profiles,
   assertEquals((await read(victim)).version, 1);
 });
 
-Deno.test("Conditional requests on profiles: ETag, 304, and 412 with the current version", async () => {
+Deno.test("GET and PATCH /profiles/v1/{id}: answer 304 when the ETag matches, and 412 with the current version when it is stale", async () => {
   const user = await newUser();
   const path = pathOf(user);
   const first = await user.client.get(path);
@@ -266,7 +266,7 @@ Deno.test("Conditional requests on profiles: ETag, 304, and 412 with the current
   assertEquals((await server.delete(path, { headers: { "If-Match": '"1", "2"' } })).status, 204);
 });
 
-Deno.test("PATCH of a profile: of 20 at once from one ETag exactly one succeeds", async () => {
+Deno.test("PATCH /profiles/v1/{id}: exactly one of 20 succeeds when they race from one ETag", async () => {
   const user = await newUser();
   const answers = await Promise.all(
     Array.from(

@@ -26,7 +26,7 @@ async function newReason(kind: Kind, more: Partial<ReasonCode> = {}): Promise<st
   return code;
 }
 
-Deno.test("POST /reason-codes/v1: active unless told otherwise, unique by kind and code; Location and ETag lead to it", async () => {
+Deno.test("POST /reason-codes/v1: creates an active code with Location and ETag, and answers 409 when kind and code exist", async () => {
   const code = `${unique("R")} 1/2 ü`;
   for (const kind of kinds) {
     const created = await server.post<ReasonCode>("/reason-codes/v1", { kind, code, description: "In words" });
@@ -54,7 +54,7 @@ Deno.test("POST /reason-codes/v1: active unless told otherwise, unique by kind a
   }
 });
 
-Deno.test("PATCH and DELETE /reason-codes/v1: versions count, If-Match holds, kind and code stay", async () => {
+Deno.test("PATCH and DELETE /reason-codes/v1: count versions, keep kind and code, and answer 412 when If-Match is stale", async () => {
   const code = await newReason("STOP");
   const changed = await server.patch<ReasonCode>(path("STOP", code), { description: "Tool", active: false });
   assertEquals([changed.status, changed.headers.get("etag")], [200, '"2"']);
@@ -86,7 +86,7 @@ Deno.test("PATCH and DELETE /reason-codes/v1: versions count, If-Match holds, ki
   ) assertProblem(answer, 404, "not_found");
 });
 
-Deno.test("DELETE /reason-codes/v1: one that an event has is in_use, of its kind alone, and is deactivated instead", async () => {
+Deno.test("DELETE /reason-codes/v1: answers in_use when an event has the code of this kind", async () => {
   const code = await newReason("STOP");
   await server.post("/reason-codes/v1", { kind: "HOLD", code });
   const operation = await newOperation();
@@ -106,14 +106,14 @@ Deno.test("DELETE /reason-codes/v1: one that an event has is in_use, of its kind
   await reported(operation, ["STOP", { reason_code: code }]);
 });
 
-Deno.test("DELETE /reason-codes/v1: rejects UNSPECIFIED, which the API itself writes", async () => {
+Deno.test("DELETE /reason-codes/v1: answers 409 when the code is UNSPECIFIED, which the API writes", async () => {
   for (const kind of ["HOLD", "CANCEL", "SHORTFALL"]) {
     assertProblem(await server.delete(path(kind, "UNSPECIFIED")), 409, "in_use");
     assertEquals((await server.get(path(kind, "UNSPECIFIED"))).status, 200);
   }
 });
 
-Deno.test("Reason codes: are readable with a workplace, and changeable for managers and above", async () => {
+Deno.test("Reason codes: are readable when the caller has a workplace, and changeable when the caller is a manager or above", async () => {
   const code = await newReason("SCRAP");
   const workplace = newWorkplace();
   for (const role of ["readonly", "machine", "operator", "supervisor"] as const) {
@@ -132,7 +132,7 @@ Deno.test("Reason codes: are readable with a workplace, and changeable for manag
   assertEquals((await manager.client.delete(path("SCRAP", code))).status, 204);
 });
 
-Deno.test("GET /reason-codes/v1: by kind and activity, ordered by kind and code, pages by cursor", async () => {
+Deno.test("GET /reason-codes/v1: filters, orders by kind and code, and pages by cursor when there are several", async () => {
   const prefix = unique("R");
   for (const kind of ["STOP", "HOLD"] as const) {
     for (const number of [2, 1]) {

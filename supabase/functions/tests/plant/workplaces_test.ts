@@ -42,7 +42,7 @@ async function queueOf(name: string, client = server): Promise<QueuedOperation[]
 
 // ---------------------------------------------------------------- create, read, change, delete
 
-Deno.test("POST /workplaces/v1: active and without a limit unless told otherwise; Location and ETag lead to it", async () => {
+Deno.test("POST /workplaces/v1: creates an active workplace without a limit, with Location and ETag, when only the name is given", async () => {
   const name = `${unique("W")} (Größe/1)`;
   const created = await server.post<Workplace>("/workplaces/v1", { name });
   assertEquals(created.status, 201, created.text);
@@ -59,7 +59,7 @@ Deno.test("POST /workplaces/v1: active and without a limit unless told otherwise
   assertEquals(pick(other.body, "name", "workplace_group", "capacity", "active"), full);
 });
 
-Deno.test("POST /workplaces/v1: a name that exists is duplicate_workplace, also when an operation made it; of 12 at once one makes it", async () => {
+Deno.test("POST /workplaces/v1: answers duplicate_workplace when the name exists, an operation made it, or 12 requests race", async () => {
   const { workplace_name } = await newOperation();
   assertProblem(await server.post("/workplaces/v1", { name: workplace_name }), 409, "duplicate_workplace");
   const name = newWorkplace();
@@ -68,7 +68,7 @@ Deno.test("POST /workplaces/v1: a name that exists is duplicate_workplace, also 
   for (const answer of answers) if (answer.status !== 201) assertProblem(answer, 409, "duplicate_workplace");
 });
 
-Deno.test("POST and PATCH /workplaces/v1: reject invalid values by name", async () => {
+Deno.test("POST and PATCH /workplaces/v1: name the fields when values are invalid", async () => {
   const name = newWorkplace();
   const wrong: [Record<string, unknown>, string][] = [
     [{}, "/name"],
@@ -95,7 +95,7 @@ Deno.test("POST and PATCH /workplaces/v1: reject invalid values by name", async 
   }
 });
 
-Deno.test("PATCH and DELETE /workplaces/v1: versions count, If-Match holds, what changes nothing is no change", async () => {
+Deno.test("PATCH and DELETE /workplaces/v1: count changes as versions, and answer 412 when If-Match is stale", async () => {
   const name = await placeFor(1);
   const changed = await server.patch<Workplace>(path(name), { capacity: 2, workplace_group: "Welding" }, {
     headers: { "if-match": '"1"' },
@@ -141,7 +141,7 @@ Deno.test("PATCH and DELETE /workplaces/v1: versions count, If-Match holds, what
   }
 });
 
-Deno.test("DELETE /workplaces/v1: answers in_use while the workplace has operations", async () => {
+Deno.test("DELETE /workplaces/v1: answers in_use when the workplace has operations", async () => {
   const operation = await newOperation();
   const name = operation.workplace_name ?? "";
   assertProblem(await server.delete(path(name)), 409, "in_use");
@@ -151,7 +151,7 @@ Deno.test("DELETE /workplaces/v1: answers in_use while the workplace has operati
   assertEquals((await server.delete(path(name))).status, 204);
 });
 
-Deno.test("Workplaces: are readable with a workplace, and changeable for managers and above", async () => {
+Deno.test("Workplaces: are readable when the caller has a workplace, and changeable when the caller is a manager or above", async () => {
   const name = await placeFor(2);
   for (const role of ["readonly", "machine", "operator", "supervisor"] as const) {
     const { client } = await newUser({ role, workplaces: [name] });
@@ -174,7 +174,7 @@ Deno.test("Workplaces: are readable with a workplace, and changeable for manager
   assertEquals((await get(name)).version, 1);
 });
 
-Deno.test("GET /workplaces/v1: filters, pages by cursor and counts", async () => {
+Deno.test("GET /workplaces/v1: filters, pages by cursor and counts when there are several", async () => {
   const group = unique("Group");
   const names = Array.from({ length: 7 }, () => newWorkplace()).toSorted();
   for (const [index, name] of names.entries()) {
@@ -206,7 +206,7 @@ Deno.test("GET /workplaces/v1: filters, pages by cursor and counts", async () =>
 
 // ---------------------------------------------------------------- what runs
 
-Deno.test("GET /workplaces/v1/{name}: running_operations, longest first, for those who work there", async () => {
+Deno.test("GET /workplaces/v1/{name}: lists running_operations, longest first, when the caller works there", async () => {
   const name = await placeFor(null);
   const operations = [];
   for (const minutes of [10, 30, 20]) {
@@ -257,7 +257,7 @@ Deno.test("POST START: 2 of 64 operations start at a workplace of capacity 2 whe
   }
 });
 
-Deno.test("POST START: is rejected at a full workplace until an operation ends", async () => {
+Deno.test("POST START: is rejected until an operation ends when the workplace is full", async () => {
   const workplace_name = await placeFor(1);
   const [first, second, third] = await Promise.all([1, 2, 3].map(() => newOperation({ workplace_name })));
   assertExists(first);
@@ -293,7 +293,7 @@ Deno.test("POST START: is rejected at a full workplace until an operation ends",
 
 // ---------------------------------------------------------------- what is next
 
-Deno.test("GET queue: lists running operations, then by planned start, each with what blocks the caller", async () => {
+Deno.test("GET queue: lists running operations first, then by planned start, each with blocked_by when the caller cannot start it", async () => {
   const workplace_name = await placeFor(1);
   const make = (overrides: Partial<Operation>) => newOperation({ workplace_name, ...overrides });
   const unplanned = await make({});
