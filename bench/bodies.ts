@@ -2,11 +2,8 @@
  * `deno run -A bench/bodies.ts [requests]`: what a body of 1 MiB costs the isolate of a function, in CPU time, by what
  * is in it and where it is sent. Linux only: the time is read from /proc.
  */
-import { TextLineStream } from "@std/streams/text_line_stream.js";
-import { edgeDeno, edgeFlags } from "../local/functions/edge_deno.ts";
-import { keySet } from "../local/platform/keys.ts";
-import { inProject } from "../local/system/paths.ts";
 import { startStack } from "../local/stack.ts";
+import { startIsolate } from "./isolate.ts";
 
 const [requests = 30] = Deno.args.filter((arg) => /^\d+$/.test(arg)).map(Number);
 const size_bytes = 1024 * 1024;
@@ -47,18 +44,7 @@ const cases: [what: string, path: string, body: string][] = [
 ];
 
 const stack = await startStack({ ephemeral: true, seed: false, onFunctionLog: () => {} });
-const isolate = new Deno.Command(await edgeDeno(), {
-  args: [...edgeFlags, inProject("bench", "bodies_isolate.ts")],
-  env: {
-    SUPABASE_URL: stack.url,
-    SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: stack.keys.publishableKey }),
-    SUPABASE_SECRET_KEYS: JSON.stringify({ default: stack.keys.secretKey }),
-    SUPABASE_JWKS: keySet(stack.keys.jwtSecret),
-  },
-  stdout: "piped",
-}).spawn();
-const lines = isolate.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
-const base = `http://127.0.0.1:${(await lines.read()).value}`;
+const { isolate, base } = await startIsolate("bodies_isolate.ts", stack);
 
 async function cpu_ms(): Promise<number> {
   const stat = await Deno.readTextFile(`/proc/${isolate.pid}/stat`);

@@ -12,6 +12,7 @@ import { generateKeys, keySet, signingKeyId } from "../local/platform/keys.ts";
 import { inProject } from "../local/system/paths.ts";
 import { neededMigration } from "../supabase/functions/_shared/needed_migration.ts";
 import contract from "../docs/openapi.json" with { type: "json" };
+import { Constants } from "../supabase/functions/_shared/database.types.ts";
 import { median } from "./median.ts";
 import { table } from "./table.ts";
 
@@ -23,19 +24,6 @@ export interface FunctionFigures {
   ratio: number;
 }
 
-const actions = [
-  "RELEASE",
-  "START",
-  "STOP",
-  "REPORT_QUANTITY",
-  "COMPLETE",
-  "FINISH",
-  "HOLD",
-  "CANCEL",
-  "REVERSE",
-  "CORRECT",
-];
-
 /** An operation of the contract's examples. */
 const operation = JSON.stringify({
   ...Object.fromEntries(
@@ -44,7 +32,7 @@ const operation = JSON.stringify({
       "example" in property ? property.example : null,
     ]),
   ),
-  allowed_actions: actions.map((action) => ({ action, allowed: false, blocked_by: "forbidden" })),
+  allowed_actions: Constants.public.Enums.action.map((action) => ({ action, allowed: false, blocked_by: "forbidden" })),
 });
 
 /** Measures both in an isolate of the functions' Deno, rounds in turn, with an access token as of a user. */

@@ -3,11 +3,8 @@
  * isolate of the function; this one has the stack, a writer and the readers: half Server-Sent Events, half WebSockets,
  * each following everything.
  */
-import { TextLineStream } from "@std/streams/text_line_stream.js";
-import { edgeDeno, edgeFlags } from "../local/functions/edge_deno.ts";
-import { keySet } from "../local/platform/keys.ts";
-import { inProject } from "../local/system/paths.ts";
 import { startStack } from "../local/stack.ts";
+import { startIsolate } from "./isolate.ts";
 
 const [count = 500, seconds = 20] = Deno.args.filter((arg) => /^\d+$/.test(arg)).map(Number);
 const eventsPerSecond = 20;
@@ -19,18 +16,7 @@ await bench();
 
 async function bench(): Promise<void> {
   const stack = await startStack({ ephemeral: true, seed: false, onFunctionLog: () => {} });
-  const isolate = new Deno.Command(await edgeDeno(), {
-    args: [...edgeFlags, inProject("bench", "stream_isolate.ts")],
-    env: {
-      SUPABASE_URL: stack.url,
-      SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: stack.keys.publishableKey }),
-      SUPABASE_SECRET_KEYS: JSON.stringify({ default: stack.keys.secretKey }),
-      SUPABASE_JWKS: keySet(stack.keys.jwtSecret),
-    },
-    stdout: "piped",
-  }).spawn();
-  const lines = isolate.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
-  const base = `http://127.0.0.1:${(await lines.read()).value}`;
+  const { isolate, base } = await startIsolate("stream_isolate.ts", stack);
   const memory = async () => {
     const { rss, heapUsed } = await (await fetch(`${base}/memory`)).json();
     const { stdout } = await new Deno.Command("ps", { args: ["-o", "time=", "-p", String(isolate.pid)] }).output();
