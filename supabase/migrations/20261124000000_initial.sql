@@ -2214,6 +2214,29 @@ comment on function public.get_operation(text, integer, text) is
   'One operation with what the caller may do to it. Raises 404 not_found.';
 grant execute on function public.get_operation to authenticated, service_role;
 
+create function app.lock_operation(
+  caller app.caller, order_no text, asset_id integer, operation_no text
+) returns public.mes_operations
+language plpgsql
+set search_path = ''
+as $$
+declare
+  operation public.mes_operations;
+begin
+  perform app.require_plant(caller);
+  select * into operation from public.mes_operations o
+  where o.order_no = lock_operation.order_no and o.operation_no = lock_operation.operation_no
+    and o.asset_id = lock_operation.asset_id
+  for update;
+  if not found or not app.sees_workplace(caller, operation.workplace_name) then
+    perform app.refuse_missing();
+  end if;
+  return operation;
+end
+$$;
+comment on function app.lock_operation(app.caller, text, integer, text) is
+  'The operation of a command, locked until commit. Raises 404 not_found when it is missing or hidden.';
+
 -- A sorted list is one range of an index; where a column can be null, a range for its values and one for its nulls,
 -- which come last in both directions.
 create type app.page_sort as (key_columns text, page_order text, merge_order text, ranges text[]);
@@ -4563,14 +4586,7 @@ begin
   if command.answer is not null then
     return command.answer;
   end if;
-  perform app.require_plant(caller);
-  select * into operation from public.mes_operations o
-  where o.order_no = transition_operation.order_no and o.operation_no = transition_operation.operation_no
-    and o.asset_id = transition_operation.asset_id
-  for update;
-  if not found or not app.sees_workplace(caller, operation.workplace_name) then
-    perform app.refuse_missing();
-  end if;
+  operation := app.lock_operation(caller, order_no, asset_id, operation_no);
   made.action_type := (transition ->> 'action')::public.action;
   made.reason_code := transition ->> 'reason_code';
   made.note := transition ->> 'note';
@@ -5480,14 +5496,7 @@ begin
   if command.answer is not null then
     return command.answer;
   end if;
-  perform app.require_plant(caller);
-  select * into operation from public.mes_operations o
-  where o.order_no = update_operation.order_no and o.operation_no = update_operation.operation_no
-    and o.asset_id = update_operation.asset_id
-  for update;
-  if not found or not app.sees_workplace(caller, operation.workplace_name) then
-    perform app.refuse_missing();
-  end if;
+  operation := app.lock_operation(caller, order_no, asset_id, operation_no);
   perform app.require_version(operation.version, if_match);
   operation := app.change_operation(operation, caller, patch);
   return app.finish_command(command, array[coalesce(operation.workplace_name, '*')],
@@ -5658,14 +5667,7 @@ declare
   caller constant app.caller := app.current_caller();
   operation public.mes_operations;
 begin
-  perform app.require_plant(caller);
-  select * into operation from public.mes_operations o
-  where o.order_no = delete_operation.order_no and o.operation_no = delete_operation.operation_no
-    and o.asset_id = delete_operation.asset_id
-  for update;
-  if not found or not app.sees_workplace(caller, operation.workplace_name) then
-    perform app.refuse_missing();
-  end if;
+  operation := app.lock_operation(caller, order_no, asset_id, operation_no);
   perform app.require_role(caller, 'supervisor',
     format('Your role may not delete operation %s', app.operation_label(operation)));
   perform app.require_version(operation.version, if_match);

@@ -20,14 +20,7 @@ begin
   if command.answer is not null then
     return command.answer;
   end if;
-  perform app.require_plant(caller);
-  select * into operation from public.mes_operations o
-  where o.order_no = transition_operation.order_no and o.operation_no = transition_operation.operation_no
-    and o.asset_id = transition_operation.asset_id
-  for update;
-  if not found or not app.sees_workplace(caller, operation.workplace_name) then
-    perform app.refuse_missing();
-  end if;
+  operation := app.lock_operation(caller, order_no, asset_id, operation_no);
   made.action_type := (transition ->> 'action')::public.action;
   made.reason_code := transition ->> 'reason_code';
   made.note := transition ->> 'note';

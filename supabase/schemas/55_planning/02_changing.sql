@@ -227,14 +227,7 @@ begin
   if command.answer is not null then
     return command.answer;
   end if;
-  perform app.require_plant(caller);
-  select * into operation from public.mes_operations o
-  where o.order_no = update_operation.order_no and o.operation_no = update_operation.operation_no
-    and o.asset_id = update_operation.asset_id
-  for update;
-  if not found or not app.sees_workplace(caller, operation.workplace_name) then
-    perform app.refuse_missing();
-  end if;
+  operation := app.lock_operation(caller, order_no, asset_id, operation_no);
   perform app.require_version(operation.version, if_match);
   operation := app.change_operation(operation, caller, patch);
   return app.finish_command(command, array[coalesce(operation.workplace_name, '*')],

@@ -46,14 +46,7 @@ declare
   caller constant app.caller := app.current_caller();
   operation public.mes_operations;
 begin
-  perform app.require_plant(caller);
-  select * into operation from public.mes_operations o
-  where o.order_no = delete_operation.order_no and o.operation_no = delete_operation.operation_no
-    and o.asset_id = delete_operation.asset_id
-  for update;
-  if not found or not app.sees_workplace(caller, operation.workplace_name) then
-    perform app.refuse_missing();
-  end if;
+  operation := app.lock_operation(caller, order_no, asset_id, operation_no);
   perform app.require_role(caller, 'supervisor',
     format('Your role may not delete operation %s', app.operation_label(operation)));
   perform app.require_version(operation.version, if_match);
