@@ -72,7 +72,7 @@ const readMs = 1000;
 
 const passwordCost = "LITE_AUTH_BCRYPT_COST";
 
-/** Undoes what was started, the last first. */
+/** Ends the started parts, the last one first. */
 class Cleanup {
   #steps: (() => Promise<void>)[] = [];
   add(step: () => Promise<void>): void {

@@ -14,7 +14,7 @@ showHelp(`Usage: deno task lint:sql
 Checks the PL/pgSQL functions with plpgsql_check, in a database of its own on the server of STACK_DATABASE_URL or of the
 PG* variables.`);
 
-/** Functions that name what only Supabase's platform has, behind a check that it is there. */
+/** Functions that use objects of Supabase's platform, after a check that these exist. */
 const platformOnly = ["app.request_dispatch", "app.schedule_dispatch"];
 
 const findings = `

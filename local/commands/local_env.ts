@@ -17,7 +17,7 @@ export interface StackAddresses {
   demoPassword: string;
 }
 
-/** Returns what everybody may know: the addresses, and the key that browsers send. */
+/** Returns the public settings: the addresses, and the key that browsers send. */
 function publicSettings({ url, publishableKey }: StackAddresses): Record<string, string> {
   return { SUPABASE_URL: url, FUNCTIONS_URL: `${url}/functions/v1`, SUPABASE_PUBLISHABLE_KEY: publishableKey };
 }

@@ -1,6 +1,6 @@
 /**
- * The first step of every task: installs the packages of import_map.json, once. It has no dependencies itself, so that a
- * new checkout shows at once what it waits for; `deno task` alone would print a line for each package.
+ * The first step of every task: installs the packages of import_map.json, once. It has no dependencies, so a new
+ * checkout shows its progress at once; `deno task` alone would print a line for each package.
  */
 
 /** Time between two looks at the packages that have arrived. */
@@ -18,7 +18,7 @@ async function readJson(name: string) {
   return JSON.parse(await Deno.readTextFile(new URL(name, root)));
 }
 
-/** Returns a digest of what decides which packages are installed. */
+/** Returns a digest of the files that decide which packages are installed. */
 async function digest(): Promise<string> {
   const [{ imports }, { npm }, { allowScripts }] = await Promise.all(
     ["import_map.json", "deno.lock", "deno.json"].map(readJson),

@@ -25,7 +25,7 @@ const usage = `Usage: deno task test [words] [options]
 /** The settings that tests against a stack of the user's own need. */
 const required = ["SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY"];
 
-/** What says which stack is tested: none of it is taken from the user's environment. */
+/** Variables that select the tested stack; none is taken from the user's environment. */
 const stackVariables = [...required, "FUNCTIONS_URL", "DATABASE_URL", "DEMO_PASSWORD", "LOCAL_JWT_SECRET"];
 
 async function deno(args: string[], settings: Record<string, string>): Promise<boolean> {
@@ -100,7 +100,7 @@ async function test(): Promise<void> {
     env = await settingsOf(settingsFile);
   } else {
     await prepareDocs(console.log);
-    // the tests of webhooks dispatch by themselves, to know who sends what
+    // the tests of webhooks dispatch by themselves, so that no other dispatcher sends their deliveries
     const stack = await startStack({ ephemeral: true, dispatchWebhooks: false, onFunctionLog: writeTestLog });
     stop = stack.stop;
     await requireFunctions(stack.url);
@@ -122,7 +122,7 @@ async function test(): Promise<void> {
     counts = run.counts;
     problem = complaint(counts, run.success);
     if (env.DATABASE_URL) {
-      // the proof over everything that the tests left behind
+      // compares everything that the tests wrote with its events
       const comparison = await compareWithEvents(env.DATABASE_URL);
       console.log(told(comparison));
       if (comparison.divergences.length > 0) problem ??= "Operations differ from their events, see above.";

@@ -1,6 +1,6 @@
 /**
- * `deno task schema`: writes the initial migration from `supabase/schemas`, and tells the functions that they need it. With `--check` it writes nothing and fails
- * when the migrations do not make the database that the schema describes.
+ * `deno task schema`: writes the initial migration from `supabase/schemas`, and its name for the functions. With
+ * `--check` it writes nothing and fails when the migrations and the schema make different databases.
  */
 import { relative } from "node:path";
 import { runCommand, StackFailure } from "../system/failure.ts";

@@ -17,7 +17,7 @@ async function start(): Promise<void> {
   const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM", "SIGHUP"];
   for (const signal of signals) Deno.addSignalListener(signal, ended.resolve);
 
-  // One connection that breaks at a bad moment inside a library must not end a stack that others work with.
+  // A connection that breaks inside a library must not end the stack for all of its users.
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     console.error("Unhandled:", event.reason);

@@ -4,7 +4,7 @@ import { signingKeyId } from "../platform/keys.ts";
 /** Claims of a token. */
 export type Claims = Record<string, unknown>;
 
-/** Signatures checked already: the same users ask again and again. */
+/** Tokens whose signature was verified, because users send the same token with each request. */
 const rememberedTokens = 10_000;
 
 /** Signs the access tokens of users, and verifies them for functions with `verify_jwt`. */

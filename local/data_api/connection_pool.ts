@@ -25,7 +25,7 @@ export class TooManyElements extends Error {
   code = "TOO_MANY_ELEMENTS";
 }
 
-/** No connection could be had in time. */
+/** No connection was free in time. */
 export class PoolTimeout extends Error {
   override name = "PoolTimeout";
   code = "PGRST003";
@@ -33,7 +33,7 @@ export class PoolTimeout extends Error {
 
 /**
  * One database connection, held by one request at a time. Statements are sent at once and in order, without waiting
- * for the answer to the one before. It never reconnects: a transaction must not go on elsewhere.
+ * for the answer to the one before. It never reconnects: a transaction must not continue on another connection.
  */
 export class Slot implements DatabaseConnection {
   #driver: postgres.Sql;

@@ -18,8 +18,8 @@ export interface DataApi {
 }
 
 /**
- * Takes a valid user's token for what it says, as PostgREST does; the library would look the user and the session up in
- * the auth schema for each request. Any other token is left to the library, which refuses it.
+ * Trusts the claims of a valid token, as PostgREST does; the library would look user and session up in the auth schema
+ * for each request. The library gets any other token and rejects it.
  */
 function trustTokens(signer: TokenSigner): MiddlewareHandler<HonoContext> {
   return async (c, next) => {

@@ -14,7 +14,7 @@ interface CallerVars {
 /** The time limit that Supabase gives each role; PostgREST applies it with the role. */
 const statementTimeouts: Record<string, string> = { anon: "3s", authenticated: "8s", service_role: "8s" };
 
-/** A server that does not even keep its own time limits is given up: the caller gets an answer all the same. */
+/** Time limit for a server that exceeds its own limits, so that the caller gets an answer. */
 const answerTimeoutMs = 9500;
 
 /** Everything that PostgREST sets for a request, in one statement: role, claims, request, limits. */
@@ -84,7 +84,7 @@ export class DataConnection extends PostgresConnection {
       postgresOptions: { max: 1, onnotice: () => {}, ...driverTypes },
     });
     try {
-      // The library only prints why it cannot read; this says whether the server is there at all.
+      // The library only prints why it cannot read; this query shows whether the server answers.
       await reader.driver`select 1`;
       const catalog = await reader.introspect();
       // The library answers with an empty catalog when it could not read.

@@ -1,6 +1,6 @@
 /**
- * The Deno that functions run in. Supabase's Edge Runtime is compatible with Deno 2.1, which knows less than the Deno
- * of the tasks: what works only there would fail on Supabase, at the first request that needs it.
+ * The Deno that functions run in. Supabase's Edge Runtime is compatible with Deno 2.1, which has fewer features than the
+ * Deno of the tasks: code that needs them would fail on Supabase at the first request.
  */
 import { join } from "node:path";
 import { messageOf, StackFailure } from "../system/failure.ts";
@@ -29,7 +29,7 @@ export const edgeFlags: readonly string[] = [
 /**
  * The program: `EDGE_DENO`, or that of the npm package `deno`, which the npm client fetches once.
  *
- * @param tell Called before a step that takes long.
+ * @param tell Gets a message before a step that takes long.
  */
 export async function edgeDeno(tell: (line: string) => void = () => {}): Promise<string> {
   const own = Deno.env.get("EDGE_DENO");

@@ -11,7 +11,7 @@ import { within } from "../system/poll.ts";
 const bootTimeoutMs = 30_000;
 /** The system reports the end of a process a moment after its connections broke. */
 const endNoticedMs = 200;
-/** Time limit of a process that was told to end: its streams end first. */
+/** Time limit of a process after the request to end; its streams end first. */
 const endMs = 1500;
 /** Several files are saved at once: one reload for all of them. */
 const reloadDelayMs = 100;

@@ -36,7 +36,7 @@ async function load([name, url]: [string, string]): Promise<[string, Handler]> {
   }
 }
 
-/** Reads what a function left of a body: an answer is lost when the connection is closed under a client that still sends. */
+/** Reads what is left of a body: closing the connection of a client that still sends loses the answer. */
 async function discardRest(request: Request): Promise<void> {
   if (request.method === "GET" || request.body === null || request.bodyUsed || request.body.locked) return;
   // a client that asks first does not send what is rejected
@@ -44,8 +44,8 @@ async function discardRest(request: Request): Promise<void> {
   await request.body.pipeTo(new WritableStream(), { signal: AbortSignal.timeout(maxUnreadMs) }).catch(() => {});
 }
 
-// An exception that nobody catches ends the isolate of one function on Supabase. Here all share a process, so that it
-// is told and the others go on.
+// On Supabase, an uncaught exception ends the isolate of one function. Here all functions share a process, so the
+// exception is logged and the other functions continue.
 globalThis.addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
   console.error("Unhandled rejection in a function:", event.reason);
@@ -92,7 +92,7 @@ async function answer(request: Request): Promise<Response> {
 
 let isTold = false;
 
-/** Supabase's runtime tells functions by this event that their isolate ends: streams close with their reason. */
+/** Event by which Supabase's runtime announces the end of an isolate: streams close with their reason. */
 function tellFunctions(): void {
   if (!isTold) dispatchEvent(new CustomEvent("beforeunload", { detail: { reason: "termination" } }));
   isTold = true;

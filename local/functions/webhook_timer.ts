@@ -13,8 +13,8 @@ export interface DispatchOptions {
 }
 
 /**
- * Calls the dispatcher of webhooks when something is due, as pg_cron does on Supabase: looks once a second, never calls
- * beside itself, and at once again while it is told that there is more. Returns what ends it.
+ * Calls the dispatcher of webhooks when something is due, as pg_cron does on Supabase: checks once a second, makes one
+ * call at a time, and repeats at once while the dispatcher reports more. Returns a function that ends it.
  */
 export function startDispatching({ isDue, url, secretKey }: DispatchOptions): () => Promise<void> {
   const ending = new AbortController();
@@ -30,7 +30,7 @@ export function startDispatching({ isDue, url, secretKey }: DispatchOptions): ()
     return typeof answer === "object" && answer !== null && "has_more" in answer && answer.has_more === true;
   };
   const look = async () => {
-    // the database is away, the functions are loaded again, or the stack ends: the next look finds it
+    // the database is down, the functions reload, or the stack ends: the next check retries
     const hasMore = await isDue().then((isDue) => isDue && dispatch()).catch(() => false);
     if (!ending.signal.aborted) timer = setTimeout(look, hasMore ? 0 : interval_ms);
   };

@@ -49,7 +49,7 @@ function overRateLimit(seconds: number): Response {
   return withCors(Response.json(body, { status: 429, headers: { "retry-after": String(seconds) } }));
 }
 
-/** PostgREST refuses a token that is none; the Data API library would take the request as anonymous. */
+/** PostgREST rejects a malformed token; the Data API library would treat the request as anonymous. */
 function hasMalformedToken(request: Request): boolean {
   const token = request.headers.get("authorization")?.match(/^Bearer\s+(.*)$/i)?.[1];
   return token !== undefined && !token.startsWith("sb_") && !/^[^.]+\.[^.]+\.[^.]+$/.test(token.trim());
@@ -58,7 +58,7 @@ function hasMalformedToken(request: Request): boolean {
 /** Answers every request by its path, as Supabase's API gateway does. */
 export class Gateway {
   #parts: GatewayParts | undefined;
-  // apart, since a function that is called calls the Data API in turn
+  // separate, because a called function calls the Data API in turn
   readonly #calls = new Turns(turnsOfCaller);
   readonly #queries = new Turns(turnsOfCaller);
   readonly #signIns = new Turns(turnsOfCaller);
@@ -67,7 +67,7 @@ export class Gateway {
   #callsInFlight = 0;
   #reset: { secretKey: string; run: () => Promise<void> } | undefined;
 
-  /** Lets `deno task reset` make the database anew while the stack runs; nothing of the kind exists on Supabase. */
+  /** Lets `deno task reset` recreate the database while the stack runs; Supabase has no such endpoint. */
   allowReset(secretKey: string, run: () => Promise<void>): void {
     this.#reset = { secretKey, run };
   }
@@ -104,7 +104,7 @@ export class Gateway {
     if (!parts) return notReady("The stack is starting or stopping, or its last reset failed");
     if (path.startsWith("/functions/v1/")) {
       const call = () => this.#countCall(parts, request, path.slice(13), client);
-      // one that waits for the feed takes no turn: the function itself bounds how many of a caller wait
+      // a request that waits for the feed takes no turn: the function bounds the waiting requests of a caller
       return isWaiting.test(path) ? await call() : await this.#inTurn(this.#calls, parts, request, client, call);
     }
     if (path.startsWith("/rest/v1")) {
@@ -123,7 +123,7 @@ export class Gateway {
     return problem(404, "NOT_FOUND", "no Route matched with those values");
   }
 
-  /** Only a token with a valid signature counts, so that nobody counts as many callers. The secret key belongs to servers. */
+  /** Only a token with a valid signature counts, so that one caller cannot pose as many. Servers have the secret key. */
   async #inTurn(
     turns: Turns,
     { signer, secretKey }: GatewayParts,

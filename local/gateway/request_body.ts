@@ -16,8 +16,8 @@ const unpacedBytes = 256 * 1024;
 /** Rate at which the rest of all bodies together is read: faster reading delays the requests of others. */
 const pace = new Pace(16 * 1024 * 1024);
 /**
- * A caller has one body that is read further: until its end, a body holds about half of what Deno read of it in memory.
- * It is a turn of the caller, because a client that sends a little now and then would keep a turn of all from all.
+ * One body of a caller is read further: until its end, a body holds about half of its bytes in memory. The limit is per
+ * caller, because a slow client would block a limit that all callers share.
  */
 const largeBodies = new Turns(1);
 /** A client that pauses for longer loses its turn, and its connection. */
@@ -25,10 +25,10 @@ const maxPauseMs = 5000;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** Who sends a request; servers, which have the secret key, are not here. */
+/** The sender of a request, unless it is a server with the secret key. */
 const callers = new WeakMap<Request, string>();
 
-/** Says whose turn the body of a request takes; undefined = it needs none. */
+/** Returns the caller whose turn the body of a request takes; undefined = it needs none. */
 export function setCaller(request: Request, caller: string | undefined): void {
   if (caller === undefined) callers.delete(request);
   else callers.set(request, caller);

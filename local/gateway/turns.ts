@@ -1,4 +1,4 @@
-/** Lets no caller have more than a few requests in progress: the others wait for their turn. */
+/** Limits the requests of a caller in progress; further ones wait for their turn. */
 export class Turns {
   readonly #atOnce: number;
   readonly #callers = new Map<string, { inProgress: number; waiting: (() => void)[] }>();
@@ -15,7 +15,7 @@ export class Turns {
     if (turns.inProgress < this.#atOnce) turns.inProgress++;
     else await new Promise<void>((begin) => turns.waiting.push(begin));
     return () => {
-      // the turn goes to the one that has waited longest
+      // the longest-waiting request gets the turn
       const next = turns.waiting.shift();
       if (next) next();
       else if (--turns.inProgress === 0) this.#callers.delete(caller);

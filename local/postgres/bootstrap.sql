@@ -1,5 +1,5 @@
--- What a Supabase project has before the first migration: roles, schemas, default privileges, the auth schema's helper
--- functions. Run by the server's superuser at every start; every statement may be repeated.
+-- The objects of a Supabase project before its first migration: roles, schemas, default privileges, the helper functions
+-- of the auth schema. The server's superuser runs this file at every start; every statement can run again.
 
 do $$
 declare
@@ -51,7 +51,7 @@ $$;
 create extension if not exists pgcrypto with schema extensions;
 create extension if not exists "uuid-ossp" with schema extensions;
 
--- Whatever a migration creates in public is open to the API's roles until the migration says otherwise.
+-- Everything that a migration creates in public is open to the API's roles, unless the migration revokes it.
 alter default privileges for role postgres in schema public
   grant all on tables to postgres, anon, authenticated, service_role;
 alter default privileges for role postgres in schema public
@@ -61,7 +61,7 @@ alter default privileges for role postgres in schema public
 alter default privileges for role supabase_auth_admin in schema auth
   grant all on tables to postgres;
 
--- Who is asking, for policies and functions.
+-- The caller, for policies and functions.
 create or replace function auth.uid() returns uuid
 language sql stable
 as $$
@@ -103,7 +103,7 @@ alter function auth.role() owner to supabase_auth_admin;
 alter function auth.email() owner to supabase_auth_admin;
 alter function auth.jwt() owner to supabase_auth_admin;
 
--- Tells the Data API that tables or functions changed, as Supabase does.
+-- Notifies the Data API of changed tables and functions, as Supabase does.
 create or replace function extensions.pgrst_ddl_watch() returns event_trigger
 language plpgsql
 as $$

@@ -1,6 +1,6 @@
 import postgres from "postgres";
 
-/** An operation that is not what its events say: each field with its stored and its rebuilt value. */
+/** An operation that differs from its events: each field with its stored and its rebuilt value. */
 export interface Divergence {
   operation: string;
   fields: Record<string, { stored: unknown; rebuilt: unknown }>;
@@ -24,7 +24,7 @@ export async function compareWithEvents(databaseUrl: string, orderNos?: string[]
   const sql = postgres(databaseUrl, { max: 1, onnotice: () => {} });
   try {
     return await sql.begin("isolation level repeatable read read only", async (sql) => {
-      // a plant of years takes longer than a request may
+      // a plant with years of events takes longer than the limit of a request
       await sql`set local statement_timeout = 0`;
       const [count] = await sql<{ operations: number }[]>`
         select count(*)::integer as operations from public.mes_operations o

@@ -20,7 +20,7 @@ export interface DataFolder {
   release(): Promise<void>;
 }
 
-/** The stack that holds a data folder, as far as it has said so. */
+/** The stack that holds a data folder, as far as its file names it. */
 export interface FolderHolder {
   pid: number;
   url: string;
@@ -55,7 +55,7 @@ export async function folderHolder(path: string): Promise<FolderHolder | undefin
 
 async function createFolder(path: string, user: SystemUser | undefined): Promise<void> {
   try {
-    // The account of the database may pass through; no other account lists or reads anything here.
+    // The database's account may traverse the folder; no other account may list or read it.
     await Deno.mkdir(dirname(path), { recursive: true });
     await Deno.mkdir(path, { recursive: true, mode: user ? 0o711 : 0o700 });
     const probe = join(path, `.write-test-${crypto.randomUUID()}`);
@@ -75,7 +75,7 @@ async function createFolder(path: string, user: SystemUser | undefined): Promise
   }
 }
 
-/** Opens the data folder for one stack, or says who holds it. The lock ends with the process, however it ends. */
+/** Opens the data folder for one stack, or fails with its holder. The lock ends with the process in every case. */
 export async function openDataFolder(options: { dataDir?: string; ephemeral?: boolean }): Promise<DataFolder> {
   const user = await databaseUser();
   const path = options.ephemeral

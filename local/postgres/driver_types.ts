@@ -38,7 +38,7 @@ function arrayOf(oids: number[], parseItem: (text: string) => unknown) {
 
 /**
  * Types by which the database driver reads and writes values. It could ask the server for its array types, but does so
- * with a query whose failure nobody catches: a connection that is cut at that moment would end the whole process.
+ * with a query whose failure is uncaught: a connection that is cut at that moment would end the whole process.
  */
 export const driverTypes = {
   fetch_types: false,

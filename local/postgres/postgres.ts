@@ -18,11 +18,11 @@ const startTimeoutMs = 60_000;
 const minRestartDelayMs = 300;
 const maxRestartDelayMs = 5000;
 
-/** The log says what went wrong, and nothing of the rows and parameters that it went wrong with. */
+/** The log contains errors, but no rows and no parameters. */
 const logSettings = [
-  // Leaves out DETAIL, where "Failing row contains (...)" stands, and CONTEXT.
+  // Omits CONTEXT and DETAIL, which contains "Failing row contains (...)".
   "log_error_verbosity=terse",
-  // Leaves out STATEMENT, which has the values that are written into it.
+  // Omits STATEMENT, which contains values.
   "log_min_error_statement=panic",
   "log_statement=none",
   "log_min_duration_statement=-1",
@@ -35,7 +35,7 @@ function run(program: string, args: string[], user: SystemUser | undefined): Den
     args,
     // The current folder may be one that the account cannot enter.
     cwd: dirname(program),
-    // Messages are read by this program, and rules must not depend on the machine's language.
+    // This program parses the messages, so they must not depend on the machine's language.
     env: { LC_ALL: "C", TZ: "UTC" },
     stdin: "null",
     stdout: "piped",
@@ -55,7 +55,7 @@ async function readVersion(databaseDir: string): Promise<string | undefined> {
   }
 }
 
-/** Makes the database files. They appear under their name only when complete, so that a kill leaves no half of them. */
+/** Creates the database files. They get their name when complete, so that a kill leaves no partial database. */
 async function initialise(folder: DataFolder, binaries: PostgresBinaries, password: string, durable: boolean) {
   const fresh = `${folder.databaseDir}.new`;
   const passwordFile = join(folder.path, "initdb-password");
@@ -181,7 +181,7 @@ export class EmbeddedPostgres {
     const drained = this.#drain(process.stderr, () => ready.resolve(true));
     let wasReady = false;
     process.status.then(async () => {
-      // Its last words say why.
+      // Its last messages contain the cause.
       await within(1000, drained);
       ready.resolve(false);
       if (this.#process !== process) return;
@@ -204,7 +204,7 @@ export class EmbeddedPostgres {
     }
   }
 
-  /** Starts a server that ended by itself, as often as it takes: a full disk is emptied some time. */
+  /** Restarts a server that ended by itself until it runs: somebody may free a full disk later. */
   async #restart(): Promise<void> {
     let told: string | undefined;
     const tell = (text: string) => {

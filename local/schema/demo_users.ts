@@ -26,7 +26,7 @@ export const demoUsers: DemoUser[] = [
   { email: "admin@demo.local", role: "admin", fullName: "Ada Admin", workplaces: ["*"] },
 ];
 
-/** Signs the demo users up, as anybody would, and gives them roles and workplaces. Those that exist are left alone. */
+/** Signs the demo users up through the Auth API and gives them roles and workplaces. Existing users do not change. */
 export async function createDemoUsers(
   databaseUrl: string,
   password: string,

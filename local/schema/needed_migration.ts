@@ -1,5 +1,5 @@
 /**
- * The module that tells the functions which migration they need.
+ * The module that names the migration that the functions need.
  *
  * @module
  */

@@ -1,4 +1,4 @@
-/** A condition the person at the terminal can act on: printed as one sentence, without a stack trace. */
+/** A failure that the user can fix: printed as one sentence, without a stack trace. */
 export class StackFailure extends Error {
   override name = "StackFailure";
 }
@@ -16,7 +16,7 @@ export function keepConsoleQuiet(): void {
       try {
         write(...values);
       } catch {
-        // There is nowhere to say it.
+        // There is no other place to report it.
       }
     };
   }

@@ -1,5 +1,6 @@
 /**
- * Who is it? Verified here, by signature, without a round trip; what the caller may do is the database's to say.
+ * Authentication: verifies the signature of the credential without a round trip. The database decides what the caller
+ * may do.
  *
  * @module
  */
@@ -13,13 +14,13 @@ import { sendSecondFactorRule } from "./second_factor.ts";
 import { isLegacyToken, verifyByPublishedKeys, verifyLegacyToken } from "./signing_keys.ts";
 import { fetchedKeyTrustMs, keepSession, knownSession, type Session } from "./verified_tokens.ts";
 
-/** What the middleware leaves for the handlers. */
+/** Variables that the middleware sets for the handlers. */
 export interface Authenticated {
   /** The database, acting as the caller. */
   rpc: Rpc;
   /** Role of the caller towards the database, for the log. */
   role: "authenticated" | "service_role";
-  /** Whom the credential stands for, and how long. */
+  /** The caller, and how long the credential is valid. */
   session: Session;
 }
 
@@ -52,7 +53,7 @@ export const authenticate = createMiddleware<{ Variables: Authenticated }>(async
   }
   const verified = await verify(credentials);
   if (verified.token === null) {
-    // the caller holds the secret key, so that the service role is the caller's own
+    // the caller holds the secret key, whose role is the service role
     c.set("rpc", rpcAsServer());
     c.set("role", "service_role");
     c.set("session", { user_id: null, secret_key: verified.keyName });
@@ -84,7 +85,7 @@ function sessionOf({ exp, role, sub, aal, is_anonymous }: Claims): Session & { e
 
 type Claims = Record<string, unknown> & { sub?: string; exp?: number };
 
-/** What a credential turned out to be: a token with its claims, or the secret key of a server. */
+/** A verified credential: a token with its claims, or the secret key of a server. */
 type Verified =
   | { token: string; claims: Claims; /** The key was fetched, and may be withdrawn. */ isKeyFetched: boolean }
   | { token: null; keyName?: string };
@@ -122,7 +123,7 @@ async function verify(credentials: Credentials): Promise<Verified> {
   throw new Problem("unauthenticated", reasonOf(error.cause));
 }
 
-/** Why a token is refused, for the client. */
+/** Returns the reason for rejecting a token, for the client. */
 function reasonOf(cause: unknown): string {
   const claim: unknown = cause instanceof Error ? Reflect.get(cause, "claim") : undefined;
   switch (codeOf(cause)) {
@@ -146,7 +147,7 @@ function codeOf(cause: unknown): unknown {
   return cause instanceof Error ? Reflect.get(cause, "code") : undefined;
 }
 
-/** Whether no user's token can be verified: the project has no signing keys, and its legacy secret is not known. */
+/** Returns whether tokens cannot be verified: the project has no signing keys, and its legacy secret is unknown. */
 function hasNoKeys(): boolean {
   const inline = Deno.env.get("SUPABASE_JWKS");
   if (!inline || Deno.env.get("JWT_SECRET")) return false;

@@ -6,7 +6,7 @@
 
 /**
  * Keeps the isolate alive until the work is done. Supabase ends an isolate after its last answer, with or without open
- * WebSockets, unless `waitUntil` names what still runs. Other runtimes do not need this.
+ * WebSockets, unless `waitUntil` has a pending promise. Other runtimes do not need this.
  *
  * @param work Must not reject.
  */

@@ -22,7 +22,7 @@ const maxDrainedMs = 10_000;
 /** Pause between pieces once more than {@link maxBodyBytes} are drained, so that other requests do not wait. */
 const paceMs = 4;
 
-/** Raised when the client disconnects before its request is complete: nobody gets the answer. */
+/** Raised when the client disconnects before its request is complete, so the answer has no receiver. */
 export class ClientGone extends Error {
   constructor(cause: unknown) {
     super("The client left before its request was complete", { cause });

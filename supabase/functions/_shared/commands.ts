@@ -1,6 +1,5 @@
 /**
- * What all commands (POST and PATCH) share: the Idempotency-Key, and the headers of their answers. The database stores
- * the answers.
+ * Commands (POST and PATCH): the Idempotency-Key, and the headers of their answers. The database stores the answers.
  *
  * @module
  */
@@ -62,7 +61,7 @@ export const createdJson = <Schema extends z.ZodType>(schema: Schema, descriptio
 /** Describes the answer of a command that deletes a resource. */
 export const deleted = { description: "The resource is deleted." };
 
-/** What the SQL functions need to know of a request with a key. */
+/** The request of an Idempotency-Key, as the SQL functions take it. */
 export type Idempotency = { key: string; method: string; route: string; fingerprint: string; request_id: string };
 
 /**

@@ -19,10 +19,10 @@ export interface FeedHead extends FeedPosition {
   is_announced: boolean;
 }
 
-/** Time between two queries while a reader waits and the feed rests. */
+/** Time between two queries while a reader waits and the feed has no new events. */
 const pollMs = Number(Deno.env.get("FEED_POLL_MS") ?? 250);
 
-/** The same after the feed has moved: events seldom come alone. */
+/** The same after new events, because events come in groups. */
 const pollMovingMs = Math.min(25, pollMs);
 
 /** The same while Realtime announces events: its messages can be lost. */
@@ -41,7 +41,7 @@ const freshMs = 1_000;
 
 const waiters = new Set<Waiter>();
 let isWatching = false;
-/** Time until the next query; it grows while the feed rests. */
+/** Time until the next query; it grows while the feed has no new events. */
 let pauseMs = pollMs;
 /** The last answer, and when it arrived. */
 let lastHead: FeedHead | undefined;
@@ -99,7 +99,7 @@ async function watch(): Promise<void> {
       for (const { resume } of moved) resume();
       pauseMs = pauseAfter(moved.length > 0);
     } catch {
-      // the readers meet the failure in their own reads
+      // the readers get the failure from their own reads
       pauseMs = pollFailedMs;
     }
     // resumed readers leave before the loop counts the waiters
@@ -108,13 +108,13 @@ async function watch(): Promise<void> {
   isWatching = false;
 }
 
-/** Returns a short pause after the feed has moved; half again as long as the last one, up to the usual, while it rests. */
+/** Returns a short pause after new events; without any, 1.5 times the previous pause, up to the usual one. */
 function pauseAfter(hasMoved: boolean): number {
   if (hasMoved) return pollMovingMs;
   return isListening ? pollAnnouncedMs : Math.min(1.5 * pauseMs, pollMs);
 }
 
-/** Subscribes to Realtime, which wakes the watch. Polling continues when that fails. */
+/** Subscribes to Realtime, whose messages end the pause of the watch. Polling continues when that fails. */
 function listen(): void {
   if (isListening !== undefined) return;
   isListening = false;

@@ -70,7 +70,7 @@ export const instant = () =>
     )
     .transform((text) => new Date(text).toISOString());
 
-/** Milliseconds since 1970. Seconds would be a time of January 1970, and nobody would notice. */
+/** Milliseconds since 1970. The minimum rejects seconds, which would silently be a time of January 1970. */
 const epochMilliseconds = z.int()
   .min(100_000_000_000, "must be at least 100000000000 milliseconds since 1970: fewer look like seconds")
   .max(lastInstant, "must lie before the year 10000");
@@ -112,7 +112,7 @@ export const patchOf = <Fields extends z.core.$ZodShape>(fields: Fields) =>
     when: ({ issues }) => issues.length === 0,
   });
 
-/** Fields of a command that the reporter may add to what happened. */
+/** Optional fields of a report. */
 export const reportFields = {
   occurred_at: instant().optional().openapi({
     description:

@@ -1,5 +1,5 @@
 /**
- * The frame of every function: what happens to a request before and after its endpoint.
+ * The middlewares of every function, which run before and after its endpoint.
  *
  * @module
  */
@@ -20,7 +20,7 @@ interface FrameOptions {
   cacheControl: (headers: Headers) => string;
 }
 
-/** Status in the log of a request whose client left: nobody gets the answer. */
+/** Status in the log of a request whose client disconnected before the answer. */
 const clientGoneStatus = 499;
 
 /**

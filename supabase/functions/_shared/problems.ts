@@ -422,7 +422,7 @@ export function problemBody(
   return { type: problemType(code), title, status, detail: firstError(more.errors) ?? detail, instance, code, ...more };
 }
 
-/** Says the first of the invalid values, its own code first: who reads only `detail` knows what to do. */
+/** Describes the first invalid value, its code first, so that `detail` alone is enough to correct a request. */
 function firstError(errors: unknown): string | undefined {
   if (!Array.isArray(errors)) return undefined;
   const [first]: FieldError[] = errors;

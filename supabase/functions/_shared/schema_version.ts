@@ -1,6 +1,6 @@
 /**
- * Whether the database has the migration that the functions need. Older SQL functions would ignore the fields that they
- * do not know, and acknowledge the rest.
+ * Checks that the database has the migration that the functions need. Older SQL functions would ignore unknown fields
+ * and acknowledge the rest.
  *
  * @module
  */
@@ -10,10 +10,10 @@ import { MissingFunction, rpcAsServer } from "./database.ts";
 import { neededMigration } from "./needed_migration.ts";
 import { Problem } from "./problems.ts";
 
-/** Time until a database that has the migration is asked again: a restored backup may lack it. */
+/** Time until the next check after a success, because a restored backup may lack the migration. */
 const currentForMs = 60_000;
 
-/** Time until a database that lacks the migration is asked again, in seconds. */
+/** Time until the next check after a failure, in seconds. */
 const behindForS = 2;
 
 /** Newest migration of the database, as far as it is known; null when the database has no history of migrations. */

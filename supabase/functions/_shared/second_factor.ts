@@ -1,6 +1,6 @@
 /**
- * `REQUIRE_AAL2`: whether managers and admins need a second factor. The database enforces it, because it knows the role
- * and users can call it directly. Each process sends the setting once.
+ * `REQUIRE_AAL2`: whether managers and admins need a second factor. The database enforces the rule, because it stores
+ * the role and users can call it directly. Each process sends the setting once.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Endpoints that every function has: what it is, and whether it works. They need no credential.
+ * Endpoints of every function that need no credential: its description and its health.
  *
  * @module
  */

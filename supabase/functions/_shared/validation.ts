@@ -1,5 +1,5 @@
 /**
- * Turns what zod found wrong into the problem that the client gets: all errors at once, up to a limit.
+ * Turns the errors of zod into one problem with all of them, up to a limit.
  *
  * @module
  */
@@ -23,7 +23,7 @@ const kinds: Record<string, string> = {
 
 const units: Record<string, string> = { string: " characters", array: " elements" };
 
-/** Says in our words which rule a value breaks, for schemas that have no message of their own. */
+/** Returns the message for the rule that a value breaks, for schemas without a message of their own. */
 z.config({
   customError: (issue) => {
     switch (issue.code) {
@@ -71,7 +71,7 @@ export function rejectInvalid({ success, target, error, data }: ValidationResult
 /**
  * Returns the `validation_failed` of a request or of one of its rows.
  *
- * @param input What was sent, to quote the invalid values.
+ * @param input The value that the client sent, to quote the invalid parts.
  */
 export function invalidInput(issues: readonly Issue[], part: FieldError["in"], input?: unknown): Problem {
   const errors: FieldError[] = [];
@@ -116,7 +116,7 @@ function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
   return value;
 }
 
-/** Quotes a value as JSON writes it; undefined for arrays, objects and what is missing. */
+/** Quotes a value as JSON writes it; undefined for arrays, objects and missing values. */
 function quoted(value: unknown): string | undefined {
   if (typeof value === "string") {
     const characters = [...value.slice(0, 2 * (maxQuoted + 1))];

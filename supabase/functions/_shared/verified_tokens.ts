@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 
-/** Whom a credential stands for. A stream keeps it longer than its request, to ask what the reader may still see. */
+/** The caller of a credential. A stream keeps it after its request, to check the reader's access again. */
 export interface Session {
   /** Null for a server with the secret key. */
   user_id: string | null;
@@ -17,10 +17,10 @@ export interface Session {
   aal?: string;
 }
 
-/** Tokens that are kept; the oldest go first. */
+/** Most stored tokens; the oldest are removed first. */
 const maxTokens = 1_000;
 
-/** Keys that were fetched may be withdrawn: what they verified is verified again after this time. */
+/** Time after which tokens of a fetched key are verified again, because the project may withdraw the key. */
 export const fetchedKeyTrustMs = 60_000;
 
 interface Verified {
@@ -28,12 +28,12 @@ interface Verified {
   untilMs: number;
 }
 
-/** By digest, so that the memory holds no token that could be used. */
+/** By digest, so that the memory holds no usable token. */
 const verified = new Map<string, Verified>();
 
 const digestOf = (token: string) => createHash("sha256").update(token).digest("base64");
 
-/** Returns whom a token stands for, when it was verified before and is still to be trusted. */
+/** Returns the caller of a token that was verified before and is still trusted. */
 export function knownSession(token: string): Session | undefined {
   if (verified.size === 0) return undefined;
   const digest = digestOf(token);
