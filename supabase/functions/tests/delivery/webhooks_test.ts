@@ -26,7 +26,7 @@ const deployed: TargetRules = { ports: [443, 8443], allowsLoopback: false };
 /** A URL that receives nothing. */
 const someUrl = "https://hooks.example.com/mes";
 
-Deno.test("POST /webhooks/v1/endpoints: answers the secret once, and what was made", async () => {
+Deno.test("POST /webhooks/v1/endpoints: answers the endpoint with its secret only when it is created", async () => {
   const workplace_name = newWorkplace();
   const manager = await newUser({ role: "manager" });
   const fields: Partial<WebhookEndpoint> = {
@@ -52,7 +52,7 @@ Deno.test("POST /webhooks/v1/endpoints: answers the secret once, and what was ma
   assertProblem(await server.get(path), 404, "not_found");
 });
 
-Deno.test("POST /webhooks/v1/endpoints: repeated with its key, the same endpoint and secret", async () => {
+Deno.test("POST /webhooks/v1/endpoints: answers the same endpoint and secret when it is repeated with its key", async () => {
   const headers = { "Idempotency-Key": unique("K") };
   const create = () => server.post<WebhookEndpointWithSecret>("/webhooks/v1/endpoints", { url: someUrl }, { headers });
   const [first, second] = [await create(), await create()];
@@ -61,7 +61,7 @@ Deno.test("POST /webhooks/v1/endpoints: repeated with its key, the same endpoint
   await server.delete(`/webhooks/v1/endpoints/${first.body.id}`);
 });
 
-Deno.test("PATCH /webhooks/v1/endpoints: version, If-Match, disabling and enabling", async () => {
+Deno.test("PATCH /webhooks/v1/endpoints: counts versions, checks If-Match and sets disabled_reason when enabled changes", async () => {
   const { id } = await newEndpoint({ url: someUrl, workplace_names: [newWorkplace()] });
   const path = `/webhooks/v1/endpoints/${id}`;
   const disabled = await server.patch<WebhookEndpoint>(path, { enabled: false }, { headers: { "If-Match": '"1"' } });
@@ -87,7 +87,7 @@ Deno.test("PATCH /webhooks/v1/endpoints: version, If-Match, disabling and enabli
   await server.delete(path);
 });
 
-Deno.test("GET /webhooks/v1/endpoints: pages follow each other without gap", async () => {
+Deno.test("GET /webhooks/v1/endpoints: lists each endpoint once when read page by page", async () => {
   const made = [];
   for (let index = 0; index < 3; index++) {
     made.push(await newEndpoint({ url: someUrl, workplace_names: [newWorkplace()] }));
@@ -201,7 +201,7 @@ Deno.test("Webhook URLs: are rejected when one address of the name is internal",
   assertEquals(await addressOf(checkUrl("https://8.8.8.8/", deployed), deployed), "8.8.8.8");
 });
 
-Deno.test("POST and PATCH /webhooks/v1/endpoints: hostile URLs are 422", async () => {
+Deno.test("POST and PATCH /webhooks/v1/endpoints: answer 422 when the URL is hostile", async () => {
   const { id } = await newEndpoint({ url: someUrl, workplace_names: [newWorkplace()] });
   const path = `/webhooks/v1/endpoints/${id}`;
   for (const url of hostileUrls) {
@@ -218,7 +218,7 @@ Deno.test("POST and PATCH /webhooks/v1/endpoints: hostile URLs are 422", async (
 });
 
 Deno.test({
-  name: "Webhooks by https: the connection goes to the checked address, and TLS proves the name",
+  name: "Webhooks by https: connect to the checked address, and verify the name by TLS, when they are sent",
   ignore: !await hasOpenssl(),
 }, async () => {
   const { cert, key } = await makeCertificate("hooks.example.com");
@@ -247,7 +247,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "Webhooks by https: cut off an endless answer, however fast it comes",
+  name: "Webhooks by https: end the connection when the answer is endless, at any speed",
   ignore: !await hasOpenssl(),
 }, async () => {
   const { cert, key } = await makeCertificate("hooks.example.com");
@@ -311,7 +311,7 @@ async function makeCertificate(name: string): Promise<{ cert: string; key: strin
   }
 }
 
-Deno.test("Webhooks: are for managers and above, and dispatching for the secret key", async () => {
+Deno.test("Webhooks: answer 403 when the caller is below manager, and dispatching when the caller is no server", async () => {
   await using receiver = new Receiver();
   const endpoint = await newEndpoint({ url: receiver.url, workplace_names: [newWorkplace()] });
   const path = `/webhooks/v1/endpoints/${endpoint.id}`;
@@ -350,7 +350,7 @@ Deno.test("Webhooks: are for managers and above, and dispatching for the secret 
   await server.delete(path);
 });
 
-Deno.test("Webhooks: hide tables and secrets from the Data API", async () => {
+Deno.test("Webhooks: hide tables and secrets when the Data API is called", async () => {
   const endpoint = await newEndpoint({ url: someUrl, workplace_names: [newWorkplace()] });
   const manager = await newUser({ role: "manager" });
   const supervisor = await newUser({ role: "supervisor", workplaces: ["*"] });

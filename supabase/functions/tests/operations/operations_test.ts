@@ -52,7 +52,7 @@ function minutesAgo(minutes: number): string {
 const pointersOf = (answer: Answer) =>
   assertProblem(answer, 422, "validation_failed").errors?.map(({ pointer }) => pointer).sort();
 
-Deno.test("POST /operations/v1 with the key alone: PLANNED, nothing made, everything else null", async () => {
+Deno.test("POST /operations/v1: creates a PLANNED operation without quantities, and all else null, when only the key is given", async () => {
   const key = { order_no: unique("O"), asset_id: 2_147_483_647, operation_no: "0010" };
   const { status, body, headers } = await server.post<OperationWithActions>("/operations/v1", key);
   assertEquals(status, 201);
@@ -93,7 +93,7 @@ Deno.test("POST /operations/v1 with the key alone: PLANNED, nothing made, everyt
   });
 });
 
-Deno.test("POST /operations/v1 with every field of the plan: all are kept, and read back", async () => {
+Deno.test("POST /operations/v1: stores and answers every field when the whole plan is given", async () => {
   const plan = {
     order_no: unique("O"),
     asset_id: 1,
@@ -122,7 +122,7 @@ Deno.test("POST /operations/v1 with every field of the plan: all are kept, and r
   assertEquals(read, plan);
 });
 
-Deno.test("POST /operations/v1 at an unknown workplace: the workplace is added, with its group", async () => {
+Deno.test("POST /operations/v1: adds the workplace with its group when it is unknown", async () => {
   const { workplace_name } = await newOperation({ workplace_group: "Bending" });
   assertExists(workplace_name);
   const path = `/rest/v1/workplaces?select=name,workplace_group,capacity,active&name=eq.${workplace_name}`;
@@ -130,7 +130,7 @@ Deno.test("POST /operations/v1 at an unknown workplace: the workplace is added, 
   assertEquals(Object(body), [{ name: workplace_name, workplace_group: "Bending", capacity: null, active: true }]);
 });
 
-Deno.test("POST /operations/v1 with work done: begins with one event that explains it", async () => {
+Deno.test("POST /operations/v1: records one event for earlier work when the operation has some", async () => {
   const operation = await newOperation({
     status: "FINISHED",
     qty_processed: 50,
@@ -165,7 +165,7 @@ Deno.test("POST /operations/v1 with work done: begins with one event that explai
   assertEquals(opening?.changes?.qty_processed, { before: null, after: 50 });
 });
 
-Deno.test("POST /operations/v1: plans that contradict themselves are refused, and not stored", async () => {
+Deno.test("POST /operations/v1: answers 422 and stores nothing when the plan contradicts itself", async () => {
   const base = { order_no: unique("O"), asset_id: 1, operation_no: "0010" };
   const at = "2026-11-24T08:00:00Z";
   const before = "2026-11-24T07:59:59Z";
@@ -190,7 +190,7 @@ Deno.test("POST /operations/v1: plans that contradict themselves are refused, an
   assertProblem(await server.get(operationPath(base)), 404, "not_found");
 });
 
-Deno.test("POST /operations/v1: fields that the server decides are refused, all named", async () => {
+Deno.test("POST /operations/v1: names every field that the server decides when the body has some", async () => {
   const decided = {
     id: 1,
     version: 7,
@@ -218,7 +218,7 @@ Deno.test("POST /operations/v1: fields that the server decides are refused, all 
   ]);
 });
 
-Deno.test("PATCH of the plan: fields are set, null clears them, the others stay, no event is written", async () => {
+Deno.test("PATCH: sets the fields of the plan, clears those that are null, and records no event when the plan changes", async () => {
   const operation = await newOperation({ activity_description: "Laser cutting", t_target_setup_min: 15 });
   const place = newWorkplace();
   const changed = await patched(operation, {
@@ -253,7 +253,7 @@ Deno.test("PATCH of the plan: fields are set, null clears them, the others stay,
   });
 });
 
-Deno.test("PATCH that changes nothing: 200, the same version, no event", async () => {
+Deno.test("PATCH: answers 200 with the same version, and records no event, when nothing changes", async () => {
   const operation = await newRunning();
   const same = await patched(operation, {
     status: "IN_PROGRESS",
@@ -266,7 +266,7 @@ Deno.test("PATCH that changes nothing: 200, the same version, no event", async (
   assertEquals((await eventsOf(operation)).length, 1);
 });
 
-Deno.test("PATCH without a field, and of plans that contradict what is stored: refused", async () => {
+Deno.test("PATCH: answers 422 when the body is empty, or contradicts the stored plan", async () => {
   const operation = await newOperation({ planned_start_at: "2026-11-24T08:00:00Z" });
   const path = operationPath(operation);
   assertProblem(await server.patch(path, {}), 422, "validation_failed");
@@ -280,7 +280,7 @@ Deno.test("PATCH without a field, and of plans that contradict what is stored: r
   assertEquals((await server.get<Operation>(path)).body.version, 1);
 });
 
-Deno.test("PATCH qty_processed: more is recorded as the difference made, fewer as a correction", async () => {
+Deno.test("PATCH qty_processed: records the difference as a report when it grows, and as a correction when it shrinks", async () => {
   const operation = await newRunning();
   await patched(operation, { qty_processed: 25 });
   await patched(operation, { qty_processed: 40, qty_scrap: 3 });
@@ -305,7 +305,7 @@ Deno.test("PATCH qty_processed: more is recorded as the difference made, fewer a
   assertEquals(events[4]?.note, "Counted again");
 });
 
-Deno.test("PATCH status IN_PROGRESS with actual_start_at: one START that occurred then", async () => {
+Deno.test("PATCH status IN_PROGRESS: records one START of that time when actual_start_at is given", async () => {
   const operation = await newOperation();
   const actual_start_at = minutesAgo(30);
   const started = await patched(operation, { status: "IN_PROGRESS", actual_start_at });
@@ -316,7 +316,7 @@ Deno.test("PATCH status IN_PROGRESS with actual_start_at: one START that occurre
   ]);
 });
 
-Deno.test("PATCH actual_start_at later: a correction that moves the first run, and the minutes with it", async () => {
+Deno.test("PATCH actual_start_at: moves the first run and its minutes by a correction when the operation has started", async () => {
   const operation = await newRunning();
   const stopped_at = minutesAgo(20);
   await report(server, operation, "STOP", { occurred_at: stopped_at });
@@ -334,7 +334,7 @@ Deno.test("PATCH actual_start_at later: a correction that moves the first run, a
   assertProblem(await server.patch(operationPath(operation), { actual_start_at: minutesAgo(1) }), 409, "out_of_order");
 });
 
-Deno.test("PATCH of a whole shift at once: start, quantities and end, in the order in which they happened", async () => {
+Deno.test("PATCH: records start, quantities and end in their order when they come together", async () => {
   const operation = await newOperation();
   const [actual_start_at, actual_end_at] = [minutesAgo(60), minutesAgo(5)];
   const running = await patched(operation, { status: "IN_PROGRESS", actual_start_at, qty_processed: 20, qty_scrap: 1 });
@@ -357,7 +357,7 @@ Deno.test("PATCH of a whole shift at once: start, quantities and end, in the ord
   assertEquals(events.at(-1)?.reason_code, null);
 });
 
-Deno.test("PATCH that ends, holds or cancels without a reason: UNSPECIFIED; with one: that one", async () => {
+Deno.test("PATCH status: records the given reason, and UNSPECIFIED when there is none", async () => {
   const short = await newRunning();
   await patched(short, { status: "FINISHED", qty_processed: 10 });
   assertEquals((await eventsOf(short)).at(-1)?.reason_code, "UNSPECIFIED");
@@ -385,7 +385,7 @@ Deno.test("PATCH that ends, holds or cancels without a reason: UNSPECIFIED; with
   assertEquals(pointersOf(unknown), ["/reason_code"]);
 });
 
-Deno.test("PATCH status ON_HOLD while running: the operator's pause, which IN_PROGRESS resumes", async () => {
+Deno.test("PATCH status ON_HOLD: records an operator's pause, which IN_PROGRESS resumes, when the operation is running", async () => {
   const operation = await newRunning();
   const paused = await patched(operation, { status: "ON_HOLD" });
   assertEquals(fields(paused, "status", "hold_kind"), { status: "ON_HOLD", hold_kind: "PAUSED" });
@@ -398,7 +398,7 @@ Deno.test("PATCH status ON_HOLD while running: the operator's pause, which IN_PR
   assertEquals((await eventsOf(operation)).map(({ action_type }) => action_type), ["START", "STOP", "START"]);
 });
 
-Deno.test("PATCH that is refused in its last step: nothing of it is stored", async () => {
+Deno.test("PATCH: stores nothing when its last step is rejected", async () => {
   const operation = await newOperation();
   const path = operationPath(operation);
   const answer = await server.patch(path, { status: "IN_PROGRESS", qty_desired: 40, qty_processed: 41 });
@@ -438,7 +438,7 @@ Deno.test("PATCH: changes the execution but not the plan when the caller is an o
   );
 });
 
-Deno.test("DELETE: deletes an operation without work, keeps its events and frees its key", async () => {
+Deno.test("DELETE: deletes the operation, keeps its events and frees its key when it has no work", async () => {
   for (const way of [["PLANNED"], ["RELEASED"], ["RELEASED", "ON_HOLD"], ["RELEASED", "CANCELLED"]] as const) {
     const operation = await newOperation({ status: way[0] });
     for (const status of way.slice(1)) await patched(operation, { status });
@@ -453,7 +453,7 @@ Deno.test("DELETE: deletes an operation without work, keeps its events and frees
   }
 });
 
-Deno.test("DELETE: rejects an operation with work", async () => {
+Deno.test("DELETE: answers 422 when the operation has work", async () => {
   const running = await newRunning();
   const finished = await newOperation({ status: "FINISHED" });
   const paused = await newRunning();
@@ -467,7 +467,7 @@ Deno.test("DELETE: rejects an operation with work", async () => {
   }
 });
 
-Deno.test("GET one: ETag is the version; If-None-Match with it is 304 without a body", async () => {
+Deno.test("GET /operations/v1/{key}: answers the version as ETag, and 304 without a body when If-None-Match has it", async () => {
   const operation = await newOperation();
   const path = operationPath(operation);
   const { headers } = await server.get(path);
@@ -487,7 +487,7 @@ Deno.test("GET one: ETag is the version; If-None-Match with it is 304 without a 
   assertEquals((await server.request("HEAD", path, { headers: { "If-None-Match": '"2"' } })).status, 304);
 });
 
-Deno.test("PATCH and DELETE with If-Match: the current version, any, or one of a list", async () => {
+Deno.test("PATCH and DELETE: succeed when If-Match is the current version, any, or a list with it", async () => {
   const operation = await newOperation();
   const path = operationPath(operation);
   const conditions = ['"1"', "*", '"1", "3"', ' "3" , "4","9" ', '"other", "5"'];
@@ -503,7 +503,7 @@ Deno.test("PATCH and DELETE with If-Match: the current version, any, or one of a
   assertEquals((await server.delete(path, { headers: { "If-Match": '"6"' } })).status, 204);
 });
 
-Deno.test("PATCH and DELETE with If-Match: another version is 412 with the current one, and changes nothing", async () => {
+Deno.test("PATCH and DELETE: answer 412 with the current version, and change nothing, when If-Match is another version", async () => {
   const operation = await newOperation();
   const path = operationPath(operation);
   await patched(operation, { qty_desired: 60 });
@@ -525,7 +525,7 @@ Deno.test("PATCH and DELETE with If-Match: another version is 412 with the curre
   assertEquals([body.version, body.qty_desired], [2, 60]);
 });
 
-Deno.test("PATCH and DELETE with an If-Match that is no list of tags: 400 malformed_request", async () => {
+Deno.test("PATCH and DELETE: answer malformed_request when If-Match is no list of tags", async () => {
   const operation = await newOperation();
   const path = operationPath(operation);
   for (const condition of ["1", '"1', "", 'w/"1"', '"1" "2"', '*, "1"', '"1",', "null", "'1'"]) {
@@ -536,7 +536,7 @@ Deno.test("PATCH and DELETE with an If-Match that is no list of tags: 400 malfor
   assertEquals((await server.get<Operation>(path)).body.version, 1);
 });
 
-Deno.test("If-Match of a missing operation: 404, whatever the condition", async () => {
+Deno.test("PATCH and DELETE: answer 404 for any If-Match when the operation is missing", async () => {
   for (const condition of ['"1"', "*"]) {
     const headers = { "If-Match": condition };
     assertProblem(
@@ -548,7 +548,7 @@ Deno.test("If-Match of a missing operation: 404, whatever the condition", async 
   }
 });
 
-Deno.test("PATCH: of 20 at once from one ETag exactly one succeeds", async () => {
+Deno.test("PATCH: exactly one of 20 succeeds when they race from one ETag", async () => {
   const operation = await newOperation();
   const path = operationPath(operation);
   const headers = { "If-Match": '"1"' };
@@ -564,7 +564,7 @@ Deno.test("PATCH: of 20 at once from one ETag exactly one succeeds", async () =>
   assertEquals([body.version, body.qty_desired], [2, winners[0]?.body.qty_desired]);
 });
 
-Deno.test("PATCH: 20 at once without a condition all succeed, one after the other", async () => {
+Deno.test("PATCH: all of 20 succeed one after the other when they race without a condition", async () => {
   const operation = await newRunning();
   const path = operationPath(operation);
   const answers = await Promise.all(
@@ -575,14 +575,14 @@ Deno.test("PATCH: 20 at once without a condition all succeed, one after the othe
   assertEquals(versions, versions.map((_, index) => operation.version + 1 + index));
 });
 
-Deno.test("POST: of 20 at once with one key exactly one creates the operation", async () => {
+Deno.test("POST /operations/v1: exactly one of 20 creates the operation when they race with one key", async () => {
   const key = { order_no: unique("O"), asset_id: 1, operation_no: "0010", workplace_name: newWorkplace() };
   const answers = await Promise.all(Array.from({ length: 20 }, () => server.post("/operations/v1", key)));
   assertEquals(answers.filter(({ status }) => status === 201).length, 1);
   for (const answer of answers) if (answer.status !== 201) assertProblem(answer, 409, "duplicate_operation");
 });
 
-Deno.test("Paths of operations: a key is found again however it is written", async () => {
+Deno.test("GET /operations/v1/{key}: finds the operation when its key has any printable characters", async () => {
   const awkward = [
     "a/b",
     "a%2Fb",

@@ -18,7 +18,7 @@ import { at, minutesAgo, patched, pick, read, reported, reportOne, runsOf } from
 const about = (minutes: number | null | undefined, expected: number, tolerance = 0.2) =>
   assert(Math.abs((minutes ?? NaN) - expected) <= tolerance, `${minutes} min, not ${expected}`);
 
-Deno.test("GET runs: each with phase, times, duration, its events and who began it", async () => {
+Deno.test("GET runs: answers phase, times, duration, events and user of each run when there are several", async () => {
   const operation = await newOperation();
   const place = operation.workplace_name ?? "";
   const [early, late] = await Promise.all([newUser({ workplaces: [place] }), newUser({ workplaces: [place] })]);
@@ -70,7 +70,7 @@ Deno.test("GET runs: each with phase, times, duration, its events and who began 
   });
 });
 
-Deno.test("GET runs: none yet is an empty list; missing and hidden operations are 404 alike", async () => {
+Deno.test("GET runs: answers an empty list when there is no run, and the same 404 when the operation is missing or hidden", async () => {
   const operation = await newOperation();
   assertEquals(await runsOf(operation), []);
   const stranger = await newUser({ workplaces: [newWorkplace()] });
@@ -80,7 +80,7 @@ Deno.test("GET runs: none yet is an empty list; missing and hidden operations ar
   assertEquals({ ...one, instance: "" }, { ...other, instance: "" });
 });
 
-Deno.test("GET: the open run counts as far as it has come, in its own phase only, in every way of reading", async () => {
+Deno.test("GET: counts the open run so far in its own phase, from every endpoint, when the operation is running", async () => {
   const operation = await newOperation();
   await reported(
     operation,
@@ -109,7 +109,7 @@ Deno.test("GET: the open run counts as far as it has come, in its own phase only
   assertEquals((await read(operation)).t_actual_processing_min, stopped.t_actual_processing_min);
 });
 
-Deno.test("GET runs: instants that meet do not overlap, also empty ones; time never runs backwards", async () => {
+Deno.test("GET runs: has no overlaps and no negative durations when runs meet at one instant or are empty", async () => {
   const operation = await newOperation();
   const same = at("08:00");
   await reported(
@@ -129,7 +129,7 @@ Deno.test("GET runs: instants that meet do not overlap, also empty ones; time ne
   }
 });
 
-Deno.test("CORRECT: the first run follows the start, the last one the end, those between stay", async () => {
+Deno.test("POST CORRECT: moves the first run with the start and the last with the end, and no other, when it has both", async () => {
   const operation = await newOperation({ qty_desired: undefined });
   await reported(
     operation,
@@ -153,7 +153,7 @@ Deno.test("CORRECT: the first run follows the start, the last one the end, those
   });
 });
 
-Deno.test("CORRECT of the start while the first run is open: since when it runs moves with it", async () => {
+Deno.test("POST CORRECT: moves running_since with the start when the first run is open", async () => {
   const operation = await newOperation();
   await reported(operation, ["START", { occurred_at: minutesAgo(30) }]);
   const actual_start_at = minutesAgo(45);
