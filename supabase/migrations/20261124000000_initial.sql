@@ -2610,12 +2610,13 @@ create function app.start_hint(operation public.mes_operations, verb text) retur
 language sql stable
 return case
   when (operation).state not in ('PLANNED', 'RELEASED', 'BLOCKED_BEFORE_START') then ''
-  when not exists (select from app.actions a where a.action::text = verb and a.follows = 'the start') then ''
+  when not exists (select from app.actions a where a.action::text = verb and a.least_role = 'operator'
+    and (a.follows = 'the start' or a.run_effect = 'closes')) then ''
   when (operation).state = 'RELEASED' then '. START it first'
   else '. A supervisor must RELEASE it, then START it first'
 end;
 comment on function app.start_hint(public.mes_operations, text) is
-  'What to do before pieces of an operation that has not started can be reported; empty for other refusals.';
+  'What to do before an operator''s report on an operation that has not started; empty for other refusals.';
 
 create function app.transition_problem(
   operation public.mes_operations, caller app.caller, verb text
@@ -2707,6 +2708,7 @@ create table public.operation_events (
   ),
   constraint operation_events_parked_by_count check (
     qty_parked = 0 or action_type = 'CORRECT' or action_type in ('REPORT_QUANTITY', 'COMPLETE') and qty_parked > 0
+    or action_type = 'REVERSE' and qty_parked < 0
   ),
   constraint operation_events_reversal_names_event check ((action_type = 'REVERSE') = (reverses_event_id is not null)),
   constraint operation_events_changes_of_correction check ((action_type = 'CORRECT') = (changes is not null)),
@@ -3146,7 +3148,7 @@ begin
   return app.problem(
     409, 'planned_elsewhere',
     format('Operation %s is not planned at workplace "%s" any more but at %s: report it there',
-      app.operation_label(operation), workplace_name, coalesce(format('"%s"', operation.workplace_name), 'none')),
+      app.operation_label(operation), workplace_name, coalesce('"' || operation.workplace_name || '"', 'none')),
     jsonb_build_object('workplace_name', operation.workplace_name, 'asset_id', operation.asset_id));
 end
 $$;
@@ -3219,7 +3221,7 @@ begin
       422, 'invalid_quantity',
       format('Operation %s cannot have %s good pieces: %s are desired, with %s %% tolerance',
         app.operation_label(operation),
-        processed - scrap, operation.qty_desired, coalesce(operation.overrun_tolerance_pct, 0)),
+        processed - scrap, operation.qty_desired, coalesce(trim_scale(operation.overrun_tolerance_pct), 0)),
       jsonb_build_object('qty_desired', operation.qty_desired, 'qty_good', processed - scrap,
         'limit', app.good_limit(operation)));
   end if;
@@ -3248,7 +3250,13 @@ return case when parked not between 0 and 2147483647 then app.problem(
 comment on function app.parked_problem(public.mes_operations, bigint) is
   'The problem invalid_quantity unless the number of parked pieces can be.';
 
-create type app.pieces as (good integer, scrap integer);
+create function app.fitting(operation public.mes_operations) returns integer
+language sql immutable parallel safe
+return case when (operation).state = 'CANCELLED' then 0 else least(
+  (operation).qty_parked - app.surplus(operation, (operation).qty_parked), 2147483647 - (operation).qty_processed) end;
+comment on function app.fitting(public.mes_operations) is 'How many of the parked pieces the operation has room for.';
+
+create type app.pieces as (good integer, scrap integer, parked integer);
 
 create function app.pieces_left(operation public.mes_operations, event_id uuid) returns app.pieces
 language plpgsql stable
@@ -3257,7 +3265,10 @@ as $$
 declare
   pieces app.pieces;
 begin
-  select e.qty_good - coalesce(sum(r.qty_good), 0), e.qty_scrap - coalesce(sum(r.qty_scrap), 0) into pieces
+  select e.qty_good - coalesce(sum(r.qty_good), 0), e.qty_scrap - coalesce(sum(r.qty_scrap), 0),
+    -- some of them may be settled already
+    least(e.qty_parked + coalesce(sum(r.qty_parked), 0), operation.qty_parked)
+  into pieces
   from public.operation_events e
   join app.actions a on a.action = e.action_type and a.quantities = 'added'
   left join public.operation_events r on r.reverses_event_id = e.id
@@ -3277,7 +3288,8 @@ language sql stable
 return case
   when (available).good is null then app.field_problem('/reverses_event_id', 'not_reversible',
     format('"%s" is not a REPORT_QUANTITY or COMPLETE of operation %s', event_id, app.operation_label(operation)))
-  when (taken).good > (available).good or (taken).scrap > (available).scrap or (taken).good + (taken).scrap = 0
+  when (taken).good > (available).good or (taken).scrap > (available).scrap 
+    or (taken).good + (taken).scrap + (taken).parked = 0
   then app.problem(
     422, 'invalid_quantity',
     format('Cannot take back %s good and %s scrapped pieces of event "%s": %s good and %s scrapped are left of it',
@@ -3711,8 +3723,9 @@ begin
       if report.qty_good is null and report.qty_scrap is null then
         event.qty_good := coalesce(available.good, 0);
         event.qty_scrap := coalesce(available.scrap, 0);
+        event.qty_parked := -coalesce(available.parked, 0);
       end if;
-      taken := row(event.qty_good, event.qty_scrap);
+      taken := row(event.qty_good, event.qty_scrap, -event.qty_parked);
     when 'signed' then
       runs := app.runs_to_correct(operation);
       report.actual_start_at := date_trunc('milliseconds', report.actual_start_at);
@@ -4046,14 +4059,15 @@ declare
   decision app.decision;
   evolved public.mes_operations;
 begin
-  report.reporter_id := app.reporter_of(coalesce(report.user_id, caller.user_id),
-    coalesce(report.user_email, caller.email));
   decision := app.decide(operation, caller, report);
   if (decision.problem).code is not null then
     perform app.raise_problem(decision.problem);
   elsif (decision.event).phase is not null and operation.running_since is null then
     perform app.require_room(operation);
   end if;
+  -- after the workplace, in the order in which batches lock
+  decision.event.reporter_id := app.reporter_of(
+    coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
   evolved := app.append_event(
     operation, case when (decision.event).changes is not null then app.runs_to_correct(operation) end, decision.event,
     decision.transition);
@@ -4081,10 +4095,10 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  fitting constant integer := operation.qty_parked - app.surplus(operation, operation.qty_parked);
+  fitting constant integer := app.fitting(operation);
   report app.report;
 begin
-  if fitting = 0 or operation.state = 'CANCELLED' then
+  if fitting = 0 then
     return operation;
   end if;
   report.action_type := 'CORRECT';
@@ -4367,12 +4381,17 @@ begin
   if found then
     return operation;
   end if;
+  asset_ids := array(
+    select o.asset_id from public.mes_operations o
+    where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
+      and o.asset_id = coalesce(lock_reported_operation.asset_id, o.asset_id)
+      and app.is_closing(action) and app.running_place(o.id) = lock_reported_operation.workplace_name
+    order by o.asset_id
+  );
+  perform app.raise_problem(app.ambiguous_problem(order_no, operation_no, workplace_name, asset_ids));
   select o.* into operation from public.mes_operations o
   where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
-    and o.asset_id = coalesce(lock_reported_operation.asset_id, o.asset_id)
-    and app.is_closing(action) and app.running_place(o.id) = lock_reported_operation.workplace_name
-  order by o.asset_id
-  limit 1
+    and o.asset_id = asset_ids[1]
   for update;
   -- the run may have been closed while this waited for the row
   if not found or app.running_place(operation.id) is distinct from workplace_name then
@@ -4430,9 +4449,13 @@ begin
   if event.report_digest is distinct from (report).digest or event.user_id is distinct from (report).user_id then
     perform app.refuse(409, 'idempotency_conflict', format('Event id "%s" belongs to another event', (report).id));
   end if;
-  -- it may be planned by now at a workplace that is hidden from the caller
+  -- Moved meanwhile, it is hidden like any other there, unless it runs here still or nothing has happened to it since.
   select * into operation from public.mes_operations o
-  where o.id = event.operation_id and app.sees_workplace(caller, o.workplace_name);
+  where o.id = event.operation_id and (
+    app.sees_workplace(caller, o.workplace_name)
+    or o.last_op_seq = event.op_seq
+    or app.running_place(o.id) = event.workplace_name
+  );
   known.status := 200;
   known.is_known := true;
   known.event := event;
@@ -4617,7 +4640,13 @@ declare
   closing constant text[] := array(select a.action from app.actions a where a.run_effect = 'closes');
 begin
   return array(
-    select case when count(o.position) > 1 then -1 else max(o.position) end
+    select case
+      -- one that is planned there is meant before one that was moved
+      when count(*) filter (where o.workplace_name = r.report ->> 'workplace_name') = 1
+      then max(o.position) filter (where o.workplace_name = r.report ->> 'workplace_name')
+      when count(o.position) > 1 then -1
+      else max(o.position)
+    end
     from jsonb_array_elements(reports) with ordinality r (report, index)
     left join (select u.id, u.order_no, u.operation_no, u.workplace_name, u.asset_id::text, u.running_since,
         u.ordinality::integer as position
@@ -4770,8 +4799,8 @@ begin
       made := app.read_report(caller, item.report);
       if reporter.action_type is null
         or (reporter.user_id, reporter.user_email) is distinct from (made.user_id, made.user_email) then
+        made.reporter_id := app.reporter_of(made.user_id, made.user_email);
         reporter := made;
-        reporter.reporter_id := app.reporter_of(made.user_id, made.user_email);
       end if;
       made.reporter_id := reporter.reporter_id;
     exception when others then
@@ -4810,8 +4839,15 @@ begin
             item.report ->> 'order_no', item.report ->> 'operation_no', item.report ->> 'workplace_name', array(
             select u.asset_id from unnest(locked) u
             where u.order_no = item.report ->> 'order_no' and u.operation_no = item.report ->> 'operation_no'
-              and u.workplace_name = item.report ->> 'workplace_name'
+              and (u.workplace_name = item.report ->> 'workplace_name'
+                or app.running_place(u.id) = item.report ->> 'workplace_name')
             order by u.asset_id));
+        elsif operation.workplace_name is distinct from made.workplace_name
+          and (operation.running_since is null or operation.run_count <> locked[place].run_count)
+        then
+          -- an earlier report of the batch has ended the run that was open there
+          problem := app.elsewhere_problem(
+            caller, operation.order_no, operation.operation_no, made.workplace_name, operation.asset_id);
         else
           decision := app.decide(operation, caller, made);
           problem := decision.problem;
@@ -5172,7 +5208,7 @@ as $$
 begin
   if not app.sees_workplace(caller, workplace_name) then
     perform app.refuse(403, 'forbidden', coalesce(
-      format('You have no access to workplace "%s"', workplace_name),
+      'You have no access to workplace "' || workplace_name || '"',
       'Only someone with access to all workplaces may plan without a workplace'));
   end if;
 end
@@ -5448,7 +5484,15 @@ begin
     operation := (app.record_event(operation, caller, report, is_last => false)).operation;
   end if;
 
-  -- 4. actions that end it; clients of the first service send no reason
+  -- 4. parked pieces that now have room; quantities that the caller states already include them
+  if operation.qty_parked > 0 and not patch ?| '{qty_processed,qty_scrap}'
+    and (operation.qty_desired, operation.overrun_tolerance_pct)
+      is distinct from (before.qty_desired, before.overrun_tolerance_pct)
+  then
+    operation := app.settle_parked(operation, caller, is_last => false);
+  end if;
+
+  -- 5. actions that end it; clients of the first service send no reason
   report.qty_good := null;
   report.qty_scrap := null;
   foreach action in array actions loop
@@ -5461,14 +5505,6 @@ begin
       operation := (app.record_event(operation, caller, report, is_last => false)).operation;
     end if;
   end loop;
-
-  -- 5. parked pieces that now have room; quantities that the caller states already include them
-  if operation.qty_parked > 0 and not patch ?| '{qty_processed,qty_scrap}'
-    and (operation.qty_desired, operation.overrun_tolerance_pct)
-      is distinct from (before.qty_desired, before.overrun_tolerance_pct)
-  then
-    operation := app.settle_parked(operation, caller, is_last => false);
-  end if;
 
   return case when operation is distinct from before then app.store_operation(operation) else operation end;
 end
@@ -5702,6 +5738,14 @@ comment on type app.import_decision is
   'What becomes of one row: created, updated, deleted, flagged (kept although the source took it away), skipped_stale '
   'or rejected; and the transitions that it stands for.';
 
+create function app.limit_changed(decision app.import_decision) returns boolean
+language sql immutable parallel safe
+return ((decision).wanted).qty_desired is distinct from ((decision).existing).qty_desired
+  -- null is the same as left out
+  or ((decision).wanted).overrun_tolerance_pct <> ((decision).existing).overrun_tolerance_pct;
+comment on function app.limit_changed(app.import_decision) is
+  'True when the row changes how many good pieces the operation may have, so that parked pieces may fit.';
+
 -- A dry run writes nothing, not even to undo it, so that it holds no locks. This type holds the effect that its earlier
 -- rows of an operation would have had.
 create type app.imagined_operation as (
@@ -5723,6 +5767,7 @@ as $$
 declare
   made app.imagined_operation;
   operation public.mes_operations := (decision).wanted;
+  fitting integer;
 begin
   made.order_no := (decision).body ->> 'order_no';
   made.operation_no := (decision).body ->> 'operation_no';
@@ -5753,6 +5798,12 @@ begin
     else coalesce(operation.state, 'PLANNED')
   end;
   operation.status := app.status_of(operation.state);
+  if operation.qty_parked > 0 and app.limit_changed(decision) then
+    fitting := app.fitting(operation);
+    operation.qty_processed := operation.qty_processed + fitting;
+    operation.qty_good := operation.qty_good + fitting;
+    operation.qty_parked := operation.qty_parked - fitting;
+  end if;
   made.operation := operation;
   return made;
 end
@@ -5981,7 +6032,7 @@ begin
   perform app.settle_parked(o, caller)
   from public.mes_operations o
   join unnest(decisions) d on d.outcome in ('updated', 'flagged') and o.id = (d.existing).id
-    and (d.existing).qty_parked > 0;
+    and (d.existing).qty_parked > 0 and app.limit_changed(d);
 
   insert into app.deleted_operations as known (order_no, operation_no, asset_id, timestamp_ms)
   select d.body ->> 'order_no', d.body ->> 'operation_no', (d.body ->> 'asset_id')::integer,

@@ -45,8 +45,7 @@ export const ItemResult = z.object({
     description: "Problem of a rejected item; null for all others.",
   }),
   caused_by: z.int().min(0).optional().openapi({
-    description:
-      "For reports, the index of the first rejected report of the operation, which is why this one is rejected too.",
+    description: "For reports, the index of an earlier rejected report whose effect this one needs.",
     example: 0,
   }),
 }).openapi("ItemResult", { description: "Result of one item." });

@@ -267,7 +267,7 @@ export const problemTable = {
     status: 422,
     title: "Invalid quantity",
     explanation:
-      "More pieces are scrapped than processed, or the good pieces exceed the desired quantity and its tolerance (`limit`). Check the count, or correct the plan first.",
+      "More pieces are scrapped than processed, or the good pieces exceed the desired quantity and its tolerance (`limit`). Check the count, or correct the plan first. A counter reports with `overrun` park: what fits is booked and the rest is kept.",
     example: {
       detail: "Operation 403860-001/1/0010 cannot have 60 good pieces: 50 are desired, with 0 % tolerance",
       qty_desired: 50,

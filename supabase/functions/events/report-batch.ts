@@ -14,9 +14,9 @@ export const reportBatch = endpoint({
   description:
     "Takes the events that a terminal buffered while it was offline, in the order in which they happened: one transaction, one " +
     "result for each event. Give each event an id, so that the whole batch can be sent again. With `atomic`, one rejected event " +
-    "rejects all of them. A report that is rejected only because an earlier one of its operation was names that one as " +
-    "`caused_by`. Work that begins and ends within the batch needs no capacity at its workplace. The server processes two " +
-    "large batches at a time and answers 503 with Retry-After to further ones.",
+    "rejects all of them. A report that needs the effect of an earlier, rejected one names that one as `caused_by`. Work that " +
+    "begins and ends within the batch needs no capacity at its workplace. The server processes two large batches at a time and " +
+    "answers 503 with Retry-After to further ones.",
   security,
   request: { headers: idempotencyHeader, body: jsonBody(Batch) },
   responses: {
@@ -56,15 +56,28 @@ export const reportBatch = endpoint({
 /** Actions that leave the state of an operation as it is: what follows does not depend on them. */
 const countingActions: unknown[] = ["REPORT_QUANTITY", "REVERSE", "CORRECT"];
 
-/** Sets `caused_by` of each report that was rejected because of the operation's state, which an earlier one left as it was. */
+/**
+ * Sets `caused_by` of each report that needs what an earlier, rejected one would have done: the state of its operation,
+ * or the event that it reverses.
+ */
 function nameCauses(results: ItemResult[], events: Record<string, unknown>[]): void {
-  const causes = new Map<string, number>();
+  const causes = new Map<string, { index: number; asset_id: unknown }>();
+  const rejectedIds = new Map<unknown, number>();
   for (const result of results) {
-    const { action_type, order_no, operation_no, asset_id, workplace_name } = events[result.index] ?? {};
-    const operation = JSON.stringify([order_no, operation_no, asset_id ?? workplace_name]);
+    const { id, action_type, order_no, operation_no, workplace_name, asset_id, reverses_event_id } =
+      events[result.index] ?? {};
+    const operation = JSON.stringify([order_no, operation_no, workplace_name]);
     const cause = causes.get(operation);
-    if (result.problem === null) causes.delete(operation);
-    else if (result.problem.code === "invalid_state_transition" && cause !== undefined) result.caused_by = cause;
-    else if (!countingActions.includes(action_type)) causes.set(operation, result.index);
+    const isSameAsset = asset_id === undefined || cause?.asset_id === undefined || asset_id === cause.asset_id;
+    if (result.problem === null) {
+      if (isSameAsset) causes.delete(operation);
+      continue;
+    }
+    if (id !== undefined) rejectedIds.set(id, result.index);
+    const reversed = rejectedIds.get(reverses_event_id);
+    if (reversed !== undefined) result.caused_by = reversed;
+    else if (result.problem.code === "invalid_state_transition" && cause !== undefined && isSameAsset) {
+      result.caused_by = cause.index;
+    } else if (!countingActions.includes(action_type)) causes.set(operation, { index: result.index, asset_id });
   }
 }

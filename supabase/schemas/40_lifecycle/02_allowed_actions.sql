@@ -76,12 +76,13 @@ create function app.start_hint(operation public.mes_operations, verb text) retur
 language sql stable
 return case
   when (operation).state not in ('PLANNED', 'RELEASED', 'BLOCKED_BEFORE_START') then ''
-  when not exists (select from app.actions a where a.action::text = verb and a.follows = 'the start') then ''
+  when not exists (select from app.actions a where a.action::text = verb and a.least_role = 'operator'
+    and (a.follows = 'the start' or a.run_effect = 'closes')) then ''
   when (operation).state = 'RELEASED' then '. START it first'
   else '. A supervisor must RELEASE it, then START it first'
 end;
 comment on function app.start_hint(public.mes_operations, text) is
-  'What to do before pieces of an operation that has not started can be reported; empty for other refusals.';
+  'What to do before an operator''s report on an operation that has not started; empty for other refusals.';
 
 create function app.transition_problem(
   operation public.mes_operations, caller app.caller, verb text

@@ -43,6 +43,7 @@ create table public.operation_events (
   ),
   constraint operation_events_parked_by_count check (
     qty_parked = 0 or action_type = 'CORRECT' or action_type in ('REPORT_QUANTITY', 'COMPLETE') and qty_parked > 0
+    or action_type = 'REVERSE' and qty_parked < 0
   ),
   constraint operation_events_reversal_names_event check ((action_type = 'REVERSE') = (reverses_event_id is not null)),
   constraint operation_events_changes_of_correction check ((action_type = 'CORRECT') = (changes is not null)),

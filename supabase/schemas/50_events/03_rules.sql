@@ -102,7 +102,7 @@ begin
   return app.problem(
     409, 'planned_elsewhere',
     format('Operation %s is not planned at workplace "%s" any more but at %s: report it there',
-      app.operation_label(operation), workplace_name, coalesce(format('"%s"', operation.workplace_name), 'none')),
+      app.operation_label(operation), workplace_name, coalesce('"' || operation.workplace_name || '"', 'none')),
     jsonb_build_object('workplace_name', operation.workplace_name, 'asset_id', operation.asset_id));
 end
 $$;
@@ -175,7 +175,7 @@ begin
       422, 'invalid_quantity',
       format('Operation %s cannot have %s good pieces: %s are desired, with %s %% tolerance',
         app.operation_label(operation),
-        processed - scrap, operation.qty_desired, coalesce(operation.overrun_tolerance_pct, 0)),
+        processed - scrap, operation.qty_desired, coalesce(trim_scale(operation.overrun_tolerance_pct), 0)),
       jsonb_build_object('qty_desired', operation.qty_desired, 'qty_good', processed - scrap,
         'limit', app.good_limit(operation)));
   end if;
@@ -204,7 +204,13 @@ return case when parked not between 0 and 2147483647 then app.problem(
 comment on function app.parked_problem(public.mes_operations, bigint) is
   'The problem invalid_quantity unless the number of parked pieces can be.';
 
-create type app.pieces as (good integer, scrap integer);
+create function app.fitting(operation public.mes_operations) returns integer
+language sql immutable parallel safe
+return case when (operation).state = 'CANCELLED' then 0 else least(
+  (operation).qty_parked - app.surplus(operation, (operation).qty_parked), 2147483647 - (operation).qty_processed) end;
+comment on function app.fitting(public.mes_operations) is 'How many of the parked pieces the operation has room for.';
+
+create type app.pieces as (good integer, scrap integer, parked integer);
 
 create function app.pieces_left(operation public.mes_operations, event_id uuid) returns app.pieces
 language plpgsql stable
@@ -213,7 +219,10 @@ as $$
 declare
   pieces app.pieces;
 begin
-  select e.qty_good - coalesce(sum(r.qty_good), 0), e.qty_scrap - coalesce(sum(r.qty_scrap), 0) into pieces
+  select e.qty_good - coalesce(sum(r.qty_good), 0), e.qty_scrap - coalesce(sum(r.qty_scrap), 0),
+    -- some of them may be settled already
+    least(e.qty_parked + coalesce(sum(r.qty_parked), 0), operation.qty_parked)
+  into pieces
   from public.operation_events e
   join app.actions a on a.action = e.action_type and a.quantities = 'added'
   left join public.operation_events r on r.reverses_event_id = e.id
@@ -233,7 +242,8 @@ language sql stable
 return case
   when (available).good is null then app.field_problem('/reverses_event_id', 'not_reversible',
     format('"%s" is not a REPORT_QUANTITY or COMPLETE of operation %s', event_id, app.operation_label(operation)))
-  when (taken).good > (available).good or (taken).scrap > (available).scrap or (taken).good + (taken).scrap = 0
+  when (taken).good > (available).good or (taken).scrap > (available).scrap 
+    or (taken).good + (taken).scrap + (taken).parked = 0
   then app.problem(
     422, 'invalid_quantity',
     format('Cannot take back %s good and %s scrapped pieces of event "%s": %s good and %s scrapped are left of it',

@@ -106,8 +106,9 @@ begin
       if report.qty_good is null and report.qty_scrap is null then
         event.qty_good := coalesce(available.good, 0);
         event.qty_scrap := coalesce(available.scrap, 0);
+        event.qty_parked := -coalesce(available.parked, 0);
       end if;
-      taken := row(event.qty_good, event.qty_scrap);
+      taken := row(event.qty_good, event.qty_scrap, -event.qty_parked);
     when 'signed' then
       runs := app.runs_to_correct(operation);
       report.actual_start_at := date_trunc('milliseconds', report.actual_start_at);

@@ -248,14 +248,15 @@ declare
   decision app.decision;
   evolved public.mes_operations;
 begin
-  report.reporter_id := app.reporter_of(coalesce(report.user_id, caller.user_id),
-    coalesce(report.user_email, caller.email));
   decision := app.decide(operation, caller, report);
   if (decision.problem).code is not null then
     perform app.raise_problem(decision.problem);
   elsif (decision.event).phase is not null and operation.running_since is null then
     perform app.require_room(operation);
   end if;
+  -- after the workplace, in the order in which batches lock
+  decision.event.reporter_id := app.reporter_of(
+    coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
   evolved := app.append_event(
     operation, case when (decision.event).changes is not null then app.runs_to_correct(operation) end, decision.event,
     decision.transition);
@@ -283,10 +284,10 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  fitting constant integer := operation.qty_parked - app.surplus(operation, operation.qty_parked);
+  fitting constant integer := app.fitting(operation);
   report app.report;
 begin
-  if fitting = 0 or operation.state = 'CANCELLED' then
+  if fitting = 0 then
     return operation;
   end if;
   report.action_type := 'CORRECT';

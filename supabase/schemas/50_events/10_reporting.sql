@@ -75,12 +75,17 @@ begin
   if found then
     return operation;
   end if;
+  asset_ids := array(
+    select o.asset_id from public.mes_operations o
+    where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
+      and o.asset_id = coalesce(lock_reported_operation.asset_id, o.asset_id)
+      and app.is_closing(action) and app.running_place(o.id) = lock_reported_operation.workplace_name
+    order by o.asset_id
+  );
+  perform app.raise_problem(app.ambiguous_problem(order_no, operation_no, workplace_name, asset_ids));
   select o.* into operation from public.mes_operations o
   where o.order_no = lock_reported_operation.order_no and o.operation_no = lock_reported_operation.operation_no
-    and o.asset_id = coalesce(lock_reported_operation.asset_id, o.asset_id)
-    and app.is_closing(action) and app.running_place(o.id) = lock_reported_operation.workplace_name
-  order by o.asset_id
-  limit 1
+    and o.asset_id = asset_ids[1]
   for update;
   -- the run may have been closed while this waited for the row
   if not found or app.running_place(operation.id) is distinct from workplace_name then
@@ -138,9 +143,13 @@ begin
   if event.report_digest is distinct from (report).digest or event.user_id is distinct from (report).user_id then
     perform app.refuse(409, 'idempotency_conflict', format('Event id "%s" belongs to another event', (report).id));
   end if;
-  -- it may be planned by now at a workplace that is hidden from the caller
+  -- Moved meanwhile, it is hidden like any other there, unless it runs here still or nothing has happened to it since.
   select * into operation from public.mes_operations o
-  where o.id = event.operation_id and app.sees_workplace(caller, o.workplace_name);
+  where o.id = event.operation_id and (
+    app.sees_workplace(caller, o.workplace_name)
+    or o.last_op_seq = event.op_seq
+    or app.running_place(o.id) = event.workplace_name
+  );
   known.status := 200;
   known.is_known := true;
   known.event := event;

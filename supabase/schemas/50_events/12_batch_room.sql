@@ -10,7 +10,13 @@ declare
   closing constant text[] := array(select a.action from app.actions a where a.run_effect = 'closes');
 begin
   return array(
-    select case when count(o.position) > 1 then -1 else max(o.position) end
+    select case
+      -- one that is planned there is meant before one that was moved
+      when count(*) filter (where o.workplace_name = r.report ->> 'workplace_name') = 1
+      then max(o.position) filter (where o.workplace_name = r.report ->> 'workplace_name')
+      when count(o.position) > 1 then -1
+      else max(o.position)
+    end
     from jsonb_array_elements(reports) with ordinality r (report, index)
     left join (select u.id, u.order_no, u.operation_no, u.workplace_name, u.asset_id::text, u.running_since,
         u.ordinality::integer as position

@@ -59,8 +59,8 @@ begin
       made := app.read_report(caller, item.report);
       if reporter.action_type is null
         or (reporter.user_id, reporter.user_email) is distinct from (made.user_id, made.user_email) then
+        made.reporter_id := app.reporter_of(made.user_id, made.user_email);
         reporter := made;
-        reporter.reporter_id := app.reporter_of(made.user_id, made.user_email);
       end if;
       made.reporter_id := reporter.reporter_id;
     exception when others then
@@ -99,8 +99,15 @@ begin
             item.report ->> 'order_no', item.report ->> 'operation_no', item.report ->> 'workplace_name', array(
             select u.asset_id from unnest(locked) u
             where u.order_no = item.report ->> 'order_no' and u.operation_no = item.report ->> 'operation_no'
-              and u.workplace_name = item.report ->> 'workplace_name'
+              and (u.workplace_name = item.report ->> 'workplace_name'
+                or app.running_place(u.id) = item.report ->> 'workplace_name')
             order by u.asset_id));
+        elsif operation.workplace_name is distinct from made.workplace_name
+          and (operation.running_since is null or operation.run_count <> locked[place].run_count)
+        then
+          -- an earlier report of the batch has ended the run that was open there
+          problem := app.elsewhere_problem(
+            caller, operation.order_no, operation.operation_no, made.workplace_name, operation.asset_id);
         else
           decision := app.decide(operation, caller, made);
           problem := decision.problem;

@@ -23,7 +23,7 @@ as $$
 begin
   if not app.sees_workplace(caller, workplace_name) then
     perform app.refuse(403, 'forbidden', coalesce(
-      format('You have no access to workplace "%s"', workplace_name),
+      'You have no access to workplace "' || workplace_name || '"',
       'Only someone with access to all workplaces may plan without a workplace'));
   end if;
 end

@@ -179,7 +179,15 @@ begin
     operation := (app.record_event(operation, caller, report, is_last => false)).operation;
   end if;
 
-  -- 4. actions that end it; clients of the first service send no reason
+  -- 4. parked pieces that now have room; quantities that the caller states already include them
+  if operation.qty_parked > 0 and not patch ?| '{qty_processed,qty_scrap}'
+    and (operation.qty_desired, operation.overrun_tolerance_pct)
+      is distinct from (before.qty_desired, before.overrun_tolerance_pct)
+  then
+    operation := app.settle_parked(operation, caller, is_last => false);
+  end if;
+
+  -- 5. actions that end it; clients of the first service send no reason
   report.qty_good := null;
   report.qty_scrap := null;
   foreach action in array actions loop
@@ -192,14 +200,6 @@ begin
       operation := (app.record_event(operation, caller, report, is_last => false)).operation;
     end if;
   end loop;
-
-  -- 5. parked pieces that now have room; quantities that the caller states already include them
-  if operation.qty_parked > 0 and not patch ?| '{qty_processed,qty_scrap}'
-    and (operation.qty_desired, operation.overrun_tolerance_pct)
-      is distinct from (before.qty_desired, before.overrun_tolerance_pct)
-  then
-    operation := app.settle_parked(operation, caller, is_last => false);
-  end if;
 
   return case when operation is distinct from before then app.store_operation(operation) else operation end;
 end

@@ -15,6 +15,14 @@ comment on type app.import_decision is
   'What becomes of one row: created, updated, deleted, flagged (kept although the source took it away), skipped_stale '
   'or rejected; and the transitions that it stands for.';
 
+create function app.limit_changed(decision app.import_decision) returns boolean
+language sql immutable parallel safe
+return ((decision).wanted).qty_desired is distinct from ((decision).existing).qty_desired
+  -- null is the same as left out
+  or ((decision).wanted).overrun_tolerance_pct <> ((decision).existing).overrun_tolerance_pct;
+comment on function app.limit_changed(app.import_decision) is
+  'True when the row changes how many good pieces the operation may have, so that parked pieces may fit.';
+
 -- A dry run writes nothing, not even to undo it, so that it holds no locks. This type holds the effect that its earlier
 -- rows of an operation would have had.
 create type app.imagined_operation as (
@@ -36,6 +44,7 @@ as $$
 declare
   made app.imagined_operation;
   operation public.mes_operations := (decision).wanted;
+  fitting integer;
 begin
   made.order_no := (decision).body ->> 'order_no';
   made.operation_no := (decision).body ->> 'operation_no';
@@ -66,6 +75,12 @@ begin
     else coalesce(operation.state, 'PLANNED')
   end;
   operation.status := app.status_of(operation.state);
+  if operation.qty_parked > 0 and app.limit_changed(decision) then
+    fitting := app.fitting(operation);
+    operation.qty_processed := operation.qty_processed + fitting;
+    operation.qty_good := operation.qty_good + fitting;
+    operation.qty_parked := operation.qty_parked - fitting;
+  end if;
   made.operation := operation;
   return made;
 end

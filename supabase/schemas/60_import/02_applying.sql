@@ -103,7 +103,7 @@ begin
   perform app.settle_parked(o, caller)
   from public.mes_operations o
   join unnest(decisions) d on d.outcome in ('updated', 'flagged') and o.id = (d.existing).id
-    and (d.existing).qty_parked > 0;
+    and (d.existing).qty_parked > 0 and app.limit_changed(d);
 
   insert into app.deleted_operations as known (order_no, operation_no, asset_id, timestamp_ms)
   select d.body ->> 'order_no', d.body ->> 'operation_no', (d.body ->> 'asset_id')::integer,

@@ -144,6 +144,26 @@ Deno.test("POST /events/v1/batch: names the first rejected report as the cause w
   );
 });
 
+Deno.test("POST /events/v1/batch: names the cause when the reports differ in asset_id, or one reverses another", async () => {
+  const operation = await newOperation({ status: "PLANNED" });
+  const id = crypto.randomUUID();
+  const answer = await send([
+    item(operation, "START", { asset_id: undefined }),
+    item(operation, "REPORT_QUANTITY", { id, qty_good: 1 }),
+    item(operation, "REVERSE", { reverses_event_id: id }),
+  ]);
+  assertEquals(answer.body.results.map(({ caused_by }) => caused_by), [undefined, 0, 1], answer.text);
+});
+
+Deno.test("POST /events/v1/batch: rejects each report when its user is unknown", async () => {
+  const operation = await newOperation();
+  await reportOne(operation, "START");
+  const user_id = crypto.randomUUID();
+  const one = item(operation, "REPORT_QUANTITY", { qty_good: 1, user_id });
+  const answer = await send([one, one, one]);
+  assertEquals(codes(answer), ["integrity_error", "integrity_error", "integrity_error"], answer.text);
+});
+
 Deno.test("POST /events/v1/batch: answers 200 without effect when it is repeated, and the first answer when it has a key", async () => {
   const operation = await newOperation();
   const items = withIds([item(operation, "START"), item(operation, "REPORT_QUANTITY", { qty_good: 7 })]);

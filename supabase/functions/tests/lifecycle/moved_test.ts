@@ -112,3 +112,63 @@ Deno.test("POST /events/v1: records one end of moved work when two race", async 
   assertEquals(answers.filter(({ status }) => status === 201).length, 1, answers.map(({ text }) => text).join());
   assertEquals((await eventsOf(operation)).filter(({ action_type }) => action_type === "STOP").length, 1);
 });
+
+/** Two assets of one operation of the order at one workplace; the second runs and was moved. */
+async function twoAssets() {
+  const first = await newOperation({ qty_desired: 10, asset_id: 1 });
+  const { order_no, operation_no, workplace_name } = first;
+  const second = await newOperation({ order_no, operation_no, workplace_name, qty_desired: 10, asset_id: 2 });
+  await reported(second, ["START"]);
+  await patched(second, { workplace_name: newWorkplace() });
+  return { first, second, item: { action_type: "STOP", order_no, operation_no, workplace_name } };
+}
+
+Deno.test("POST events and batch: mean the operation that is planned there when another asset was moved", async () => {
+  const { first, second, item } = await twoAssets();
+  await reported(first, ["START"]);
+  const other = await newOperation();
+  const good = { ...item, ...pick(other, "order_no", "workplace_name"), action_type: "START" };
+  const answer = await server.post<Results>("/events/v1/batch", { events: [good, item] });
+  assertEquals(answer.body.results.map(({ status }) => status), [201, 201], answer.text);
+  assertEquals([(await read(first)).status, (await read(second)).status], ["ON_HOLD", "IN_PROGRESS"]);
+});
+
+Deno.test("POST events and batch: are ambiguous when two moved assets run there and asset_id is missing", async () => {
+  const { first, item } = await twoAssets();
+  await reported(first, ["START"]);
+  await patched(first, { workplace_name: newWorkplace() });
+  const single = assertProblem(await server.post("/events/v1", item), 409, "ambiguous_operation");
+  assertEquals(single.asset_ids, [1, 2]);
+  for (const dry_run of [true, false]) {
+    const { body, text } = await server.post<Results>("/events/v1/batch", { events: [{ ...item, dry_run }] });
+    assertEquals(body.results.map(({ problem }) => problem?.code), ["ambiguous_operation"], text);
+  }
+  assertEquals((await server.post("/events/v1", { ...item, asset_id: 2 })).status, 201);
+});
+
+Deno.test("POST batch: ends moved work once when a second report of the old workplace follows", async () => {
+  const { operation, here, there, supervisor } = await movedOperation();
+  const key = pick(operation, "order_no", "operation_no", "asset_id");
+  const at = (workplace_name: string, action_type: string) => ({ ...key, workplace_name, action_type });
+  const tried = await supervisor.post<Results>("/events/v1/batch", {
+    atomic: false,
+    events: [at(here, "STOP"), at(there, "START"), at(here, "STOP")],
+  });
+  assertEquals(tried.body.results.map(({ status }) => status), [201, 201, 409], tried.text);
+  const second = await movedOperation();
+  const events = ["STOP", "COMPLETE"].map((action_type) => ({
+    ...pick(second.operation, "order_no", "operation_no", "asset_id"),
+    workplace_name: second.here,
+    action_type,
+  }));
+  const answer = await second.operator.post<Results>("/events/v1/batch", { events });
+  assertEquals(answer.body.results.map(({ status }) => status), [201, 404], answer.text);
+});
+
+Deno.test("POST /events/v1: names no workplace when the operation was moved to none", async () => {
+  const operation = await newOperation({ qty_desired: 10 });
+  await reported(operation, ["START"]);
+  await patched(operation, { workplace_name: null });
+  const { detail } = assertProblem(await report(server, operation, "REPORT_QUANTITY", {}), 409, "planned_elsewhere");
+  assertEquals(detail.includes("any more but at none"), true, detail);
+});

@@ -164,3 +164,86 @@ Deno.test("POST /events/v1/batch: parks as single reports do, dry_run included, 
   assertEquals(bulk.body.results.map(({ status }) => status), [200], bulk.text);
   assertEquals(pick(await read(operation), "qty_good", "qty_parked"), { qty_good: 14, qty_parked: 0 });
 });
+
+Deno.test("POST REVERSE: takes back what its event has parked when it takes back everything", async () => {
+  const operation = await runningOperation();
+  const wrong = await reportOne(operation, "REPORT_QUANTITY", { qty_good: 100, overrun: "park" });
+  await reportOne(operation, "CORRECT", { qty_parked: -10 });
+  const part = await reportOne(operation, "REVERSE", { reverses_event_id: wrong.id, qty_good: 4 });
+  assertEquals(counts(part.operation), { status: "IN_PROGRESS", qty_good: 6, qty_scrap: 0, qty_parked: 80 });
+  const rest = await reportOne(operation, "REVERSE", { reverses_event_id: wrong.id });
+  assertEquals(pick(rest, "qty_good", "qty_parked", "delta_good"), { qty_good: 6, qty_parked: -80, delta_good: -6 });
+  assertEquals(counts(rest.operation), { status: "IN_PROGRESS", qty_good: 0, qty_scrap: 0, qty_parked: 0 });
+  const again = await report(server, operation, "REVERSE", { reverses_event_id: wrong.id });
+  assertProblem(again, 422, "invalid_quantity");
+  assertEquals(counts(await patched(operation, { qty_desired: 50 })).qty_good, 0);
+});
+
+Deno.test("POST REVERSE: takes back parked pieces when nothing else is left of its event", async () => {
+  const operation = await reported(await runningOperation(), ["REPORT_QUANTITY", { qty_good: 10 }]);
+  const surplus = await reportOne(operation, "REPORT_QUANTITY", { qty_good: 3, overrun: "park" });
+  const { operation: after } = await reportOne(operation, "REVERSE", { reverses_event_id: surplus.id });
+  assertEquals(counts(after), { status: "IN_PROGRESS", qty_good: 10, qty_scrap: 0, qty_parked: 0 });
+});
+
+Deno.test("POST import: leaves parked pieces when the row does not change how many the operation may have", async () => {
+  const operation = await parkedOperation();
+  const [first] = await eventsOf(operation).then((events) => events.slice(-1));
+  await reportOne(operation, "REVERSE", { reverses_event_id: first?.id, qty_good: 10 });
+  const row = { ...pick(operation, "order_no", "asset_id", "operation_no"), timestamp_ms: new Date().toISOString() };
+  const rows = [
+    { ...row, workplace_name: operation.workplace_name, activity_description: "New text", qty_desired: 10 },
+    { ...row, change_type: "DELETE", timestamp_ms: new Date(Date.now() + 1).toISOString() },
+  ];
+  for (const one of rows) {
+    const answer = await server.post<Results>("/operations/v1/import", [one]);
+    assertEquals(answer.body.results.map(({ status }) => status), [200], answer.text);
+    assertEquals(pick(await read(operation), "qty_good", "qty_parked"), { qty_good: 0, qty_parked: 4 });
+  }
+});
+
+Deno.test("POST import: applies the other rows, and rehearses the same, when parked pieces are more than can be counted", async () => {
+  const [operation, healthy] = await Promise.all([runningOperation(), runningOperation()]);
+  await reported(operation, ["REPORT_QUANTITY", { qty_good: 2_147_483_647, qty_scrap: 1_000, overrun: "park" }]);
+  const rows = [operation, healthy].map((one) => ({
+    ...pick(one, "order_no", "asset_id", "operation_no", "workplace_name"),
+    qty_desired: null,
+    timestamp_ms: new Date().toISOString(),
+  }));
+  for (const query of ["?dry_run=true", ""]) {
+    const answer = await server.post<Results>(`/operations/v1/import${query}`, rows);
+    assertEquals(answer.body.results.map(({ status }) => status), [200, 200], answer.text);
+  }
+  assertEquals(pick(await read(operation), "qty_processed", "qty_parked"), {
+    qty_processed: 2_147_483_647,
+    qty_parked: 1_000 - 10 + 10,
+  });
+  assertEquals((await read(healthy)).qty_desired, null);
+});
+
+Deno.test("POST import: rehearses what it does when two rows of one call change the limit", async () => {
+  const operation = await parkedOperation();
+  const row = (qty_desired: number, laterMs: number) => ({
+    ...pick(operation, "order_no", "asset_id", "operation_no", "workplace_name"),
+    qty_desired,
+    timestamp_ms: new Date(Date.now() + laterMs).toISOString(),
+  });
+  const rows = [row(15, 0), row(12, 1)];
+  const answers = [];
+  for (const query of ["?dry_run=true", ""]) {
+    const { body } = await server.post<Results>(`/operations/v1/import${query}`, rows);
+    answers.push(body.results.map(({ status, problem }) => [status, problem?.code]));
+  }
+  assertEquals(answers[0], answers[1]);
+  assertEquals(answers[1], [[200, undefined], [422, "invalid_quantity"]]);
+});
+
+Deno.test("PATCH /operations/v1: finishes without a shortfall when parked pieces make up for it", async () => {
+  const operation = await parkedOperation();
+  const finished = await patched(operation, { status: "FINISHED", qty_desired: 14 });
+  assertEquals(counts(finished), { status: "FINISHED", qty_good: 14, qty_scrap: 0, qty_parked: 0 });
+  assertEquals((await eventsOf(operation)).slice(-2).map((event) => pick(event, "action_type", "reason_code")), [
+    { action_type: "CORRECT", reason_code: null },
+    { action_type: "FINISH", reason_code: null },
+  ]);
+});
