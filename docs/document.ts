@@ -11,7 +11,7 @@ import { StackFailure } from "../local/system/failure.ts";
 import { inProject } from "../local/system/paths.ts";
 import { type ProblemCode, problemTable } from "../supabase/functions/_shared/problems.ts";
 import { exampleOf } from "../supabase/functions/docs/errors.ts";
-import { frameHeaders } from "./frame_headers.ts";
+import { shareHeaders } from "./frame_headers.ts";
 import type { JsonObject } from "./json.ts";
 import { tidy } from "./tidy.ts";
 
@@ -43,8 +43,8 @@ const info = {
 
 const servers = [{
   url: "{supabase_url}/functions/v1",
-  description: "A Supabase project, or the local stack.",
-  variables: { supabase_url: { default: "http://127.0.0.1:54321", description: "URL of the project." } },
+  description: "A Supabase project, or the local stack: `supabase_url` is its URL.",
+  variables: { supabase_url: { default: "http://127.0.0.1:54321" } },
 }];
 
 /** Groups of endpoints, in the order of reading. */
@@ -143,13 +143,15 @@ export async function openApiDocument(): Promise<JsonObject> {
 
   const { openapi, paths, components } = generated;
   const { schemas } = components as { schemas: JsonObject };
+  const tidyPaths = tidy(paths, schemas) as JsonObject;
+  const headers = shareHeaders(tidyPaths);
   const isUsed = (code: string) => JSON.stringify(paths).includes(`"#/components/examples/${code}"`);
   return {
     openapi,
     info,
     servers,
     tags,
-    paths: tidy(paths, schemas),
+    paths: tidyPaths,
     components: {
       schemas: tidy(schemas, schemas),
       examples: Object.fromEntries(
@@ -158,7 +160,7 @@ export async function openApiDocument(): Promise<JsonObject> {
           value: exampleOf(code) as JsonObject,
         }]),
       ),
-      headers: frameHeaders,
+      headers,
       securitySchemes,
     },
   } as JsonObject;
@@ -184,9 +186,10 @@ function namedSchemas(routes: RouteConfig[], exported: unknown[]): Map<string, z
       throw new StackFailure(`Write z.union([${getRefId(node)}, z.null()]): as .nullable() its null would be lost`);
     }
     const name = nameOf(node);
-    if (name !== undefined && !found.has(name)) found.set(name, node);
     visit(node._zod.def);
     if (node instanceof z.ZodObject) visit(node.shape);
+    // after what is in it, which may be nullable there
+    if (name !== undefined && !found.has(name)) found.set(name, node);
   };
   routes.forEach(visit);
   return found;

@@ -23,6 +23,11 @@ export function tidy(node: Json | undefined, schemas: JsonObject): Json {
     const isSample = member === "example" || member === "default";
     tidied[member] = isSample ? value : tidy(value, schemas);
   }
+  if (Array.isArray(tidied.enum) && tidied.enum.length === 1 && tidied.enum[0] !== undefined) {
+    // code generators name each enum, and a constant needs no name
+    const { enum: [only], ...rest } = tidied;
+    return { ...rest, const: only };
+  }
   if (isObject(tidied.additionalProperties) && Object.keys(tidied.additionalProperties).length === 0) {
     tidied.additionalProperties = true;
   }

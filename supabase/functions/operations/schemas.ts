@@ -235,11 +235,14 @@ export const OperationQuery = z.strictObject(operationFilters(inQuery)).partial(
   ...listQuery,
 });
 
-export const Transition = z.strictObject({
-  action: z.enum(["RELEASE", "START", "STOP", "COMPLETE", "FINISH", "HOLD", "CANCEL"]).openapi({
+const TransitionAction = z.enum(["RELEASE", "START", "STOP", "COMPLETE", "FINISH", "HOLD", "CANCEL"])
+  .openapi("TransitionAction", {
     description: "Action to perform. Report quantities and corrections as events.",
     example: "RELEASE",
-  }),
+  });
+
+export const Transition = z.strictObject({
+  action: TransitionAction,
   reason_code: key().optional().openapi({
     description:
       "Reason code. Required for HOLD and CANCEL, and for COMPLETE or FINISH with fewer good pieces than desired.",
