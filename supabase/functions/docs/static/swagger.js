@@ -1,0 +1,35 @@
+// Signs in at Supabase Auth and hands the access token to Swagger UI, which keeps it over reloads.
+const form = document.getElementById("sign-in");
+const state = document.getElementById("sign-in-state");
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const { email, password, apikey } = Object.fromEntries(new FormData(form));
+  state.textContent = "Signing in...";
+  try {
+    const response = await fetch("/auth/v1/token?grant_type=password", {
+      method: "POST",
+      headers: { apikey, "Content-Type": "application/json" },
+      body: JSON.stringify({ email, password }),
+    });
+    const answer = await response.json().catch(() => ({}));
+    if (!response.ok) throw new Error(answer.msg ?? answer.message ?? `Supabase Auth answered ${response.status}.`);
+    // preauthorizeApiKey also takes the token of a bearer scheme
+    globalThis.ui.preauthorizeApiKey("userToken", answer.access_token);
+    form.elements.password.value = "";
+    const minutes = Math.round(answer.expires_in / 60);
+    state.textContent = `Signed in as ${answer.user.email}: "Try it out" sends the token, for ${minutes} minutes.`;
+  } catch (error) {
+    state.textContent = `Not signed in: ${error.message}`;
+  }
+});
+
+// each field of the dialog asks for the focus, so that the last one would get it
+new MutationObserver((changes) => {
+  const isOpened = changes.some(({ addedNodes }) =>
+    [...addedNodes].some((node) =>
+      node instanceof Element && (node.matches(".dialog-ux") || node.querySelector(".dialog-ux"))
+    )
+  );
+  if (isOpened) document.querySelector(".dialog-ux #auth-bearer-value")?.focus();
+}).observe(document.body, { childList: true, subtree: true });
