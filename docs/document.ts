@@ -13,7 +13,7 @@ import { type ProblemCode, problemTable } from "../supabase/functions/_shared/pr
 import { exampleOf } from "../supabase/functions/docs/errors.ts";
 import { shareHeaders } from "./frame_headers.ts";
 import type { JsonObject } from "./json.ts";
-import { tidy } from "./tidy.ts";
+import { dropFilterExamples, tidy } from "./tidy.ts";
 
 const description =
   `The execution layer of a factory. The ERP plans the operations of orders at workplaces. Operators and machines \
@@ -144,6 +144,8 @@ export async function openApiDocument(): Promise<JsonObject> {
   const { openapi, paths, components } = generated;
   const { schemas } = components as { schemas: JsonObject };
   const tidyPaths = tidy(paths, schemas) as JsonObject;
+  const tidySchemas = tidy(schemas, schemas) as JsonObject;
+  dropFilterExamples(tidyPaths, tidySchemas);
   const headers = shareHeaders(tidyPaths);
   const isUsed = (code: string) => JSON.stringify(paths).includes(`"#/components/examples/${code}"`);
   return {
@@ -153,7 +155,7 @@ export async function openApiDocument(): Promise<JsonObject> {
     tags,
     paths: tidyPaths,
     components: {
-      schemas: tidy(schemas, schemas),
+      schemas: tidySchemas,
       examples: Object.fromEntries(
         (Object.keys(problemTable) as ProblemCode[]).filter(isUsed).map((code) => [code, {
           summary: problemTable[code].title,

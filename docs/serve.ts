@@ -63,7 +63,7 @@ async function serve(): Promise<void> {
     },
   }, (request) => {
     const { pathname, search, href } = new URL(request.url);
-    if (pathname === "/") return Response.redirect(new URL(`${prefix}/docs/start`, href));
+    if (["/", prefix, `${prefix}/`].includes(pathname)) return Response.redirect(new URL(`${prefix}/docs/start`, href));
     if (pathname === signIn) return forward(request, new URL(signIn + search, functionsUrl).href);
     if (!pathname.startsWith(`${prefix}/`)) return new Response("Not found\n", { status: 404 });
     const path = pathname.slice(prefix.length);

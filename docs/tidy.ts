@@ -73,6 +73,17 @@ function tidyParameter(node: JsonObject, stated: JsonObject, schemas: JsonObject
   }));
 }
 
+/** Takes the example from each component that an optional parameter refers to: Swagger UI would send it as a filter. */
+export function dropFilterExamples(paths: JsonObject, schemas: JsonObject): void {
+  const parameters = Object.values(paths).filter(isObject).flatMap((methods) => Object.values(methods))
+    .flatMap((endpoint) => isObject(endpoint) && Array.isArray(endpoint.parameters) ? endpoint.parameters : []);
+  for (const parameter of parameters) {
+    if (!isObject(parameter) || parameter.required !== false || !isObject(parameter.schema)) continue;
+    const component = schemas[String(parameter.schema.$ref).split("/").at(-1) ?? ""];
+    if (isObject(component)) delete component.example;
+  }
+}
+
 function mapValues(object: JsonObject, change: (value: Json, member: string) => Json): JsonObject {
   return Object.fromEntries(Object.entries(object).map(([member, value]) => [member, change(value, member)]));
 }

@@ -76,21 +76,28 @@ export const npmGenerators = {
     ...orval,
     language: "TypeScript",
     needs: ["npx"],
-    generate: [[
-      "npx",
-      "-y",
-      "-p",
-      `${orval.name}@${orval.version}`,
-      "-p",
-      typescript,
-      "orval",
-      "--input",
-      "openapi.json",
-      "--output",
-      "client.ts",
-      "--client",
-      "fetch",
-    ]],
+    // orval leaves URL and credential to a function of the project
+    files: {
+      "orval.config.mjs": `export default {
+  api: {
+    input: "openapi.json",
+    output: { target: "client.ts", client: "fetch", override: { mutator: { path: "call.ts", name: "call" } } },
+  },
+};
+`,
+      "call.ts": `export const settings = { baseUrl: "", headers: {} as Record<string, string> };
+
+export async function call<Answer>(url: string, init: RequestInit): Promise<Answer> {
+  const response = await fetch(settings.baseUrl + url, {
+    ...init,
+    headers: { ...Object.fromEntries(new Headers(init.headers)), ...settings.headers },
+  });
+  const data = response.status === 204 ? undefined : await response.json();
+  return { data, status: response.status, headers: response.headers } as Answer;
+}
+`,
+    },
+    generate: [["npx", "-y", "-p", `${orval.name}@${orval.version}`, "-p", typescript, "orval"]],
     compile: checkedByDeno("client.ts"),
   },
 } as const satisfies Record<string, Generator>;

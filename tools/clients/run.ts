@@ -18,7 +18,8 @@ async function isInstalled(program: string): Promise<boolean> {
 
 /** Runs a program to its end. */
 export async function command(folder: string, program: string, ...args: string[]): Promise<string> {
-  const path = program.startsWith("venv/") ? join(folder, program) : program;
+  const installed = program === "npx" && Deno.build.os === "windows" ? "npx.cmd" : program;
+  const path = program.startsWith("venv/") ? join(folder, program) : installed;
   const { success, stdout, stderr } = await new Deno.Command(path, {
     args,
     cwd: folder,

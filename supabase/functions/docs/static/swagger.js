@@ -14,8 +14,10 @@ form.addEventListener("submit", async (event) => {
     });
     const answer = await response.json().catch(() => ({}));
     if (!response.ok) throw new Error(answer.msg ?? answer.message ?? `Supabase Auth answered ${response.status}.`);
-    // preauthorizeApiKey also takes the token of a bearer scheme
-    globalThis.ui.preauthorizeApiKey("userToken", answer.access_token);
+    // what its own dialog calls; preauthorizeApiKey would forget the token with a reload
+    globalThis.ui.authActions.authorizeWithPersistOption({
+      userToken: { name: "userToken", schema: { type: "http", scheme: "bearer" }, value: answer.access_token },
+    });
     form.elements.password.value = "";
     const minutes = Math.round(answer.expires_in / 60);
     state.textContent = `Signed in as ${answer.user.email}: "Try it out" sends the token, for ${minutes} minutes.`;
