@@ -67,3 +67,20 @@ Deno.test("openapi-typescript: is tried at the version of import_map.json", asyn
   const { name, version } = npmGenerators.openapiTypescript;
   assertEquals(imports[name], `npm:${name}@${version}`);
 });
+
+Deno.test("docs/openapi.json: each enum, and each object that can be null, has a name of its own", async () => {
+  const document = JSON.parse(await Deno.readTextFile(new URL("../../docs/openapi.json", import.meta.url)));
+  const unnamed: string[] = [];
+  const visit = (node: unknown, place: string): void => {
+    if (typeof node !== "object" || node === null) return;
+    const isComponent = /^\/components\/schemas\/\w+$/.test(place);
+    const { enum: values, type } = node as { enum?: unknown; type?: unknown };
+    const isNullable = Array.isArray(type) && type.includes("object");
+    if (!isComponent && Array.isArray(values) || isNullable) unnamed.push(place);
+    for (const [member, value] of Object.entries(node)) {
+      if (!/^(example|examples|default|const)$/.test(member)) visit(value, `${place}/${member}`);
+    }
+  };
+  visit(document, "");
+  assertEquals(unnamed, []);
+});

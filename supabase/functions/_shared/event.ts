@@ -23,7 +23,10 @@ export const OperationData = z.record(z.string(), z.custom<z.core.util.JSONType>
 
 const FieldChange = z.object({ before: z.json(), after: z.json() }).openapi("FieldChange", {
   type: "object",
-  properties: { before: { description: "Value before." }, after: { description: "Value after." } },
+  properties: {
+    before: { description: "Value before.", example: "2026-11-23T08:15:00.000Z" },
+    after: { description: "Value after.", example: "2026-11-23T08:10:00.000Z" },
+  },
   required: ["before", "after"],
   description: "Value of a field before and after a correction.",
 });
