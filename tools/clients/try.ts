@@ -3,8 +3,15 @@
  * whose names contain a word, and compiles them. A generator whose language is not installed is named, not tried.
  */
 import { runCommand, StackFailure } from "../../local/system/failure.ts";
+import { showHelp } from "../../local/system/help.ts";
 import { generators } from "./generators.ts";
 import { tryGenerator } from "./run.ts";
+
+showHelp(`Usage: deno task clients [word...]
+
+Generates a client from docs/openapi.json with each of these generators, or with those whose
+names contain a word, and compiles it:
+  ${generators.map(({ name }) => name).join("\n  ")}`);
 
 async function tryAll(): Promise<void> {
   const chosen = generators.filter(({ name }) =>

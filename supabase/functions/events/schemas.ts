@@ -65,15 +65,16 @@ const subject = {
 const reason = (kind: string) =>
   key().optional().openapi({ description: `Reason code of kind ${kind}.`, example: "MATERIAL" });
 
+const Overrun = z.enum(["refuse", "park"]).openapi("Overrun", {
+  description: "What becomes of good pieces beyond what the operation may have: `refuse` rejects the report, `park` " +
+    "books what fits and keeps the rest as qty_parked. Default: refuse.",
+  example: "park",
+});
+
 const quantities = {
   qty_good: quantity().optional().openapi({ description: "Good pieces made since the last report.", example: 10 }),
   qty_scrap: quantity().optional().openapi({ description: "Pieces scrapped since the last report.", example: 1 }),
-  overrun: z.enum(["refuse", "park"]).optional().openapi({
-    description:
-      "What becomes of good pieces beyond what the operation may have: `refuse` rejects the report, `park` " +
-      "books what fits and keeps the rest as qty_parked. Default: refuse.",
-    example: "park",
-  }),
+  overrun: Overrun.optional(),
 };
 
 const difference = () => z.int().min(-2_147_483_647).max(2_147_483_647).optional();
