@@ -13,7 +13,7 @@ export const base = "/functions/v1/docs";
 
 const [swaggerUiDist] = packages;
 
-/** Swagger UI with our copies of its files. The browser keeps credentials over reloads, until the user logs out. */
+/** Swagger UI with our copies of its files. The browser keeps the access token over reloads, until the user logs out. */
 const swaggerUI = SwaggerUI({
   baseUrl: `${base}/assets`,
   version: swaggerUiDist.version,

@@ -1,4 +1,14 @@
-// Signs in at Supabase Auth and hands the access token to Swagger UI, which keeps it over reloads.
+// Signs in at Supabase Auth and hands the access token to Swagger UI, which keeps it over reloads. This script runs before
+// Swagger UI reads what it kept.
+forgetSecretKey();
+addEventListener("pagehide", forgetSecretKey);
+
+// The secret key has all rights and does not expire: the browser must not keep it.
+function forgetSecretKey() {
+  const { secretKey: _, ...kept } = JSON.parse(localStorage.getItem("authorized") ?? "{}");
+  localStorage.setItem("authorized", JSON.stringify(kept));
+}
+
 const form = document.getElementById("sign-in");
 const state = document.getElementById("sign-in-state");
 

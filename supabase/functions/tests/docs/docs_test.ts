@@ -117,6 +117,19 @@ browserTest("Swagger UI: the sign-in form fetches a token, which is kept over a 
   assertMatch(status, /^201/, await block.locator(".live-responses-table").innerText());
 });
 
+browserTest("Swagger UI: a reload forgets the secret key", async (page) => {
+  const kept = () => page.evaluate<string | null>("localStorage.getItem('authorized')");
+  await page.goto(url);
+  await page.click(".auth-wrapper .authorize");
+  const credentials = page.locator("form", { hasText: "secretKey" });
+  await credentials.locator("#api_key_value").fill(env.secretKey);
+  await credentials.locator("button.authorize").click();
+  assertStringIncludes(await kept() ?? "", env.secretKey);
+  await page.reload();
+  await page.locator(".auth-wrapper .authorize.unlocked").waitFor();
+  assertEquals(await kept(), "{}");
+});
+
 browserTest("Swagger UI: the sign-in form shows why it has no token when the password is wrong", async (page) => {
   const { email } = await newUser();
   await page.goto(url);
