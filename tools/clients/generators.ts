@@ -28,54 +28,22 @@ const checkedByDeno = (file: string): readonly Command[] => [
   [Deno.execPath(), "check", "--no-config", "--no-lock", "--unstable-sloppy-imports", file],
 ];
 
-const openapiTypescript = { name: "openapi-typescript", version: "7.13.0" } as const;
-const heyApi = { name: "@hey-api/openapi-ts", version: "0.99.0" } as const;
-const orval = { name: "orval", version: "8.38.0" } as const;
+/** Runs a program of an npm package. */
+const byNpx = (spec: string, ...args: string[]): Command => ["npx", "-y", "-p", spec, "-p", typescript, ...args];
 
 /** Those of npm: a test also calls the API with their clients. */
 export const npmGenerators = {
-  openapiTypescript: {
-    ...openapiTypescript,
-    language: "TypeScript",
-    needs: ["npx"],
-    generate: [[
-      "npx",
-      "-y",
-      "-p",
-      `${openapiTypescript.name}@${openapiTypescript.version}`,
-      "-p",
-      typescript,
-      "openapi-typescript",
-      "openapi.json",
-      "-o",
-      "client.ts",
-    ]],
-    compile: checkedByDeno("client.ts"),
-  },
-  heyApi: {
-    ...heyApi,
-    language: "TypeScript",
-    needs: ["npx"],
-    generate: [[
-      "npx",
-      "-y",
-      "-p",
-      `${heyApi.name}@${heyApi.version}`,
-      "-p",
-      typescript,
-      "openapi-ts",
-      "-i",
-      "openapi.json",
-      "-o",
-      "client",
-      "--no-log-file",
-    ]],
-    compile: checkedByDeno("client/index.ts"),
-  },
-  orval: {
-    ...orval,
-    language: "TypeScript",
-    needs: ["npx"],
+  openapiTypescript: npmGenerator("openapi-typescript", "7.13.0", {
+    run: ["openapi-typescript", "openapi.json", "-o", "client.ts"],
+    writes: "client.ts",
+  }),
+  heyApi: npmGenerator("@hey-api/openapi-ts", "0.99.0", {
+    run: ["openapi-ts", "-i", "openapi.json", "-o", "client", "--no-log-file"],
+    writes: "client/index.ts",
+  }),
+  orval: npmGenerator("orval", "8.38.0", {
+    run: ["orval"],
+    writes: "client.ts",
     // orval leaves URL and credential to a function of the project
     files: {
       "orval.config.mjs": `export default {
@@ -97,87 +65,99 @@ export async function call<Answer>(url: string, init: RequestInit): Promise<Answ
 }
 `,
     },
-    generate: [["npx", "-y", "-p", `${orval.name}@${orval.version}`, "-p", typescript, "orval"]],
-    compile: checkedByDeno("client.ts"),
+  }),
+};
+
+function npmGenerator(
+  name: string,
+  version: string,
+  { run, writes, files }: { run: string[]; writes: string; files?: Record<string, string> },
+): Generator {
+  return {
+    name,
+    version,
+    language: "TypeScript",
+    needs: ["npx"],
+    files,
+    generate: [byNpx(`${name}@${version}`, ...run)],
+    compile: checkedByDeno(writes),
+  };
+}
+
+/** A generator of PyPI, in an environment of its own. */
+function pythonGenerator(
+  name: string,
+  version: string,
+  { packages = [], run, compile, files }: {
+    packages?: string[];
+    run: Command;
+    compile: Command[];
+    files?: Record<string, string>;
   },
-} as const satisfies Record<string, Generator>;
+): Generator {
+  const install = ["install", "--quiet", "--disable-pip-version-check", `${name}==${version}`, "mypy==2.4.1"];
+  return {
+    name,
+    version,
+    language: "Python",
+    needs: ["python3"],
+    files,
+    generate: [["python3", "-m", "venv", "venv"], ["venv/bin/pip", ...install, ...packages], run],
+    compile,
+  };
+}
 
-/** A Python generator from its package, in an environment of its own. */
-const inVenv = (...packages: string[]): readonly Command[] => [
-  ["python3", "-m", "venv", "venv"],
-  ["venv/bin/pip", "install", "--quiet", "--disable-pip-version-check", ...packages],
-];
-
-/** A module with the generator as its tool (Go 1.24 or newer). */
-const goModule = (...dependencies: string[]): readonly Command[] => [
-  ["go", "mod", "init", "example.com/client"],
-  ["go", "get", "-tool", ...dependencies],
-];
+/** A generator that is the tool of a new Go module (Go 1.24 or newer). */
+function goGenerator(
+  name: string,
+  version: string,
+  { module, run, files }: { module: string; run: string[]; files?: Record<string, string> },
+): Generator {
+  return {
+    name,
+    version,
+    language: "Go",
+    needs: ["go"],
+    files,
+    generate: [
+      ["go", "mod", "init", "example.com/client"],
+      ["go", "get", "-tool", `${module}@v${version}`],
+      ["go", "tool", name, ...run],
+      ["go", "mod", "tidy"],
+    ],
+    compile: [["go", "vet", "./..."]],
+  };
+}
 
 export const generators: readonly Generator[] = [
   ...Object.values(npmGenerators),
-  {
-    name: "openapi-python-client",
-    version: "0.29.1",
-    language: "Python",
-    needs: ["python3"],
-    generate: [
-      ...inVenv("openapi-python-client==0.29.1", "mypy==2.4.1"),
-      ["venv/bin/openapi-python-client", "generate", "--path", "openapi.json", "--output-path", "client"],
-    ],
+  pythonGenerator("openapi-python-client", "0.29.1", {
+    run: ["venv/bin/openapi-python-client", "generate", "--path", "openapi.json", "--output-path", "client"],
     compile: [["venv/bin/mypy", "client/mes_operations_api_client"]],
-  },
-  {
-    name: "datamodel-code-generator",
-    version: "0.89.0",
-    language: "Python",
-    needs: ["python3"],
+  }),
+  pythonGenerator("datamodel-code-generator", "0.89.0", {
+    packages: ["pydantic==2.14.4"],
+    run: [
+      ...["venv/bin/datamodel-codegen", "--input", "openapi.json", "--input-file-type", "openapi"] as const,
+      ...["--output", "client.py", "--output-model-type", "pydantic_v2.BaseModel"],
+      ...["--use-annotated", "--formatters", "builtin"],
+    ],
     files: {
       "try.py": `import client
 report = {"action_type": "START", "order_no": "O", "operation_no": "1", "workplace_name": "W"}
 assert type(client.Report.model_validate(report).root).__name__ == "StartReport"
 `,
     },
-    generate: [
-      ...inVenv("datamodel-code-generator==0.89.0", "mypy==2.4.1", "pydantic==2.14.4"),
-      [
-        "venv/bin/datamodel-codegen",
-        ...["--input", "openapi.json", "--input-file-type", "openapi", "--output", "client.py"],
-        ...["--output-model-type", "pydantic_v2.BaseModel", "--use-annotated", "--formatters", "builtin"],
-      ],
-    ],
     compile: [["venv/bin/mypy", "client.py"], ["venv/bin/python", "try.py"]],
-  },
-  {
-    name: "oapi-codegen",
-    version: "2.8.2",
-    language: "Go",
-    needs: ["go"],
-    generate: [
-      ...goModule("github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2"),
-      [
-        ...["go", "tool", "oapi-codegen"] as const,
-        ...["-generate", "types,client", "-package", "client", "-o", "client.go", "openapi.json"],
-      ],
-      ["go", "mod", "tidy"],
-    ],
-    compile: [["go", "vet", "./..."]],
-  },
-  {
-    name: "ogen",
-    version: "1.25.0",
-    language: "Go",
-    needs: ["go"],
+  }),
+  goGenerator("oapi-codegen", "2.8.2", {
+    module: "github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen",
+    run: ["-generate", "types,client", "-package", "client", "-o", "client.go", "openapi.json"],
+  }),
+  goGenerator("ogen", "1.25.0", {
+    module: "github.com/ogen-go/ogen/cmd/ogen",
+    run: ["--config", "ogen.yml", "--target", "client", "--package", "client", "--clean", "openapi.json"],
     // it writes no client of a stream
     files: { "ogen.yml": `generator:\n  ignore_not_implemented: ["sse server response encoding"]\n` },
-    generate: [
-      ...goModule("github.com/ogen-go/ogen/cmd/ogen@v1.25.0"),
-      [
-        ...["go", "tool", "ogen", "--config", "ogen.yml"] as const,
-        ...["--target", "client", "--package", "client", "--clean", "openapi.json"],
-      ],
-      ["go", "mod", "tidy"],
-    ],
-    compile: [["go", "vet", "./..."]],
-  },
+  }),
 ];
