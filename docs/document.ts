@@ -11,9 +11,9 @@ import { StackFailure } from "../local/system/failure.ts";
 import { inProject } from "../local/system/paths.ts";
 import { type ProblemCode, problemTable } from "../supabase/functions/_shared/problems.ts";
 import { exampleOf } from "../supabase/functions/docs/errors.ts";
-import { frameHeaders } from "./frame_headers.ts";
+import { shareHeaders } from "./frame_headers.ts";
 import type { JsonObject } from "./json.ts";
-import { tidy } from "./tidy.ts";
+import { dropFilterExamples, tidy } from "./tidy.ts";
 
 const description =
   `The execution layer of a factory. The ERP plans the operations of orders at workplaces. Operators and machines \
@@ -43,8 +43,8 @@ const info = {
 
 const servers = [{
   url: "{supabase_url}/functions/v1",
-  description: "A Supabase project, or the local stack.",
-  variables: { supabase_url: { default: "http://127.0.0.1:54321", description: "URL of the project." } },
+  description: "A Supabase project, or the local stack: `supabase_url` is its URL.",
+  variables: { supabase_url: { default: "http://127.0.0.1:54321" } },
 }];
 
 /** Groups of endpoints, in the order of reading. */
@@ -143,22 +143,26 @@ export async function openApiDocument(): Promise<JsonObject> {
 
   const { openapi, paths, components } = generated;
   const { schemas } = components as { schemas: JsonObject };
+  const tidyPaths = tidy(paths, schemas) as JsonObject;
+  const tidySchemas = tidy(schemas, schemas) as JsonObject;
+  dropFilterExamples(tidyPaths, tidySchemas);
+  const headers = shareHeaders(tidyPaths);
   const isUsed = (code: string) => JSON.stringify(paths).includes(`"#/components/examples/${code}"`);
   return {
     openapi,
     info,
     servers,
     tags,
-    paths: tidy(paths, schemas),
+    paths: tidyPaths,
     components: {
-      schemas: tidy(schemas, schemas),
+      schemas: tidySchemas,
       examples: Object.fromEntries(
         (Object.keys(problemTable) as ProblemCode[]).filter(isUsed).map((code) => [code, {
           summary: problemTable[code].title,
           value: exampleOf(code) as JsonObject,
         }]),
       ),
-      headers: frameHeaders,
+      headers,
       securitySchemes,
     },
   } as JsonObject;
@@ -184,9 +188,10 @@ function namedSchemas(routes: RouteConfig[], exported: unknown[]): Map<string, z
       throw new StackFailure(`Write z.union([${getRefId(node)}, z.null()]): as .nullable() its null would be lost`);
     }
     const name = nameOf(node);
-    if (name !== undefined && !found.has(name)) found.set(name, node);
     visit(node._zod.def);
     if (node instanceof z.ZodObject) visit(node.shape);
+    // after what is in it, which may be nullable there
+    if (name !== undefined && !found.has(name)) found.set(name, node);
   };
   routes.forEach(visit);
   return found;

@@ -1,5 +1,6 @@
 /**
- * Headers that the frame of every function sets: the document declares them with each answer.
+ * Headers of answers. Those that the frame of every function sets are declared with each answer; each header is one
+ * component, since code generators would make a type of each occurrence.
  *
  * @module
  */
@@ -33,6 +34,29 @@ function headersOfFrame(status: string): JsonObject {
   if (status === "401") names.push("WWW-Authenticate");
   if (status === "503") names.push("Retry-After");
   return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
+}
+
+/**
+ * Moves headers that are equal in all answers to the components.
+ *
+ * @returns The components, with those of the frame.
+ */
+export function shareHeaders(paths: JsonObject): JsonObject {
+  const answers = Object.values(paths).filter(isObject).flatMap((methods) => Object.values(methods))
+    .flatMap((endpoint) => isObject(endpoint) && isObject(endpoint.responses) ? Object.values(endpoint.responses) : [])
+    .flatMap((answer) => isObject(answer) && isObject(answer.headers) ? [answer.headers] : []);
+  const shared: JsonObject = { ...frameHeaders };
+  for (const name of new Set(answers.flatMap((headers) => Object.keys(headers)))) {
+    if (name in frameHeaders) continue;
+    const occurrences = answers.filter((headers) => name in headers);
+    const [header] = occurrences.map((headers) => headers[name]);
+    if (header === undefined || occurrences.some((other) => JSON.stringify(other[name]) !== JSON.stringify(header))) {
+      continue;
+    }
+    shared[name] = header;
+    for (const headers of occurrences) headers[name] = { $ref: `#/components/headers/${name}` };
+  }
+  return shared;
 }
 
 /** Adds the headers of the frame to an answer of the document. */

@@ -20,6 +20,9 @@ showHelp(usage);
 
 const prefix = "/functions/v1";
 
+/** The one path of the project beside its functions: the pages sign in there. */
+const signIn = "/auth/v1/token";
+
 function options(): { functionsUrl: string; port: number } {
   try {
     const { values, positionals: [functionsUrl = `http://127.0.0.1:54321${prefix}`, ...more] } = parseArgs({
@@ -60,7 +63,8 @@ async function serve(): Promise<void> {
     },
   }, (request) => {
     const { pathname, search, href } = new URL(request.url);
-    if (pathname === "/") return Response.redirect(new URL(`${prefix}/docs`, href));
+    if (["/", prefix, `${prefix}/`].includes(pathname)) return Response.redirect(new URL(`${prefix}/docs/start`, href));
+    if (pathname === signIn) return forward(request, new URL(signIn + search, functionsUrl).href);
     if (!pathname.startsWith(`${prefix}/`)) return new Response("Not found\n", { status: 404 });
     const path = pathname.slice(prefix.length);
     const isOwn = /^\/docs(\/|$)/.test(path) && path !== "/docs/openapi.json";

@@ -23,6 +23,11 @@ export function tidy(node: Json | undefined, schemas: JsonObject): Json {
     const isSample = member === "example" || member === "default";
     tidied[member] = isSample ? value : tidy(value, schemas);
   }
+  if (Array.isArray(tidied.enum) && tidied.enum.length === 1 && tidied.enum[0] !== undefined) {
+    // code generators name each enum, and a constant needs no name
+    const { enum: [only], ...rest } = tidied;
+    return { ...rest, const: only };
+  }
   if (isObject(tidied.additionalProperties) && Object.keys(tidied.additionalProperties).length === 0) {
     tidied.additionalProperties = true;
   }
@@ -66,6 +71,17 @@ function tidyParameter(node: JsonObject, stated: JsonObject, schemas: JsonObject
     ...(isOptional ? {} : { example }),
     schema: isOptional && example !== undefined ? { ...schema, examples: [example] } : schema,
   }));
+}
+
+/** Takes the example from each component that an optional parameter refers to: Swagger UI would send it as a filter. */
+export function dropFilterExamples(paths: JsonObject, schemas: JsonObject): void {
+  const parameters = Object.values(paths).filter(isObject).flatMap((methods) => Object.values(methods))
+    .flatMap((endpoint) => isObject(endpoint) && Array.isArray(endpoint.parameters) ? endpoint.parameters : []);
+  for (const parameter of parameters) {
+    if (!isObject(parameter) || parameter.required !== false || !isObject(parameter.schema)) continue;
+    const component = schemas[String(parameter.schema.$ref).split("/").at(-1) ?? ""];
+    if (isObject(component)) delete component.example;
+  }
 }
 
 function mapValues(object: JsonObject, change: (value: Json, member: string) => Json): JsonObject {

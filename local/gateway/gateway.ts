@@ -102,8 +102,9 @@ export class Gateway {
     if (this.#isFinishing && !this.#isNeeded(path)) return notReady("The stack is stopping");
     if (path === "/local/reset" && request.method === "POST") return await this.#resetData(request);
     if (!parts) return notReady("The stack is starting or stopping, or its last reset failed");
-    if (path.startsWith("/functions/v1/")) {
-      const call = () => this.#countCall(parts, request, path.slice(13), client);
+    const isStart = /^\/(functions\/v1\/?)?($|\?)/.test(path) && ["GET", "HEAD"].includes(request.method);
+    if (isStart || path.startsWith("/functions/v1/")) {
+      const call = () => this.#countCall(parts, request, isStart ? "/docs/start" : path.slice(13), client);
       // a request that waits for the feed takes no turn: the function bounds the waiting requests of a caller
       return isWaiting.test(path) ? await call() : await this.#inTurn(this.#calls, parts, request, client, call);
     }

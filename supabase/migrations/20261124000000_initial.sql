@@ -4414,12 +4414,15 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
-  operation json := 'null'::json;
+  operation json;
   body app.event_body;
 begin
-  if (outcome.operation).id is not null then
-    operation := app.operation_answer(outcome.operation, caller);
+  if (outcome.operation).id is null then
+    perform app.refuse(404, 'not_found', format(
+      'Event "%s" is recorded, but its operation was deleted, or is planned at a workplace that you do not see',
+      (outcome.event).id));
   end if;
+  operation := app.operation_answer(outcome.operation, caller);
   if outcome.is_known then
     return json_build_object(
       'status', outcome.status, 'body', app.json_with(app.event_json(outcome.event), 'operation', operation));
@@ -4430,7 +4433,8 @@ begin
 end
 $$;
 comment on function app.report_answer(app.outcome, app.caller) is
-  'The answer to a report: the event, and in it the operation after the event.';
+  'The answer to a report: the event, and in it the operation after the event. Raises 404 not_found when the operation '
+  'of a known event is gone.';
 
 -- A terminal that made the event's id may retry: the same id with the same content is the same event.
 create function app.known_event(report app.report, caller app.caller) returns app.outcome
@@ -4583,7 +4587,7 @@ end
 $$;
 comment on function public.report_event(jsonb, jsonb) is
   'Records what happened to an operation. Answers {"status", "body"}: 201, or 200 for an event known by its id and '
-  'for a dry run. Raises what app.record_report raises.';
+  'for a dry run. Raises what app.record_report raises, and 404 not_found when the operation of a known event is gone.';
 grant execute on function public.report_event to authenticated, service_role;
 
 -- supabase/schemas/50_events/11_transitions.sql

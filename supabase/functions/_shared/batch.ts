@@ -20,6 +20,13 @@ export interface ItemAnswer {
   problem: { status: number; code: string; more: { detail: string } & Record<string, unknown> } | null;
 }
 
+const ImportOutcome = z.enum(["created", "updated", "deleted", "flagged", "skipped_stale", "rejected"])
+  .openapi("ImportOutcome", {
+    description:
+      "Outcome of an imported row. `flagged`: the operation stays, although the source deleted or cancelled it.",
+    example: "created",
+  });
+
 export const ItemResult = z.object({
   index: z.int().min(0).openapi({ description: "Position of the item in the request, from 0.", example: 0 }),
   status: z.int().openapi({ description: "HTTP status of the item, as if it had been sent alone.", example: 201 }),
@@ -27,11 +34,7 @@ export const ItemResult = z.object({
     description: "Id of the event, or the operation as order/asset/operation.",
     example: "0f4b7e7a-5d0c-4a3f-9a67-1c5a4b8e2d10",
   }),
-  outcome: z.enum(["created", "updated", "deleted", "flagged", "skipped_stale", "rejected"]).optional().openapi({
-    description:
-      "Outcome of an imported row. `flagged`: the operation stays, although the source deleted or cancelled it.",
-    example: "created",
-  }),
+  outcome: ImportOutcome.optional(),
   creates_workplace: z.string().optional().openapi({
     description:
       "Name of the workplace that an imported row names and the plant did not know: the import creates it. Omitted for all other rows.",

@@ -24,11 +24,13 @@ const ProblemCodeSchema = z.enum(Object.keys(problemTable) as [ProblemCode, ...P
   example: "not_found",
 });
 
+const RequestPart = z.enum(["body", "query", "path", "header"]).openapi("RequestPart", {
+  description: "Part of the request that holds the value.",
+  example: "body",
+});
+
 const FieldErrorSchema = z.object({
-  in: z.enum(["body", "query", "path", "header"]).optional().openapi({
-    description: "Part of the request that holds the value.",
-    example: "body",
-  }),
+  in: RequestPart.optional(),
   pointer: z.string().openapi({ description: "JSON Pointer to the value.", example: "/qty_desired" }),
   message: z.string().openapi({ description: "Rule that the value breaks.", example: "must not be negative" }),
   code: z.string().openapi({ description: "Machine code of the rule.", example: "too_small" }),

@@ -13,6 +13,29 @@ export const Phase = z.enum(Constants.public.Enums.phase).openapi("Phase", {
   example: "PROCESSING",
 });
 
+/** JSON object of the client. A value read from a body or from the database is JSON: zod does not check it again. */
+export const OperationData = z.record(z.string(), z.custom<z.core.util.JSONType>()).openapi("OperationData", {
+  type: "object",
+  additionalProperties: true,
+  description: "JSON object of the client, stored as sent, at most 16 KiB.",
+  example: { machine_program: "P-4711" },
+});
+
+const FieldChange = z.object({ before: z.json(), after: z.json() }).openapi("FieldChange", {
+  type: "object",
+  properties: {
+    before: { description: "Value before.", example: "2026-11-23T08:15:00.000Z" },
+    after: { description: "Value after.", example: "2026-11-23T08:10:00.000Z" },
+  },
+  required: ["before", "after"],
+  description: "Value of a field before and after a correction.",
+});
+
+const FieldChanges = z.record(z.string(), FieldChange).openapi("FieldChanges", {
+  description: "Corrected fields by name.",
+  example: { actual_start_at: { before: "2026-11-23T08:15:00.000Z", after: "2026-11-23T08:10:00.000Z" } },
+});
+
 export const OperationEvent = z.object({
   id: eventId("Id of the event."),
   pos: z.int().min(1).nullable().openapi({
@@ -62,22 +85,11 @@ export const OperationEvent = z.object({
   reason_code: key().nullable().openapi({ description: "Reason code.", example: null }),
   note: text(2000).nullable().openapi({ description: "Note of the reporter.", example: null }),
   reverses_event_id: eventId("Event that a REVERSE takes back.").nullable().openapi({ example: null }),
-  changes: z.record(z.string(), z.object({ before: z.json(), after: z.json() })).nullable().openapi({
-    type: ["object", "null"],
-    additionalProperties: {
-      type: "object",
-      properties: { before: { description: "Value before." }, after: { description: "Value after." } },
-      required: ["before", "after"],
-    },
+  changes: FieldChanges.nullable().openapi({
     description: "Fields that a CORRECT changed; null for other actions.",
     example: null,
   }),
-  operation_data: z.record(z.string(), z.json()).nullable().openapi({
-    type: ["object", "null"],
-    additionalProperties: true,
-    description: "JSON object of the client, stored as sent.",
-    example: { machine_program: "P-4711" },
-  }),
+  operation_data: OperationData.nullable(),
   user_id: userId("User who reported; null for a server that named none.").nullable().openapi({ example: null }),
   user_email: z.string().nullable().openapi({
     description: "E-mail address of that user at the time; null once the person is forgotten.",
@@ -103,9 +115,7 @@ export const OperationEvent = z.object({
 }).openapi("OperationEvent", { description: "Something that happened to an operation. An event never changes." });
 
 export const ReportedEvent = OperationEvent.extend({
-  operation: z.union([OperationWithActions, z.null()]).openapi({
-    description: "The operation after the event; null when the report is repeated and its operation was deleted.",
-  }),
+  operation: OperationWithActions,
 }).openapi("ReportedEvent", { description: "An event, with the operation after it." });
 
 export type OperationEvent = z.infer<typeof OperationEvent>;

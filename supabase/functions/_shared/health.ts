@@ -22,17 +22,21 @@ export interface HealthAnswer {
   migration: string | null;
 }
 
+const HealthStatus = z.enum(["ok", "degraded"]).openapi("HealthStatus", {
+  description:
+    "`ok`: the function works. `degraded`: the database can be read but not written, for example because its disk is full.",
+  example: "ok",
+});
+
+const WriteHealth = z.enum(["ok", "failing"]).openapi("WriteHealth", {
+  description: "Whether the database can write. The function tries a write at most every 5 s.",
+  example: "ok",
+});
+
 export const Health = z.object({
-  status: z.enum(["ok", "degraded"]).openapi({
-    description:
-      "`ok`: the function works. `degraded`: the database can be read but not written, for example because its disk is full.",
-    example: "ok",
-  }),
+  status: HealthStatus,
   database: z.literal("up").openapi({ description: "The database answers.", example: "up" }),
-  writes: z.enum(["ok", "failing"]).openapi({
-    description: "Whether the database can write. The function tries a write at most every 5 s.",
-    example: "ok",
-  }),
+  writes: WriteHealth,
   needs_migration: z.string().openapi({
     description: "The migration that the function needs. It does not serve a database without it.",
     example: neededMigration,

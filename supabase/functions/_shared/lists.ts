@@ -37,6 +37,12 @@ export const repeatable = <Item extends z.ZodType>(
   z.preprocess((value) => typeof value === "string" ? [value] : value, z.array(item).min(1).max(maxValues))
     .openapi({ type: "array", items, minItems: 1, maxItems: maxValues });
 
+const CountMode = z.enum(["exact", "estimated"]).openapi("CountMode", {
+  description: "Counts all matching items into `X-Total-Count`. `estimated` gives callers with access to all " +
+    "workplaces the estimate of the database's planner; for all others it counts exactly.",
+  example: "exact",
+});
+
 /** Query parameters of every list. */
 export const listQuery = {
   limit: queryInteger(1, 500).default(100).openapi({ description: "Items per page.", default: 100, example: 50 }),
@@ -51,11 +57,7 @@ export const listQuery = {
       "Start of the page, from the `Link` header of the previous page. Send the same filters and the same `sort` with it.",
     example: exampleCursor,
   }),
-  count: z.enum(["exact", "estimated"]).optional().openapi({
-    description: "Counts all matching items into `X-Total-Count`. `estimated` gives callers with access to all " +
-      "workplaces the estimate of the database's planner; for all others it counts exactly.",
-    example: "exact",
-  }),
+  count: CountMode.optional(),
 };
 
 const listHeaders = z.object({

@@ -14,7 +14,7 @@ const contentTypes = {
 } as const;
 
 /** Our own files. */
-const own = ["redoc.js", "pages.css", "icon.svg"];
+const own = ["redoc.js", "swagger.js", "pages.css", "icon.svg"];
 
 interface Asset {
   bytes: Uint8Array<ArrayBuffer>;

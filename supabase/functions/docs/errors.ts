@@ -68,7 +68,8 @@ export function errorPage(code: ProblemCode): string {
 export function errorsPage(): string {
   const rows = codes.map((code) => {
     const { status, title } = problemTable[code];
-    return `          <tr><td>${status}</td><td><a href="${base}/errors/${code}"><code>${code}</code></a></td><td>${
+    const breakable = code.replaceAll("_", "_<wbr>");
+    return `          <tr><td>${status}</td><td><a href="${base}/errors/${code}"><code>${breakable}</code></a></td><td>${
       escapeHtml(title)
     }</td></tr>`;
   });

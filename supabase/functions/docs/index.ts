@@ -8,6 +8,7 @@ import { isProblemCode, Problem } from "../_shared/problems.ts";
 import { readAsset } from "./assets.ts";
 import { errorMarkdown, errorPage, errorsMarkdown, errorsPage } from "./errors.ts";
 import { contentSecurityPolicy, redocPage, swaggerPage, withoutPages } from "./pages.ts";
+import { startJson, startPage } from "./start.ts";
 
 export const app = new Hono<{ Variables: RequestIdVariables }>({ strict: false });
 
@@ -20,6 +21,12 @@ app.use(etag());
 
 app.get("/docs", (c) => isShown(c) ? page(c, swaggerPage()) : c.text(withoutPages(c), 200));
 app.get("/docs/redoc", (c) => isShown(c) ? page(c, redocPage()) : c.text(withoutPages(c), 200));
+
+app.get(
+  "/docs/start",
+  async (c) =>
+    wantsHtml(c, "application/json") && isShown(c) ? page(c, await startPage()) : c.json(await startJson(), 200),
+);
 
 app.get("/docs/openapi.json", async (c) => {
   const { openApiText, openApiEtag } = await import("./document.ts");
@@ -51,9 +58,9 @@ function isShown(c: Context): boolean {
   return !/\.supabase\.co$/.test(host);
 }
 
-function wantsHtml(c: Context): boolean {
+function wantsHtml(c: Context, otherwise = "text/plain"): boolean {
   c.header("Vary", "Accept", { append: true });
-  return accepts(c, { header: "Accept", supports: ["text/plain", "text/html"], default: "text/plain" }) === "text/html";
+  return accepts(c, { header: "Accept", supports: [otherwise, "text/html"], default: otherwise }) === "text/html";
 }
 
 function page(c: Context, html: string): Response {

@@ -26,4 +26,12 @@ export const packages = [
       "https://cdn.redoc.ly/redoc/logo-mini.svg": "data:,",
     },
   },
+  {
+    name: "@supabase/supabase-js",
+    version: "2.119.1",
+    integrity: "sha512-uypIljL8NVQ6de+Z2F2qPW5HW2Isavh/NmpuqUo8AKpoj1NvbNZTy5sMeA0NWy/kXxcpwq94abKOvQnbjSkR0w==",
+    /** For pages that call the API: docs/clients.md. */
+    files: { "dist/umd/supabase.js": "supabase-js@2.119.1/supabase.js" },
+    replace: {},
+  },
 ] as const;

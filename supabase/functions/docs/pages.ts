@@ -13,7 +13,7 @@ export const base = "/functions/v1/docs";
 
 const [swaggerUiDist] = packages;
 
-/** Swagger UI with our copies of its files. Credentials stay in the page: a reload forgets them. */
+/** Swagger UI with our copies of its files. The browser keeps the access token over reloads, until the user logs out. */
 const swaggerUI = SwaggerUI({
   baseUrl: `${base}/assets`,
   version: swaggerUiDist.version,
@@ -25,6 +25,7 @@ const swaggerUI = SwaggerUI({
   defaultModelExpandDepth: 3,
   displayRequestDuration: true,
   filter: true,
+  persistAuthorization: true,
   // no badge of an external validator
   validatorUrl: "none",
 });
@@ -65,7 +66,7 @@ export const htmlPage = ({ title, body }: { title: string; body: string }) =>
   </head>
   <body>
     <header class="docs">
-      <a class="name" href="${base}">MES Operations API</a>
+      <a class="name" href="${base}/start">MES Operations API</a>
       <nav>
         <a href="${base}">Swagger UI</a>
         <a href="${base}/redoc">ReDoc</a>
@@ -78,10 +79,30 @@ ${body}
 </html>
 `;
 
+/** Returns the publishable key, which is public, or "" where the functions have none. */
+function publishableKey(): string {
+  const keys: Record<string, string> = JSON.parse(Deno.env.get("SUPABASE_PUBLISHABLE_KEYS") ?? "{}");
+  // `deno task docs` has the one of its terminal
+  return keys.default ?? Object.values(keys)[0] ?? Deno.env.get("SUPABASE_PUBLISHABLE_KEY") ?? "";
+}
+
+/** Writes the form that fetches an access token. */
+const signInForm = () =>
+  `    <form id="sign-in" class="docs">
+      <label>E-mail <input name="email" type="email" autocomplete="username" required></label>
+      <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
+      <label>Publishable key <input name="apikey" value="${
+    escapeHtml(publishableKey())
+  }" spellcheck="false" required></label>
+      <button>Sign in</button>
+      <output id="sign-in-state"></output>
+    </form>`;
+
 export const swaggerPage = () =>
   htmlPage({
     title: "MES Operations API",
-    body: swaggerUI,
+    body: `${signInForm()}${swaggerUI}
+    <script type="module" src="${base}/assets/swagger.js"></script>`,
   });
 
 export const redocPage = () =>

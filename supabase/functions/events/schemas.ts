@@ -7,7 +7,7 @@ import { z } from "@hono/zod-openapi";
 import type { ItemAnswer } from "../_shared/batch.ts";
 import { exampleCursor, maxCursorLength } from "../_shared/cursors.ts";
 import type { Answer, Page } from "../_shared/database.ts";
-import { OperationEvent, Phase, type ReportedEvent } from "../_shared/event.ts";
+import { OperationData, OperationEvent, Phase, type ReportedEvent } from "../_shared/event.ts";
 import { feedFilter } from "../_shared/feed.ts";
 import {
   addedMinutes,
@@ -38,20 +38,8 @@ const maxDataBytes = 16 * 1024;
 const fits = (text: string, maxBytes: number) =>
   3 * text.length <= maxBytes || (text.length <= maxBytes && new TextEncoder().encode(text).length <= maxBytes);
 
-/** Any JSON. A value read from a body is JSON, so zod does not check it again. */
-const anyJson = () => z.custom<z.core.util.JSONType>();
-
-/** JSON object of the client, stored as sent. */
 const operationData = () =>
-  z.record(z.string(), anyJson())
-    .refine((data) => fits(JSON.stringify(data), maxDataBytes), "must be at most 16 KiB of JSON")
-    .nullable()
-    .openapi({
-      type: ["object", "null"],
-      additionalProperties: true,
-      description: "JSON object of the client, stored as sent, at most 16 KiB.",
-      example: { machine_program: "P-4711" },
-    });
+  OperationData.refine((data) => fits(JSON.stringify(data), maxDataBytes), "must be at most 16 KiB of JSON").nullable();
 
 /** Fields of every report. */
 const subject = {
@@ -77,15 +65,16 @@ const subject = {
 const reason = (kind: string) =>
   key().optional().openapi({ description: `Reason code of kind ${kind}.`, example: "MATERIAL" });
 
+const Overrun = z.enum(["refuse", "park"]).openapi("Overrun", {
+  description: "What becomes of good pieces beyond what the operation may have: `refuse` rejects the report, `park` " +
+    "books what fits and keeps the rest as qty_parked. Default: refuse.",
+  example: "park",
+});
+
 const quantities = {
   qty_good: quantity().optional().openapi({ description: "Good pieces made since the last report.", example: 10 }),
   qty_scrap: quantity().optional().openapi({ description: "Pieces scrapped since the last report.", example: 1 }),
-  overrun: z.enum(["refuse", "park"]).optional().openapi({
-    description:
-      "What becomes of good pieces beyond what the operation may have: `refuse` rejects the report, `park` " +
-      "books what fits and keeps the rest as qty_parked. Default: refuse.",
-    example: "park",
-  }),
+  overrun: Overrun.optional(),
 };
 
 const difference = () => z.int().min(-2_147_483_647).max(2_147_483_647).optional();
@@ -182,7 +171,6 @@ export const Report = z.discriminatedUnion("action_type", [
     order_no: "403860-001",
     operation_no: "0010",
     workplace_name: "TruLaser 5060 (L76)",
-    operation_data: { status: "RELEASED", qty_desired: 50 },
   },
 });
 

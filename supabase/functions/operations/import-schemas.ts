@@ -61,8 +61,23 @@ export const csvNumbers: ReadonlySet<string> = new Set(
   Object.entries(ImportRow.shape).filter(([, schema]) => schema.safeParse(1).success).map(([name]) => name),
 );
 
+const ImportMode = z.enum(["update", "takeover"]).openapi("ImportMode", {
+  description: "Which rows the import accepts.",
+  example: "update",
+});
+
+const UnknownWorkplaces = z.enum(["create", "reject"]).openapi("UnknownWorkplaces", {
+  description: "What becomes of a row that names an unknown workplace.",
+  example: "reject",
+});
+
+const DecimalSign = z.enum(["point", "comma"]).openapi("DecimalSign", {
+  description: "Decimal sign of numbers.",
+  example: "comma",
+});
+
 export const ImportQuery = z.strictObject({
-  mode: z.enum(["update", "takeover"]).default("update").openapi({
+  mode: ImportMode.default("update").openapi({
     description:
       "`update`: plans of the ERP. `takeover` (managers): rows of the first service with status, quantities and times.",
     example: "update",
@@ -72,12 +87,12 @@ export const ImportQuery = z.strictObject({
     description: "True: the answer shows what would happen, and nothing changes.",
     example: true,
   }),
-  unknown_workplaces: z.enum(["create", "reject"]).default("create").openapi({
+  unknown_workplaces: UnknownWorkplaces.default("create").openapi({
     description:
       "What becomes of a row that names a workplace that the plant does not know: the import creates the workplace, or rejects the row.",
     example: "reject",
   }),
-  decimal: z.enum(["point", "comma"]).optional().openapi({
+  decimal: DecimalSign.optional().openapi({
     description:
       "Decimal sign of the numbers in a CSV. The other sign, a space or an apostrophe may then group the digits before it. " +
       "Without it, the server rejects a number that has more than one reading, such as 1.000.",

@@ -235,18 +235,21 @@ export const OperationQuery = z.strictObject(operationFilters(inQuery)).partial(
   ...listQuery,
 });
 
-export const Transition = z.strictObject({
-  action: z.enum(["RELEASE", "START", "STOP", "COMPLETE", "FINISH", "HOLD", "CANCEL"]).openapi({
+const TransitionAction = z.enum(["RELEASE", "START", "STOP", "COMPLETE", "FINISH", "HOLD", "CANCEL"])
+  .openapi("TransitionAction", {
     description: "Action to perform. Report quantities and corrections as events.",
-    example: "RELEASE",
-  }),
+    example: "START",
+  });
+
+export const Transition = z.strictObject({
+  action: TransitionAction,
   reason_code: key().optional().openapi({
     description:
       "Reason code. Required for HOLD and CANCEL, and for COMPLETE or FINISH with fewer good pieces than desired.",
     example: "QUALITY",
   }),
   ...reportFields,
-}).openapi("Transition", { description: "A transition of the lifecycle.", example: { action: "RELEASE" } });
+}).openapi("Transition", { description: "A transition of the lifecycle.", example: { action: "START" } });
 
 export const Run = z.object({
   run_no: z.int().min(1).openapi({ description: "Number of the run within the operation: 1, 2, 3, ...", example: 1 }),

@@ -43,7 +43,10 @@ export const WorkplaceNow = Workplace.extend({
   }),
 }).openapi("WorkplaceNow", { description: "A workplace, with the operations that run there." });
 
-export const QueuedOperation = OperationWithActions.extend({
+// not extended: generators would have to merge two types of workplace_name
+export const QueuedOperation = z.object({
+  ...OperationWithActions.shape,
+  workplace_name: name().openapi({ description: "The workplace of the queue." }),
   blocked_by: z.string().nullable().openapi({
     description:
       "Machine code of the problem that prevents the caller from starting the operation now; null when there is none.",

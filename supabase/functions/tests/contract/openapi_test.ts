@@ -23,7 +23,7 @@ interface Endpoint {
 
 interface Document {
   paths: Record<string, Record<string, Endpoint>>;
-  components: { schemas: Record<string, JsonObject> };
+  components: { headers: Record<string, JsonObject>; schemas: Record<string, JsonObject> };
 }
 
 const root = fileURLToPath(new URL("../../../../", import.meta.url));
@@ -62,6 +62,7 @@ Deno.test("docs/openapi.json: parameters, headers and fields are described, with
       }
     }
   }
+  for (const [name, header] of Object.entries(document.components.headers)) need(`header ${name}`, header);
   for (const [name, schema] of Object.entries(document.components.schemas)) {
     for (const [field, value] of fieldsOf(schema)) {
       // a reference, a list or an alternative has the examples of what it is made of

@@ -33,7 +33,7 @@ const planned_end_at: string | null | undefined = patched.data?.planned_end_at;
 const reported = await api.POST("/events/v1", {
   body: { action_type: "START", order_no, operation_no: "0010", workplace_name: "TruLaser 5060 (L76)", dry_run: true },
 });
-const after: components["schemas"]["OperationWithActions"] | null | undefined = reported.data?.operation;
+const after: components["schemas"]["OperationWithActions"] | undefined = reported.data?.operation;
 
 const removed = await api.DELETE(one, { params: { path: key } });
 const gone = await api.GET(one, { params: { path: key } });

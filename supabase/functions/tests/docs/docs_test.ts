@@ -4,7 +4,16 @@ import docs from "../../docs/index.ts";
 import { packages } from "../../docs/packages.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../support/assertions.ts";
 import { browserTest } from "../support/browser.ts";
-import { env, newUser, newWorkplace, type Operation, operationPath, server, unique } from "../support/harness.ts";
+import {
+  env,
+  newOperation,
+  newUser,
+  newWorkplace,
+  type Operation,
+  operationPath,
+  server,
+  unique,
+} from "../support/harness.ts";
 
 const url = `${env.functionsUrl}/docs`;
 
@@ -84,6 +93,85 @@ for (const { scheme, form, field, credential } of schemes) {
   });
 }
 
+browserTest("Swagger UI: the sign-in form fetches a token, which is kept over a reload", async (page) => {
+  const operation = await newOperation();
+  const { order_no, operation_no, workplace_name } = operation;
+  const { email, password } = await newUser({ workplaces: [String(workplace_name)] });
+  await page.goto(`${url}#/Events/reportEvent`);
+  await page.fill("#sign-in [name=email]", email);
+  await page.fill("#sign-in [name=password]", password);
+  assertEquals(await page.inputValue("#sign-in [name=apikey]"), env.publishableKey);
+  await page.click("#sign-in button");
+  await page.locator("#sign-in-state", { hasText: `Signed in as ${email}` }).waitFor();
+  assertEquals(await page.inputValue("#sign-in [name=password]"), "");
+
+  await page.reload();
+  const block = page.locator("#operations-Events-reportEvent");
+  await block.locator(".try-out__btn").click();
+  const body = block.locator("textarea.body-param__text");
+  const example = JSON.parse(await body.inputValue());
+  assertEquals(Object.keys(example), ["action_type", "order_no", "operation_no", "workplace_name"]);
+  await body.fill(JSON.stringify({ ...example, order_no, operation_no, workplace_name }));
+  await block.locator(".execute").click();
+  const status = await block.locator(".live-responses-table .response .response-col_status").innerText();
+  assertMatch(status, /^201/, await block.locator(".live-responses-table").innerText());
+});
+
+browserTest("Swagger UI: a reload forgets the secret key", async (page) => {
+  const kept = () => page.evaluate<string | null>("localStorage.getItem('authorized')");
+  await page.goto(url);
+  await page.click(".auth-wrapper .authorize");
+  const credentials = page.locator("form", { hasText: "secretKey" });
+  await credentials.locator("#api_key_value").fill(env.secretKey);
+  await credentials.locator("button.authorize").click();
+  assertStringIncludes(await kept() ?? "", env.secretKey);
+  await page.reload();
+  await page.locator(".auth-wrapper .authorize.unlocked").waitFor();
+  assertEquals(await kept(), "{}");
+});
+
+browserTest("Swagger UI: the sign-in form shows why it has no token when the password is wrong", async (page) => {
+  const { email } = await newUser();
+  await page.goto(url);
+  await page.fill("#sign-in [name=email]", email);
+  await page.fill("#sign-in [name=password]", "wrong");
+  await page.click("#sign-in button");
+  await page.locator("#sign-in-state", { hasText: "Not signed in: Invalid login credentials" }).waitFor();
+}, /status of 400/);
+
+browserTest(
+  "Swagger UI: the dialog of credentials begins with the access token, and its field has the focus",
+  async (page) => {
+    await page.goto(url);
+    await page.click(".auth-wrapper .authorize");
+    const names = await page.locator(".dialog-ux .auth-container h4").allInnerTexts();
+    assertMatch(names[0] ?? "", /^userToken/);
+    await page.locator("#auth-bearer-value:focus").waitFor();
+  },
+);
+
+browserTest("pages: fit a phone, and no word of a title breaks", async (page) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  for (const path of ["", "/redoc", "/errors", "/start"]) {
+    await page.goto(`${url}${path}`);
+    const title = page.locator("#swagger-ui .info .title, #redoc h1, main h1").first();
+    await title.waitFor();
+    const { width, broken } = await title.evaluate((heading) => {
+      const text = heading.ownerDocument.createTreeWalker(heading, 4).nextNode();
+      const words = [...text?.textContent?.matchAll(/\S+/g) ?? []];
+      const lines = words.map(({ index, 0: word }) => {
+        const range = heading.ownerDocument.createRange();
+        range.setStart(text, index);
+        range.setEnd(text, index + word.length);
+        return { word, lines: range.getClientRects().length };
+      });
+      const broken = lines.filter(({ lines }) => lines !== 1).map(({ word }) => word);
+      return { width: heading.ownerDocument.documentElement.scrollWidth, broken };
+    });
+    assertEquals({ path, width, broken }, { path, width: 390, broken: [] });
+  }
+});
+
 browserTest('Swagger UI: "Try it out" of a list sends no filter that was not filled in', async (page) => {
   await page.goto(`${url}#/Operations/listOperations`);
   await page.click(".auth-wrapper .authorize");
@@ -119,7 +207,7 @@ browserTest("errors: from the list to the page of a code", async (page) => {
 });
 
 Deno.test("docs: pages load nothing from other origins and cannot be framed", async () => {
-  for (const path of ["", "/redoc", "/errors", "/errors/not_found"]) {
+  for (const path of ["", "/redoc", "/errors", "/errors/not_found", "/start"]) {
     const { status, headers, text } = await get(path, { headers: { accept: "text/html" } });
     assertEquals([status, headers.get("content-type")], [200, "text/html; charset=UTF-8"], path);
     assertEquals(headers.get("x-content-type-options"), "nosniff");
@@ -127,7 +215,7 @@ Deno.test("docs: pages load nothing from other origins and cannot be framed", as
     for (const rule of ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"]) {
       assertStringIncludes(policy, rule);
     }
-    assertEquals([...text.matchAll(/(?:src|href)="(?!\/functions\/v1\/docs)[^"]*"/g)].map(String), [], path);
+    assertEquals([...text.matchAll(/(?:src|href)="(?!\/functions\/v1\/)[^"]*"/g)].map(String), [], path);
   }
 });
 
@@ -135,7 +223,7 @@ Deno.test("docs: versioned files are immutable, and all others are revalidated",
   for (const name of packages.flatMap(({ files }) => Object.values<string>(files))) {
     const { status, headers } = await get(`/assets/${name}`);
     assertEquals([status, headers.get("cache-control")], [200, "public, max-age=31536000, immutable"], name);
-    assertMatch(headers.get("content-type") ?? "", /^text\/(javascript|css); charset=utf-8$/);
+    assertMatch(headers.get("content-type") ?? "", /^text\/(javascript|css); charset=utf-8$/, name);
   }
   for (const path of ["/openapi.json", "/assets/pages.css", ""]) {
     const { headers } = await get(path);
@@ -143,6 +231,50 @@ Deno.test("docs: versioned files are immutable, and all others are revalidated",
     const again = await get(path, { headers: { "if-none-match": headers.get("etag") ?? "" } });
     assertEquals([again.status, again.text], [304, ""], path);
   }
+});
+
+const isLocal = /^(127\.|localhost)/.test(new URL(env.supabaseUrl).hostname);
+
+Deno.test("docs/start: says where everything is, as HTML for browsers and as JSON for all others", async () => {
+  const tags = Object.keys((await served()).paths).map((path) => path.split("/")[1]);
+  const { links, functions } = JSON.parse((await get("/start")).text);
+  assertEquals(Object.keys(functions).sort(), [...new Set(tags)].sort());
+  const page = (await get("/start", { headers: { accept: "text/html,*/*;q=0.8" } })).text;
+  const places: [url: string, credential: boolean][] = [
+    ...Object.values<{ url: string; health: string }>(functions).flatMap(({ url, health }) =>
+      [[url, true], [health, false]] as [string, boolean][]
+    ),
+    [links.swagger_ui, false],
+    [links.redoc, false],
+    [links.openapi, false],
+    [links.errors, false],
+  ];
+  for (const [path, credential] of places) {
+    assertStringIncludes(page, path);
+    if (credential) continue;
+    const answer = await fetch(new URL(path, env.supabaseUrl));
+    await answer.body?.cancel();
+    assertEquals(answer.status, 200, path);
+  }
+});
+
+Deno.test({
+  name: "/ and /functions/v1 of the local stack: answer what docs/start answers",
+  // a project on Supabase has its own gateway
+  ignore: !isLocal,
+  async fn() {
+    for (const accept of ["text/html", "application/json"]) {
+      const expected = await get("/start", { headers: { accept } });
+      for (const path of ["/", "/functions/v1", "/functions/v1/", "/?from=bookmark"]) {
+        const answer = await fetch(`${env.supabaseUrl}${path}`, { headers: { accept } });
+        assertEquals([answer.status, await answer.text()], [200, expected.text], path);
+        assertEquals(answer.headers.get("content-security-policy"), expected.headers.get("content-security-policy"));
+      }
+    }
+    const refused = await fetch(`${env.supabaseUrl}/`, { method: "POST", body: "{}" });
+    await refused.body?.cancel();
+    assertEquals(refused.status, 404);
+  },
 });
 
 Deno.test("docs/openapi.json: the committed document, its server being where it comes from", async () => {

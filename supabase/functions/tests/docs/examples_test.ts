@@ -78,8 +78,7 @@ const sendExample: Record<string, (example: JsonObject, send: Send) => Promise<A
     assertEquals((await report(server, operation, "START")).status, 201);
     return send(operationPath(operation), example);
   },
-  transitionOperation: async (example, send) =>
-    send(`${operationPath(await newOperation({ status: "PLANNED" }))}/transitions`, example),
+  transitionOperation: async (example, send) => send(`${operationPath(await newOperation())}/transitions`, example),
   reportEvent: async (example, send) => send("/events/v1", { ...example, ...own.order(await newOperation()) }),
   reportEvents: async (example, send) => {
     const operation = own.order(await newOperation());

@@ -646,3 +646,20 @@ Deno.test("POST /events/v1 START: changes the phase of a SETUP run when the work
   assertEquals([status, body.phase], [201, "PROCESSING"], text);
   assertEquals(await start(setup), { action: "START", allowed: false, blocked_by: "already_running" });
 });
+
+Deno.test("POST /events/v1: answers 404 that the event is recorded when its id is sent again after the operation's deletion", async () => {
+  const operation = await newOperation({ status: "PLANNED" });
+  const id = crypto.randomUUID();
+  const release = () => report(server, operation, "RELEASE", { id });
+  const [first, again] = [await release(), await release()];
+  assertEquals([first.status, again.status], [201, 200], again.text);
+  assertEquals(again.body.operation, first.body.operation);
+  const dryRun = await report(server, operation, "START", { dry_run: true });
+  assertEquals([dryRun.status, dryRun.body.operation.status], [200, "IN_PROGRESS"]);
+
+  assertEquals((await server.delete(operationPath(operation))).status, 204);
+  const late = await release();
+  assertProblem(late, 404, "not_found");
+  assert(late.text.includes(`${id}\\" is recorded`), late.text);
+  assertEquals((await server.get(`/events/v1/${id}`)).status, 200);
+});

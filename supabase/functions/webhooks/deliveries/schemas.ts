@@ -23,6 +23,13 @@ const deliveryId = z.guid().openapi({
   example: "2c9d4e61-7b0a-4f35-8e1d-5a6b7c8d9e0f",
 });
 
+const WebhookDeliveryStatus = z.enum(["pending", "delivering", "delivered", "dead", "cancelled"])
+  .openapi("WebhookDeliveryStatus", {
+    description:
+      "pending: waits for its next attempt. delivering: an attempt is under way. delivered: the receiver answered 2xx. dead: all attempts failed; the delivery can be replayed. cancelled: the endpoint was deleted.",
+    example: "delivered",
+  });
+
 export const WebhookDelivery = z.object({
   id: deliveryId,
   webhook_id: z.string().openapi({
@@ -32,11 +39,7 @@ export const WebhookDelivery = z.object({
   endpoint_id: endpointId("Endpoint that receives the message."),
   event_id: eventId("Event that the message contains; null for a ping.").nullable(),
   type: z.string().openapi({ description: "Type of the message.", example: "operation.start" }),
-  status: z.enum(["pending", "delivering", "delivered", "dead", "cancelled"]).openapi({
-    description:
-      "pending: waits for its next attempt. delivering: an attempt is under way. delivered: the receiver answered 2xx. dead: all attempts failed; the delivery can be replayed. cancelled: the endpoint was deleted.",
-    example: "delivered",
-  }),
+  status: WebhookDeliveryStatus,
   attempt_count: z.int().min(0).openapi({ description: "Number of attempts so far.", example: 1 }),
   next_attempt_at: instantOut().nullable().openapi({
     description:
@@ -79,5 +82,5 @@ export const DeliveryKey = z.object({ delivery_id: deliveryId });
 export const DeliveryQuery = z.strictObject({
   endpoint_id: endpointId("Endpoint."),
   event_id: eventId("Event."),
-  status: WebhookDelivery.shape.status.openapi({ description: "Status of the delivery.", example: "dead" }),
+  status: WebhookDeliveryStatus.openapi({ description: "Status of the delivery.", example: "dead" }),
 }).partial().extend(listQuery);

@@ -56,12 +56,17 @@ const fields = {
   }),
 };
 
+const WebhookDisabledReason = z.enum(["manual", "gone", "failing"]).openapi("WebhookDisabledReason", {
+  description:
+    "manual: a manager switched it off. gone: the receiver answered 410. failing: all deliveries failed for 5 days.",
+  example: "failing",
+});
+
 export const WebhookEndpoint = z.object({
   id: endpointId("Id of the endpoint."),
   ...fields,
-  disabled_reason: z.enum(["manual", "gone", "failing"]).nullable().openapi({
-    description:
-      "Why the endpoint is disabled: a manager switched it off (manual), the receiver answered 410 (gone), or all deliveries failed for 5 days (failing).",
+  disabled_reason: WebhookDisabledReason.nullable().openapi({
+    description: "Why the endpoint is disabled; null while it is enabled.",
     example: null,
   }),
   disabled_at: instantOut().nullable().openapi({ description: "Since when the endpoint is disabled.", example: null }),
