@@ -45,11 +45,12 @@ function told(
   const pace = Math.round((rows - resumedAt) / seconds);
   const encoding = writtenEncoding(options.encoding);
   const written = encoding === options.encoding ? "" : ` (${encoding})`;
+  const plural = newWorkplaces.length === 1 ? "" : "s";
   const became = outcomes.flatMap((outcome) => counts[outcome] ? [`${counts[outcome]} ${outcome}`] : []);
   return [
     `${rows} rows${options.isDryRun ? ", nothing changed (dry run)" : ""}: ${became.join(", ") || "nothing to do"}`,
     `${seconds.toFixed(1)} s, ${pace} rows/s${resumedAt > 0 ? ` for the last ${rows - resumedAt}` : ""}`,
-    ...newWorkplaces.length > 0 ? [`${newWorkplaces.length} new workplaces: ${newWorkplaces.join(", ")}`] : [],
+    ...newWorkplaces.length > 0 ? [`${newWorkplaces.length} new workplace${plural}: ${newWorkplaces.join(", ")}`] : [],
     ...counts.rejected ? [`The rejected rows are in ${options.rejectsFile}${written}: correct and import them`] : [],
   ].join("\n");
 }

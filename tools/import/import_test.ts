@@ -179,7 +179,7 @@ Deno.test("import: the report of a file is imported again as it is, and once it 
     assertEquals(
       thousand,
       `${lines[1]};validation_failed;` +
-        '"line 2: unknown_decimal at /qty_desired: ""1.000"" is 1 with decimal=point, 1000 with decimal=comma: send `decimal`"',
+        '"line 2: unknown_decimal at /qty_desired: ""1.000"" is 1 with --decimal point, 1000 with --decimal comma: give --decimal"',
     );
     assertEquals(others.map((line) => line.startsWith(order)), [true, true]);
 
@@ -258,7 +258,7 @@ Deno.test("import: names the workplaces that are new, and --unknown-workplaces r
     assertEquals(refused.code, 2);
     assertStringIncludes(await Deno.readTextFile(join(folder, "r.csv")), "unknown_workplace at /workplace_name");
     for (const args of [["--dry-run"], []]) {
-      assertStringIncludes((await run([file, ...args])).out, `1 new workplaces: ${workplace}`);
+      assertStringIncludes((await run([file, ...args])).out, `1 new workplace: ${workplace}`);
     }
   }));
 

@@ -121,9 +121,15 @@ async function carriedOut(chunk: Chunk, api: ImportApi, state: State): Promise<R
 function refusalOf(result: ItemResult | undefined): { code: string; detail: string } | undefined {
   const problem = result?.problem;
   if (!problem) return undefined;
-  const errors = problem.errors?.map(({ code, pointer, message }) => `${code} at ${pointer}: ${message}`).join("; ");
+  const errors = problem.errors?.map(({ code, pointer, message }) =>
+    `${code} at ${pointer}: ${code === "unknown_decimal" ? asOption(message) : message}`
+  ).join("; ");
   return { code: problem.code, detail: errors || problem.detail };
 }
+
+/** Says what the endpoint says of its parameter `decimal` with the option of the command. */
+const asOption = (message: string) =>
+  message.replaceAll("decimal=", "--decimal ").replace("send `decimal`", "give --decimal");
 
 async function stateOf(options: ImportOptions): Promise<State> {
   const { functionsUrl, mode, stateFile } = options;

@@ -16,6 +16,7 @@ const maxColumns = 100;
  * @throws {Problem} `malformed_request`, `validation_failed` for too many rows
  */
 export function readCsv(text: string, decimal: Decimal | undefined): (Record<string, unknown> | Problem)[] {
+  requireCommas(text);
   requireSmallTable(text);
   let rows: Record<string, string | undefined>[];
   try {
@@ -40,6 +41,17 @@ export function readCsv(text: string, decimal: Decimal | undefined): (Record<str
       ? Object.fromEntries(fields)
       : new Problem("validation_failed", "The row has numbers that cannot be read", { errors });
   });
+}
+
+/** Raises a problem for a header line with another separator: the parser would count its fields as one. */
+function requireCommas(text: string): void {
+  const header = text.trimStart().split(/[\r\n]/, 1)[0] ?? "";
+  if (header.includes(",") || !/[;\t|]/.test(header)) return;
+  const start = header.length > 40 ? `${header.slice(0, 40)}...` : header;
+  throw new Problem(
+    "malformed_request",
+    `The header line has one field, ${JSON.stringify(start)}: the separator of this endpoint is the comma`,
+  );
 }
 
 /** Says in our words why the parser takes a text for no CSV. */

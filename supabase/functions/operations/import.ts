@@ -18,8 +18,8 @@ export const importRows = endpoint({
   description:
     "Takes changed rows of the ERP, in any order and any number of times: the server applies a row that is newer than the stored " +
     "one and skips the others. The ERP owns the plan, the shop floor owns the execution. `mode=takeover` (managers) imports the " +
-    "rows of the first service as they are. Send a JSON array, NDJSON (one object per line), or CSV with a header line (an empty " +
-    "field is null; see `decimal`). A row that names an unknown workplace says so (`creates_workplace`).",
+    "rows of the first service as they are. Send a JSON array, NDJSON (one object per line), or CSV with a header line and " +
+    "commas between the fields (an empty field is null; see `decimal`). A row that names an unknown workplace says so (`creates_workplace`).",
   security,
   request: {
     query: ImportQuery,
@@ -37,7 +37,10 @@ export const importRows = endpoint({
           example: `${JSON.stringify(importExample)}\n`,
         },
         "text/csv": {
-          schema: { type: "string", description: "A header line with names of ImportRow, then one row per line." },
+          schema: {
+            type: "string",
+            description: "A header line with names of ImportRow, then one row per line. The separator is the comma.",
+          },
           example: `${Object.keys(importExample).join(",")}\n${Object.values(importExample).join(",")}\n`,
         },
       },

@@ -1073,6 +1073,14 @@ Deno.test("POST import: rejects a malformed line alone, and malformed CSV and ot
     const { detail } = assertProblem(await send("text/csv", body), 400, "malformed_request");
     assertEquals(detail, `The body is not CSV: ${fault}`);
   }
+  for (const separator of [";", "\t", "|"]) {
+    const table = [["order_no", "t_target_setup_min"], ["X", "12,5"]].map((fields) => fields.join(separator)).join(
+      "\n",
+    );
+    const { detail } = assertProblem(await send("text/csv", table), 400, "malformed_request");
+    const header = JSON.stringify(`order_no${separator}t_target_setup_min`);
+    assertEquals(detail, `The header line has one field, ${header}: the separator of this endpoint is the comma`);
+  }
   assertProblem(await send("application/json", "[{]"), 400, "malformed_json");
   assertProblem(await send("text/csv", ""), 400, "malformed_request");
   assertProblem(await send("text/csv", "order_no,asset_id\n"), 422, "validation_failed");
