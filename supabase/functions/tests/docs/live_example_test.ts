@@ -1,7 +1,7 @@
 /** docs/examples/live.html does what it says. */
 import { assertEquals } from "../support/assertions.ts";
 import { browserTest } from "../support/browser.ts";
-import { env, newOperation, newUser, report, server } from "../support/harness.ts";
+import { env, newOperation, newUser, report, server, unique } from "../support/harness.ts";
 
 browserTest("docs/examples/live.html: shows operations of a workplace as they change", async (page) => {
   const operation = await newOperation();
@@ -14,6 +14,14 @@ browserTest("docs/examples/live.html: shows operations of a workplace as they ch
   await page.goto(url);
   const fields = { project: env.supabaseUrl, key: env.publishableKey, email, password, workplace };
   for (const [id, value] of Object.entries(fields)) await page.fill(`#${id}`, value);
+  // a mistyped workplace, and one of others, can be corrected
+  const others = await newOperation();
+  for (const name of [unique("No such workplace"), others.workplace_name ?? ""]) {
+    await page.fill("#workplace", name);
+    await page.click("button");
+    await page.locator("#state").getByText(name).waitFor();
+  }
+  await page.fill("#workplace", workplace);
   await page.click("button");
   const row = page.locator(`tr[data-key="${operation.order_no}/1/0010"]`);
   await row.getByText("RELEASED").waitFor();
@@ -31,4 +39,6 @@ browserTest("docs/examples/live.html: shows operations of a workplace as they ch
   // what changed last is on top
   assertEquals(await page.locator("tbody tr").first().getAttribute("data-key"), `${second.order_no}/1/0010`);
   assertEquals(await page.locator("#state").innerText(), "live");
+  await page.setViewportSize({ width: 390, height: 800 });
+  assertEquals(await page.locator("table").evaluate((table) => table.ownerDocument.documentElement.scrollWidth), 390);
 });
