@@ -3614,6 +3614,33 @@ comment on function app.evolve_correction(public.mes_operations, public.operatio
   'The operation with the times and minutes that an event states, and the runs that this moves. '
   'app.evolve opens the run of an opening.';
 
+-- Clients of the first service sign in as operators and do both by PATCH.
+create function app.is_operators_correction(
+  operation public.mes_operations, caller app.caller, report app.report, event public.operation_events
+) returns boolean
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return app.role_rank(caller.role) >= app.role_rank('operator')
+    and operation.actual_start_at is not null and operation.state not in ('FINISHED', 'CANCELLED')
+    and event.changes <> '{}' and event.changes - array['actual_start_at', 'qty_scrap'] = '{}'
+    and event.qty_scrap >= 0
+    and (not event.changes ? 'actual_start_at' or report.actual_start_at < operation.actual_start_at
+      and report.actual_start_at >= (
+        select e.created_at - interval '24 hours' from public.operation_events e
+        where e.operation_id = operation.id and e.phase is not null
+        order by e.op_seq
+        limit 1
+      ));
+end
+$$;
+comment on function app.is_operators_correction(
+  public.mes_operations, app.caller, app.report, public.operation_events
+) is
+  'True for a CORRECT that does not need a supervisor: of an operation that is not finished, it moves the start to up '
+  'to 24 hours before the first START was reported, or makes scrap of good pieces, and changes nothing else.';
+
 -- supabase/schemas/50_events/06_deciding.sql
 -- What: app.decide, which turns a report into an event or a problem.
 -- Why: it writes nothing, so that dry runs, batches and single reports share it.
@@ -3760,7 +3787,9 @@ begin
 
   -- One condition after the other: PL/pgSQL prepares each expression anew in each transaction, but only those that it
   -- reaches.
-  if app.role_rank(caller.role) < app.role_rank(transition.least_role) then
+  if app.role_rank(caller.role) < app.role_rank(transition.least_role)
+    and not (event.changes is not null and app.is_operators_correction(operation, caller, report, event))
+  then
     problem := app.role_problem(caller, transition.least_role,
       format('Your role may not %s operation %s', report.action_type, app.operation_label(operation)));
   elsif transition.run_effect = 'opens' and operation.hold_kind = 'BLOCKED' then

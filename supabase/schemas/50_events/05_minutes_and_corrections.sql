@@ -204,3 +204,30 @@ $$;
 comment on function app.evolve_correction(public.mes_operations, public.operation_runs[], public.operation_events) is
   'The operation with the times and minutes that an event states, and the runs that this moves. '
   'app.evolve opens the run of an opening.';
+
+-- Clients of the first service sign in as operators and do both by PATCH.
+create function app.is_operators_correction(
+  operation public.mes_operations, caller app.caller, report app.report, event public.operation_events
+) returns boolean
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return app.role_rank(caller.role) >= app.role_rank('operator')
+    and operation.actual_start_at is not null and operation.state not in ('FINISHED', 'CANCELLED')
+    and event.changes <> '{}' and event.changes - array['actual_start_at', 'qty_scrap'] = '{}'
+    and event.qty_scrap >= 0
+    and (not event.changes ? 'actual_start_at' or report.actual_start_at < operation.actual_start_at
+      and report.actual_start_at >= (
+        select e.created_at - interval '24 hours' from public.operation_events e
+        where e.operation_id = operation.id and e.phase is not null
+        order by e.op_seq
+        limit 1
+      ));
+end
+$$;
+comment on function app.is_operators_correction(
+  public.mes_operations, app.caller, app.report, public.operation_events
+) is
+  'True for a CORRECT that does not need a supervisor: of an operation that is not finished, it moves the start to up '
+  'to 24 hours before the first START was reported, or makes scrap of good pieces, and changes nothing else.';

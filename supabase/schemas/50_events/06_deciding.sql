@@ -143,7 +143,9 @@ begin
 
   -- One condition after the other: PL/pgSQL prepares each expression anew in each transaction, but only those that it
   -- reaches.
-  if app.role_rank(caller.role) < app.role_rank(transition.least_role) then
+  if app.role_rank(caller.role) < app.role_rank(transition.least_role)
+    and not (event.changes is not null and app.is_operators_correction(operation, caller, report, event))
+  then
     problem := app.role_problem(caller, transition.least_role,
       format('Your role may not %s operation %s', report.action_type, app.operation_label(operation)));
   elsif transition.run_effect = 'opens' and operation.hold_kind = 'BLOCKED' then

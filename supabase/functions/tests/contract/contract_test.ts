@@ -171,6 +171,55 @@ Deno.test("Worked example 2: a report by user_id and user_email, and by an unkno
   });
 });
 
+Deno.test("Worked examples 2 to 4: an operator of the workplace starts, corrects and finishes an operation by PATCH", async () => {
+  const operation = await newOperation({ qty_desired: 50 });
+  const { workplace_name, order_no, operation_no } = operation;
+  const [{ client }, { client: stranger }] = await Promise.all([
+    newUser({ workplaces: [workplace_name ?? ""] }),
+    newUser({ workplaces: [newWorkplace()] }),
+  ]);
+  const path = operationPath(operation);
+  const ago = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
+  const event = {
+    action_type: "START",
+    order_no,
+    operation_no,
+    workplace_name,
+    operation_data: { status: "RELEASED" },
+  };
+  assertEquals((await client.post("/events/v1", event)).status, 201);
+  const start = ago(23 * 60);
+  const started = await client.patch(path, { status: "IN_PROGRESS", actual_start_at: start });
+  assertFields(started, 200, { status: "IN_PROGRESS", actual_start_at: start });
+  const report = { qty_processed: 25, timestamp_ms: ago(1), change_type: "UPDATE" };
+  assertFields(await client.patch(path, report), 200, { qty_processed: 25, qty_good: 25 });
+  assertFields(await client.patch(path, { qty_scrap: 2 }), 200, { qty_processed: 25, qty_good: 23, qty_scrap: 2 });
+
+  // every other correction is a supervisor's
+  for (
+    const wrong of [
+      { qty_scrap: 1 },
+      { qty_processed: 20 },
+      { qty_scrap: 3, t_actual_setup_min: 5 },
+      { actual_start_at: ago(22 * 60) },
+      { actual_start_at: ago(25 * 60) },
+      { actual_start_at: ago(40 * 24 * 60) },
+    ]
+  ) {
+    assertProblem(await client.patch(path, wrong), 403, "forbidden");
+  }
+  assertProblem(await stranger.patch(path, { qty_scrap: 3 }), 404, "not_found");
+  assertFields(await server.get(path), 200, { qty_processed: 25, qty_scrap: 2, actual_start_at: start });
+
+  const end = ago(0);
+  const finished = await client.patch(path, { status: "FINISHED", qty_processed: 50, actual_end_at: end });
+  assertFields(finished, 200, { status: "FINISHED", qty_processed: 50, qty_scrap: 2, actual_end_at: end });
+  assertProblem(await client.patch(path, { status: "IN_PROGRESS" }), 422, "invalid_state_transition");
+  // what is finished counts as delivered
+  assertProblem(await client.patch(path, { qty_scrap: 3 }), 403, "forbidden");
+  assertProblem(await client.patch(path, { actual_start_at: ago(23 * 60 + 5) }), 403, "forbidden");
+});
+
 Deno.test("Worked example 6: the lists take the first service's filters", async () => {
   const started = await newOperation({ workplace_name: "TruLaser 5060 (L76)" });
   const { order_no, operation_no, workplace_name } = started;

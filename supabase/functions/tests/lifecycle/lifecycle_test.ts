@@ -140,7 +140,8 @@ function membersOf(action: Action, made: string): Record<string, unknown> {
     case "REVERSE":
       return { reverses_event_id: made, qty_good: 2 };
     case "CORRECT":
-      return { qty_good: -1, qty_scrap: 1 };
+      // scrap of good pieces would be an operator's, too
+      return { qty_good: -1 };
     default:
       return {};
   }
@@ -912,7 +913,7 @@ Deno.test("PATCH quantities: records a report when they grow, and a supervisor's
   await reported(operation, ["START"]);
   await patched(operation, { qty_processed: 25 }, operator.client);
   await patched(operation, { qty_processed: 30, qty_scrap: 2 }, operator.client);
-  for (const patch of [{ qty_scrap: 3 }, { qty_processed: 29 }, { qty_processed: 31, qty_scrap: 4 }]) {
+  for (const patch of [{ qty_scrap: 1 }, { qty_processed: 29 }, { qty_processed: 31, qty_scrap: 4 }]) {
     assertProblem(await operator.client.patch(operationPath(operation), patch), 403, "forbidden");
   }
   await patched(operation, { qty_scrap: 5 }, supervisor.client);

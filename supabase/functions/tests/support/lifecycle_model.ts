@@ -9,6 +9,7 @@ import {
   isBlocked,
   leastRank,
   lifecycle,
+  operator,
   type State,
   type Status,
   statusOf as statusOfState,
@@ -98,6 +99,16 @@ export function blockedBy({ capacity, operations }: Plant, which: number, rank: 
   if (action === "START" && !openRun(operation) && others >= (capacity ?? Infinity)) return "workplace_busy";
 }
 
+/** Whether an operator may make the correction: an earlier start of what is not finished, or scrap of good pieces. */
+function isOperatorsCorrection(o: Operation, { action, good = 0, scrap = 0, start, end }: Report, clock: Clock) {
+  if (action !== "CORRECT" || o.start === undefined || o.state === "FINISHED" || o.state === "CANCELLED") return false;
+  const movesStart = start !== undefined && start !== o.start;
+  const reportedAt = clock(o.log.findIndex((event) => event.action === "START") + 1);
+  const isEarlier = start !== undefined && start < o.start && start >= reportedAt - 24 * 3_600_000;
+  return (movesStart || scrap > 0) && (!movesStart || isEarlier) && good + scrap === 0 && scrap >= 0 &&
+    (end === undefined || end === o.end);
+}
+
 /** Whether a START finds room at the workplace: what runs now decides, it is decided later, or there is none. */
 export type Room = "now" | "later" | "none";
 
@@ -117,7 +128,8 @@ export function act(
   const { action, phase = "PROCESSING" } = report;
   const { capacity, operations } = plant;
   const judged = { operations, capacity: { now: capacity, later: undefined, none: 0 }[room] };
-  const obstacle = blockedBy(judged, which, rank, action, phase);
+  const isOperators = rank === operator && isOperatorsCorrection(o, report, clock);
+  const obstacle = blockedBy(judged, which, isOperators ? supervisor : rank, action, phase);
   if (obstacle === "forbidden") refuse(403, obstacle);
   if (obstacle === "invalid_state_transition") refuse(422, obstacle);
   if (obstacle !== undefined && obstacle !== "workplace_busy") refuse(409, obstacle);
