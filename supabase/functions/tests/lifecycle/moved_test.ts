@@ -146,7 +146,7 @@ Deno.test("POST events and batch: are ambiguous when two moved assets run there 
   assertEquals((await server.post("/events/v1", { ...item, asset_id: 2 })).status, 201);
 });
 
-Deno.test("POST batch: ends moved work once when a second report of the old workplace follows", async () => {
+Deno.test("POST /events/v1/batch: ends moved work once when a second report of the old workplace follows", async () => {
   const { operation, here, there, supervisor } = await movedOperation();
   const key = pick(operation, "order_no", "operation_no", "asset_id");
   const at = (workplace_name: string, action_type: string) => ({ ...key, workplace_name, action_type });
