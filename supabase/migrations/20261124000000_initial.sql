@@ -2173,7 +2173,11 @@ begin atomic
       when true then 'o.status not in (''FINISHED'', ''CANCELLED'') and o.planned_end_at < now()'
       when false then '(o.status not in (''FINISHED'', ''CANCELLED'') and o.planned_end_at < now()) is not true'
     end,
-    case (filter).has_parked when true then 'o.qty_parked > 0' when false then 'o.qty_parked = 0' end,
+    -- nothing settles what a cancelled operation has
+    case (filter).has_parked
+      when true then 'o.qty_parked > 0 and o.status <> ''CANCELLED'''
+      when false then '(o.qty_parked > 0 and o.status <> ''CANCELLED'') is not true'
+    end,
     -- finds runs that were never stopped
     case when (filter).open_longer_than_h is not null then
       'o.status = ''IN_PROGRESS'' and o.running_since < now() - ($1).open_longer_than_h * interval ''1 hour'''

@@ -134,6 +134,11 @@ Deno.test("POST import: books the parked pieces that fit when the source raises 
     // no correction leads out of the end
     { status: "CANCELLED", qty_good: 10, qty_parked: 4 },
   ]);
+  assertEquals([await listed(running, true), await listed(cancelled, true), await listed(cancelled, false)], [
+    true,
+    false,
+    true,
+  ]);
 });
 
 Deno.test("POST /events/v1: keeps every piece when 20 counters report with overrun park at once", async () => {
