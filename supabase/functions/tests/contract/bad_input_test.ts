@@ -86,7 +86,7 @@ function fieldsOf(form: Schema, pointer = ""): Field[] {
   return Object.entries(form.properties ?? {}).flatMap(([name, property]) => {
     const schema = resolve(property);
     const here = `${pointer}/${name}`;
-    if (schema.enum?.length === 1) return []; // names the form
+    if (schema.const !== undefined) return []; // names the form
     if (schema.properties !== undefined) return fieldsOf(schema, here);
     if (typesOf(schema).includes("array")) {
       const items = resolve(schema.items ?? {});
@@ -114,7 +114,7 @@ function jsonWith(base: Record<string, Literal>, values: [pointer: string, liter
 function requiredOf(form: Schema): Record<string, Literal> {
   return Object.fromEntries((form.required ?? []).map((name) => {
     const schema = resolve(form.properties?.[name] ?? {});
-    const value = schema.enum?.[0] ?? schema.example ?? (schema.properties === undefined ? [{}] : {});
+    const value = schema.const ?? schema.enum?.[0] ?? schema.example ?? (schema.properties === undefined ? [{}] : {});
     return [name, JSON.stringify(value)];
   }));
 }

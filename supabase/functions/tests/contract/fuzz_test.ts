@@ -203,6 +203,7 @@ function kindsOf(schema: Schema, known: Known, name: string): { nullable: boolea
   const nullable = types.includes("null");
   const existing = known[name];
   const made = ((): fc.Arbitrary<unknown> => {
+    if (schema.const !== undefined) return fc.constant(schema.const);
     if (schema.enum !== undefined) return fc.constantFrom(...schema.enum);
     if (schema.oneOf !== undefined || schema.anyOf !== undefined) {
       return fc.oneof(...[...schema.oneOf ?? [], ...schema.anyOf ?? []].map((form) => valuesOf(form, known, name)));
