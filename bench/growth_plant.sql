@@ -42,12 +42,15 @@ select
   case when is_rare then 'Rare group' else 'Group ' || place % 5 end,
   50, began_at, began_at + interval '2 hours', 90,
   case when not is_open then case when events = 2 then 'CANCELLED'::public.state else 'FINISHED' end
-    when i % 20 = 0 then 'IN_PROGRESS' when i % 20 = 1 then 'PAUSED' when i % 20 < 10 then 'RELEASED' else 'PLANNED' end,
+    when i % 20 = 0 then 'IN_PROGRESS' when i % 20 = 1 then 'PAUSED' when i % 20 < 10 then 'RELEASED'
+    else 'PLANNED' end,
   case when is_open then case when i % 20 < 2 then 10 else 0 end when events = 2 then 0 else 50 end,
   case when not is_open and events > 2 then 1 else 0 end,
   case when not is_open or i % 20 < 2 then began_at end,
-  case when not is_open then began_at + case when events = 2 then interval '10 minutes' else interval '100 minutes' end end,
-  case when not is_open then case when events = 2 then 10 else 90 end when i % 20 = 0 then 0 when i % 20 = 1 then 30 end,
+  case when not is_open
+    then began_at + case when events = 2 then interval '10 minutes' else interval '100 minutes' end end,
+  case when not is_open then case when events = 2 then 10 else 90 end
+    when i % 20 = 0 then 0 when i % 20 = 1 then 30 end,
   case when not is_open or i % 20 < 2 then 0 end,
   case when not is_open then case when events = 2 then 10 else 100 end end,
   case when is_open and i % 20 = 0 then began_at end,
@@ -68,7 +71,8 @@ insert into public.operation_events (
 select
   o.id, seq, action, o.order_no, o.asset_id, o.operation_no, o.workplace_name,
   case when seq = 1 then 'RELEASED'::public.status when action = 'START' then 'ON_HOLD' else 'IN_PROGRESS' end,
-  case when action in ('START', 'REPORT_QUANTITY') then 'IN_PROGRESS'::public.status when action = 'STOP' then 'ON_HOLD' when action = 'CANCEL' then 'CANCELLED' else 'FINISHED' end,
+  case when action in ('START', 'REPORT_QUANTITY') then 'IN_PROGRESS'::public.status
+    when action = 'STOP' then 'ON_HOLD' when action = 'CANCEL' then 'CANCELLED' else 'FINISHED' end,
   o.actual_start_at + after, case action when 'START' then 'PROCESSING'::public.phase end,
   case when action = 'REPORT_QUANTITY' and seq = 2 then case when g.is_open then 10 else 49 end else 0 end,
   case when action = 'REPORT_QUANTITY' and seq = 2 and not g.is_open then 1 else 0 end,
@@ -116,7 +120,9 @@ from (
 where s.action_type = 'START';
 
 insert into app.feed (event_id, workplace_name, action_type, order_no, recorded_at)
-select e.id, e.workplace_name, e.action_type, e.order_no, e.created_at from public.operation_events e order by e.created_at, e.operation_id, e.op_seq;
+select e.id, e.workplace_name, e.action_type, e.order_no, e.created_at
+from public.operation_events e
+order by e.created_at, e.operation_id, e.op_seq;
 
 drop table app.growth;
 select setval(pg_get_serial_sequence('public.mes_operations', 'id'), :operations);

@@ -1,9 +1,9 @@
 -- A demo plant: a sheet-metal job shop in the middle of a shift.
 --
 -- 20 sales orders of two positions each (40 orders) with 150 operations: older orders are finished, today's are being
--- made, later ones are planned. Times are relative to the moment of seeding, everything else is the same in every database.
--- Only the plan is inserted; what happened is reported to app.record_event in the order in which it happened, so events,
--- runs, totals and the workplaces' capacities agree by construction, and a seed that breaks a rule fails.
+-- made, later ones are planned. Times are relative to the moment of seeding, everything else is the same in every
+-- database. Only the plan is inserted; events are reported to app.record_event in the order in which they happened, so
+-- that events, runs, totals and the workplaces' capacities agree, and a seed that breaks a rule fails.
 -- For a fresh database, once: a second run stops at the first order.
 
 -- Two welders share the booth MIG-1; at the bench TIG-1 nobody counts; a machine does one thing at a time.
@@ -40,7 +40,9 @@ on conflict do nothing;
 -- The plan. A shift has three slots of 2.5 hours. Each sales order begins cutting one slot after the one before it and
 -- reaches every further operation a fixed number of slots later; 403860 cuts in the slot that began about an hour ago.
 with
-routing (sales_order_is, position, operation_no, slots_later, asset_id, workplace_name, activity_code, setup_min, description) as (
+routing (
+  sales_order_is, position, operation_no, slots_later, asset_id, workplace_name, activity_code, setup_min, description
+) as (
   values
     ('even', 1, '0010', 0, 1, 'TruLaser 5060 (L76)', 'LASER', 10, 'Cut brackets, S235 4 mm'),
     ('even', 1, '0020', 1, 5, 'Trommelen-1', 'TROMMELEN', 5, 'Tumble brackets'),
@@ -75,7 +77,8 @@ planned as (
   cross join lateral (select sales_order - 403860 + r.slots_later as slot) s
 )
 insert into public.mes_operations (
-  order_no, asset_id, operation_no, state, reference_url, activity_code, activity_description, workplace_name, workplace_group,
+  order_no, asset_id, operation_no, state, reference_url, activity_code, activity_description,
+  workplace_name, workplace_group,
   qty_desired, overrun_tolerance_pct, planned_start_at, planned_end_at,
   t_target_setup_min, t_target_processing_min, t_target_lead_min, timestamp_ms, change_type
 )
@@ -106,13 +109,15 @@ create temporary table demo_reports (
 -- The unusual: each of these operations has a story of its own, told in minutes after its planned start, or after
 -- an hour ago if that is still to come.
 insert into demo_reports
-select o.id, least(o.planned_start_at, now() - interval '1 hour') + story.minute * interval '1 minute', story.report::jsonb
+select
+  o.id, least(o.planned_start_at, now() - interval '1 hour') + story.minute * interval '1 minute', story.report::jsonb
 from (
   values
     -- running now, and late: two frames came out skewed
     ('403856-002', '0030', 4, '{"action_type": "START", "phase": "SETUP"}'),
     ('403856-002', '0030', 24, '{"action_type": "START"}'),
-    ('403856-002', '0030', 100, '{"action_type": "REPORT_QUANTITY", "qty_good": 9, "qty_scrap": 2, "reason_code": "DIMENSION"}'),
+    ('403856-002', '0030', 100,
+      '{"action_type": "REPORT_QUANTITY", "qty_good": 9, "qty_scrap": 2, "reason_code": "DIMENSION"}'),
     -- running since yesterday: nobody reported the end of the shift
     ('403855-002', '0040', 6, '{"action_type": "START"}'),
     ('403855-002', '0040', 50, '{"action_type": "REPORT_QUANTITY", "qty_good": 30}'),
@@ -130,12 +135,16 @@ from (
     -- blocked: while running, before the start, and once until the supervisor had looked at it
     ('403857-002', '0040', 5, '{"action_type": "START", "phase": "SETUP"}'),
     ('403857-002', '0040', 21, '{"action_type": "START"}'),
-    ('403857-002', '0040', 40, '{"action_type": "REPORT_QUANTITY", "qty_good": 12, "qty_scrap": 4, "reason_code": "SURFACE"}'),
-    ('403857-002', '0040', 42, '{"action_type": "HOLD", "reason_code": "QUALITY", "note": "Discoloured seams: check the shielding gas"}'),
-    ('403861-001', '0010', 15, '{"action_type": "HOLD", "reason_code": "ENGINEERING", "note": "Drawing revision C is coming"}'),
+    ('403857-002', '0040', 40,
+      '{"action_type": "REPORT_QUANTITY", "qty_good": 12, "qty_scrap": 4, "reason_code": "SURFACE"}'),
+    ('403857-002', '0040', 42,
+      '{"action_type": "HOLD", "reason_code": "QUALITY", "note": "Discoloured seams: check the shielding gas"}'),
+    ('403861-001', '0010', 15,
+      '{"action_type": "HOLD", "reason_code": "ENGINEERING", "note": "Drawing revision C is coming"}'),
     ('403852-001', '0030', 2, '{"action_type": "START", "phase": "SETUP"}'),
     ('403852-001', '0030', 25, '{"action_type": "START"}'),
-    ('403852-001', '0030', 40, '{"action_type": "HOLD", "reason_code": "QUALITY", "note": "Bend angle is off by a degree"}'),
+    ('403852-001', '0030', 40,
+      '{"action_type": "HOLD", "reason_code": "QUALITY", "note": "Bend angle is off by a degree"}'),
     ('403852-001', '0030', 65, '{"action_type": "RELEASE", "note": "Within what the customer accepts"}'),
     ('403852-001', '0030', 70, '{"action_type": "START"}'),
     ('403852-001', '0030', 115, '{"action_type": "COMPLETE"}'),
@@ -152,8 +161,10 @@ from (
     -- closed short
     ('403847-001', '0040', 3, '{"action_type": "START", "phase": "SETUP"}'),
     ('403847-001', '0040', 20, '{"action_type": "START"}'),
-    ('403847-001', '0040', 95, '{"action_type": "REPORT_QUANTITY", "qty_good": 112, "qty_scrap": 8, "reason_code": "MATERIAL"}'),
-    ('403847-001', '0040', 100, '{"action_type": "FINISH", "reason_code": "MATERIAL", "note": "No panels left to make up for the scrap"}'),
+    ('403847-001', '0040', 95,
+      '{"action_type": "REPORT_QUANTITY", "qty_good": 112, "qty_scrap": 8, "reason_code": "MATERIAL"}'),
+    ('403847-001', '0040', 100,
+      '{"action_type": "FINISH", "reason_code": "MATERIAL", "note": "No panels left to make up for the scrap"}'),
     ('403850-002', '0040', 4, '{"action_type": "START"}'),
     ('403850-002', '0040', 60, '{"action_type": "REPORT_QUANTITY", "qty_good": 97}'),
     ('403850-002', '0040', 61, '{"action_type": "FINISH", "reason_code": "UNSPECIFIED"}'),
@@ -165,11 +176,13 @@ from (
     ('403849-002', '0040', 5, '{"action_type": "START", "phase": "SETUP"}'),
     ('403849-002', '0040', 19, '{"action_type": "START"}'),
     ('403849-002', '0040', 90, '{"action_type": "COMPLETE"}'),
-    ('403849-002', '0040', 1500, '{"action_type": "CORRECT", "qty_good": -3, "qty_scrap": 3, "note": "Failed the leak test"}'),
+    ('403849-002', '0040', 1500,
+      '{"action_type": "CORRECT", "qty_good": -3, "qty_scrap": 3, "note": "Failed the leak test"}'),
     ('403848-001', '0010', 9, '{"action_type": "START", "phase": "SETUP"}'),
     ('403848-001', '0010', 15, '{"action_type": "START"}'),
     ('403848-001', '0010', 60, '{"action_type": "COMPLETE"}'),
-    ('403848-001', '0010', 70, '{"action_type": "CORRECT", "t_actual_setup_min": 12, "note": "Setup began before it was reported"}'),
+    ('403848-001', '0010', 70,
+      '{"action_type": "CORRECT", "t_actual_setup_min": 12, "note": "Setup began before it was reported"}'),
     -- released by hand, ahead of the ERP
     ('403864-001', '0010', 30, '{"action_type": "RELEASE", "note": "The sheets are here already"}')
 ) as story (order_no, operation_no, minute, report)
@@ -195,10 +208,12 @@ cross join lateral (
     (run_at, true, '{"action_type": "START", "phase": "PROCESSING"}'),
     (run_at + 15, true, jsonb_strip_nulls(jsonb_build_object(
       'action_type', 'REPORT_QUANTITY', 'qty_good', o.qty_desired / 4, 'qty_scrap', pieces_scrapped,
-      'reason_code', case when pieces_scrapped > 0 then (array['DIMENSION', 'SURFACE', 'MATERIAL', 'SETUP'])[1 + n % 4] end))),
+      'reason_code',
+      case when pieces_scrapped > 0 then (array['DIMENSION', 'SURFACE', 'MATERIAL', 'SETUP'])[1 + n % 4] end))),
     (run_at + round(run_min * 0.6), o.planned_end_at < now() and interruption_min > 0, jsonb_build_object(
       'action_type', 'STOP', 'reason_code', (array['BREAK', 'MACHINE', 'BREAK', 'TOOL'])[1 + n / 4 % 4])),
-    (run_at + round(run_min * 0.6) + interruption_min, o.planned_end_at < now() and interruption_min > 0, '{"action_type": "START"}'),
+    (run_at + round(run_min * 0.6) + interruption_min, o.planned_end_at < now() and interruption_min > 0,
+      '{"action_type": "START"}'),
     (run_at + run_min + interruption_min, o.planned_end_at < now(), '{"action_type": "COMPLETE"}')
 ) step (minute, has_happened, report)
 where o.planned_start_at < now()
@@ -218,7 +233,8 @@ begin
     select * into operation from public.mes_operations o where o.id = happened.operation_id for update;
     perform app.record_event(
       operation, caller,
-      jsonb_populate_record(null::app.report, happened.report || jsonb_build_object('occurred_at', happened.occurred_at))
+      jsonb_populate_record(
+        null::app.report, happened.report || jsonb_build_object('occurred_at', happened.occurred_at))
     );
   end loop;
 end

@@ -1,5 +1,5 @@
--- The objects of a Supabase project before its first migration: roles, schemas, default privileges, the helper functions
--- of the auth schema. The server's superuser runs this file at every start; every statement can run again.
+-- The objects of a Supabase project before its first migration: roles, schemas, default privileges, the helper
+-- functions of the auth schema. The server's superuser runs this file at every start; every statement can run again.
 
 do $$
 declare

@@ -41,8 +41,8 @@ const planOf = ({ workplace_name, asset_id }: Operation) => ({ workplace_name, a
 Deno.test("POST /events/v1: answers planned_elsewhere with the workplace when the caller sees where the operation was moved", async () => {
   const { operation, moved, operator, supervisor } = await movedOperation();
   for (const client of [server, supervisor]) {
-    for (const subject of [operation, { ...operation, asset_id: undefined } as unknown as Operation]) {
-      const answer = await report(client, subject, "REPORT_QUANTITY", { qty_good: 1 });
+    for (const subject of [{}, { asset_id: undefined }]) {
+      const answer = await report(client, operation, "REPORT_QUANTITY", { qty_good: 1, ...subject });
       const problem = assertProblem(answer, 409, "planned_elsewhere");
       assertEquals(pick(problem, "workplace_name", "asset_id"), planOf(moved));
     }
@@ -73,8 +73,11 @@ Deno.test("POST /events/v1: ends work where it was started when the operation wa
 
 Deno.test("POST /events/v1: books pieces with the end of work where it was started when the operation was moved", async () => {
   const { operation, operator } = await movedOperation();
-  const first = { asset_id: undefined } as unknown as Operation;
-  const completed = await report(operator, { ...operation, ...first }, "COMPLETE", { qty_good: 10, qty_scrap: 1 });
+  const completed = await report(operator, operation, "COMPLETE", {
+    asset_id: undefined,
+    qty_good: 10,
+    qty_scrap: 1,
+  });
   assertEquals(completed.status, 201, completed.text);
   assertEquals(pick(await read(operation), "status", "qty_good", "qty_scrap"), {
     status: "FINISHED",
