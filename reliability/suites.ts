@@ -64,48 +64,56 @@ export const webhooks: Asserted[] = [
   {
     figure: "100 dispatchers killed between sending and acknowledging",
     bar: "none lost, repetitions have one webhook-id",
-    test: "Webhooks: dispatchers killed",
+    test: "Webhooks: lose nothing and repeat the webhook-id",
   },
   {
     figure: "4 dispatchers at once, 2,000 messages",
     bar: "each sent once",
-    test: "Webhooks: four dispatchers at once",
+    test: "Webhooks: send each message once",
   },
   {
     figure: "one dead endpoint among 20",
     bar: "p99 of the others grows by less than 1 s",
-    test: "Webhooks: one dead endpoint",
+    test: "Webhooks: serve 19 endpoints without delay",
   },
   {
     figure: "database crashed with 1,000 deliveries pending",
     bar: "1,000 delivered",
     test: "webhook timer: what was pending",
   },
-  { figure: "51 hostile URLs", bar: "all refused", test: "POST and PATCH /webhooks/v1/endpoints: hostile URLs" },
+  { figure: "51 hostile URLs", bar: "all refused", test: "POST and PATCH /webhooks/v1/endpoints: answer 422" },
 ];
 
 export const concurrency: Asserted[] = [
   {
     figure: "32 clients x 50 reports on one operation",
     bar: "1600 pieces, op_seq without gap",
-    test: "Racing REPORT_QUANTITY",
+    test: "POST REPORT_QUANTITY: loses and repeats no piece",
   },
   {
     figure: "500 pairs of STARTs, 500 pairs of FINISHes",
     bar: "one of each wins, the other is told why",
-    test: "Racing STARTs, then racing FINISHes",
+    test: "POST START and FINISH: one of two racing reports",
   },
-  { figure: "500 pairs START/CANCEL from one ETag", bar: "exactly one wins", test: "START races CANCEL from one ETag" },
+  {
+    figure: "500 pairs START/CANCEL from one ETag",
+    bar: "exactly one wins",
+    test: "PATCH: one of START and CANCEL succeeds",
+  },
   {
     figure: "500 pairs START/CANCEL without condition",
     bar: "ends cancelled, no open run",
-    test: "START races CANCEL without a condition",
+    test: "POST CANCEL: leaves no open run",
   },
   {
     figure: "64 STARTs at a workplace of capacity 2",
     bar: "2 run",
-    test: "Racing STARTs at a workplace of capacity 2",
+    test: "POST START: starts 2 of 64 operations",
   },
-  { figure: "20 PATCHes from one ETag", bar: "exactly one succeeds", test: "Racing PATCHes from one ETag" },
-  { figure: "50 keys x 32 racers", bar: "50 effects, replays byte-identical", test: "50 keys, 32 racers each" },
+  { figure: "20 PATCHes from one ETag", bar: "exactly one succeeds", test: "PATCH: exactly one of 20 succeeds" },
+  {
+    figure: "50 keys x 32 racers",
+    bar: "50 effects, replays byte-identical",
+    test: "Idempotency keys: have 50 effects",
+  },
 ];
