@@ -12,7 +12,7 @@ import { batches, manyWebhooks } from "./batches.ts";
 import { hostile, longForm } from "./hostile.ts";
 import { clockSteps, fillDisk, terminate } from "./machine.ts";
 import { items as raidItems } from "./raids.ts";
-import { concurrency, feed, runTests, webhooks } from "./suites.ts";
+import { concurrency, feed, modelTest, runTests, webhooks } from "./suites.ts";
 import { showHelp } from "../local/system/help.ts";
 
 showHelp(`Usage: deno task reliability [options]
@@ -75,7 +75,7 @@ async function measureAll(): Promise<void> {
         runTests(["lifecycle_model_test.ts"], { ...env, SEQUENCES: options.sequences }, [{
           figure: `${options.sequences} random sequences against the model`,
           bar: "no divergence",
-          test: "lifecycle",
+          test: modelTest,
         }]));
     }
     await measure("connections killed", () => killConnections(stack, short ? 200 : 1000));

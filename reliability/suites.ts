@@ -52,6 +52,9 @@ export async function runTests(
   }
 }
 
+/** Beginning of the name of the test that compares the lifecycle with its model. */
+export const modelTest = "Lifecycle: behaves like the model";
+
 export const feed: Asserted[] = [
   {
     figure: "16 writers with rollbacks, 20 readers who come again by feed, SSE and WebSocket",

@@ -9,7 +9,7 @@ const budgetMs = Deno.env.has("SEQUENCES") ? Infinity : 30_000;
 
 Deno.test("Lifecycle: behaves like the model when actions, callers, times, retries and races are random", async () => {
   const { divergence, sequences, requests, answers } = await playSequences({ count, seed, budgetMs });
-  console.log(`MEASURED lifecycle: ${sequences} sequences, ${requests} requests, SEED=${seed}`);
+  console.log(`MEASURED Lifecycle: behaves like the model: ${sequences} sequences, ${requests} requests, SEED=${seed}`);
   assert(divergence === undefined, `${divergence}\n\nAnswers until then: ${JSON.stringify(answers)}`);
   assert(sequences >= Math.min(count, 10), `only ${sequences} sequences in ${budgetMs / 1000} s`);
 });
