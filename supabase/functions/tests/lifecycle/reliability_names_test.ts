@@ -1,6 +1,6 @@
-import { assertEquals } from "../supabase/functions/tests/support/assertions.ts";
-import { testFilesOf } from "../local/commands/test_files.ts";
-import { concurrency, feed, modelTest, webhooks } from "./suites.ts";
+import { assertEquals } from "../support/assertions.ts";
+import { testFilesOf } from "../../../../local/commands/test_files.ts";
+import { concurrency, feed, modelTest, webhooks } from "../../../../reliability/suites.ts";
 
 Deno.test("reliability: finds the test of each figure when tests were renamed", async () => {
   const files = await testFilesOf("_test");
