@@ -1,9 +1,9 @@
 -- A demo plant: a sheet-metal job shop in the middle of a shift.
 --
--- 20 sales orders of two positions each (40 orders) with 150 operations: older orders are finished, today's are being
--- made, later ones are planned. Times are relative to the moment of seeding, everything else is the same in every
--- database. Only the plan is inserted; events are reported to app.record_event in the order in which they happened, so
--- that events, runs, totals and the workplaces' capacities agree, and a seed that breaks a rule fails.
+-- 26 sales orders of two positions each (52 orders) with 195 operations: those of the last week are finished, today's
+-- are being made, later ones are planned. Times are relative to the moment of seeding, everything else is the same in
+-- every database. Only the plan is inserted; events are reported to app.record_event in the order in which they
+-- happened, so that events, runs, totals and the workplaces' capacities agree, and a seed that breaks a rule fails.
 -- For a fresh database, once: a second run stops at the first order.
 
 -- Two welders share the booth MIG-1; at the bench TIG-1 nobody counts; a machine does one thing at a time.
@@ -21,12 +21,61 @@ insert into public.workplaces (name, workplace_group, capacity) values
   ('TIG-1', 'Welding', null)
 on conflict do nothing;
 
+update app.settings set plant_name = 'Demo plant', time_zone = 'Europe/Amsterdam';
+
+-- The plant works in two shifts. Like the plan below, they lie around the moment of seeding, so that every report has
+-- something to show; a real calendar begins at 06:00.
+set role service_role;
+select public.create_calendar(jsonb_build_object(
+  'name', 'Two shifts',
+  'time_zone', 'Europe/Amsterdam',
+  'shifts', jsonb_agg(jsonb_build_object(
+    'shift_code', s.shift_code,
+    'weekdays', array[1, 2, 3, 4, 5, 6, 7],
+    'start_time', to_char(s.begins, 'HH24:MI'),
+    'end_time', to_char(s.begins + interval '8 hours', 'HH24:MI'),
+    'breaks', jsonb_build_array(jsonb_build_object(
+      'start', to_char(s.begins + interval '4 hours', 'HH24:MI'),
+      'end', to_char(s.begins + interval '4 hours 30 minutes', 'HH24:MI'))),
+    'valid_from', '2026-01-01'))))
+from (
+  select 'EARLY' as shift_code,
+    (date_bin('30 minutes', now(), '2000-01-01Z') - interval '3.5 hours') at time zone 'Europe/Amsterdam' as begins
+  union all
+  select 'LATE', (date_bin('30 minutes', now(), '2000-01-01Z') + interval '4.5 hours') at time zone 'Europe/Amsterdam'
+) s;
+-- one date that was closed, and one that will be
+select public.put_calendar_exceptions('Two shifts', jsonb_build_array(
+  jsonb_build_object('date', current_date - 7, 'kind', 'CLOSED', 'note', 'Stocktaking'),
+  jsonb_build_object('date', current_date + 21, 'kind', 'CLOSED', 'note', 'Works outing')));
+reset role;
+update public.workplaces set calendar_name = 'Two shifts';
+update public.workplaces set time_basis = 'SLOTS' where name = 'MIG-1';
+
 -- UNSPECIFIED of SHORTFALL, HOLD and CANCEL comes with the schema.
+insert into public.reason_codes (kind, code, description, loss) values
+  ('STOP', 'BREAK', 'Break or end of shift', 'PLANNED'),
+  ('STOP', 'MATERIAL', 'Waiting for material', 'UNPLANNED'),
+  ('STOP', 'TOOL', 'Tool worn or missing', 'UNPLANNED'),
+  ('STOP', 'MACHINE', 'Machine fault', 'UNPLANNED')
+on conflict do nothing;
+
+-- Families of downtime first, then what belongs to them.
+insert into public.reason_codes (kind, code, description, category, parent) values
+  ('DOWNTIME', 'BREAKDOWN', 'Machine or tool does not work', 'UNPLANNED', null),
+  ('DOWNTIME', 'WAITING', 'Something or somebody is missing', 'UNPLANNED', null),
+  ('DOWNTIME', 'SERVICE', 'Maintenance by plan', 'PLANNED', null)
+on conflict do nothing;
+insert into public.reason_codes (kind, code, description, category, parent) values
+  ('DOWNTIME', 'MACHINE', 'Machine fault', 'UNPLANNED', 'BREAKDOWN'),
+  ('DOWNTIME', 'TOOL', 'Tool worn or missing', 'UNPLANNED', 'BREAKDOWN'),
+  ('DOWNTIME', 'MATERIAL', 'Waiting for material', 'UNPLANNED', 'WAITING'),
+  ('DOWNTIME', 'OPERATOR', 'Waiting for an operator', 'UNPLANNED', 'WAITING'),
+  ('DOWNTIME', 'CLEANING', 'Cleaning by plan', 'PLANNED', 'SERVICE'),
+  ('DOWNTIME', 'MAINTENANCE', 'Maintenance by plan', 'PLANNED', 'SERVICE')
+on conflict do nothing;
+
 insert into public.reason_codes (kind, code, description) values
-  ('STOP', 'BREAK', 'Break or end of shift'),
-  ('STOP', 'MATERIAL', 'Waiting for material'),
-  ('STOP', 'TOOL', 'Tool worn or missing'),
-  ('STOP', 'MACHINE', 'Machine fault'),
   ('SCRAP', 'DIMENSION', 'Out of tolerance'),
   ('SCRAP', 'SURFACE', 'Scratched, dented or discoloured'),
   ('SCRAP', 'MATERIAL', 'Faulty sheet'),
@@ -72,7 +121,7 @@ planned as (
       + floor((slot + 1) / 3.0) * interval '1 day'
       + (slot + 1 - 3 * floor((slot + 1) / 3.0)) * interval '2.5 hours' as starts_at,
     r.*
-  from generate_series(403847, 403866) sales_order
+  from generate_series(403841, 403866) sales_order
   join routing r on r.sales_order_is = case sales_order % 2 when 0 then 'even' else 'odd' end
   cross join lateral (select sales_order - 403860 + r.slots_later as slot) s
 )
@@ -241,3 +290,29 @@ end
 $$;
 
 drop table demo_reports;
+
+-- What stopped workplaces: faults, planned work, and one stop that nobody has explained. Minutes are those of a shift
+-- some days ago.
+set role service_role;
+select public.report_downtime(jsonb_strip_nulls(jsonb_build_object(
+  'action_type', 'DOWNTIME_START', 'workplace_name', d.workplace_name, 'reason_code', d.reason_code,
+  'category', case when d.reason_code is null then 'UNPLANNED' end,
+  'occurred_at', d.began_at, 'ended_at', d.began_at + d.minutes * interval '1 minute')))
+from (
+  select s.*, date_bin('30 minutes', now(), '2000-01-01Z') - interval '3.5 hours' - s.days * interval '1 day'
+    + s.minute * interval '1 minute' as began_at
+  from (
+    values
+      ('TruLaser 5060 (L76)', 1, 100, 25, 'MACHINE'),
+      ('TruLaser 5060 (L76)', 2, 440, 40, 'CLEANING'),
+      ('TruLaser 3030 (L30)', 1, 130, 15, 'TOOL'),
+      ('TruLaser 3030 (L30)', 3, 60, 12, null),
+      ('TruBend 5130 (B13)', 2, 300, 45, 'MATERIAL'),
+      ('TruLaser 3030 (L30)', 5, 310, 35, 'MACHINE'),
+      ('TruBend 5130 (B13)', 4, 150, 20, 'TOOL'),
+      ('TruBend 7036 (B70)', 1, 20, 90, 'MAINTENANCE'),
+      ('Trommelen-1', 6, 90, 40, 'CLEANING'),
+      ('MIG-1', 2, 200, 30, 'OPERATOR')
+  ) s (workplace_name, days, minute, minutes, reason_code)
+) d;
+reset role;

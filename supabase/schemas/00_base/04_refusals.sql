@@ -87,7 +87,9 @@ return case when (problem).code is not null then json_build_object(
   'code', (problem).code,
   'more', jsonb_build_object('detail', left((problem).sentence, 1000)) || case
     -- one stored answer can hold a thousand problems: a long problem loses its lists
-    when octet_length((problem).more::text) <= 4096 then (problem).more else '{}' end
+    when octet_length((problem).more::text) > 4096 then '{}'
+    -- the person may be pseudonymised before the answer is stored
+    else (problem).more #- '{person,display_name}' end
 ) end;
 comment on function app.problem_json(app.problem) is
   'The problem of one item: {"status", "code", "more"}; null for null.';

@@ -59,10 +59,13 @@ begin
   return json_build_object(
     'database', 'up',
     'writes', case when not health.probe_writes then 'unknown' when app.can_write() then 'ok' else 'failing' end,
-    'migration', app.newest_migration()
+    'migration', app.newest_migration(),
+    'request_hook', app.is_hook_active(),
+    'time_zone', app.plant_zone()
   );
 end
 $$;
 comment on function public.health(boolean) is
-  'Returns the newest migration and, when asked, whether the database can write.';
+  'Returns the newest migration, whether app.before_request has run, the zone of the plant and, when asked, whether '
+  'the database can write.';
 grant execute on function public.health to service_role;

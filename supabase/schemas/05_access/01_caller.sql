@@ -5,17 +5,31 @@
 create type public.role as enum ('readonly', 'machine', 'operator', 'supervisor', 'manager', 'admin');
 comment on type public.role is 'What a user may do; a machine may do what an operator may.';
 
+create type public.scope as enum (
+  'operations:read', 'operations:plan', 'operations:import', 'events:read', 'events:report', 'events:correct',
+  'downtimes:report', 'reports:read', 'webhooks:manage', 'stream:read', 'people:act', 'people:manage', 'board:read'
+);
+comment on type public.scope is 'What an API key may do, within the rights of its role.';
+
+create type public.profile_kind as enum ('person', 'integration');
+comment on type public.profile_kind is 'A person signs in; an integration is an API key.';
+
 create type app.caller as (
   user_id uuid,
   email text,
   role public.role,
   workplaces text[],
   sees_all boolean,
-  is_server boolean
+  is_server boolean,
+  key_id uuid,
+  key_name text,
+  scopes public.scope[],
+  person_id uuid
 );
 
 comment on type app.caller is
-  'The user who calls, with role and workplaces, or a server with the secret key (role admin, no user).';
+  'Who calls, with role and workplaces: a user, an API key (key_id, no user), or a server with the secret key (role '
+  'admin, no user). scopes bound what a key may do; null = no bound. person_id is the person at a shared terminal.';
 
 create function app.role_rank(role public.role) returns integer
 language sql immutable parallel safe
@@ -42,9 +56,15 @@ as $$
 declare
   claims jsonb;
   caller app.caller;
+  kind public.profile_kind;
+  name text;
 begin
+  if not app.is_hook_active() then
+    perform app.refuse_unjudged_person();
+  end if;
   if current_setting('role') = 'service_role' then
-    return row(null, null, 'admin', '{}'::text[], true, true)::app.caller;
+    perform app.refuse_unjudged_key();
+    return row(null, null, 'admin', '{}'::text[], true, true, null, null, null, null)::app.caller;
   elsif current_setting('role') <> 'authenticated' then
     return null;
   end if;
@@ -53,21 +73,38 @@ begin
     return null;
   end if;
   select p.id, p.email, p.role, p.workplace_access,
-    p.role in ('manager', 'admin') or '*' = any(p.workplace_access), false
-  into caller
+    p.role in ('manager', 'admin') or '*' = any(p.workplace_access), false, p.kind, p.full_name
+  into caller.user_id, caller.email, caller.role, caller.workplaces, caller.sees_all, caller.is_server, kind, name
   from public.profiles p
   where p.id = (claims ->> 'sub')::uuid;
   if not found then
     return null;
+  end if;
+  if kind = 'integration' then
+    -- only app.before_request makes a transaction that of a key
+    caller.key_id := nullif(current_setting('mes.key_id', true), '')::uuid;
+    if caller.key_id is distinct from caller.user_id then
+      return null;
+    end if;
+    caller.key_name := name;
+    caller.scopes := current_setting('mes.key_scopes')::public.scope[];
+    if 'board:read' = any(caller.scopes) then
+      caller.workplaces := coalesce(app.ticket_workplaces(caller.key_id), caller.workplaces);
+    end if;
+    caller.user_id := null;
   elsif caller.role in ('manager', 'admin') then
     perform app.refuse_single_factor(caller.role, claims ->> 'aal');
+  end if;
+  if current_setting('mes.person_id', true) <> '' then
+    caller := app.acting_person(caller, current_setting('mes.person_id')::uuid);
   end if;
   return caller;
 end
 $$;
 comment on function app.current_caller() is
   'The caller of this transaction, or null for a signed-in user without a profile, for an anonymous user and for '
-  'anon. Raises 403 forbidden without a demanded second factor.';
+  'anon. While a person acts at a terminal, the terminal with what that person may do. Raises 403 forbidden without a '
+  'demanded second factor, which an API key does not need, and for a board ticket that shows nothing any more.';
 grant execute on function app.current_caller to authenticated, service_role;
 
 create function app.refuse_single_factor(role public.role, level text) returns void

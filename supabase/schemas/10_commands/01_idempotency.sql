@@ -36,15 +36,15 @@ create table app.idempotency_keys (
 comment on table app.idempotency_keys is
   'Answers of commands that were sent with an Idempotency-Key, kept for app.answer_lifetime().';
 comment on column app.idempotency_keys.caller is
-  'Id of the user, or "server" for the secret key: equal keys of others are independent.';
+  'Id of the user or the API key, or "server" for the secret key: equal keys of others are independent.';
 comment on column app.idempotency_keys.fingerprint is
   'Digest of path and body, to refuse the same key with another request.';
 comment on column app.idempotency_keys.least_role is 'Role that the caller had, which a replay needs.';
 comment on column app.idempotency_keys.workplace_names is
   'Workplaces that a replay needs to be seen; * = all of them, null = none.';
 comment on column app.idempotency_keys.mentions is
-  'People other than the caller whom the answer names: their addresses as JSON writes them, and the id of a profile. '
-  'See app.forget_user.';
+  'People other than the caller whom the answer names: their addresses as JSON writes them, and ids of profiles and of '
+  'people at terminals. See app.forget_user and app.pseudonymise.';
 create index idempotency_keys_by_age on app.idempotency_keys (created_at);
 create index idempotency_keys_by_mention on app.idempotency_keys using gin (mentions) where mentions is not null;
 
@@ -92,9 +92,10 @@ comment on function app.idempotency(jsonb) is
 
 create function app.key_owner(caller app.caller) returns text
 language sql immutable
-return case when (caller).is_server then 'server' else (caller).user_id::text end;
+return case when (caller).is_server then 'server' else coalesce((caller).user_id, (caller).key_id)::text end;
 comment on function app.key_owner(app.caller) is
-  'Owner of the caller''s idempotency keys; null for a user without a profile.';
+  'Owner of the caller''s idempotency keys, at a shared terminal the terminal: it makes them, and repeats a request '
+  'after the person has left. Null for a user without a profile.';
 
 create function app.stored_answer(caller_name text, request app.idempotency) returns app.idempotency_keys
 language plpgsql
@@ -120,13 +121,16 @@ return (
     select address[1] as name
       from regexp_matches(answer::text, '"(?:user_)?email" *: *"((?:[^"\\]|\\.)*)"', 'g') address
     union all
-    select answer #>> '{body,id}' where answer #>> '{body,full_name}' is not null
+    select person[1] from regexp_matches(answer::text, '"person" ?: ?\{"id" ?: ?"([0-9a-f-]{36})"', 'g') person
+    union all
+    select answer #>> '{body,id}'
+      where coalesce(answer #>> '{body,full_name}', answer #>> '{body,display_name}') is not null
   ) person
   where person.name not in ((caller).user_id::text, app.json_text((caller).email)) is not false
 );
 comment on function app.mentioned_people(json, app.caller) is
-  'People whom an answer names, the caller left out: addresses as JSON writes them, without quotes, and the id of a '
-  'profile with a name; null when there is none.';
+  'People whom an answer names, the caller left out: addresses as JSON writes them, without quotes, ids of people at '
+  'terminals, and the id of a profile with a name; null when there is none.';
 
 create function app.replay(caller app.caller, request app.idempotency) returns json
 language plpgsql

@@ -2,7 +2,10 @@
 -- Why: role and workplaces decide everything else, so that they never come from what a user typed.
 
 create table public.profiles (
-  id uuid primary key references auth.users (id) on delete cascade,
+  id uuid primary key,
+  kind public.profile_kind not null default 'person',
+  user_id uuid generated always as (case when kind = 'person' then id end) stored
+    references auth.users (id) on delete cascade,
   email text,
   full_name text,
   role public.role not null default 'operator',
@@ -10,6 +13,9 @@ create table public.profiles (
   version integer not null default 1,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
+  constraint profiles_integration_has_no_email check (kind = 'person' or email is null),
+  -- a key that leaks must not be able to give rights
+  constraint profiles_integration_is_no_admin check (kind = 'person' or role <> 'admin'),
   constraint profiles_email_short check (char_length(email) <= 320),
   constraint profiles_full_name_short check (char_length(full_name) between 1 and 200),
   constraint profiles_workplace_access_bounded check (
@@ -18,9 +24,13 @@ create table public.profiles (
     and octet_length(array_to_string(workplace_access, '')) <= 262144
   )
 );
-comment on table public.profiles is 'Who may do what, where: one row per user of Supabase Auth.';
+comment on table public.profiles is
+  'Who may do what, where: one row per user of Supabase Auth, and one per API key.';
+comment on column public.profiles.kind is 'A person, who signs in, or an integration: the profile of an API key.';
+comment on column public.profiles.user_id is 'User of Supabase Auth; null for an integration.';
 comment on column public.profiles.workplace_access is 'Names of the workplaces the user works at; * = all.';
 comment on column public.profiles.version is 'Number of the last change, the ETag.';
+create unique index profiles_by_user on public.profiles (user_id);
 create index profiles_by_email on public.profiles (coalesce(email, '') collate "C", id);
 grant select on public.profiles to authenticated, service_role;
 
@@ -65,7 +75,7 @@ create trigger mes_follow_email after update of email on auth.users
 create function app.sees_profile(caller app.caller, profile public.profiles) returns boolean
 language sql immutable parallel safe
 return coalesce(
-  (profile).id = (caller).user_id
+  (profile).id = coalesce((caller).user_id, (caller).key_id)
   or app.role_rank((caller).role) >= 3
   or app.role_rank((caller).role) = 2
     and app.has_workplace(caller)

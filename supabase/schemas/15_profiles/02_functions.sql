@@ -6,6 +6,7 @@ language sql stable
 begin atomic
   select json_build_object(
     'id', (p).id,
+    'kind', (p).kind,
     'email', (p).email,
     'full_name', (p).full_name,
     'role', (p).role,
@@ -40,6 +41,7 @@ language plpgsql stable
 set search_path = ''
 as $$
 declare
+  caller constant app.caller := app.current_caller();
   profile public.profiles;
 begin
   if current_setting('role') = 'service_role' then
@@ -51,11 +53,15 @@ begin
   if not found then
     perform app.refuse_missing();
   end if;
-  return app.profile_json(profile);
+  return app.json_with(app.json_with(app.json_with(app.profile_json(profile),
+    'scopes', coalesce(to_json(caller.scopes), 'null')),
+    'person', coalesce(to_json(app.person_of(caller.person_id)), 'null')),
+    'may', app.rights_json(caller));
 end
 $$;
 comment on function public.get_own_profile() is
-  'The profile of the caller. Raises 403 forbidden for the secret key, 404 not_found for a user without a profile.';
+  'The profile of the caller, with the scopes of an API key, the person who acts, and what they may do. Raises 403 '
+  'forbidden for the secret key, 404 not_found for a user without a profile.';
 grant execute on function public.get_own_profile to authenticated, service_role;
 
 create function public.list_profiles(
@@ -98,6 +104,21 @@ comment on function public.list_profiles(text, text, uuid, integer, integer, tex
   'A page of the profiles the caller sees, of those whose email or name begins with q, ordered by email: {"items": '
   '[...], "next": key of the last item or null, "total": number when asked}.';
 grant execute on function public.list_profiles to authenticated, service_role;
+
+-- The profile of an API key changes together with the key.
+create function app.refuse_integration(profile public.profiles) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if (profile).kind = 'integration' then
+    perform app.refuse(403, 'forbidden',
+      format('The profile belongs to an API key: an admin changes and revokes it at /keys/v1/%s', (profile).id));
+  end if;
+end
+$$;
+comment on function app.refuse_integration(public.profiles) is
+  'Raises 403 forbidden for the profile of an API key, and names the endpoint that changes it.';
 
 create function public.create_profile(profile jsonb, idempotency jsonb default null) returns json
 language plpgsql security definer
@@ -155,6 +176,7 @@ begin
     perform app.refuse_missing();
   end if;
 
+  perform app.refuse_integration(profile);
   changeable := case when caller.role = 'admin' then array['email', 'full_name', 'role', 'workplace_access'] else
     case when profile.id = caller.user_id then array['full_name'] else '{}' end
     || case when caller.role = 'manager' then array['workplace_access'] else '{}' end
@@ -199,6 +221,7 @@ begin
     perform app.refuse_missing();
   end if;
   perform app.require_role(caller, 'admin', 'Only an admin may delete profiles');
+  perform app.refuse_integration(profile);
   perform app.require_version(profile.version, if_match);
   delete from public.profiles p where p.id = profile.id;
 end

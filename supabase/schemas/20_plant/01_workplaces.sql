@@ -1,17 +1,27 @@
 -- What: workplaces and the functions behind their endpoints.
 -- Why: operations are made at workplaces, whose capacity limits what runs at once.
 
+create type public.time_basis as enum ('UNIT', 'SLOTS');
+comment on type public.time_basis is
+  'How time is counted where operations overlap: once, or for each of the places that capacity says.';
+
 create table public.workplaces (
   name text collate "C" primary key,
   workplace_group text collate "C",
   capacity integer,
   active boolean not null default true,
+  calendar_name text collate "C",
+  time_basis public.time_basis not null default 'UNIT',
+  micro_stop_s integer not null default 0,
+  signal_timeout_s integer,
   version integer not null default 1,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint workplaces_name_is_key check (app.is_key(name)),
   constraint workplaces_group_is_key check (app.is_key(workplace_group)),
-  constraint workplaces_capacity_positive check (capacity > 0)
+  constraint workplaces_capacity_positive check (capacity > 0),
+  constraint workplaces_micro_stop_within_a_day check (micro_stop_s between 0 and 86400),
+  constraint workplaces_signal_timeout_within_a_day check (signal_timeout_s between 1 and 86400)
 );
 comment on table public.workplaces is
   'Where operations are made: a machine, a cell, a bench. An operation that names an unknown workplace adds it.';
@@ -19,8 +29,17 @@ comment on column public.workplaces.name is 'Name on the shop floor, e.g. TruLas
 comment on column public.workplaces.workplace_group is 'Group of interchangeable workplaces, e.g. Laser.';
 comment on column public.workplaces.capacity is 'Operations that may run here at once; null = no limit.';
 comment on column public.workplaces.active is 'False once the workplace is no longer used.';
+comment on column public.workplaces.calendar_name is
+  'Calendar by which the workplace plans to work; null = none, and no planned time in reports.';
+comment on column public.workplaces.time_basis is
+  'How reports count the time in which operations overlap.';
+comment on column public.workplaces.micro_stop_s is
+  'The machine is DOWN longer than these seconds: that is downtime. A shorter stop is a micro stop.';
+comment on column public.workplaces.signal_timeout_s is
+  'Without a signal for these seconds the state of the machine is UNKNOWN; null = it stays what it was.';
 comment on column public.workplaces.version is 'Number of the last change, the ETag.';
 create index workplaces_by_group on public.workplaces (workplace_group, name) where workplace_group is not null;
+create index workplaces_by_calendar on public.workplaces (calendar_name) where calendar_name is not null;
 grant select on public.workplaces to authenticated, service_role;
 
 create trigger workplaces_bump_version before update on public.workplaces
@@ -43,6 +62,10 @@ begin atomic
     'workplace_group', (w).workplace_group,
     'capacity', (w).capacity,
     'active', (w).active,
+    'calendar_name', (w).calendar_name,
+    'time_basis', (w).time_basis,
+    'micro_stop_s', (w).micro_stop_s,
+    'signal_timeout_s', (w).signal_timeout_s,
     'version', (w).version,
     'created_at', app.iso((w).created_at),
     'updated_at', app.iso((w).updated_at)
@@ -51,6 +74,26 @@ end;
 comment on function app.workplace_json(public.workplaces) is 'The workplace as lists and commands answer it.';
 grant execute on function app.workplace_json to authenticated, service_role;
 
+create function app.running_operations(workplace_name text, most integer default null) returns json
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (
+    select coalesce(json_agg(app.operation_json(o) order by o.running_since), '[]')
+    from (
+      select * from public.mes_operations o
+      where o.workplace_name = running_operations.workplace_name and o.status = 'IN_PROGRESS'
+      order by o.running_since
+      limit most
+    ) o
+  );
+end
+$$;
+comment on function app.running_operations(text, integer) is
+  'Operations that run at the workplace now, as far as the caller sees them, the longest first; at most so many.';
+grant execute on function app.running_operations to authenticated, service_role;
+
 create function public.get_workplace(name text) returns json
 language plpgsql stable
 set search_path = ''
@@ -58,20 +101,21 @@ as $$
 declare
   bounded constant boolean := app.require_bounded('name', name);
   workplace public.workplaces;
+  answer json;
 begin
   select * into workplace from public.workplaces w where w.name = get_workplace.name;
   if not found then
     perform app.refuse_missing();
   end if;
-  return app.json_with(app.workplace_json(workplace), 'running_operations', (
-    select coalesce(json_agg(app.operation_json(o) order by o.running_since), '[]')
-    from public.mes_operations o
-    where o.workplace_name = workplace.name and o.status = 'IN_PROGRESS'
-  ));
+  answer := app.json_with(
+    app.workplace_json(workplace), 'running_operations', app.running_operations(workplace.name));
+  answer := app.json_with(answer, 'stopped_by', coalesce(app.stop_json(workplace), 'null'));
+  return app.json_with(answer, 'machine_state', coalesce(app.machine_state_json(workplace), 'null'));
 end
 $$;
 comment on function public.get_workplace(text) is
-  'One workplace with the operations that run there now, as far as the caller sees them. Raises 404 not_found.';
+  'One workplace with the operations that run there now, what stops it and the state of its machine, as far as the '
+  'caller sees them. Raises 404 not_found.';
 grant execute on function public.get_workplace to authenticated, service_role;
 
 create function public.list_workplaces(
@@ -81,7 +125,8 @@ create function public.list_workplaces(
   after_name text default null,
   skip integer default 0,
   take integer default 100,
-  count text default null
+  count text default null,
+  with_running boolean default false
 ) returns json
 language plpgsql stable
 set search_path = ''
@@ -104,7 +149,14 @@ begin
     limit take + 1 offset skip
   );
   return json_build_object(
-    'items', (select coalesce(json_agg(app.workplace_json(w)), '[]') from unnest(rows[1:take]) w),
+    'items', (
+      select coalesce(json_agg(case
+        when with_running
+        then app.json_with(app.workplace_json(w), 'running_operations', app.running_operations(w.name, 100))
+        else app.workplace_json(w)
+      end), '[]')
+      from unnest(rows[1:take]) w
+    ),
     'next', case when cardinality(rows) > take then json_build_array(rows[take].name) end,
     -- few rows: the exact count is as cheap as an estimate
     'total', case when count is not null then (
@@ -116,9 +168,10 @@ begin
   );
 end
 $$;
-comment on function public.list_workplaces(text, boolean, text, text, integer, integer, text) is
+comment on function public.list_workplaces(text, boolean, text, text, integer, integer, text, boolean) is
   'A page of the workplaces, of those whose name begins with q, ordered by name: {"items": [...], "next": key of the '
-  'last item or null, "total": number when asked}.';
+  'last item or null, "total": number when asked}. On request, each has the operations that run there now, at most '
+  '100.';
 grant execute on function public.list_workplaces to authenticated, service_role;
 
 create function public.create_workplace(workplace jsonb, idempotency jsonb default null) returns json
@@ -136,8 +189,14 @@ begin
     return command.answer;
   end if;
   perform app.require_role(caller, 'manager', 'Only managers may create workplaces');
-  insert into public.workplaces (name, workplace_group, capacity, active)
-  values (wanted.name, wanted.workplace_group, wanted.capacity, coalesce(wanted.active, true))
+  perform app.require_calendar(wanted.calendar_name);
+  insert into public.workplaces (
+    name, workplace_group, capacity, active, calendar_name, time_basis, micro_stop_s, signal_timeout_s
+  )
+  values (
+    wanted.name, wanted.workplace_group, wanted.capacity, coalesce(wanted.active, true), wanted.calendar_name,
+    coalesce(wanted.time_basis, 'UNIT'), coalesce(wanted.micro_stop_s, 0), wanted.signal_timeout_s
+  )
   on conflict do nothing
   returning * into stored;
   if not found then
@@ -176,9 +235,13 @@ begin
   perform app.require_version(workplace.version, if_match);
   wanted := jsonb_populate_record(workplace, patch);
   if wanted is distinct from workplace then
+    perform app.require_calendar(wanted.calendar_name);
     update public.workplaces w
-    set (workplace_group, capacity, active)
-      = row (wanted.workplace_group, wanted.capacity, coalesce(wanted.active, workplace.active))
+    set (workplace_group, capacity, active, calendar_name, time_basis, micro_stop_s, signal_timeout_s) = row (
+      wanted.workplace_group, wanted.capacity, coalesce(wanted.active, workplace.active), wanted.calendar_name,
+      coalesce(wanted.time_basis, workplace.time_basis), coalesce(wanted.micro_stop_s, workplace.micro_stop_s),
+      wanted.signal_timeout_s
+    )
     where w.name = workplace.name
     returning * into workplace;
   end if;
@@ -186,7 +249,7 @@ begin
 end
 $$;
 comment on function public.update_workplace(text, jsonb, integer[], jsonb) is
-  'Changes group, capacity or active of a workplace; open runs continue. Answers {"status", "body"}. Raises 403 '
+  'Changes fields of a workplace; open runs continue. Answers {"status", "body"}. Raises 403 '
   'forbidden, 404 not_found, 412 stale_version.';
 grant execute on function public.update_workplace to authenticated, service_role;
 
@@ -208,9 +271,11 @@ begin
   perform app.require_version(workplace.version, if_match);
   delete from public.workplaces w where w.name = workplace.name;
 exception when foreign_key_violation then
-  perform app.refuse(409, 'in_use', format('Workplace "%s" has operations: set it inactive instead', workplace.name));
+  perform app.refuse(409, 'in_use',
+    format('Workplace "%s" has operations, downtimes or machine states: set it inactive instead', workplace.name));
 end
 $$;
 comment on function public.delete_workplace(text, integer[]) is
-  'Deletes a workplace without operations. Raises 403 forbidden, 404 not_found, 409 in_use, 412 stale_version.';
+  'Deletes a workplace without operations, downtimes and machine states. Raises 403 forbidden, 404 not_found, 409 '
+  'in_use, 412 stale_version.';
 grant execute on function public.delete_workplace to authenticated, service_role;

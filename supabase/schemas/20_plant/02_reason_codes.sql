@@ -1,25 +1,53 @@
 -- What: reason codes and the functions behind their endpoints.
--- Why: stops, scrap, holds, cancellations and shortfalls are explained by codes that can be counted.
+-- Why: stops, scrap, holds, cancellations, shortfalls and downtime are explained by codes that can be counted.
 
-create type public.reason_kind as enum ('STOP', 'SCRAP', 'HOLD', 'CANCEL', 'SHORTFALL');
+create type public.reason_kind as enum ('STOP', 'SCRAP', 'HOLD', 'CANCEL', 'SHORTFALL', 'DOWNTIME');
 comment on type public.reason_kind is 'What a reason explains.';
+
+create type public.downtime_category as enum ('PLANNED', 'UNPLANNED');
+comment on type public.downtime_category is
+  'Whether time in which a workplace stands still is planned, such as maintenance, or a loss.';
+
+create type public.loss as enum ('PLANNED', 'UNPLANNED', 'NONE');
+comment on type public.loss is
+  'What the time after a STOP is in reports: planned, such as a break, an unplanned loss, or neither by itself.';
 
 create table public.reason_codes (
   kind public.reason_kind not null,
   code text collate "C" not null,
   description text,
+  category public.downtime_category,
+  parent text collate "C",
+  loss public.loss,
   active boolean not null default true,
   version integer not null default 1,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
+  level integer not null generated always as (case when parent is null then 1 else 2 end) stored,
+  parent_level integer generated always as (case when parent is not null then 1 end) stored,
   primary key (kind, code),
   constraint reason_codes_code_is_key check (app.is_key(code)),
-  constraint reason_codes_description_short check (char_length(description) <= 500)
+  constraint reason_codes_description_short check (char_length(description) <= 500),
+  constraint reason_codes_category_of_downtime check ((kind = 'DOWNTIME') = (category is not null)),
+  constraint reason_codes_parent_of_downtime check (parent is null or kind = 'DOWNTIME'),
+  constraint reason_codes_loss_of_stop check ((kind = 'STOP') = (loss is not null)),
+  -- Two levels: a parent is of level 1, also when a code that is a parent gets one itself.
+  constraint reason_codes_by_level unique (kind, code, level),
+  constraint reason_codes_parent_is_first_level
+    foreign key (kind, parent, parent_level) references public.reason_codes (kind, code, level)
 );
-comment on table public.reason_codes is 'Why something stopped, was scrapped, held, cancelled or closed short.';
+comment on table public.reason_codes is
+  'Why something stopped, was scrapped, held, cancelled or closed short, and why a workplace stood still.';
 comment on column public.reason_codes.kind is 'What the reason explains.';
 comment on column public.reason_codes.code is 'Short code, unique within its kind, e.g. MATERIAL.';
+comment on column public.reason_codes.category is
+  'Of DOWNTIME: category of a downtime that states none itself; null for other kinds.';
+comment on column public.reason_codes.parent is 'Of DOWNTIME: the code that this one belongs to; null = none.';
+comment on column public.reason_codes.loss is 'Of STOP: what the time after the stop is; null for other kinds.';
+comment on column public.reason_codes.level is '1, or 2 for a code with a parent.';
+comment on column public.reason_codes.parent_level is 'Level that the parent must have.';
 comment on column public.reason_codes.active is 'False once the code is no longer offered; events keep it.';
+create index reason_codes_by_parent on public.reason_codes (kind, parent, parent_level) where parent is not null;
 grant select on public.reason_codes to authenticated, service_role;
 
 -- The API writes these codes for clients of the first service, which send a new status without a reason.
@@ -47,6 +75,9 @@ begin atomic
     'kind', (r).kind,
     'code', (r).code,
     'description', (r).description,
+    'category', (r).category,
+    'parent', (r).parent,
+    'loss', (r).loss,
     'active', (r).active,
     'version', (r).version,
     'created_at', app.iso((r).created_at),
@@ -123,6 +154,37 @@ comment on function public.list_reason_codes(text, boolean, text, text, text, in
   '[...], "next": key of the last item or null, "total": number when asked}.';
 grant execute on function public.list_reason_codes to authenticated, service_role;
 
+create function app.reason_code_problem(r public.reason_codes) returns app.problem
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  parent public.reason_codes;
+begin
+  if r.kind <> 'DOWNTIME' and r.category is not null then
+    return app.field_problem('/category', 'not_used', format('%s takes no category: DOWNTIME does', r.kind));
+  elsif r.kind <> 'DOWNTIME' and r.parent is not null then
+    return app.field_problem('/parent', 'not_used', format('%s takes no parent: DOWNTIME does', r.kind));
+  elsif r.kind <> 'STOP' and r.loss is not null then
+    return app.field_problem('/loss', 'not_used', format('%s takes no loss: STOP does', r.kind));
+  elsif r.parent is null then
+    return null;
+  end if;
+  select * into parent from public.reason_codes p where p.kind = r.kind and p.code = r.parent;
+  return case
+    when parent.code is null then app.field_problem('/parent', 'unknown_reason',
+      format('"%s" is not a reason code of kind %s', r.parent, r.kind))
+    when parent.parent is not null or parent.code = r.code
+      or exists (select from public.reason_codes c where c.kind = r.kind and c.parent = r.code)
+    then app.field_problem('/parent', 'too_many_levels',
+      format('Reason codes have two levels: "%s" cannot belong to "%s"', r.code, r.parent))
+  end;
+end
+$$;
+comment on function app.reason_code_problem(public.reason_codes) is
+  'The problem validation_failed of a reason code with a field that its kind does not take, or with a parent that is '
+  'missing or leads to a third level.';
+
 create function public.create_reason_code(reason_code jsonb, idempotency jsonb default null) returns json
 language plpgsql security definer
 set search_path = ''
@@ -131,15 +193,22 @@ declare
   bounded constant boolean := app.require_bounded('reason_code', reason_code);
   command constant app.command := app.begin_command(idempotency);
   caller constant app.caller := command.caller;
-  wanted constant public.reason_codes := jsonb_populate_record(null::public.reason_codes, reason_code);
+  wanted public.reason_codes := jsonb_populate_record(null::public.reason_codes, reason_code);
   stored public.reason_codes;
 begin
   if command.answer is not null then
     return command.answer;
   end if;
   perform app.require_role(caller, 'manager', 'Only managers may create reason codes');
-  insert into public.reason_codes (kind, code, description, active)
-  values (wanted.kind, wanted.code, wanted.description, coalesce(wanted.active, true))
+  perform app.raise_problem(app.reason_code_problem(wanted));
+  if wanted.kind = 'DOWNTIME' then
+    wanted.category := coalesce(wanted.category, 'UNPLANNED');
+  elsif wanted.kind = 'STOP' then
+    wanted.loss := coalesce(wanted.loss, 'NONE');
+  end if;
+  insert into public.reason_codes (kind, code, description, category, parent, loss, active)
+  values (wanted.kind, wanted.code, wanted.description, wanted.category, wanted.parent, wanted.loss,
+    coalesce(wanted.active, true))
   on conflict do nothing
   returning * into stored;
   if not found then
@@ -180,8 +249,12 @@ begin
   perform app.require_version(reason.version, if_match);
   wanted := jsonb_populate_record(reason, patch);
   if wanted is distinct from reason then
+    perform app.raise_problem(app.reason_code_problem(wanted));
     update public.reason_codes r
-    set (description, active) = row (wanted.description, coalesce(wanted.active, reason.active))
+    set (description, category, parent, loss, active) = row (
+      wanted.description, coalesce(wanted.category, reason.category), wanted.parent, coalesce(wanted.loss, reason.loss),
+      coalesce(wanted.active, reason.active)
+    )
     where r.kind = reason.kind and r.code = reason.code
     returning * into reason;
   end if;
@@ -189,7 +262,7 @@ begin
 end
 $$;
 comment on function public.update_reason_code(text, text, jsonb, integer[], jsonb) is
-  'Changes description or active of a reason code. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, '
+  'Changes fields of a reason code. Answers {"status", "body"}. Raises 403 forbidden, 404 not_found, '
   '412 stale_version.';
 grant execute on function public.update_reason_code to authenticated, service_role;
 
@@ -217,9 +290,10 @@ begin
   delete from public.reason_codes r where r.kind = reason.kind and r.code = reason.code;
 exception when foreign_key_violation then
   perform app.refuse(409, 'in_use',
-    format('Reason code %s/%s stands in events: set it inactive instead', reason.kind, reason.code));
+    format('Reason code %s/%s stands in events, or is a parent: set it inactive instead', reason.kind, reason.code));
 end
 $$;
 comment on function public.delete_reason_code(text, text, integer[]) is
-  'Deletes a reason code that no event has. Raises 403 forbidden, 404 not_found, 409 in_use, 412 stale_version.';
+  'Deletes a reason code that no event and no other code has. Raises 403 forbidden, 404 not_found, 409 in_use, 412 '
+  'stale_version.';
 grant execute on function public.delete_reason_code to authenticated, service_role;

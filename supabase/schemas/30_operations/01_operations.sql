@@ -67,6 +67,7 @@ create table public.mes_operations (
   t_target_processing_min numeric(12, 3),
   t_target_setup_min numeric(12, 3),
   t_target_lead_min numeric(12, 3),
+  t_target_per_piece_min numeric(15, 6),
 
   -- The execution, which app.evolve computes from the events.
   state public.state not null default 'PLANNED',
@@ -137,12 +138,13 @@ create table public.mes_operations (
   ),
   constraint mes_operations_minutes_are_real check (
     -- numeric has a NaN, which is greater than everything
-    coalesce(least(t_target_processing_min, t_target_setup_min, t_target_lead_min, t_actual_lead_min), 0) >= 0
+    coalesce(least(t_target_processing_min, t_target_setup_min, t_target_lead_min, t_target_per_piece_min,
+      t_actual_lead_min), 0) >= 0
     -- a correction may state fewer minutes than the open run will add
     and (coalesce(t_actual_processing_min, 0) >= 0 or running_phase = 'PROCESSING')
     and (coalesce(t_actual_setup_min, 0) >= 0 or running_phase = 'SETUP')
-    and coalesce(greatest(t_target_processing_min, t_target_setup_min, t_target_lead_min, t_actual_processing_min,
-      t_actual_setup_min, t_actual_lead_min), 0) < 1e9
+    and coalesce(greatest(t_target_processing_min, t_target_setup_min, t_target_lead_min, t_target_per_piece_min,
+      t_actual_processing_min, t_actual_setup_min, t_actual_lead_min), 0) < 1e9
   )
 )
 -- Counters change far more often than indexed columns: free space on the page lets these updates skip the indexes.
@@ -177,6 +179,8 @@ comment on column public.mes_operations.hold_reason_code is 'Reason of the pause
 comment on column public.mes_operations.qty_processed is 'All pieces run, scrap included: the sum over its events.';
 comment on column public.mes_operations.qty_scrap is 'Scrap among the pieces run: the sum over its events.';
 comment on column public.mes_operations.qty_good is 'Good pieces: processed less scrap.';
+comment on column public.mes_operations.t_target_per_piece_min is
+  'Planned minutes per piece run; null = t_target_processing_min / qty_desired.';
 comment on column public.mes_operations.actual_start_at is 'Start of the first run.';
 comment on column public.mes_operations.actual_end_at is 'When it was finished or cancelled after having run.';
 comment on column public.mes_operations.t_actual_processing_min is
@@ -234,6 +238,13 @@ create index mes_operations_open_by_updated_hour on public.mes_operations (updat
 create index mes_operations_running on public.mes_operations (workplace_name) where status = 'IN_PROGRESS';
 create index mes_operations_running_since on public.mes_operations (running_since) where status = 'IN_PROGRESS';
 create index mes_operations_parked on public.mes_operations (order_no, operation_no, asset_id) where qty_parked > 0;
+create index mes_operations_with_source_conflict on public.mes_operations (order_no, operation_no, asset_id)
+  where source_conflict;
+-- For reports: operations that ended while they were paused. Few were paused for days.
+create index mes_operations_ended_paused on public.mes_operations (workplace_name, actual_end_at)
+  where actual_end_at > worked_until;
+create index mes_operations_ended_long_paused on public.mes_operations (workplace_name, actual_end_at)
+  where actual_end_at - worked_until > interval '3 days';
 create index mes_operations_queue
   on public.mes_operations (workplace_name, running_since, planned_start_at, order_no, operation_no, asset_id)
   where status not in ('FINISHED', 'CANCELLED');

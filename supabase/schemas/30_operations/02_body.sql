@@ -33,6 +33,7 @@ create type app.operation_body as (
   t_target_processing_min numeric,
   t_target_setup_min numeric,
   t_target_lead_min numeric,
+  t_target_per_piece_min numeric,
   t_actual_processing_min numeric,
   t_actual_setup_min numeric,
   t_actual_lead_min numeric,
@@ -73,6 +74,7 @@ return row(
   (o).t_target_processing_min,
   (o).t_target_setup_min,
   (o).t_target_lead_min,
+  (o).t_target_per_piece_min,
   -- the open run counts as far as it has come
   case when (o).running_phase = 'PROCESSING'
     then greatest((o).t_actual_processing_min + greatest(app.minutes_between((o).running_since, now()), 0), 0)

@@ -14,7 +14,9 @@ create type app.operation_filter as (
   is_overdue boolean,
   open_longer_than_h numeric,
   q text,
-  has_parked boolean
+  has_parked boolean,
+  updated_after timestamptz,
+  source_conflict boolean
 );
 
 comment on type app.operation_filter is
@@ -52,6 +54,12 @@ begin atomic
     case (filter).has_parked
       when true then 'o.qty_parked > 0 and o.status <> ''CANCELLED'''
       when false then '(o.qty_parked > 0 and o.status <> ''CANCELLED'') is not true'
+    end,
+    case (filter).source_conflict when true then 'o.source_conflict' when false then 'not o.source_conflict' end,
+    -- the index has the hours of the changes
+    case when (filter).updated_after is not null then
+      'o.updated_hour >= date_trunc(''hour'', ($1).updated_after at time zone ''UTC'')
+        and o.updated_at >= ($1).updated_after'
     end,
     -- finds runs that were never stopped
     case when (filter).open_longer_than_h is not null then
@@ -183,6 +191,8 @@ create function public.list_operations(
   open_longer_than_h numeric default null,
   q text default null,
   has_parked boolean default null,
+  updated_after timestamptz default null,
+  source_conflict boolean default null,
   sort text default 'order_no',
   after_value timestamptz default null,
   after_order_no text default null,
@@ -190,7 +200,8 @@ create function public.list_operations(
   after_asset_id integer default null,
   skip integer default 0,
   take integer default 100,
-  count text default null
+  count text default null,
+  with_actions boolean default false
 ) returns json
 -- volatile, because an estimate is an EXPLAIN, which Postgres keeps out of stable functions
 language plpgsql volatile
@@ -206,7 +217,8 @@ declare
     and app.require_bounded('count', count);
   filter constant app.operation_filter := row(app.distinct_values(statuses)::public.status[],
     app.distinct_values(workplace_names), workplace_group, order_no, activity_code,
-    planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q, has_parked);
+    planned_start_after, planned_start_before, has_remaining_qty, is_overdue, open_longer_than_h, q, has_parked,
+    updated_after, source_conflict);
   conditions constant text := app.conditions(filter);
   places constant text[] := app.places_to_list((filter).workplace_names);
   sorted constant app.page_sort := app.sort_of_operations(
@@ -239,7 +251,10 @@ begin
   end if;
 
   return json_build_object(
-    'items', (select coalesce(json_agg(app.operation_json(o)), '[]') from unnest(rows[1:take]) o),
+    'items', case
+      when with_actions then app.operations_json(rows[1:take], app.current_caller())
+      else (select coalesce(json_agg(app.operation_json(o)), '[]') from unnest(rows[1:take]) o)
+    end,
     'next', case when cardinality(rows) > take then json_build_array(
       case ltrim(sort, '-')
         when 'planned_start_at' then rows[take].planned_start_at
@@ -254,7 +269,7 @@ $$;
 comment on function public.list_operations is
   'A page of the operations the caller sees, ordered by sort, then by order_no, operation_no, asset_id: {"items": '
   '[...], "next": value of the sort and key of the last item or null, "total": number when asked}. The page begins '
-  'after the given value and key; count is null, exact or estimated.';
+  'after the given value and key; count is null, exact or estimated. with_actions: each has what the caller may do.';
 grant execute on function public.list_operations to authenticated, service_role;
 
 -- Running operations come first, then the others in planned order.

@@ -10,6 +10,7 @@ create table app.actions (
   action public.action primary key,
   position integer not null unique,
   least_role public.role not null,
+  scope public.scope not null,
   run_effect text not null,
   follows text not null,
   quantities text not null,
@@ -25,6 +26,7 @@ create table app.actions (
 comment on table app.actions is 'What each action does, in all states alike.';
 comment on column app.actions.position is 'Place in the list of allowed actions.';
 comment on column app.actions.least_role is 'Role that it needs at least; a transition may need more.';
+comment on column app.actions.scope is 'What an API key needs for it.';
 comment on column app.actions.run_effect is
   'Opens a run, after closing the one in another phase; closes the open run; or neither.';
 comment on column app.actions.follows is
@@ -39,21 +41,21 @@ comment on column app.actions.takes is 'Fields of a report that it uses, besides
 alter table app.actions enable row level security;
 
 insert into app.actions
-  (position, action, least_role, run_effect, follows, quantities, reason_kind, reason_needed, takes)
+  (position, action, least_role, scope, run_effect, follows, quantities, reason_kind, reason_needed, takes)
 values
-  (1, 'RELEASE', 'supervisor', 'none', 'all work', 'none', null, 'never', '{}'),
-  (2, 'START', 'operator', 'opens', 'all work', 'none', null, 'never', '{phase}'),
-  (3, 'STOP', 'operator', 'closes', 'all work', 'none', 'STOP', 'never', '{reason_code}'),
-  (4, 'REPORT_QUANTITY', 'operator', 'none', 'the start', 'added', 'SCRAP', 'never',
+  (1, 'RELEASE', 'supervisor', 'operations:plan', 'none', 'all work', 'none', null, 'never', '{}'),
+  (2, 'START', 'operator', 'events:report', 'opens', 'all work', 'none', null, 'never', '{phase}'),
+  (3, 'STOP', 'operator', 'events:report', 'closes', 'all work', 'none', 'STOP', 'never', '{reason_code}'),
+  (4, 'REPORT_QUANTITY', 'operator', 'events:report', 'none', 'the start', 'added', 'SCRAP', 'never',
     '{qty_good,qty_scrap,overrun,reason_code}'),
-  (5, 'COMPLETE', 'operator', 'closes', 'all work', 'added', 'SHORTFALL', 'when short',
+  (5, 'COMPLETE', 'operator', 'events:report', 'closes', 'all work', 'added', 'SHORTFALL', 'when short',
     '{qty_good,qty_scrap,overrun,reason_code}'),
-  (6, 'FINISH', 'operator', 'closes', 'all work', 'none', 'SHORTFALL', 'when short', '{reason_code}'),
-  (7, 'HOLD', 'supervisor', 'closes', 'all work', 'none', 'HOLD', 'always', '{reason_code}'),
-  (8, 'CANCEL', 'supervisor', 'closes', 'all work', 'none', 'CANCEL', 'always', '{reason_code}'),
-  (9, 'REVERSE', 'operator', 'none', 'the start', 'taken back', null, 'never',
+  (6, 'FINISH', 'operator', 'events:report', 'closes', 'all work', 'none', 'SHORTFALL', 'when short', '{reason_code}'),
+  (7, 'HOLD', 'supervisor', 'operations:plan', 'closes', 'all work', 'none', 'HOLD', 'always', '{reason_code}'),
+  (8, 'CANCEL', 'supervisor', 'operations:plan', 'closes', 'all work', 'none', 'CANCEL', 'always', '{reason_code}'),
+  (9, 'REVERSE', 'operator', 'events:correct', 'none', 'the start', 'taken back', null, 'never',
     '{qty_good,qty_scrap,reverses_event_id}'),
-  (10, 'CORRECT', 'supervisor', 'none', 'nothing', 'signed', null, 'never',
+  (10, 'CORRECT', 'supervisor', 'events:correct', 'none', 'nothing', 'signed', null, 'never',
     '{qty_good,qty_scrap,qty_parked,actual_start_at,actual_end_at,'
     't_actual_setup_min,t_actual_processing_min,t_actual_lead_min}');
 
@@ -109,7 +111,7 @@ insert into app.transitions (action, from_state, to_state, least_role) values
 create materialized view app.lifecycle as
 select a.action, s.state as from_state, t.to_state, app.status_of(t.to_state) as to_status,
   coalesce(t.least_role, a.least_role) as least_role,
-  a.run_effect, a.follows, a.quantities, a.reason_kind, a.reason_needed
+  a.scope, a.run_effect, a.follows, a.quantities, a.reason_kind, a.reason_needed
 from app.actions a
   cross join unnest(enum_range(null::public.state)) s (state)
   left join app.transitions t on t.action = a.action and t.from_state = s.state;

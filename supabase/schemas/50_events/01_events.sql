@@ -26,6 +26,7 @@ create table public.operation_events (
   user_id uuid,
   -- No index: reporters are never deleted.
   reporter_id bigint references app.reporters (id),
+  person_id uuid references app.people (id),
   report_digest bytea,
   created_at timestamptz not null default clock_timestamp(),
 
@@ -84,6 +85,8 @@ comment on column public.operation_events.operation_data is 'Free JSON object of
 comment on column public.operation_events.user_id is
   'User who reported, from the token; null for servers that name none. It stays when the user is deleted.';
 comment on column public.operation_events.reporter_id is 'Their address at the time: a row of app.reporters.';
+comment on column public.operation_events.person_id is
+  'Person who acted at the terminal that reported; null when nobody was signed in there.';
 comment on column public.operation_events.report_digest is
   'SHA-256 of the report under a client-made id, which distinguishes a retry from another event.';
 comment on column public.operation_events.created_at is
@@ -97,10 +100,14 @@ create index operation_events_by_order on public.operation_events (order_no, cre
 create index operation_events_by_action on public.operation_events (action_type, created_at desc, id desc);
 create index operation_events_by_user on public.operation_events (user_id, created_at desc, id desc)
   where user_id is not null;
+create index operation_events_by_person on public.operation_events (person_id, created_at desc, id desc)
+  where person_id is not null;
 create index operation_events_late on public.operation_events (created_at desc, id desc, occurred_at)
   where created_at - occurred_at > interval '1 hour';
 create index operation_events_by_reversed on public.operation_events (reverses_event_id)
   where reverses_event_id is not null;
+create index operation_events_with_pieces on public.operation_events (workplace_name, occurred_at)
+  where qty_good <> 0 or qty_scrap <> 0;
 create index operation_events_by_reason on public.operation_events (reason_kind, reason_code)
   where reason_code is not null;
 grant select on public.operation_events to authenticated, service_role;
@@ -136,7 +143,8 @@ create policy "Users read the events of their own workplaces"
   on public.operation_events for select to authenticated
   using ((select app.sees_all_workplaces()) or workplace_name = any(array(select app.own_workplaces())));
 
--- An event is a row of the log with the rows that other tables have for it: position, reporter, answers of receivers.
+-- An event is a row of the log with the rows that other tables have for it: position, reporter, person, answers of
+-- receivers.
 create type app.event_body as (
   id uuid,
   pos bigint,
@@ -162,6 +170,8 @@ create type app.event_body as (
   operation_data jsonb,
   user_id uuid,
   user_email text,
+  reported_by jsonb,
+  person app.named_person,
   webhook_success boolean,
   webhook_response text,
   error_message text,
@@ -179,7 +189,7 @@ comment on function app.delta(public.operation_events, integer) is
 grant execute on function app.delta to authenticated, service_role;
 
 create function app.event_body(
-  e public.operation_events, pos bigint, user_email text, is_delivered boolean,
+  e public.operation_events, pos bigint, reporter app.reporter_body, person app.named_person, is_delivered boolean,
   webhook_response text, error_message text
 ) returns app.event_body
 language sql stable
@@ -207,13 +217,16 @@ return row(
   (e).changes,
   (e).operation_data,
   (e).user_id,
-  user_email,
+  (reporter).user_email,
+  (reporter).reported_by,
+  person,
   coalesce(is_delivered, false),
   webhook_response,
   error_message,
   app.iso((e).created_at)
 )::app.event_body;
-comment on function app.event_body(public.operation_events, bigint, text, boolean, text, text) is
+comment on function
+  app.event_body(public.operation_events, bigint, app.reporter_body, app.named_person, boolean, text, text) is
   'The members of the event as the API writes it, from its row and from other tables.';
 
 -- A receiver's answer may be confidential.
@@ -229,22 +242,23 @@ set search_path = ''
 as $$
 declare
   feed_pos bigint;
-  user_email text;
+  reporter app.reporter_body;
   is_delivered boolean;
   response text;
   error_message text;
 begin
   select
     (select f.pos from app.feed f where f.event_id = e.id),
-    (select r.email from app.reporters r where r.id = e.reporter_id),
     w.is_delivered, w.response, w.error_message
-  into feed_pos, user_email, is_delivered, response, error_message
+  into feed_pos, is_delivered, response, error_message
   from (select e.id) event left join app.webhook_outcomes w on w.event_id = event.id;
+  reporter := (select app.reporter_body(r) from app.reporters r where r.id = e.reporter_id);
   if coalesce(response, error_message) is not null and not app.sees_webhook_answers(app.current_caller()) then
     response := null;
     error_message := null;
   end if;
-  return to_json(app.event_body(e, feed_pos, user_email, is_delivered, response, error_message));
+  return to_json(app.event_body(
+    e, feed_pos, reporter, app.person_of(e.person_id), is_delivered, response, error_message));
 end
 $$;
 comment on function app.event_json(public.operation_events) is

@@ -62,9 +62,39 @@ comment on function app.future_problem(text, timestamptz) is
   'The problem validation_failed (in_future), with the server''s time and the offset, for what is later than '
   'app.latest_time().';
 
-create function app.age_problem(
-  operation public.mes_operations, caller app.caller, action public.action, instant timestamptz
-) returns app.problem
+-- PL/pgSQL: an import calls it for each row, and a SQL function would cost several times as much.
+create function app.source_time_problem(instant timestamptz) returns app.problem
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return case
+    -- most times are in the past and need no look-up of the last record
+    when instant > clock_timestamp() + interval '24 hours' and instant > app.latest_time() + interval '24 hours'
+    then app.field_problem('/timestamp_ms', 'in_future', app.ahead_of_clock(instant))
+  end;
+end
+$$;
+comment on function app.source_time_problem(timestamptz) is
+  'The problem validation_failed (in_future) for a timestamp_ms more than 24 h after app.latest_time(): it would make '
+  'every later row of the source stale.';
+
+create function app.is_too_old(caller app.caller, instant timestamptz) returns boolean
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  if app.role_rank(caller.role) >= app.role_rank('supervisor') then
+    return false;
+  end if;
+  return instant < clock_timestamp() - (select s.report_age_limit from app.settings s);
+end
+$$;
+comment on function app.is_too_old(app.caller, timestamptz) is
+  'True for machines and operators when it happened longer ago than app.settings allows: their device''s clock is '
+  'wrong.';
+
+create function app.too_old_problem(attempt text, instant timestamptz) returns app.problem
 language plpgsql stable
 set search_path = ''
 as $$
@@ -72,19 +102,30 @@ declare
   heard_at constant timestamptz := clock_timestamp();
   age_limit constant interval := (select s.report_age_limit from app.settings s);
 begin
-  return case when instant < heard_at - age_limit and app.role_rank(caller.role) < app.role_rank('supervisor')
-    then app.problem(
+  return app.problem(
     422, 'too_old',
-    format('Cannot %s operation %s at %s: that is %s behind the server''s clock, %s; a supervisor may report it',
-      action, app.operation_label(operation), app.iso(instant), app.in_words(heard_at - instant), app.iso(heard_at)),
+    format('%s: that is %s behind the server''s clock, %s; a supervisor may report it',
+      attempt, app.in_words(heard_at - instant), app.iso(heard_at)),
     jsonb_build_object('server_time', app.iso(heard_at), 'limit', app.iso(heard_at - age_limit),
-      'limit_days', round(extract(epoch from age_limit) / 86400, 2))
-  ) end;
+      'limit_days', round(extract(epoch from age_limit) / 86400, 2)));
+end
+$$;
+comment on function app.too_old_problem(text, timestamptz) is
+  'The problem too_old for an attempt to report of this time, with the offset in words and the limit.';
+
+create function app.age_problem(
+  operation public.mes_operations, caller app.caller, action public.action, instant timestamptz
+) returns app.problem
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return case when app.is_too_old(caller, instant) then app.too_old_problem(
+    format('Cannot %s operation %s at %s', action, app.operation_label(operation), app.iso(instant)), instant) end;
 end
 $$;
 comment on function app.age_problem(public.mes_operations, app.caller, public.action, timestamptz) is
-  'The problem too_old for machines and operators when it happened longer ago than app.settings allows: their '
-  'device''s clock is wrong.';
+  'The problem too_old for an action that the caller may not report of that time any more.';
 
 create function app.order_problem(
   operation public.mes_operations, transition app.lifecycle, occurred_at timestamptz, earliest timestamptz

@@ -83,6 +83,7 @@ begin
   event.operation_data := report.operation_data;
   event.user_id := coalesce(report.user_id, caller.user_id);
   event.reporter_id := report.reporter_id;
+  event.person_id := caller.person_id;
   event.report_digest := report.digest;
   -- the server's clock may have stepped back
   event.created_at := greatest(heard_at, event.occurred_at - interval '2 minutes', operation.updated_at);
@@ -148,6 +149,9 @@ begin
   then
     problem := app.role_problem(caller, transition.least_role,
       format('Your role may not %s operation %s', report.action_type, app.operation_label(operation)));
+  elsif transition.scope <> all(caller.scopes) then
+    problem := app.scope_problem(caller, transition.scope,
+      format('The API key may not %s operation %s', report.action_type, app.operation_label(operation)));
   elsif transition.run_effect = 'opens' and operation.hold_kind = 'BLOCKED' then
     problem := app.blocked_problem(operation, caller);
   elsif transition.to_state is null then

@@ -35,6 +35,7 @@ declare
   is_withdrawn constant boolean := event.status_before is not null and coalesce(event.changes ? 'status', false);
   sign integer := 1;
   run_count_before constant integer := operation.run_count;
+  waited_since constant timestamptz := case when operation.running_since is null then operation.worked_until end;
   closed_run public.operation_runs;
   opened_run public.operation_runs;
   corrected record;
@@ -104,6 +105,8 @@ begin
     opened_run.operation_id := operation.id;
     opened_run.run_no := operation.run_count;
     opened_run.phase := operation.running_phase;
+    opened_run.workplace_name := event.workplace_name;
+    opened_run.waited_since := waited_since;
     opened_run.started_at := operation.running_since;
     opened_run.start_event_id := event.id;
     opened_run.user_id := event.user_id;
@@ -256,7 +259,7 @@ begin
   end if;
   -- after the workplace, in the order in which batches lock
   decision.event.reporter_id := app.reporter_of(
-    coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
+    caller, coalesce(report.user_id, caller.user_id), coalesce(report.user_email, caller.email));
   evolved := app.append_event(
     operation, case when (decision.event).changes is not null then app.runs_to_correct(operation) end, decision.event,
     decision.transition);
@@ -290,6 +293,8 @@ begin
   if fitting = 0 then
     return operation;
   end if;
+  -- this follows from a change that the key was allowed to make
+  caller.scopes := null;
   report.action_type := 'CORRECT';
   report.qty_good := fitting;
   report.qty_parked := -fitting;

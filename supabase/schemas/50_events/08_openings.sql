@@ -35,7 +35,8 @@ begin
   event.qty_scrap := opened.qty_scrap;
   event.qty_parked := 0;
   event.user_id := caller.user_id;
-  event.reporter_id := app.reporter_of(caller.user_id, caller.email);
+  event.reporter_id := app.reporter_of(caller, caller.user_id, caller.email);
+  event.person_id := caller.person_id;
   select coalesce(jsonb_object_agg(o.key, jsonb_build_object('before', null, 'after', o.value)), '{}')
   into event.changes
   from jsonb_each(jsonb_strip_nulls(jsonb_build_object(

@@ -21,7 +21,7 @@ grant execute on function public.get_event to authenticated, service_role;
 create type app.event_key as (created_at timestamptz, id uuid);
 comment on type app.event_key is 'Where an event stands in lists.';
 
--- Position, reporter and answers of webhooks are in private tables: one call looks them up for a whole page.
+-- Position, reporter, person and answers of webhooks are in private tables: one call looks them up for a whole page.
 create function app.events_json(keys app.event_key[]) returns json
 language plpgsql stable security definer
 set search_path = ''
@@ -32,13 +32,15 @@ declare
 begin
   return (
     select coalesce(json_agg(to_json(app.event_body(
-      e, f.pos, r.email, w.is_delivered,
+      e, f.pos, app.reporter_body(r),
+      case when p.id is not null then row(p.id, p.display_name)::app.named_person end, w.is_delivered,
       case when with_answers then w.response end, case when with_answers then w.error_message end
     )) order by k.created_at desc, k.id desc), '[]')
     from unnest(keys) k
       join public.operation_events e on e.id = k.id and app.sees_workplace(caller, e.workplace_name)
       left join app.feed f on f.event_id = e.id
       left join app.reporters r on r.id = e.reporter_id
+      left join app.people p on p.id = e.person_id
       left join app.webhook_outcomes w on w.event_id = e.id
   );
 end
@@ -55,6 +57,7 @@ create function public.list_events(
   action_types text[] default null,
   workplace_name text default null,
   user_id uuid default null,
+  person_id uuid default null,
   occurred_after timestamptz default null,
   occurred_before timestamptz default null,
   before_created_at timestamptz default null,
@@ -79,6 +82,7 @@ declare
     case when action_types is not null then 'e.action_type = any($4::public.action[])' end,
     case when workplace_name is not null then 'e.workplace_name = $5' end,
     case when user_id is not null then 'e.user_id = $6' end,
+    case when person_id is not null then 'e.person_id = $9' end,
     -- an event is recorded after it occurred, except for the error of a device's clock
     case when occurred_after is not null then 'e.occurred_at >= $7 and e.created_at >= $7 - interval ''2 minutes''' end,
     case when occurred_before is not null then 'e.occurred_at < $8' end
@@ -86,11 +90,11 @@ declare
   -- The planner takes the two times of an event for independent and would sort everything that happened in the span;
   -- `is true` keeps it on the order of the list, where the page begins within an hour of the span's end.
   page constant text := regexp_replace(filter, 'e.occurred_at \S+ \$\d', '(\&) is true', 'g')
-    || case when before_created_at is not null then ' and (e.created_at, e.id) < ($9, $10)' else '' end;
+    || case when before_created_at is not null then ' and (e.created_at, e.id) < ($10, $11)' else '' end;
   actions constant public.action[] := app.distinct_values(action_types)::public.action[];
   places constant text[] := app.places_to_list(case when workplace_name is not null then array[workplace_name] end);
   alternatives text[] := app.all_pairs(
-    app.alternatives('e.workplace_name', '$13', cardinality(places)),
+    app.alternatives('e.workplace_name', '$14', cardinality(places)),
     app.alternatives('e.action_type', '$4', cardinality(actions))
   );
   keys app.event_key[];
@@ -107,18 +111,20 @@ begin
         'and e.created_at >= $8 + interval ''1 hour'' and e.occurred_at < $8')::text;
   end if;
   execute app.page_query('public.operation_events', 'e', 'row(e.created_at, e.id)::app.event_key', page, alternatives,
-    'created_at, id', 'created_at desc, id desc', '$11', '$12')
+    'created_at, id', 'created_at desc, id desc', '$12', '$13')
   into keys
   using order_no, operation_no, asset_id, actions, workplace_name, user_id, occurred_after, occurred_before,
-    before_created_at, before_id, take + 1, skip, places;
+    person_id, before_created_at, before_id, take + 1, skip, places;
 
   -- the planner's estimate includes rows that are hidden from the caller
   if count = 'exact' or count = 'estimated' and not app.sees_all_workplaces() then
     execute format('select count(*) from public.operation_events e where %s', filter) into total
-    using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before;
+    using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before,
+      person_id;
   elsif count = 'estimated' then
     execute format('explain (format json) select from public.operation_events e where %s', filter) into plan
-    using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before;
+    using order_no, operation_no, asset_id, action_types, workplace_name, user_id, occurred_after, occurred_before,
+      person_id;
     total := (plan #>> '{0,Plan,Plan Rows}')::bigint;
   end if;
 

@@ -7,11 +7,11 @@ create type app.outcome as (
   event public.operation_events,
   operation public.mes_operations,
   is_known boolean,
-  user_email text
+  reporter app.reporter_body
 );
 
 comment on type app.outcome is
-  'status is 201 for a new event, 200 for one that is known already or for a dry run. user_email is that of an event '
+  'status is 201 for a new event, 200 for one that is known already or for a dry run. reporter is that of an event '
   'that is not known.';
 
 -- A report is attributed to the caller; a server may name the user for whom it reports.
@@ -23,7 +23,8 @@ begin
   if caller.is_server then
     report.user_email := coalesce(report.user_email,
       (select p.email from public.profiles p where p.id = report.user_id));
-  elsif report.user_id <> caller.user_id or lower(report.user_email) <> lower(caller.email) then
+  elsif report.user_id is distinct from caller.user_id and report.user_id is not null
+    or lower(report.user_email) is distinct from lower(caller.email) and report.user_email is not null then
     perform app.refuse(403, 'forbidden',
       'You may report as yourself only: leave out user_id and user_email, or send your own');
   else
@@ -122,7 +123,8 @@ begin
       'status', outcome.status, 'body', app.json_with(app.event_json(outcome.event), 'operation', operation));
   end if;
   -- a new event has no position before its commit, and no delivery yet
-  body := app.event_body(outcome.event, null, outcome.user_email, false, null, null);
+  body := app.event_body(
+    outcome.event, null, outcome.reporter, app.person_of((outcome.event).person_id), false, null, null);
   return json_build_object('status', outcome.status, 'body', row((body).*, operation)::app.reported_events);
 end
 $$;
@@ -144,7 +146,9 @@ begin
   if not found then
     return null;
   end if;
-  if event.report_digest is distinct from (report).digest or event.user_id is distinct from (report).user_id then
+  if event.report_digest is distinct from (report).digest or event.user_id is distinct from (report).user_id
+    or app.reporting_key(event.reporter_id) is distinct from caller.key_id
+  then
     perform app.refuse(409, 'idempotency_conflict', format('Event id "%s" belongs to another event', (report).id));
   end if;
   -- Moved meanwhile, it is hidden like any other there, unless it runs here still or nothing has happened to it since.
@@ -165,8 +169,38 @@ comment on function app.known_event(app.report, app.caller) is
   'The event that is known under the report''s id already, else null. Raises 409 idempotency_conflict when it is '
   'another one.';
 
+-- A dry run shows what a report would do to the operation as it was then.
+create function app.require_unchanged(operation public.mes_operations, seen jsonb) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  if operation.version <> (seen ->> 'version')::integer then
+    perform app.refuse(412, 'stale_version',
+      format('Operation %s has changed since the dry run: its version is %s now', app.operation_label(operation),
+        operation.version),
+      jsonb_build_object(
+        'current_version', operation.version,
+        'current_status', operation.status,
+        'events_since', (
+          select coalesce(jsonb_agg(jsonb_build_object(
+            'op_seq', e.op_seq, 'action_type', e.action_type, 'status_after', e.status_after,
+            'occurred_at', app.iso(e.occurred_at)) order by e.op_seq), '[]')
+          from (
+            select * from public.operation_events e
+            where e.operation_id = operation.id and e.op_seq > (seen ->> 'op_seq')::integer
+            order by e.op_seq
+            limit 20
+          ) e)));
+  end if;
+end
+$$;
+comment on function app.require_unchanged(public.mes_operations, jsonb) is
+  'Raises 412 stale_version unless the operation has the version that a dry run has seen: {"version", "op_seq"}; null '
+  '= no condition. The problem lists the events since then.';
+
 create function app.carry_out(
-  operation public.mes_operations, caller app.caller, report app.report, dry_run boolean
+  operation public.mes_operations, caller app.caller, report app.report, dry_run boolean, seen jsonb
 ) returns app.outcome
 language plpgsql
 set search_path = ''
@@ -174,22 +208,25 @@ as $$
 declare
   recorded app.recorded;
 begin
+  perform app.require_unchanged(operation, seen);
   if not coalesce(dry_run, false) then
     recorded := app.record_event(operation, caller, report);
-    return row(201, recorded.event, recorded.operation, false, coalesce(report.user_email, caller.email))::app.outcome;
+    return row(
+      201, recorded.event, recorded.operation, false, app.reporter_body(caller, report.user_email))::app.outcome;
   end if;
   begin
     recorded := app.record_event(operation, caller, report);
     raise sqlstate 'DRYRN';
   exception when sqlstate 'DRYRN' then
     -- everything since `begin` is undone; the variables keep what would have happened
-    return row(200, recorded.event, recorded.operation, false, coalesce(report.user_email, caller.email))::app.outcome;
+    return row(
+      200, recorded.event, recorded.operation, false, app.reporter_body(caller, report.user_email))::app.outcome;
   end;
 end
 $$;
-comment on function app.carry_out(public.mes_operations, app.caller, app.report, boolean) is
+comment on function app.carry_out(public.mes_operations, app.caller, app.report, boolean, jsonb) is
   'Records a report on a locked operation; a dry run returns the same outcome and undoes it. Raises what '
-  'app.record_event raises.';
+  'app.require_unchanged and app.record_event raise.';
 
 create function app.read_report(caller app.caller, report jsonb) returns app.report
 language plpgsql
@@ -203,6 +240,11 @@ begin
   end if;
   if app.role_rank(caller.role) < app.role_rank('operator') then
     perform app.require_role(caller, 'operator', 'Your role may not report events');
+  end if;
+  -- before a key learns anything of the operation
+  if caller.scopes is not null then
+    perform app.require_scope(caller, (select a.scope from app.actions a where a.action = made.action_type),
+      format('The API key may not %s', made.action_type));
   end if;
   -- as text, 1e300 has 301 digits
   if octet_length((report -> 'operation_data')::text) > 32768 then
@@ -252,7 +294,7 @@ begin
       return known;
     end if;
   end if;
-  return app.carry_out(operation, caller, made, (report ->> 'dry_run')::boolean);
+  return app.carry_out(operation, caller, made, (report ->> 'dry_run')::boolean, report -> 'seen');
 end
 $$;
 comment on function app.record_report(app.caller, jsonb) is

@@ -25,7 +25,9 @@ begin
   made.reason_code := transition ->> 'reason_code';
   made.note := transition ->> 'note';
   made.occurred_at := (transition ->> 'occurred_at')::timestamptz;
-  outcome := app.carry_out(operation, caller, app.attribute_report(made, caller), (transition ->> 'dry_run')::boolean);
+  made.operation_data := transition -> 'operation_data';
+  outcome := app.carry_out(operation, caller, app.attribute_report(made, caller),
+    (transition ->> 'dry_run')::boolean, transition -> 'seen');
   answer := app.report_answer(outcome, caller);
   return case outcome.status
     when 201 then app.finish_command(command, array[coalesce(operation.workplace_name, '*')], answer)
@@ -34,6 +36,6 @@ begin
 end
 $$;
 comment on function public.transition_operation(text, integer, text, jsonb, jsonb) is
-  'Performs one transition {"action", "reason_code", "note", "occurred_at", "dry_run"} on the operation. Answers '
-  '{"status", "body"} as report_event does. Raises 404 not_found and what record_event raises.';
+  'Performs one transition {"action", "reason_code", "note", "occurred_at", "operation_data", "dry_run", "seen"} on '
+  'the operation. Answers {"status", "body"} as report_event does. Raises 404 not_found and what app.carry_out raises.';
 grant execute on function public.transition_operation to authenticated, service_role;

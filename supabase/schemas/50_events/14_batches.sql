@@ -74,6 +74,7 @@ declare
   problem app.problem;
   first_denied app.denial;
   collisions integer := 0;
+  looks_ahead boolean := true;
 begin
   if command.answer is not null then
     return command.answer;
@@ -94,7 +95,10 @@ begin
         select r ->> 'order_no', r ->> 'operation_no', r ->> 'workplace_name' from jsonb_array_elements(reports) r
         where app.sees_workplace(caller, r ->> 'workplace_name')
       )
-    ) || app.moved_operations(caller, reports))
+    ) || app.moved_operations(caller, reports) || app.running_at(array(
+      select distinct r ->> 'workplace_name' from jsonb_array_elements(reports) r
+      where (r ->> 'stop_runs')::boolean and app.sees_workplace(caller, r ->> 'workplace_name')
+    )))
     order by o.id
     for update
   );
@@ -103,6 +107,10 @@ begin
     where w.capacity is not null and w.name in (
       select r ->> 'workplace_name' from jsonb_array_elements(reports) r
       where r ->> 'action_type' = 'START' and app.sees_workplace(caller, r ->> 'workplace_name')
+    ) or w.name in (
+      -- as app.lock_workplace does for a command alone
+      select r ->> 'workplace_name' from jsonb_array_elements(reports) r
+      where app.is_downtime_command(r) and app.sees_workplace(caller, r ->> 'workplace_name')
     )
     order by w.name
     for no key update
@@ -110,7 +118,7 @@ begin
 
   loop
     begin
-      batch := app.record_batch(caller, reports, is_atomic, operations, places, denied);
+      batch := app.record_batch(caller, reports, is_atomic, looks_ahead, operations, places, denied);
       newly_denied := app.denied_starts(batch, places);
       exit when newly_denied = '{}';
       raise sqlstate 'AGAIN';
@@ -124,6 +132,12 @@ begin
         perform app.raise_problem(problem);
       end if;
       denied := newly_denied || denied;
+    when exclusion_violation then
+      -- an item that was to end a downtime was refused: the next try judges each item by itself
+      if not looks_ahead then
+        raise;
+      end if;
+      looks_ahead := false;
     when unique_violation then
       -- another request has just stored an event under one of the ids: the next try finds it
       collisions := collisions + 1;
@@ -147,7 +161,8 @@ end
 $$;
 comment on function public.report_events(jsonb, boolean, jsonb) is
   'Takes reports in their order, in one transaction; one that is refused does not stop the rest, unless is_atomic: '
-  'then nothing is recorded. A START that is ended by a later report needs no room at its workplace. Answers '
-  '{"status", "body": [{"index", "status", "id", "problem"}]}. Raises 403 forbidden, 422 validation_failed for too '
-  'many reports, and for is_atomic the problem of the first refused report with its index.';
+  'then nothing is recorded. Commands on downtimes stand among them. A START that is ended by a later report needs no '
+  'room at its workplace. Answers {"status", "body": [{"index", "status", "id", "problem"}]}. Raises 403 forbidden, '
+  '422 validation_failed for too many reports, and for is_atomic the problem of the first refused report with its '
+  'index.';
 grant execute on function public.report_events to authenticated, service_role;

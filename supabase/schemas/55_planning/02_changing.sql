@@ -23,7 +23,7 @@ create function app.plan_fields() returns text[]
 language sql immutable parallel safe
 return array['reference_url', 'activity_code', 'activity_description', 'workplace_name', 'workplace_group',
   'qty_desired', 'overrun_tolerance_pct', 'planned_start_at', 'planned_end_at',
-  't_target_processing_min', 't_target_setup_min', 't_target_lead_min'];
+  't_target_processing_min', 't_target_setup_min', 't_target_lead_min', 't_target_per_piece_min'];
 comment on function app.plan_fields() is 'The fields of the plan, which the ERP and planners own.';
 
 create function app.role_to_change(patch jsonb) returns public.role
@@ -41,7 +41,7 @@ begin
   set (reference_url, activity_code, activity_description, workplace_name, workplace_group,
        qty_desired, overrun_tolerance_pct,
        planned_start_at, planned_end_at, t_target_processing_min, t_target_setup_min, t_target_lead_min,
-       timestamp_ms, change_type,
+       t_target_per_piece_min, timestamp_ms, change_type,
        state, hold_reason_code, qty_processed, qty_scrap, qty_parked, actual_start_at, actual_end_at,
        t_actual_processing_min, t_actual_setup_min, t_actual_lead_min, unlogged_processing_min, unlogged_setup_min,
        running_since, running_phase, run_count, worked_until, logged_processing_min, logged_setup_min, counted_since,
@@ -49,7 +49,7 @@ begin
     = row (operation.reference_url, operation.activity_code, operation.activity_description, operation.workplace_name,
        operation.workplace_group, operation.qty_desired, operation.overrun_tolerance_pct,
        operation.planned_start_at, operation.planned_end_at, operation.t_target_processing_min,
-       operation.t_target_setup_min, operation.t_target_lead_min,
+       operation.t_target_setup_min, operation.t_target_lead_min, operation.t_target_per_piece_min,
        operation.timestamp_ms, operation.change_type,
        operation.state, operation.hold_reason_code, operation.qty_processed, operation.qty_scrap, operation.qty_parked,
        operation.actual_start_at, operation.actual_end_at,
@@ -86,6 +86,10 @@ declare
 begin
   perform app.require_role(caller, app.role_to_change(patch),
     format('Your role may not change operation %s', app.operation_label(before)));
+  if patch ?| (app.plan_fields() || array['timestamp_ms', 'change_type']) then
+    perform app.require_scope(caller, 'operations:plan',
+      format('The API key may not change the plan of operation %s', app.operation_label(before)));
+  end if;
 
   select coalesce(jsonb_object_agg(p.key, p.value), '{}') into patch from jsonb_each(patch) p
     where p.key = any(app.plan_fields() || execution_fields);
@@ -100,6 +104,9 @@ begin
     perform app.raise_problem(app.transition_problem(before, caller, format('set status "%s" of', wanted.status)));
   end if;
   perform app.raise_problem(app.plan_problem(wanted));
+  if patch ? 'timestamp_ms' then
+    perform app.raise_problem(app.source_time_problem(wanted.timestamp_ms));
+  end if;
   if wanted.workplace_name is distinct from before.workplace_name then
     perform app.require_own_workplace(caller, wanted.workplace_name);
     perform app.ensure_workplace(wanted.workplace_name, wanted.workplace_group);

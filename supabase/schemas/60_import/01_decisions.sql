@@ -1,6 +1,24 @@
 -- What: the effect of each row of the ERP's change feed.
 -- Why: rows come in any order, any number of times.
 
+create type app.import_row as (
+  index integer,
+  first_index integer,
+  turn_no bigint,
+  order_no text,
+  operation_no text,
+  asset_id integer,
+  timestamp_ms timestamptz,
+  change_type text,
+  status text,
+  workplace_name text,
+  body jsonb
+);
+
+comment on type app.import_row is
+  'A row of the change feed: body is the row as it came, and the rest is read from it, once. first_index is the index '
+  'of the first of equal rows. turn_no is the place among the rows of its operation; null for a repeated equal row.';
+
 create type app.import_decision as (
   index integer,
   outcome text,
@@ -88,94 +106,38 @@ $$;
 comment on function app.imagine(app.import_decision) is
   'The operation as app.apply_import would leave it after this decision to create, update, flag or delete.';
 
--- The ERP owns the plan; of the lifecycle it owns release and cancellation, as long as nothing has begun.
-create function app.import_decisions(
-  rows jsonb, is_takeover boolean, caller app.caller, refused_workplaces text[] default '{}',
-  imagined app.imagined_operation[] default '{}'
-) returns setof app.import_decision
+create function app.import_fields() returns text[]
+language sql immutable parallel safe
+return array['order_no', 'operation_no', 'asset_id', 'timestamp_ms', 'change_type'];
+comment on function app.import_fields() is 'The fields that a row has besides those of the plan.';
+
+create function app.columns_but(fields text[]) returns text[]
 language plpgsql stable
 set search_path = ''
 as $$
-declare
-  latest_time constant timestamptz := app.latest_time();
 begin
-  return query
-  with parsed as (
-    select
-      (r.value ->> 'index')::integer as index,
-      r.value as body,
-      r.value ->> 'order_no' as order_no,
-      r.value ->> 'operation_no' as operation_no,
-      (r.value ->> 'asset_id')::integer as asset_id,
-      coalesce(r.value ->> 'change_type', 'UPDATE') as change_type,
-      coalesce(r.value ->> 'status', 'PLANNED') as status,
-      (r.value ->> 'timestamp_ms')::timestamptz as timestamp_ms
-    from jsonb_array_elements(rows) r
-  ),
-  -- materialized: `wanted` is made once for each row, not each time that it is named
-  matched as materialized (
-    select
-      r.*, (k.operation).id is not null as exists, k.operation as existing,
-      (k.operation).actual_start_at is not null or (k.operation).qty_processed > 0 or (k.operation).status = 'FINISHED'
-        as has_begun,
-      greatest((k.operation).timestamp_ms, d.timestamp_ms, i.deleted_at) as known_at,
-      jsonb_populate_record(
-        k.operation,
-        case when (k.operation).id is null and is_takeover then r.body - 'index' else (
-          select jsonb_object_agg(f.key, f.value) from jsonb_each(r.body) f
-          where f.key = any(array['order_no', 'operation_no', 'asset_id', 'timestamp_ms', 'change_type'])
-            or r.change_type <> 'DELETE' and f.key = any(app.plan_fields())
-              -- null is the same as left out
-              and (f.key <> 'overrun_tolerance_pct' or f.value <> 'null')
-        ) end
-      ) as wanted
-    from parsed r
-    left join unnest(imagined) i
-      on i.order_no = r.order_no and i.operation_no = r.operation_no and i.asset_id = r.asset_id
-    left join public.mes_operations o on o.order_no = r.order_no and o.operation_no = r.operation_no
-      and o.asset_id = r.asset_id
-    cross join lateral (select case when i.order_no is null then o else i.operation end as operation) k
-    left join app.deleted_operations d on d.order_no = r.order_no and d.operation_no = r.operation_no
-      and d.asset_id = r.asset_id
-  ),
-  judged as (
-    select m.*,
-      case
-        -- First, so that no other answer reveals the operation. A caller who sees some workplaces only cannot delete an
-        -- unknown operation, because that would block its import by others.
-        when m.change_type = 'DELETE' and not app.sees_workplace(caller, (m.existing).workplace_name)
-        then app.missing_problem()
-        when m.change_type <> 'DELETE' and (
-          m.exists and not app.sees_workplace(caller, (m.existing).workplace_name)
-          or not app.sees_workplace(caller, (m.wanted).workplace_name))
-        then app.problem(403, 'forbidden', 'You have no access to the workplace of this operation')
-        when m.timestamp_ms <= m.known_at then null
-        -- it would make every later row stale
-        when m.timestamp_ms > latest_time + interval '24 hours'
-        then app.field_problem('/timestamp_ms', 'in_future', app.ahead_of_clock(m.timestamp_ms))
-        when m.change_type <> 'DELETE' then coalesce(
-          case when (m.wanted).workplace_name = any(refused_workplaces) then app.field_problem(
-            '/workplace_name', 'unknown_workplace',
-            format('There is no workplace "%s": create it first, or import with unknown_workplaces=create',
-              (m.wanted).workplace_name))
-          end,
-          app.plan_problem(m.wanted),
-          case when not m.exists then coalesce(
-            app.opening_problem(m.wanted),
-            case when not is_takeover and m.status not in ('PLANNED', 'RELEASED', 'CANCELLED')
-              then app.field_problem('/status', 'not_planned',
-                format('A new operation is PLANNED or RELEASED, not "%s": '
-                  'take work of another system over with mode=takeover', m.status))
-            end)
-          end)
-      end as problem
-    from matched m
-  )
+  return array(
+    select a.attname::text from pg_catalog.pg_attribute a
+    where a.attrelid = 'public.mes_operations'::regclass and a.attnum > 0 and a.attname <> all(fields)
+  );
+end
+$$;
+comment on function app.columns_but(text[]) is
+  'The columns of an operation except these: a row of the feed must not set them.';
+
+-- The ERP owns the plan; of the lifecycle it owns release and cancellation, as long as nothing has begun.
+-- `offset 0` keeps the steps apart: merged, they would compute a value each time that a later step names it.
+create function app.import_decisions(
+  rows app.import_row[], is_takeover boolean, caller app.caller, refused_workplaces text[],
+  imagined app.imagined_operation[]
+) returns setof app.import_decision
+language sql stable
+begin atomic
   select
     j.index,
     case
       when (j.problem).code is not null then 'rejected'
-      when j.timestamp_ms <= j.known_at then 'skipped_stale'
+      when j.is_stale then 'skipped_stale'
       when j.change_type = 'DELETE' and j.exists and j.has_begun then 'flagged'
       when j.change_type = 'DELETE' then 'deleted'
       when not j.exists then 'created'
@@ -196,9 +158,103 @@ begin
       when j.body ->> 'status' = 'PLANNED' and (j.existing).status = 'RELEASED' and not j.has_begun then '{CORRECT}'
       else '{}'
     end
-  from judged j;
-end
-$$;
-comment on function app.import_decisions(jsonb, boolean, app.caller, text[], app.imagined_operation[]) is
-  'Judges rows of the change feed, each a JSON object of the API with its index, one per operation; set-based, '
-  'changes nothing. An action CORRECT takes a release back.';
+  from (
+    select w.*,
+      case
+        -- First, so that no other answer reveals the operation. A caller who sees some workplaces only cannot delete an
+        -- unknown operation, because that would block its import by others.
+        when w.change_type = 'DELETE' and not app.sees_workplace(caller, (w.existing).workplace_name)
+        then app.missing_problem()
+        when w.change_type <> 'DELETE' and (
+          w.exists and not app.sees_workplace(caller, (w.existing).workplace_name)
+          or not app.sees_workplace(caller, w.workplace_name))
+        then app.problem(403, 'forbidden', 'You have no access to the workplace of this operation')
+        when w.is_stale then null
+        when w.change_type = 'DELETE' then app.source_time_problem(w.timestamp_ms)
+        else coalesce(
+          app.source_time_problem(w.timestamp_ms),
+          case when w.workplace_name = any(refused_workplaces) then app.field_problem(
+            '/workplace_name', 'unknown_workplace',
+            format('There is no workplace "%s": create it first, or import with unknown_workplaces=create',
+              w.workplace_name))
+          end,
+          app.plan_problem(w.wanted),
+          case when not w.exists then coalesce(
+            app.opening_problem(w.wanted),
+            case when not is_takeover and w.status not in ('PLANNED', 'RELEASED', 'CANCELLED')
+              then app.field_problem('/status', 'not_planned',
+                format('A new operation is PLANNED or RELEASED, not "%s": '
+                  'take work of another system over with mode=takeover', w.status))
+            end)
+          end)
+      end as problem
+    from (
+      select m.index, m.change_type, m.status, m.timestamp_ms, m.body, m.existing,
+        (m.existing).id is not null as exists,
+        (m.existing).actual_start_at is not null or (m.existing).qty_processed > 0
+          or (m.existing).status = 'FINISHED' as has_begun,
+        m.timestamp_ms <= m.known_at as is_stale,
+        case when m.body ? 'workplace_name' then m.workplace_name else (m.existing).workplace_name end
+          as workplace_name,
+        case when (m.timestamp_ms <= m.known_at) is not true then jsonb_populate_record(m.existing, case
+          when (m.existing).id is null and is_takeover then m.body
+          else m.body - case
+            when m.change_type = 'DELETE' then (select app.columns_but(app.import_fields()))
+            -- null is the same as left out
+            when m.body ->> 'overrun_tolerance_pct' is null then (select app.columns_but(
+              array_remove(app.import_fields() || app.plan_fields(), 'overrun_tolerance_pct')))
+            else (select app.columns_but(app.import_fields() || app.plan_fields()))
+          end
+        end) end as wanted
+      from (
+        select r.index, r.change_type, r.status, r.timestamp_ms, r.workplace_name, r.body,
+          case when i.order_no is null then o else i.operation end as existing,
+          greatest(
+            case when i.order_no is null then o.timestamp_ms else (i.operation).timestamp_ms end,
+            d.timestamp_ms, i.deleted_at) as known_at
+        from unnest(rows) r
+        left join unnest(imagined) i
+          on i.order_no = r.order_no and i.operation_no = r.operation_no and i.asset_id = r.asset_id
+        left join public.mes_operations o on o.order_no = r.order_no and o.operation_no = r.operation_no
+          and o.asset_id = r.asset_id
+        left join app.deleted_operations d on d.order_no = r.order_no and d.operation_no = r.operation_no
+          and d.asset_id = r.asset_id
+        offset 0
+      ) m
+      offset 0
+    ) w
+    offset 0
+  ) j;
+end;
+comment on function app.import_decisions(app.import_row[], boolean, app.caller, text[], app.imagined_operation[]) is
+  'Judges rows of the change feed, one per operation; set-based, changes nothing. An action CORRECT takes a release '
+  'back.';
+
+-- Names, order and types of the members, as app.operation_body has them.
+create type app.import_result as (index integer, status integer, id text, outcome text, problem json);
+
+comment on type app.import_result is 'The result of a row as the API writes it, without the workplace that it creates.';
+
+create function app.plain_result(index integer, outcome text, problem app.problem, body jsonb) returns json
+language sql stable
+return to_json(row(
+  index,
+  case outcome when 'rejected' then (problem).status when 'created' then 201 else 200 end,
+  format('%s/%s/%s', body ->> 'order_no', body ->> 'asset_id', body ->> 'operation_no'),
+  outcome,
+  app.problem_json(problem)
+)::app.import_result);
+comment on function app.plain_result(integer, text, app.problem, jsonb) is
+  'The result of a row, as app.import_result has it.';
+
+create function app.import_result(
+  index integer, outcome text, problem app.problem, body jsonb, workplace_name text, unknown_workplaces text[]
+) returns json
+language sql stable
+return case
+  when outcome in ('created', 'updated', 'flagged') and workplace_name = any(unknown_workplaces)
+  then app.json_with(app.plain_result(index, outcome, problem, body), 'creates_workplace', to_json(workplace_name))
+  else app.plain_result(index, outcome, problem, body)
+end;
+comment on function app.import_result(integer, text, app.problem, jsonb, text, text[]) is
+  'The result of a row, with the unknown workplace that it names.';

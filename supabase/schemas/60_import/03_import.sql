@@ -1,67 +1,108 @@
 -- What: the import.
 -- Why: rows of one operation are applied in the order of their source times, in one transaction.
 
-create function app.unknown_workplaces(rows jsonb) returns text[]
-language sql stable
-begin atomic
-  select array(
-    select distinct r ->> 'workplace_name' from jsonb_array_elements(rows) r
-    where r ->> 'workplace_name' is not null
-      and not exists (select from public.workplaces w where w.name = r ->> 'workplace_name')
-  );
-end;
-comment on function app.unknown_workplaces(jsonb) is 'The workplaces that rows name and the plant does not know.';
-
-create function app.apply_feed(
-  rows jsonb, is_takeover boolean, is_dry_run boolean, rejects_unknown boolean, caller app.caller
-) returns json
-language plpgsql
+create function app.read_rows(feed jsonb) returns app.import_row[]
+language plpgsql stable
 set search_path = ''
 as $$
 declare
-  turn jsonb;
-  results json[] := '{}'::json[];
+  rows constant app.import_row[] := array(
+    select row(
+      r.index, r.index, 1, r.order_no, r.operation_no, r.asset_id, r.timestamp_ms, coalesce(r.change_type, 'UPDATE'),
+      coalesce(r.status, 'PLANNED'), r.workplace_name, r.body)::app.import_row
+    from rows from (
+      jsonb_array_elements(feed),
+      jsonb_to_recordset(feed) as (
+        index integer, order_no text, operation_no text, asset_id integer, timestamp_ms timestamptz,
+        change_type text, status text, workplace_name text)
+    ) as r (body, index, order_no, operation_no, asset_id, timestamp_ms, change_type, status, workplace_name)
+  );
+begin
+  -- most feeds name each operation once
+  if not exists (
+    select from unnest(rows) r group by r.order_no, r.operation_no, r.asset_id having count(*) > 1
+  ) then
+    return rows;
+  end if;
+  -- Of equal rows the first is applied, and the rows of one operation as if each came alone, oldest first.
+  return array(
+    select row(
+      r.index, r.first_index,
+      case when r.index = r.first_index then row_number() over (
+        partition by r.order_no, r.operation_no, r.asset_id, r.index = r.first_index order by r.timestamp_ms, r.index
+      ) end,
+      r.order_no, r.operation_no, r.asset_id, r.timestamp_ms, r.change_type, r.status, r.workplace_name, r.body
+    )::app.import_row
+    from (
+      select r.index, min(r.index) over (
+          partition by r.order_no, r.operation_no, r.asset_id, r.body - 'index'
+        ) as first_index,
+        r.order_no, r.operation_no, r.asset_id, r.timestamp_ms, r.change_type, r.status, r.workplace_name, r.body
+      from unnest(rows) r
+    ) r
+  );
+end
+$$;
+comment on function app.read_rows(jsonb) is
+  'Reads rows of the change feed, each a JSON object of the API with its index.';
+
+create function app.unknown_workplaces(rows app.import_row[]) returns text[]
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return array(
+    select named.workplace_name
+    from (select distinct r.workplace_name from unnest(rows) r where r.workplace_name is not null) named
+    where not exists (select from public.workplaces w where w.name = named.workplace_name)
+  );
+end
+$$;
+comment on function app.unknown_workplaces(app.import_row[]) is
+  'The workplaces that rows name and the plant does not know.';
+
+create function app.apply_feed(
+  feed jsonb, is_takeover boolean, is_dry_run boolean, rejects_unknown boolean, caller app.caller
+) returns json
+language plpgsql
+set search_path = ''
+-- as app.apply_import
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  rows constant app.import_row[] := app.read_rows(feed);
+  turn app.import_row[];
+  results app.indexed_result[] := '{}'::app.indexed_result[];
   decisions app.import_decision[];
   imagined app.imagined_operation[] := '{}'::app.imagined_operation[];
   unknown_workplaces text[];
+  refused_workplaces text[];
 begin
   if not is_dry_run then
     -- Imports run one after the other, because two with the same new operation would collide.
     perform pg_advisory_xact_lock(hashtext('app.apply_feed'));
     -- Locks the known operations, in the order in which batches lock them.
-    perform from public.mes_operations o
-    where (o.order_no, o.operation_no, o.asset_id) in (
-      select r ->> 'order_no', r ->> 'operation_no', (r ->> 'asset_id')::integer from jsonb_array_elements(rows) r
-    )
-      and app.sees_workplace(caller, o.workplace_name)
+    perform from unnest(rows) r
+    join public.mes_operations o
+      on o.order_no = r.order_no and o.operation_no = r.operation_no and o.asset_id = r.asset_id
+    where app.sees_workplace(caller, o.workplace_name)
     order by o.id
-    for update;
+    for update of o;
   end if;
   -- Before the first row, so that all rows of a new workplace name it, in a dry run too.
   unknown_workplaces := app.unknown_workplaces(rows);
-  -- Applies the rows of one operation as if each came alone, oldest first: the first rows of all operations as one set,
-  -- then all second rows, and so on. Of equal rows it applies one.
+  refused_workplaces := case when rejects_unknown then unknown_workplaces else '{}' end;
+  -- The first rows of all operations are one set, then all second rows, and so on.
   for turn in
-    select jsonb_agg(r.body)
-    from (
-      select b.body, row_number() over (
-        partition by b.body ->> 'order_no', b.body ->> 'operation_no', b.body ->> 'asset_id'
-        order by (b.body ->> 'timestamp_ms')::timestamptz, (b.body ->> 'index')::integer
-      ) as turn_no
-      from (
-        select distinct on (r.value - 'index') r.value as body
-        from jsonb_array_elements(rows) r
-        order by r.value - 'index', (r.value ->> 'index')::integer
-      ) b
-    ) r
-    group by r.turn_no
-    order by r.turn_no
+    select array_agg(r) from unnest(rows) r where r.turn_no is not null group by r.turn_no order by r.turn_no
   loop
     if is_dry_run then
       decisions := array(
-        select d from app.import_decisions(
-          turn, is_takeover, caller, case when rejects_unknown then unknown_workplaces else '{}' end, imagined) d);
-      results := results || array(select json_array_elements(app.import_results(decisions, unknown_workplaces)));
+        select d from app.import_decisions(turn, is_takeover, caller, refused_workplaces, imagined) d);
+      results := results || array(
+        select row(d.index, d.outcome, app.import_result(
+          d.index, d.outcome, d.problem, d.body, (d.wanted).workplace_name, unknown_workplaces))::app.indexed_result
+        from unnest(decisions) d);
       imagined := array(
         select distinct on (i.order_no, i.operation_no, i.asset_id) i::app.imagined_operation
         from (
@@ -76,8 +117,7 @@ begin
         order by i.order_no, i.operation_no, i.asset_id, known.age
       );
     else
-      results := results || array(select json_array_elements(
-        app.apply_import(turn, is_takeover, caller, unknown_workplaces, rejects_unknown)));
+      results := results || app.apply_import(turn, is_takeover, caller, unknown_workplaces, refused_workplaces);
     end if;
   end loop;
   return (
@@ -86,20 +126,15 @@ begin
         when sent.index = sent.first_index then told.result
         else json_build_object(
           'index', sent.index,
-          'status', case when told.result ->> 'outcome' = 'rejected' then told.result -> 'status' else '200' end,
+          'status', case when told.outcome = 'rejected' then told.result -> 'status' else '200' end,
           'id', told.result -> 'id',
-          'outcome', case when told.result ->> 'outcome' = 'rejected' then 'rejected' else 'skipped_stale' end,
+          'outcome', case when told.outcome = 'rejected' then 'rejected' else 'skipped_stale' end,
           'problem', told.result -> 'problem'
         )
       end
       order by sent.index), '[]')
-    from (
-      select (r.value ->> 'index')::integer as index,
-        min((r.value ->> 'index')::integer) over (partition by r.value - 'index') as first_index
-      from jsonb_array_elements(rows) r
-    ) sent
-    join (select (r ->> 'index')::integer as index, r as result from unnest(results) r) told
-      on told.index = sent.first_index
+    from unnest(rows) sent
+    join unnest(results) told on told.index = sent.first_index
   );
 end
 $$;

@@ -3,14 +3,22 @@
 
 create table app.feed (
   pos bigint generated always as identity (cache 1) primary key,
-  -- No foreign key: the trigger of the event itself makes the row, and events are never deleted.
-  event_id uuid not null,
+  -- No foreign keys: the trigger of the event itself makes the row, and events are never deleted.
+  event_id uuid,
+  downtime_event_id uuid,
   workplace_name text collate "C",
-  action_type public.action not null,
-  order_no text collate "C" not null,
-  recorded_at timestamptz not null default clock_timestamp()
+  action_type public.action,
+  order_no text collate "C",
+  recorded_at timestamptz not null default clock_timestamp(),
+  constraint feed_has_one_event check (
+    (event_id is null) <> (downtime_event_id is null)
+    and (event_id is null) = (action_type is null) and (event_id is null) = (order_no is null)
+  )
 );
-comment on table app.feed is 'Positions of events. A separate table, because events are never changed.';
+comment on table app.feed is
+  'Positions of events of operations and of downtimes. A separate table, because events are never changed.';
+comment on column app.feed.event_id is 'Event of an operation.';
+comment on column app.feed.downtime_event_id is 'Event of a downtime, which readers get who ask for them.';
 comment on column app.feed.pos is
   'Position: gaps are possible (a commit that failed); those of one operation rise with its op_seq.';
 comment on column app.feed.workplace_name is
@@ -20,6 +28,7 @@ comment on column app.feed.action_type is
 comment on column app.feed.recorded_at is
   'When the position was drawn; for retention. It rises with pos, so it needs no index.';
 create unique index feed_by_event on app.feed (event_id);
+create unique index feed_by_downtime_event on app.feed (downtime_event_id) where downtime_event_id is not null;
 create index feed_by_workplace on app.feed (workplace_name, pos);
 
 alter table app.feed enable row level security;
@@ -74,12 +83,10 @@ comment on function app.settled_position() is
   'The high watermark: every position up to it is committed and visible to the next statement, or failed. It may go '
   'down between two calls and is still correct. Raises 503 unavailable on a standby.';
 
-create function app.draw_position() returns trigger
-language plpgsql security definer
+create function app.begin_drawing() returns timestamptz
+language plpgsql
 set search_path = ''
 as $$
-declare
-  drawn_pos bigint;
 begin
   -- Runs at commit, so that an idle transaction does not delay readers. One lock serves all events of the transaction.
   if current_setting('app.drawing_in', true) is distinct from pg_current_xact_id()::text then
@@ -90,14 +97,38 @@ begin
         (select f.recorded_at from app.feed f order by f.pos desc limit 1), '-infinity')::text, true)
     from app.feed_pos_seq s;
   end if;
-  insert into app.feed (event_id, workplace_name, action_type, order_no, recorded_at)
-  values (new.id, new.workplace_name, new.action_type, new.order_no,
-    greatest(clock_timestamp(), current_setting('app.recorded_until')::timestamptz))
-  returning pos into drawn_pos;
+  return greatest(clock_timestamp(), current_setting('app.recorded_until')::timestamptz);
+end
+$$;
+comment on function app.begin_drawing() is
+  'Holds back readers until the transaction ends. Returns the time at which its next event is recorded.';
+
+create function app.end_drawing(drawn_pos bigint) returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
   -- removes twice as many positions as were added
   if drawn_pos % 16 = 0 then
     perform app.prune_feed(32) from app.feed_state s where s.retention is not null;
   end if;
+end
+$$;
+comment on function app.end_drawing(bigint) is 'Removes old positions, now and then.';
+
+create function app.draw_position() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  -- before the position is drawn, which the insert does
+  recorded_at constant timestamptz := app.begin_drawing();
+  drawn_pos bigint;
+begin
+  insert into app.feed (event_id, workplace_name, action_type, order_no, recorded_at)
+  values (new.id, new.workplace_name, new.action_type, new.order_no, recorded_at)
+  returning pos into drawn_pos;
+  perform app.end_drawing(drawn_pos);
   return null;
 end
 $$;
@@ -106,6 +137,27 @@ comment on function app.draw_position() is 'Deferred trigger: gives an event its
 create constraint trigger operation_events_draw_position after insert on public.operation_events
   deferrable initially deferred
   for each row execute function app.draw_position();
+
+create function app.draw_downtime_position() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  recorded_at constant timestamptz := app.begin_drawing();
+  drawn_pos bigint;
+begin
+  insert into app.feed (downtime_event_id, workplace_name, recorded_at)
+  values (new.id, new.workplace_name, recorded_at)
+  returning pos into drawn_pos;
+  perform app.end_drawing(drawn_pos);
+  return null;
+end
+$$;
+comment on function app.draw_downtime_position() is 'As app.draw_position, for an event of a downtime.';
+
+create constraint trigger downtime_events_draw_position after insert on public.downtime_events
+  deferrable initially deferred
+  for each row execute function app.draw_downtime_position();
 
 create function app.pruning_lock() returns bigint
 language sql immutable parallel safe

@@ -26,7 +26,8 @@ comment on function app.feed_generation() is
 -- terminals send lost events again under the same id.
 create function app.feed_mark(f app.feed) returns text
 language sql stable
-return left(md5((f).event_id::text || '/' || extract(epoch from (f).recorded_at)::text), 12);
+return left(md5(
+  coalesce((f).event_id, (f).downtime_event_id)::text || '/' || extract(epoch from (f).recorded_at)::text), 12);
 comment on function app.feed_mark(app.feed) is
   'Mark by which a cursor recognises its position; it reveals nothing of the event, which may be hidden from its '
   'holder.';

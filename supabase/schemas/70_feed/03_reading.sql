@@ -21,7 +21,8 @@ create function public.read_feed(
   action_types text[] default null,
   order_no text default null,
   take integer default 100,
-  with_operations boolean default false
+  with_operations boolean default false,
+  with_downtimes boolean default false
 ) returns json
 -- volatile, so that the query takes a new snapshot after the high watermark was read
 language plpgsql volatile security definer
@@ -44,8 +45,11 @@ declare
       and f.pos <= least(head_pos,
         (select min(n.pos) from app.feed n where n.pos > from_pos and n.pos <= head_pos) + app.feed_window())
   );
+  -- a downtime belongs to no order
+  has_downtimes constant boolean := with_downtimes and order_no is null;
   visible text[];
   events json := '[]'::json;
+  downtime_events json := '[]'::json;
   found integer := 0;
   reached bigint;
 begin
@@ -56,6 +60,7 @@ begin
     -- given them a workplace.
     return json_build_object(
       'events', '[]'::json,
+      'downtime_events', '[]'::json,
       'generation', coalesce(generation, app.feed_generation()),
       'pos', coalesce(after_pos, 0),
       'mark', mark,
@@ -80,31 +85,40 @@ begin
   if last_pos is not null then
     with positions as (
       (
-        select f.pos, f.event_id from app.feed f
+        select f.pos, f.event_id, f.downtime_event_id from app.feed f
         where visible is null and f.pos > from_pos and f.pos <= last_pos
-          and (action_types is null or f.action_type = any(action_types::public.action[]))
-          and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+          and case when f.downtime_event_id is null
+            then (action_types is null or f.action_type = any(action_types::public.action[]))
+              and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+            else has_downtimes end
         order by f.pos
         limit take
       )
       union all
-      select f.pos, f.event_id from unnest(visible) w cross join lateral (
-        select f.pos, f.event_id from app.feed f
+      select f.pos, f.event_id, f.downtime_event_id from unnest(visible) w cross join lateral (
+        select f.pos, f.event_id, f.downtime_event_id from app.feed f
         where f.workplace_name = w and f.pos > from_pos and f.pos <= last_pos
-          and (action_types is null or f.action_type = any(action_types::public.action[]))
-          and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+          and case when f.downtime_event_id is null
+            then (action_types is null or f.action_type = any(action_types::public.action[]))
+              and (read_feed.order_no is null or f.order_no = read_feed.order_no)
+            else has_downtimes end
         order by f.pos
         limit take
       ) f
     ),
+    taken as materialized (
+      select * from positions order by pos limit take
+    ),
     page as materialized (
       select p.pos, e.operation_id, app.event_body(
-        e, p.pos, r.email, w.is_delivered,
+        e, p.pos, app.reporter_body(r),
+        case when who.id is not null then row(who.id, who.display_name)::app.named_person end, w.is_delivered,
         case when with_answers then w.response end, case when with_answers then w.error_message end
       ) as body
-      from (select * from positions order by pos limit take) p
+      from taken p
         join public.operation_events e on e.id = p.event_id
         left join app.reporters r on r.id = e.reporter_id
+        left join app.people who on who.id = e.person_id
         left join app.webhook_outcomes w on w.event_id = e.id
     ),
     written as (
@@ -116,11 +130,14 @@ begin
       from page p
     )
     select
-      coalesce(json_agg(p.event order by p.pos), '[]'),
+      (select coalesce(json_agg(p.event order by p.pos), '[]') from written p),
+      (select coalesce(json_agg(app.json_with(app.downtime_event_json(e, t.pos), 'mark',
+          to_json((select app.feed_mark(f) from app.feed f where f.pos = t.pos))) order by t.pos), '[]')
+        from taken t join public.downtime_events e on e.id = t.downtime_event_id),
       count(*),
-      max(p.pos)
-    into events, found, reached
-    from written p;
+      max(t.pos)
+    into events, downtime_events, found, reached
+    from taken t;
   end if;
 
   reached := case when found = take then reached else coalesce(last_pos, from_pos) end;
@@ -128,10 +145,12 @@ begin
   if after_pos is not null then
     perform app.require_position(after_pos, generation, mark);
   elsif reached < (select s.floor_pos from app.feed_state s) then
-    return public.read_feed(null, null, null, workplace_names, action_types, read_feed.order_no, take, with_operations);
+    return public.read_feed(null, null, null, workplace_names, action_types, read_feed.order_no, take,
+      with_operations, with_downtimes);
   end if;
   return json_build_object(
     'events', events,
+    'downtime_events', downtime_events,
     'generation', app.feed_generation(),
     'pos', reached,
     'mark', case when reached = after_pos then mark
@@ -142,10 +161,11 @@ begin
 end
 $$;
 comment on function public.read_feed is
-  'Events the caller sees, in the order of the feed, after a position: {"events": [...], "generation", "pos", "mark": '
-  'where to go on, "has_more", "has_workplace": false when waiting is in vain}. Without after_pos from the oldest '
-  'kept. With operations, each event has its operation as it is now, null when it is gone or not the caller''s to '
-  'see, and its mark. Raises 410 feed_reset when that position is unknown here.';
+  'Events the caller sees, in the order of the feed, after a position: {"events": [...], "downtime_events": [...], '
+  '"generation", "pos", "mark": where to go on, "has_more", "has_workplace": false when waiting is in vain}. Without '
+  'after_pos from the oldest kept. Events of downtimes come when asked for, each with its mark. With operations, each '
+  'event has its operation as it is now, null when it is gone or not the caller''s to see, and its mark. Raises 410 '
+  'feed_reset when that position is unknown here.';
 grant execute on function public.read_feed to authenticated, service_role;
 
 -- A cheap query for waiting readers. Only servers call it, once for all readers that wait there.

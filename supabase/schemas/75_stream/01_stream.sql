@@ -34,7 +34,7 @@ as $$
   select coalesce(json_agg(json_build_object(
     'user_id', p.id,
     'sees_all', p.role in ('manager', 'admin') or '*' = any(p.workplace_access),
-    'workplaces', p.workplace_access,
+    'workplaces', coalesce(case when p.kind = 'integration' then app.board_workplaces(p.id) end, p.workplace_access),
     'needs_aal2', p.role in ('manager', 'admin') and (select s.require_aal2 from app.settings s)
   )), '[]')
   from public.profiles p

@@ -8,6 +8,7 @@ create table app.webhook_endpoints (
   action_types public.action[],
   workplace_names text[],
   order_prefix text collate "C",
+  downtimes boolean not null default false,
   enabled boolean not null default true,
   disabled_reason text,
   disabled_at timestamptz,
@@ -35,6 +36,8 @@ comment on column app.webhook_endpoints.url is 'Where to; its address is checked
 comment on column app.webhook_endpoints.action_types is 'Only events of these actions; null = all.';
 comment on column app.webhook_endpoints.workplace_names is 'Only events at these workplaces; null = all.';
 comment on column app.webhook_endpoints.order_prefix is 'Only events of orders whose number begins so; null = all.';
+comment on column app.webhook_endpoints.downtimes is
+  'True: events of downtimes too, at these workplaces; none with an order_prefix, because a downtime has no order.';
 comment on column app.webhook_endpoints.enabled is 'False: nothing is sent, and events of this time are not queued.';
 comment on column app.webhook_endpoints.disabled_reason is
   'manual: switched off; gone: it answered 410; failing: nothing but failures for 5 days.';
@@ -82,7 +85,8 @@ alter table app.webhook_health enable row level security;
 create table app.webhook_deliveries (
   id uuid primary key default gen_random_uuid(),
   endpoint_id uuid not null references app.webhook_endpoints (id) on delete cascade,
-  event_id uuid references public.operation_events (id),
+  -- No foreign key: it is an event of an operation or of a downtime, and neither is ever deleted.
+  event_id uuid,
   type text not null,
   status text not null default 'pending',
   attempt_count integer not null default 0,
@@ -93,7 +97,8 @@ create table app.webhook_deliveries (
   error_message text,
   created_at timestamptz not null default clock_timestamp(),
   settled_at timestamptz,
-  constraint webhook_deliveries_once unique (event_id, endpoint_id),
+  -- the type tells which kind of event it is
+  constraint webhook_deliveries_once unique (event_id, endpoint_id, type),
   constraint webhook_deliveries_status_known
     check (status in ('pending', 'delivering', 'delivered', 'dead', 'cancelled')),
   constraint webhook_deliveries_leased_when_delivering check ((status = 'delivering') = (lease_token is not null))
@@ -188,6 +193,19 @@ return 'operation.' || lower(action_type::text);
 comment on function app.webhook_type(public.action) is
   'Type of the message about an event, e.g. operation.report_quantity.';
 
+create function app.wants_downtimes(endpoint app.webhook_endpoints, workplace_name text) returns boolean
+language sql immutable
+return (endpoint).enabled and (endpoint).downtimes and (endpoint).order_prefix is null
+  and ((endpoint).workplace_names is null or workplace_name = any((endpoint).workplace_names));
+comment on function app.wants_downtimes(app.webhook_endpoints, text) is
+  'True when events of downtimes of the workplace are to be sent to the endpoint.';
+
+create function app.webhook_type(action_type public.downtime_action) returns text
+language sql immutable parallel safe
+return 'downtime.' || lower(replace(action_type::text, 'DOWNTIME_', ''));
+comment on function app.webhook_type(public.downtime_action) is
+  'Type of the message about an event of a downtime, e.g. downtime.start.';
+
 create function app.tell_event(event_id uuid, response text default null) returns void
 language plpgsql
 set search_path = ''
@@ -238,3 +256,25 @@ comment on function app.queue_event() is
 
 create trigger operation_events_queue after insert on public.operation_events
   for each row execute function app.queue_event();
+
+create function app.queue_downtime_event() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  endpoint_ids constant uuid[] := array(
+    select e.id from app.webhook_endpoints e
+    where e.enabled and e.downtimes and app.wants_downtimes(e, new.workplace_name) is true);
+begin
+  if endpoint_ids <> '{}' then
+    insert into app.webhook_outbox (event_id, type, endpoint_ids)
+    values (new.id, app.webhook_type(new.action_type), endpoint_ids);
+  end if;
+  return null;
+end
+$$;
+comment on function app.queue_downtime_event() is
+  'Trigger: puts an event of a downtime into the outbox when an endpoint wants it, in the event''s transaction.';
+
+create trigger downtime_events_queue after insert on public.downtime_events
+  for each row execute function app.queue_downtime_event();

@@ -11,6 +11,7 @@ begin atomic
     'action_types', (e).action_types,
     'workplace_names', (e).workplace_names,
     'order_prefix', (e).order_prefix,
+    'downtimes', (e).downtimes,
     'enabled', (e).enabled,
     'disabled_reason', (e).disabled_reason,
     'disabled_at', app.iso((e).disabled_at),
@@ -167,10 +168,11 @@ begin
   if wanted.enabled is not false then
     perform app.require_room_for_endpoint();
   end if;
-  insert into app.webhook_endpoints (url, description, action_types, workplace_names, order_prefix, enabled,
+  insert into app.webhook_endpoints (url, description, action_types, workplace_names, order_prefix, downtimes, enabled,
     disabled_reason, disabled_at, created_by)
   values (
     wanted.url, wanted.description, wanted.action_types, wanted.workplace_names, wanted.order_prefix,
+    coalesce(wanted.downtimes, false),
     coalesce(wanted.enabled, true),
     case when not wanted.enabled then 'manual' end,
     case when not wanted.enabled then clock_timestamp() end, caller.user_id
@@ -225,9 +227,11 @@ begin
   end if;
   if wanted is distinct from endpoint then
     update app.webhook_endpoints e
-    set (url, description, action_types, workplace_names, order_prefix, enabled, disabled_reason, disabled_at) = row (
+    set (url, description, action_types, workplace_names, order_prefix, downtimes, enabled, disabled_reason,
+      disabled_at) = row (
       coalesce(wanted.url, endpoint.url), wanted.description, wanted.action_types,
-      wanted.workplace_names, wanted.order_prefix, wanted.enabled, wanted.disabled_reason, wanted.disabled_at
+      wanted.workplace_names, wanted.order_prefix, coalesce(wanted.downtimes, endpoint.downtimes), wanted.enabled,
+      wanted.disabled_reason, wanted.disabled_at
     )
     where e.id = endpoint.id
     returning * into endpoint;

@@ -231,10 +231,17 @@ begin
   reached := positions[cardinality(positions)];
   with queued as (
     insert into app.webhook_deliveries as d (endpoint_id, event_id, type)
-    select endpoint.id, e.id, app.webhook_type(e.action_type)
-    from app.feed f join public.operation_events e on e.id = f.event_id
-    where f.pos = any(positions) and app.wants_event(endpoint, e) is true
-    order by f.pos
+    select endpoint.id, wanted.id, wanted.type
+    from (
+      select f.pos, e.id, app.webhook_type(e.action_type) as type
+      from app.feed f join public.operation_events e on e.id = f.event_id
+      where f.pos = any(positions) and app.wants_event(endpoint, e) is true
+      union all
+      select f.pos, e.id, app.webhook_type(e.action_type)
+      from app.feed f join public.downtime_events e on e.id = f.downtime_event_id
+      where f.pos = any(positions) and app.wants_downtimes(endpoint, e.workplace_name) is true
+    ) wanted
+    order by wanted.pos
     on conflict on constraint webhook_deliveries_once do update
       set status = 'pending', retry_no = 0, next_attempt_at = clock_timestamp(), settled_at = null
       where d.status <> 'delivering'

@@ -237,6 +237,11 @@ begin
       'body', case when d.event_id is null then
         json_build_object('type', d.type, 'timestamp', app.iso(d.created_at),
           'data', json_build_object('endpoint_id', e.id))
+      when n.id is not null then
+        json_build_object('type', d.type, 'timestamp', app.iso(n.occurred_at), 'data', json_build_object(
+          'event', app.downtime_event_json(n, (select f.pos from app.feed f where f.downtime_event_id = n.id)),
+          'downtime', (select app.downtime_json(s) from public.downtimes s where s.id = n.downtime_id)
+        ))
       else
         json_build_object('type', d.type, 'timestamp', app.iso(v.occurred_at), 'data', json_build_object(
           -- this receiver must not see the answers of others
@@ -248,7 +253,8 @@ begin
     from unnest(ids) with ordinality t (id, turn)
     join app.webhook_deliveries d on d.id = t.id
     join app.webhook_endpoints e on e.id = d.endpoint_id
-    left join public.operation_events v on v.id = d.event_id
+    left join public.operation_events v on v.id = d.event_id and d.type like 'operation.%'
+    left join public.downtime_events n on n.id = d.event_id and d.type like 'downtime.%'
   );
 end
 $$;

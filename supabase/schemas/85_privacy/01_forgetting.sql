@@ -17,7 +17,8 @@ comment on column app.forgotten_users.user_id is
   'The id that their events and runs keep; it identifies no person any more.';
 comment on column app.forgotten_users.forgotten_by is
   'Id of the admin, "server" for the secret key, "database" for a deletion in Supabase Auth or by SQL.';
-comment on column app.forgotten_users.events is 'Events that had an address and have none any more.';
+comment on column app.forgotten_users.events is
+  'Events, of downtimes and machine states too, that had an address and have none any more.';
 comment on column app.forgotten_users.runs is 'Runs, likewise.';
 comment on column app.forgotten_users.addresses is 'Rows of app.reporters that were emptied.';
 comment on column app.forgotten_users.profiles is 'Profiles that were deleted: 1, or 0 when there was none.';
@@ -119,8 +120,12 @@ begin
 
   update app.reporters r set email = null, forgotten_at = clock_timestamp() where r.id = any(own_reporters);
   get diagnostics record.addresses = row_count;
-  record.events := (select count(*) from public.operation_events e where e.user_id = erase_person.user_id);
+  record.events := (select count(*) from public.operation_events e where e.user_id = erase_person.user_id)
+    + (select count(*) from public.downtime_events e where e.user_id = erase_person.user_id)
+    + (select count(*) from public.workplace_state_events e where e.user_id = erase_person.user_id);
   record.runs := (select count(*) from public.operation_runs r where r.user_id = erase_person.user_id);
+  -- the same person at shared terminals
+  perform app.pseudonymise(p.id) from app.people p where p.profile_id = erase_person.user_id;
   -- likewise waits for changes of the profile
   delete from public.profiles p where p.id = erase_person.user_id;
   get diagnostics record.profiles = row_count;
@@ -146,7 +151,10 @@ begin
   delete from app.idempotency_keys k where k.caller = user_id::text;
   get diagnostics own = row_count;
   update app.idempotency_keys k
-  set answer = app.redacted_answer(k.answer, user_id, addresses), mentions = null
+  set answer = app.redacted_answer(k.answer, user_id, addresses), mentions = array(
+    select m from unnest(k.mentions) m
+    where m <> all(user_id::text || array(select app.json_text(a) from unnest(addresses) a))
+  )
   where k.mentions && (user_id::text || array(select app.json_text(a) from unnest(addresses) a));
   get diagnostics others = row_count;
   return own + others;
@@ -201,6 +209,7 @@ begin
     perform app.refuse_missing();
   end if;
   perform app.require_role(caller, 'admin', 'Only an admin may forget people');
+  perform app.refuse_integration(profile);
   record := app.forget_user(id);
   if record.user_id is null then
     perform app.refuse_missing();
