@@ -8,6 +8,10 @@ import type { Credentials } from "@supabase/server";
 import { extractCredentials, resolveEnv, verifyCredentials } from "@supabase/server/core";
 import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
+import { readActingToken } from "./acting.ts";
+import { admitKey } from "./admitted_keys.ts";
+import { type ApiKey, apiKeysIn, bearerOf, hasApiKey, parseApiKey } from "./api_keys.ts";
+import { clientAddress } from "./client_address.ts";
 import { type Rpc, rpcAsServer, rpcAsUser } from "./database.ts";
 import { Problem } from "./problems.ts";
 import { sendSecondFactorRule } from "./second_factor.ts";
@@ -19,14 +23,17 @@ export interface Authenticated {
   /** The database, acting as the caller. */
   rpc: Rpc;
   /** Role of the caller towards the database, for the log. */
-  role: "authenticated" | "service_role";
+  role: "authenticated" | "service_role" | "api_key";
   /** The caller, and how long the credential is valid. */
   session: Session;
+  /** Whose limits the request counts for, where that is not the caller of the session. */
+  rateCaller?: string;
 }
 
 export type { Session };
 
-const noCredential = "Send the access token of a signed-in user as Authorization: Bearer, or the secret key as apikey";
+const noCredential =
+  "Send the access token of a signed-in user or an API key as Authorization: Bearer, or the secret key as apikey";
 
 const noLegacySecret =
   "The access token has no key id (kid): the project signs with its legacy JWT secret. Its owner changes to JWT signing keys, or sets the secret JWT_SECRET of the functions";
@@ -36,11 +43,19 @@ if (hasNoKeys()) {
 }
 
 /**
- * Accepts a user's access token or the secret key, nothing else; a bad token never falls back to a key.
+ * Accepts a user's access token, an API key or the secret key, nothing else; a bad token never falls back to a key.
  *
  * @throws {Problem} `unauthenticated`, `unavailable`
  */
 export const authenticate = createMiddleware<{ Variables: Authenticated }>(async (c, next) => {
+  const key = apiKeyOf(c);
+  if (key !== undefined) {
+    const address = clientAddress(c.req.raw.headers);
+    c.set("session", { user_id: key.id, api_key: { key, address } });
+    c.set("rpc", await admitKey(key, address, readActingToken(c)));
+    c.set("role", "api_key");
+    return await next();
+  }
   const credentials = extractCredentials(c.req.raw);
   if (credentials.token === null && c.req.header("Authorization") !== undefined) {
     throw new Problem("unauthenticated", "The Authorization header is not of the form: Bearer <access token>");
@@ -54,6 +69,11 @@ export const authenticate = createMiddleware<{ Variables: Authenticated }>(async
   const verified = await verify(credentials);
   if (verified.token === null) {
     // the caller holds the secret key, whose role is the service role
+    if (readActingToken(c) !== undefined) {
+      throw new Problem("unauthenticated", "The secret key is no terminal: nobody can act with it", {
+        credential: "X-Acting-For",
+      });
+    }
     c.set("rpc", rpcAsServer());
     c.set("role", "service_role");
     c.set("session", { user_id: null, secret_key: verified.keyName });
@@ -65,22 +85,46 @@ export const authenticate = createMiddleware<{ Variables: Authenticated }>(async
   await next();
 });
 
+/**
+ * Returns the API key of a request; undefined when it has another credential or none.
+ *
+ * @throws {Problem} `unauthenticated` for a key in the URL, a mistyped key, or a key beside another credential.
+ */
+function apiKeyOf(c: Context): ApiKey | undefined {
+  if (hasApiKey(c.req.url)) {
+    throw new Problem(
+      "unauthenticated",
+      "The URL contains an API key, and URLs are written to logs: rotate the key, and send it in a header",
+    );
+  }
+  const { headers } = c.req.raw;
+  const [credential, other = credential] = apiKeysIn(headers);
+  if (credential === undefined) return undefined;
+  if (other !== credential || (headers.has("Authorization") && bearerOf(headers) !== credential)) {
+    throw new Problem("unauthenticated", "Send one credential: an API key, or the access token of a signed-in user");
+  }
+  const key = parseApiKey(credential);
+  if (key === undefined) throw new Problem("unauthenticated", "The API key is mistyped or incomplete");
+  return key;
+}
+
 async function admitUser(c: Context<{ Variables: Authenticated }>, token: string, session: Session): Promise<void> {
   await sendSecondFactorRule();
-  c.set("rpc", rpcAsUser(token));
+  c.set("rpc", rpcAsUser(token, readActingToken(c)));
   c.set("role", "authenticated");
   c.set("session", session);
 }
 
 /** Returns the session of a user's access token; throws for claims of any other token. */
-function sessionOf({ exp, role, sub, aal, is_anonymous }: Claims): Session & { ends_at: number } {
+function sessionOf({ exp, role, sub, aal, is_anonymous, client_id }: Claims): Session & { ends_at: number } {
   if (exp === undefined || role !== "authenticated" || sub === undefined) {
     throw new Problem("unauthenticated", "The token is not the access token of a signed-in user");
   }
   if (is_anonymous === true) {
     throw new Problem("unauthenticated", "The token is of an anonymous user: sign in as a user with an e-mail address");
   }
-  return { user_id: sub, ends_at: exp * 1_000, aal: typeof aal === "string" ? aal : undefined };
+  const text = (claim: unknown) => typeof claim === "string" ? claim : undefined;
+  return { user_id: sub, ends_at: exp * 1_000, aal: text(aal), client_id: text(client_id) };
 }
 
 type Claims = Record<string, unknown> & { sub?: string; exp?: number };

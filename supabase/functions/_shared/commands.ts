@@ -35,7 +35,8 @@ const storedAnswerHeader = z.object({
   }),
 });
 
-const locationHeader = z.object({
+/** Header of answers that hold a new resource. */
+export const locationHeader = z.object({
   Location: z.string().openapi({
     description: "URL of the new resource, relative to the API's origin.",
     example: "/functions/v1/operations/v1/403860-001/1/0010",

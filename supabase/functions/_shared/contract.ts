@@ -60,10 +60,17 @@ export const ProblemSchema = z.looseObject({
 }).openapi("Problem", { description: "A problem (RFC 9457). Further members depend on the code." });
 
 /** Codes that any endpoint can answer. */
-const commonCodes: ProblemCode[] = ["not_acceptable", "internal_error"];
+const commonCodes: ProblemCode[] = ["not_acceptable", "rate_limited", "internal_error"];
 
 /** Codes that any endpoint with a credential can answer. */
-const credentialCodes: ProblemCode[] = ["malformed_request", "unauthenticated", "validation_failed", "unavailable"];
+const credentialCodes: ProblemCode[] = [
+  "malformed_request",
+  "unauthenticated",
+  // an API key needs a scope for each endpoint
+  "forbidden",
+  "validation_failed",
+  "unavailable",
+];
 
 /** Codes that any endpoint with a body can answer. */
 const bodyCodes: ProblemCode[] = [
@@ -133,5 +140,8 @@ export function problems(
 /** Describes the error responses of a command: an endpoint with a body and an Idempotency-Key. */
 export const commandProblems = (codes: ProblemCode[]) => problems(codes, { body: true, idempotent: true });
 
-/** Security of every endpoint: a user's token or the secret key. */
-export const security: Record<string, string[]>[] = [{ userToken: [] }, { secretKey: [] }];
+/** Security of every endpoint: a user's token, an API key, or the secret key. */
+export const security: Record<string, string[]>[] = [{ userToken: [] }, { apiKey: [] }, { secretKey: [] }];
+
+/** Security of endpoints for signed-in users only. */
+export const userSecurity: Record<string, string[]>[] = [{ userToken: [] }];

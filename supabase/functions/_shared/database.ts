@@ -6,7 +6,9 @@
 import { createAdminClient, createContextClient } from "@supabase/server/core";
 import type { PostgrestError, SupabaseClient } from "@supabase/supabase-js";
 import type { Database } from "./database.types.ts";
+import type { ApiKey } from "./api_keys.ts";
 import { isProblemCode, Problem } from "./problems.ts";
+import { requireRequestHook } from "./request_hook.ts";
 
 /**
  * Answers of the SQL functions. The generator of types knows only `Json`: each resource's schemas.ts adds its answers by
@@ -59,25 +61,48 @@ let serverClient: SupabaseClient | undefined;
  * request: each call carries its own token, which is stored nowhere.
  *
  * @param token The user's verified access token.
+ * @param acting The acting token of a person at this terminal. The database verifies it (`app.act_for`).
  */
-export function rpcAsUser(token: string): Rpc {
+export function rpcAsUser(token: string, acting?: string): Rpc {
   userClient ??= createContextClient({ supabaseOptions: { global: { fetch: fetchWithArguments } } });
-  return rpcWith(userClient, `Bearer ${token}`);
+  return rpcWith(userClient, { Authorization: `Bearer ${token}`, ...actingFor(acting) });
 }
 
 /** Returns the database as the service role sees it. */
 export function rpcAsServer(): Rpc {
-  serverClient ??= createAdminClient({ supabaseOptions: { global: { fetch: fetchWithArguments } } });
-  return rpcWith(serverClient);
+  return rpcWith(asServer());
+}
+
+/**
+ * Returns the database as an API key sees it. The call has the credential of the functions; the database judges the key
+ * in the transaction of the call and becomes its caller before anything else (`app.before_request`).
+ *
+ * @param address Address of the client, which the key may be bound to.
+ * @param acting The acting token of a person at this terminal.
+ */
+export function rpcAsKey({ id, digest }: ApiKey, address: string, acting?: string): Rpc {
+  const headers = { "x-mes-key": `${id}.${digest}`, "x-mes-client": address, ...actingFor(acting) };
+  const call = rpcWith(asServer(), headers);
+  return async (name, args) => {
+    requireRequestHook();
+    return await call(name, args);
+  };
+}
+
+const actingFor = (token: string | undefined): Record<string, string> =>
+  token === undefined ? {} : { "x-acting-for": token };
+
+function asServer(): SupabaseClient {
+  return serverClient ??= createAdminClient({ supabaseOptions: { global: { fetch: fetchWithArguments } } });
 }
 
 // supabase-js cannot derive the types for a name that is itself a type parameter: Rpc states them
-function rpcWith(client: SupabaseClient, authorization?: string): Rpc {
+function rpcWith(client: SupabaseClient, headers: Record<string, string> = {}): Rpc {
   return async (name, args) => {
     const signal = AbortSignal.timeout(timeoutMs);
     argumentTexts.set(signal, JSON.stringify(args));
     const call = client.rpc(name).abortSignal(signal);
-    if (authorization !== undefined) call.setHeader("Authorization", authorization);
+    for (const header of Object.entries(headers)) call.setHeader(...header);
     const { data, error } = await call;
     if (error !== null) throw problemOf(error);
     return data;

@@ -4,9 +4,17 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
+import type { Page } from "./database.ts";
 import { Constants } from "./database.types.ts";
 import { eventId, instantOut, key, text, userId } from "./fields.ts";
 import { Action, operationKey, OperationWithActions, Status } from "./operation.ts";
+import { NamedPerson } from "./person.ts";
+
+declare module "./database.ts" {
+  interface Answers {
+    list_events: Page<OperationEvent>;
+  }
+}
 
 export const Phase = z.enum(Constants.public.Enums.phase).openapi("Phase", {
   description: "Kind of work: SETUP prepares the machine, PROCESSING makes pieces.",
@@ -34,6 +42,18 @@ const FieldChange = z.object({ before: z.json(), after: z.json() }).openapi("Fie
 const FieldChanges = z.record(z.string(), FieldChange).openapi("FieldChanges", {
   description: "Corrected fields by name.",
   example: { actual_start_at: { before: "2026-11-23T08:15:00.000Z", after: "2026-11-23T08:10:00.000Z" } },
+});
+
+const Reporter = z.object({
+  kind: z.enum(["integration"]).openapi({ description: "An API key.", example: "integration" }),
+  id: z.guid().openapi({ description: "Id of the key.", example: "9b2c4d1e-6f70-4a85-b3c9-0d1e2f3a4b5c" }),
+  name: z.string().openapi({ description: "Name of the key now.", example: "Gateway hall 2" }),
+}).openapi("Reporter", { description: "The machine or integration that reported." });
+
+/** Who reported, where it was no user. */
+export const ReportedBy = z.union([Reporter, z.null()]).openapi({
+  description: "The API key that reported; null for users and for the secret key.",
+  example: null,
 });
 
 export const OperationEvent = z.object({
@@ -90,10 +110,16 @@ export const OperationEvent = z.object({
     example: null,
   }),
   operation_data: OperationData.nullable(),
-  user_id: userId("User who reported; null for a server that named none.").nullable().openapi({ example: null }),
+  user_id: userId("User who reported; null for an API key, and for a server that named none.").nullable().openapi({
+    example: null,
+  }),
   user_email: z.string().nullable().openapi({
     description: "E-mail address of that user at the time; null once the person is forgotten.",
     example: null,
+  }),
+  reported_by: ReportedBy,
+  person: z.union([NamedPerson, z.null()]).openapi({
+    description: "Person who was signed in at the terminal that reported (`X-Acting-For`); null when nobody was.",
   }),
   webhook_success: z.boolean().openapi({
     description: "True once all webhook deliveries of the event have succeeded.",

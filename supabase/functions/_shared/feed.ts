@@ -6,6 +6,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import { readCursor, writeCursor } from "./cursors.ts";
+import type { DowntimeEvent } from "./downtime.ts";
 import type { OperationEvent } from "./event.ts";
 import { key, keySchema } from "./fields.ts";
 import { repeatable } from "./lists.ts";
@@ -22,10 +23,17 @@ declare module "./database.ts" {
 /** A page of the feed. On request, each event has its operation and its mark. */
 export interface FeedPage extends FeedPosition {
   events: (OperationEvent & { operation?: Operation | null; mark?: string })[];
+  /** Empty unless they were asked for. */
+  downtime_events: (DowntimeEvent & { mark: string })[];
   has_more: boolean;
   /** False for a caller who has no workplace and therefore sees no event. */
   has_workplace: boolean;
 }
+
+const StreamInclude = z.enum(["downtimes"]).openapi("StreamInclude", {
+  description: "downtimes: events of downtimes, whatever `action_type` says; none with `order_no`.",
+  example: "downtimes",
+});
 
 /** Filters of the feed. */
 export const feedFilter = {
@@ -38,6 +46,10 @@ export const feedFilter = {
     example: ["FINISH"],
   }),
   order_no: key().optional().openapi({ description: "Order to follow.", example: "403860-001" }),
+  include: repeatable(StreamInclude, { $ref: "#/components/schemas/StreamInclude" }).optional().openapi({
+    description: "What to follow beside the events of operations. Repeat the parameter for several.",
+    example: ["downtimes"],
+  }),
 };
 
 /** Position of a reader in the feed. */

@@ -41,6 +41,11 @@ export const text = (max: number) =>
     .refine((text) => !text.includes("\0") && text.isWellFormed(), "must be storable text")
     .openapi({ maxLength: max });
 
+/** IANA name of a time zone. The database knows which there are. */
+export const timeZone = () =>
+  z.string().max(64).regex(/^[A-Za-z][A-Za-z0-9_+/-]*$/, "must be an IANA time zone such as Europe/Amsterdam")
+    .openapi({ minLength: 1, maxLength: 64, pattern: "^[A-Za-z][A-Za-z0-9_+/-]*$" });
+
 /** A count of pieces, 0..2^31-1. */
 export const quantity = () => z.int().min(0).max(2_147_483_647);
 
@@ -69,6 +74,11 @@ export const instant = () =>
       "must lie in the years 1970 to 9999",
     )
     .transform((text) => new Date(text).toISOString());
+
+export const DecimalSign = z.enum(["point", "comma"]).openapi("DecimalSign", {
+  description: "Decimal sign of numbers.",
+  example: "comma",
+});
 
 /** Milliseconds since 1970. The minimum rejects seconds, which would silently be a time of January 1970. */
 const epochMilliseconds = z.int()

@@ -18,6 +18,8 @@ interface FrameOptions {
   cors: Parameters<typeof cors>[0];
   /** `Cache-Control` of answers that have none of their own. */
   cacheControl: (headers: Headers) => string;
+  /** Middlewares of paths that may be without a route. */
+  beforeRouting?: [path: string, handler: MiddlewareHandler][];
 }
 
 /** Status in the log of a request whose client disconnected before the answer. */
@@ -33,6 +35,7 @@ export function useFrame<E extends Env & { Variables: RequestIdVariables }>(app:
   app.use(crossOrigin(options.cors));
   app.use(securityHeaders(options.cacheControl));
   app.use(draining);
+  for (const [path, handler] of options.beforeRouting ?? []) app.use(path, handler);
   app.use(routing(app));
 
   app.notFound((c) => problemResponse(c, new Problem("unknown_route", `There is no ${c.req.path}`)));
@@ -62,6 +65,8 @@ const securityHeaders = (cacheControl: FrameOptions["cacheControl"]): Middleware
   const { headers } = c.res;
   if (!headers.has("Cache-Control")) headers.set("Cache-Control", cacheControl(headers));
   headers.set("X-Content-Type-Options", "nosniff");
+  // an answer that was made elsewhere has none yet
+  if (!headers.has("X-Request-Id")) headers.set("X-Request-Id", c.get("requestId"));
 };
 
 function asProblem(error: Error): Problem {

@@ -6,21 +6,7 @@
 import { z } from "@hono/zod-openapi";
 import { rpcAsServer } from "./database.ts";
 import { neededMigration } from "./needed_migration.ts";
-import { noteMigration, requireMigration } from "./schema_version.ts";
-
-declare module "./database.ts" {
-  interface Answers {
-    health: HealthAnswer;
-  }
-}
-
-/** Answer of the SQL function. `unknown`: the call did not try a write. */
-export interface HealthAnswer {
-  database: "up";
-  writes: "ok" | "failing" | "unknown";
-  /** Newest migration; null when the database has no history of migrations. */
-  migration: string | null;
-}
+import { type HealthAnswer, noteSchema, requireMigration } from "./schema_version.ts";
 
 const HealthStatus = z.enum(["ok", "degraded"]).openapi("HealthStatus", {
   description:
@@ -65,8 +51,8 @@ export async function readHealth(): Promise<z.infer<typeof Health>> {
   const probe = isProbe || lastProbe === undefined ? { startedMs: nowMs, answer } : lastProbe;
   lastProbe = probe;
   try {
-    const [{ database, migration }, { writes }] = await Promise.all([answer, probe.answer]);
-    noteMigration(migration);
+    const [{ database, migration, request_hook }, { writes }] = await Promise.all([answer, probe.answer]);
+    noteSchema(migration, request_hook);
     const newestMigration = requireMigration();
     const isWorking = writes !== "failing";
     return {

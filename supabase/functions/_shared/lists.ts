@@ -43,9 +43,16 @@ const CountMode = z.enum(["exact", "estimated"]).openapi("CountMode", {
   example: "exact",
 });
 
+/** Items per page, unless the request says another number. */
+export const defaultLimit = 100;
+
 /** Query parameters of every list. */
 export const listQuery = {
-  limit: queryInteger(1, 500).default(100).openapi({ description: "Items per page.", default: 100, example: 50 }),
+  limit: queryInteger(1, 500).default(defaultLimit).openapi({
+    description: "Items per page.",
+    default: defaultLimit,
+    example: 50,
+  }),
   skip: queryInteger(0, 10_000, "must be at most 10000: follow the cursor of the Link header instead").default(0)
     .openapi({
       description: "Number of items to skip, as in the first service. For deep pages follow `cursor`.",
@@ -60,11 +67,15 @@ export const listQuery = {
   count: CountMode.optional(),
 };
 
-const listHeaders = z.object({
+/** Header of a page: where the next one is. */
+export const nextHeader = z.object({
   Link: z.string().optional().openapi({
     description: 'The next page, if there is one: `<...?cursor=...>; rel="next"`, relative to the API\'s origin.',
     example: `</functions/v1/operations/v1?limit=50&cursor=${exampleCursor}>; rel="next"`,
   }),
+});
+
+const listHeaders = nextHeader.extend({
   "X-Total-Count": z.string().regex(/^\d+$/).optional().openapi({
     description: "Number of matching items, when the request has `count`.",
     example: "1234",
@@ -98,19 +109,32 @@ const invalidCursor = (message: string) => invalidValue("query", "/cursor", mess
 
 /** Sets the headers of a page and returns its items. */
 export async function answerPage<Item>(c: ApiContext, page: Page<Item>): Promise<Item[]> {
-  if (page.total !== null) c.header("X-Total-Count", String(page.total));
-  if (page.next === null) return page.items;
+  const { items, next: key, total } = page;
+  if (total !== null) c.header("X-Total-Count", String(total));
+  if (key === null) {
+    c.set("page", { nextCursor: null, nextUrl: null, total });
+    return items;
+  }
+  const cursor = await writeCursor({ list: listIdentity(c), key });
   const next = new URL(c.req.url);
   next.searchParams.delete("skip");
-  next.searchParams.set("cursor", await writeCursor({ list: listIdentity(c), key: page.next }));
-  c.header("Link", `</functions/v1${next.pathname}${next.search}>; rel="next"`);
-  return page.items;
+  next.searchParams.set("cursor", cursor);
+  const nextUrl = `/functions/v1${next.pathname}${next.search}`;
+  c.header("Link", `<${nextUrl}>; rel="next"`);
+  c.set("page", { nextCursor: cursor, nextUrl, total });
+  return items;
 }
+
+/** Parameters that say which part of a list is answered, and how it is written. */
+const presentation = [
+  ...["limit", "skip", "cursor", "count"],
+  ...["format", "columns", "separator", "decimal", "time_zone", "header", "bom"],
+];
 
 /** Returns the list that a cursor belongs to: its path and its filters, in a fixed order. */
 function listIdentity(c: ApiContext): string {
   const { searchParams, pathname } = new URL(c.req.url);
-  for (const page of ["limit", "skip", "cursor", "count"]) searchParams.delete(page);
+  for (const name of presentation) searchParams.delete(name);
   searchParams.sort();
   return `${pathname.replace(/\/$/, "")}?${searchParams}`;
 }

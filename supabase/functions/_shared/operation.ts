@@ -33,6 +33,12 @@ export const Action = z.enum(action).openapi("Action", {
   example: "START",
 });
 
+export const TransitionAction = z.enum(["RELEASE", "START", "STOP", "COMPLETE", "FINISH", "HOLD", "CANCEL"])
+  .openapi("TransitionAction", {
+    description: "Action to perform. Report quantities and corrections as events.",
+    example: "START",
+  });
+
 export const AllowedAction = z.object({
   action: Action,
   allowed: z.boolean().openapi({ description: "True when the caller may perform the action now.", example: false }),
@@ -75,6 +81,10 @@ export const planFields = {
   }),
   t_target_setup_min: minutes().nullable().openapi({ description: "Planned setup time in minutes.", example: 15 }),
   t_target_lead_min: minutes().nullable().openapi({ description: "Planned lead time in minutes.", example: 120 }),
+  t_target_per_piece_min: minutes().nullable().openapi({
+    description: "Planned minutes per piece run; null = t_target_processing_min / qty_desired. Reports measure by it.",
+    example: 0.8,
+  }),
 };
 
 export const overrunTolerance = () =>

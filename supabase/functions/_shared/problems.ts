@@ -49,17 +49,25 @@ export const problemTable = {
     status: 401,
     title: "Authentication required",
     explanation:
-      "The request has no credential, or an invalid one: expired, of another project, of an anonymous user, or not a user's access token. `detail` says which. Send `Authorization: Bearer <access token>` of a signed-in user, or `apikey: sb_secret_...` from a server. Refresh the session and retry.",
+      "The request has no credential, or an invalid one: expired, revoked, of another project, of an anonymous user, or not a user's access token. `detail` says which. Send `Authorization: Bearer <access token>` of a signed-in user, `Authorization: Bearer mes_...` with an API key, or `apikey: sb_secret_...` from a server. A user refreshes the session and retries. With `credential` X-Acting-For, the credential of the terminal is valid and the acting token is not: let the person sign in again.",
     example: {
-      detail: "Send the access token of a signed-in user as Authorization: Bearer, or the secret key as apikey",
+      detail:
+        "Send the access token of a signed-in user or an API key as Authorization: Bearer, or the secret key as apikey",
     },
   },
   forbidden: {
     status: 403,
     title: "Insufficient rights",
     explanation:
-      "You can see the resource, but your role or your workplaces do not allow the request. `required_role` or `changeable_fields` may name what is allowed. With `required_aal`, your role needs a session with a second factor: verify one, then use the new access token.",
+      "You can see the resource, but your role or your workplaces do not allow the request. `required_role` or `changeable_fields` may name what is allowed. `required_scope` or `required_scopes` names what an API key lacks; null means that API keys may not do this at all. With `required_aal`, your role needs a session with a second factor: verify one, then use the new access token.",
     example: { detail: "Your role may not CANCEL operation 403860-001/1/0010", required_role: "supervisor" },
+  },
+  sign_in_failed: {
+    status: 403,
+    title: "Sign-in failed",
+    explanation:
+      "Nobody signs in with this badge or number and this PIN: one of them is wrong, or the person is not active. The answer does not say which. The failure is counted: five within 15 minutes lock the person and the terminal. The terminal's own credential is valid, so do not refresh it.",
+    example: { detail: "Nobody signs in with this badge or number and this PIN" },
   },
   not_found: {
     status: 404,
@@ -89,13 +97,14 @@ export const problemTable = {
     status: 409,
     title: "Operation already running",
     explanation:
-      "An earlier report started the operation: see `running_since`, `phase`, `user_id` and `user_email`. You do not need to do anything.",
+      "An earlier report started the operation: see `running_since`, `phase`, `user_id`, `user_email` and, at a shared terminal, `person`. You do not need to do anything.",
     example: {
       detail: "Cannot START operation 403860-001/1/0010: it has been running since 2026-11-23T08:15:00.000Z",
       running_since: "2026-11-23T08:15:00.000Z",
       phase: "PROCESSING",
       user_id: "5d1f8a2e-7c44-4f0b-8b1e-2f9d3a6c7e01",
       user_email: "operator@example.com",
+      person: null,
     },
   },
   operation_blocked: {
@@ -170,6 +179,19 @@ export const problemTable = {
     explanation: "The user already has a profile: sign-up creates one. Change it with PATCH.",
     example: { detail: 'Profile "5d1f8a2e-7c44-4f0b-8b1e-2f9d3a6c7e01" exists already' },
   },
+  duplicate_person: {
+    status: 409,
+    title: "Duplicate person",
+    explanation:
+      "Another person has this number, badge or profile; `detail` says which. Find the person, or send another value.",
+    example: { detail: "Another person has this badge" },
+  },
+  pseudonymised: {
+    status: 409,
+    title: "Person pseudonymised",
+    explanation: "The person was pseudonymised, which cannot be undone. Create a new person instead.",
+    example: { detail: "The person is pseudonymised: create a new person instead" },
+  },
   duplicate_workplace: {
     status: 409,
     title: "Duplicate workplace",
@@ -182,6 +204,24 @@ export const problemTable = {
     explanation: "A reason code with this kind and code already exists. Change it with PATCH.",
     example: { detail: "Reason code STOP/BREAK exists already" },
   },
+  duplicate_calendar: {
+    status: 409,
+    title: "Duplicate calendar",
+    explanation: "A calendar with this name already exists. Change it with PATCH.",
+    example: { detail: 'Calendar "Two shifts" exists already' },
+  },
+  shift_overlap: {
+    status: 409,
+    title: "Overlapping shifts",
+    explanation:
+      "Two shifts of the calendar would take place at once, or one twice on a date: `shift_code` and `shift_date` name the later one. In the nights when clocks change, shifts that only touch on the clock can overlap. Nothing has changed.",
+    example: {
+      detail:
+        'Shift "LATE" of 2026-11-24 begins at 2026-11-24T12:30:00.000Z, before shift "EARLY" of 2026-11-24 ends at 2026-11-24T13:00:00.000Z',
+      shift_code: "LATE",
+      shift_date: "2026-11-24",
+    },
+  },
   idempotency_conflict: {
     status: 409,
     title: "Key or id conflict",
@@ -190,6 +230,19 @@ export const problemTable = {
     example: {
       detail:
         'A request with Idempotency-Key "0b7e1c9a-2f64-4f0e-9a53-6a8f0a4a3f11" is still being processed: try again',
+    },
+  },
+  downtime_overlap: {
+    status: 409,
+    title: "Downtime overlap",
+    explanation:
+      "Another downtime of the workplace overlaps this one: `downtime_id`, `started_at` and `ended_at` (null while it is open) are its. End, classify or split that one, or report a span that leaves it out.",
+    example: {
+      detail:
+        'Workplace "TruLaser 5060 (L76)" has downtime "c0a8f3d1-4b52-4e0f-9d57-6f1f0f8a2b11" from 2026-11-23T08:15:00.000Z to now already',
+      downtime_id: "c0a8f3d1-4b52-4e0f-9d57-6f1f0f8a2b11",
+      started_at: "2026-11-23T08:15:00.000Z",
+      ended_at: null,
     },
   },
   in_use: {
@@ -203,6 +256,12 @@ export const problemTable = {
     title: "Limit reached",
     explanation: "The largest allowed number of these resources exists (`limit`). Delete or disable one first.",
     example: { detail: "There are 100 enabled webhook endpoints already: disable or delete one first", limit: 100 },
+  },
+  key_revoked: {
+    status: 409,
+    title: "API key revoked",
+    explanation: "A revoked API key cannot be changed, rotated or restored. Create another key.",
+    example: { detail: "The API key was revoked at 2026-11-23T08:15:00.000Z: create another one" },
   },
   endpoint_disabled: {
     status: 409,
@@ -229,6 +288,17 @@ export const problemTable = {
       detail: "The secret that this request made signs no more: the endpoint was deleted, or its secret rotated",
     },
   },
+  version_gone: {
+    status: 410,
+    title: "Version ended",
+    explanation:
+      "This version of the resource has ended (`sunset_at`). Its answers carried the headers `Deprecation` and `Sunset` before. Move to `successor`; `GET /{function}` lists the versions that are served.",
+    example: {
+      detail: "Version v1 of operations has ended: use /functions/v1/operations/v2",
+      sunset_at: "2030-01-01T00:00:00.000Z",
+      successor: "/functions/v1/operations/v2",
+    },
+  },
   stale_version: {
     status: 412,
     title: "Version conflict",
@@ -241,6 +311,16 @@ export const problemTable = {
     title: "Body too large",
     explanation: "A body may have at most 1 MiB (`limit`, in bytes). Split the request.",
     example: { detail: "The body is larger than 1048576 bytes", limit: 1_048_576 },
+  },
+  confirmation_invalid: {
+    status: 422,
+    title: "Confirmation refused",
+    explanation:
+      "The confirm_token of a language model's write is expired, or is not the one of this call: it was altered, or comes from another caller, another tool or other arguments. Nothing has changed. Call the tool again without confirm_token, show what it would do, and confirm that. `reason` is expired or other_call.",
+    example: {
+      detail: "The confirm_token has expired: call the tool again without it",
+      reason: "expired",
+    },
   },
   unsupported_media_type: {
     status: 415,
@@ -279,7 +359,7 @@ export const problemTable = {
     status: 422,
     title: "Invalid state transition",
     explanation:
-      "The status of the operation does not allow the action. `current_status` is the current status, `allowed_actions` lists what you may do instead. Read the operation again: another caller may have changed its status.",
+      "The status of the operation, or of the downtime, does not allow the action. `current_status` is the current status, `allowed_actions` lists what you may do instead. Read the operation again: another caller may have changed its status.",
     example: {
       detail: 'Cannot START operation 403860-001/1/0010: status is "FINISHED"',
       current_status: "FINISHED",
@@ -331,8 +411,23 @@ export const problemTable = {
     status: 429,
     title: "Too many requests",
     explanation:
-      "You have the largest allowed number (`limit`) of open streams, unused tickets or waiting requests. Close one, or wait for the seconds that `Retry-After` and `retry_after_s` give.",
-    example: { detail: "Cannot open a stream: you have 10 of at most 10", limit: 10, retry_after_s: 5 },
+      "You have sent more requests of a class (`policy`) than you may, or have the largest allowed number (`limit`) of open streams, unused tickets or waiting requests. Wait for the seconds that `Retry-After` and `retry_after_s` give, or close a stream. Nothing has changed: the same request, with the same Idempotency-Key, succeeds later. docs/limits.md describes the classes and their limits.",
+    example: {
+      detail: `Too many requests of class "reads": at most 600 at once and 3000 per minute`,
+      policy: "reads",
+      limit: 600,
+      retry_after_s: 1,
+    },
+  },
+  sign_in_locked: {
+    status: 429,
+    title: "Sign-in locked",
+    explanation:
+      "Five sign-ins of this person or at this terminal have failed within 15 minutes. Wait for the seconds that `Retry-After` and `retry_after_s` give. A supervisor ends the lock of a person with a new PIN.",
+    example: {
+      detail: "Five sign-ins have failed: this terminal or this person is locked for 15 minutes",
+      retry_after_s: 871,
+    },
   },
   internal_error: {
     status: 500,
@@ -345,7 +440,7 @@ export const problemTable = {
     status: 503,
     title: "Service unavailable",
     explanation:
-      "The database does not answer, is overloaded, waited too long for a lock, or already processes the largest allowed number of large batches; or the server's clock is behind the time at which the access token was issued; or the functions are newer than the database and need the migration `needs_migration`. It is safe to repeat the request with the same Idempotency-Key after `Retry-After` seconds.",
+      "The database does not answer, is overloaded, waited too long for a lock, or already processes the largest allowed number of large batches; or the server's clock is behind the time at which the access token was issued; or the functions are newer than the database and need the migration `needs_migration`; or the database does not judge API keys, because its request hook is not active. It is safe to repeat the request with the same Idempotency-Key after `Retry-After` seconds.",
     example: { detail: "The database cannot answer now: try again with the same Idempotency-Key" },
   },
 } as const satisfies Record<string, ProblemKind>;
@@ -390,6 +485,7 @@ const headersOf: Partial<Record<ProblemCode, Record<string, string>>> = {
   unavailable: { "Retry-After": "1" },
   upgrade_required: { Upgrade: "websocket" },
   rate_limited: { "Retry-After": "5" },
+  sign_in_locked: { "Retry-After": "900" },
   idempotency_conflict: { "Retry-After": "1" },
 };
 

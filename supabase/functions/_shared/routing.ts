@@ -7,7 +7,7 @@ import type { Env, Hono, MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
 import { Problem, problemResponse } from "./problems.ts";
 
-const methods = ["GET", "POST", "PATCH", "DELETE"];
+const methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /** Creates the middleware that answers 404 or 405 before it looks at anything else of the request. */
 export const routing = <E extends Env>(app: Hono<E>): MiddlewareHandler => async (c, next) => {

@@ -8,7 +8,27 @@ import { createMiddleware } from "hono/factory";
 import { outliveAnswer } from "./background.ts";
 import { MissingFunction, rpcAsServer } from "./database.ts";
 import { neededMigration } from "./needed_migration.ts";
+import { notePlantZone } from "./plant_zone.ts";
 import { Problem } from "./problems.ts";
+import { hasRequestHook, noteRequestHook } from "./request_hook.ts";
+
+declare module "./database.ts" {
+  interface Answers {
+    health: HealthAnswer;
+  }
+}
+
+/** Answer of the SQL function. `unknown`: the call did not try a write. */
+export interface HealthAnswer {
+  database: "up";
+  writes: "ok" | "failing" | "unknown";
+  /** Newest migration; null when the database has no history of migrations. */
+  migration: string | null;
+  /** Whether `app.before_request` has run in the transaction. */
+  request_hook?: boolean;
+  /** IANA name of the plant's zone. */
+  time_zone?: string;
+}
 
 /** Time until the next check after a success, because a restored backup may lack the migration. */
 const currentForMs = 60_000;
@@ -21,10 +41,12 @@ let newestMigration: string | null = null;
 let askAgainAtMs = -Infinity;
 let asking: Promise<void> | undefined;
 
-/** Stores the newest migration of the database, which each answer of its health contains; older databases omit it. */
-export function noteMigration(migration: string | null = null): void {
+/** Stores what each answer of the database's health contains; older databases omit it. */
+export function noteSchema(migration: string | null = null, requestHook?: boolean): void {
   newestMigration = migration;
-  askAgainAtMs = performance.now() + (isCurrent(migration) ? currentForMs : behindForS * 1_000);
+  noteRequestHook(requestHook);
+  const isComplete = isCurrent(migration) && hasRequestHook();
+  askAgainAtMs = performance.now() + (isComplete ? currentForMs : behindForS * 1_000);
 }
 
 /** Makes the next request ask the database first. */
@@ -52,20 +74,32 @@ export function requireMigration(): string {
 
 /** Rejects requests while the database lacks the migration. Only the first request of an isolate waits for the answer. */
 export const schemaVersion = createMiddleware(async (c, next) => {
-  if (performance.now() >= askAgainAtMs) {
-    const answer = askDatabase();
-    if (isCurrent(newestMigration)) outliveAnswer(answer.catch(() => {}));
-    else await answer;
-  }
-  requireMigration();
+  await checkSchema();
   await next();
   if (c.error instanceof MissingFunction) forgetMigration();
 });
 
+/**
+ * Asks the database when its last answer is old.
+ *
+ * @throws {Problem} `unavailable` while it lacks the migration.
+ */
+export async function checkSchema(): Promise<void> {
+  if (performance.now() >= askAgainAtMs) {
+    const answer = askDatabase();
+    if (isCurrent(newestMigration) && hasRequestHook()) outliveAnswer(answer.catch(() => {}));
+    else await answer;
+  }
+  requireMigration();
+}
+
 /** Asks the database. Requests of the same moment share the answer. */
 function askDatabase(): Promise<void> {
   asking ??= rpcAsServer()("health", { probe_writes: false })
-    .then(({ migration }) => noteMigration(migration))
+    .then(({ migration, request_hook, time_zone }) => {
+      noteSchema(migration, request_hook);
+      notePlantZone(time_zone);
+    })
     .finally(() => asking = undefined);
   return asking;
 }

@@ -4,17 +4,22 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import type { ApiKey } from "./api_keys.ts";
 
 /** The caller of a credential. A stream keeps it after its request, to check the reader's access again. */
 export interface Session {
-  /** Null for a server with the secret key. */
+  /** Id of the caller's profile: that of a user or of an API key. Null for a server with the secret key. */
   user_id: string | null;
+  /** The API key, where the caller has one: it is judged again with each call of the database. */
+  api_key?: { key: ApiKey; /** Address of the client. */ address: string };
   /** Name of the secret key, where a server brought it itself. */
   secret_key?: string;
   /** When the access token expires, in milliseconds since 1970; undefined for the secret key, which does not. */
   ends_at?: number;
   /** How the user signed in, by the token: `aal1`, or `aal2` with a second factor. */
   aal?: string;
+  /** OAuth client that the user let act for them; undefined for a session of their own. */
+  client_id?: string;
 }
 
 /** Most stored tokens; the oldest are removed first. */

@@ -1,9 +1,13 @@
 import { z } from "@hono/zod-openapi";
 import { problems, security } from "../_shared/contract.ts";
+import { answerList, csvQuery, tableJson } from "../_shared/csv.ts";
 import { endpoint } from "../_shared/endpoint.ts";
 import { OperationEvent } from "../_shared/event.ts";
 import { key } from "../_shared/fields.ts";
-import { answerPage, listQuery, pageJson, readCursorKey } from "../_shared/lists.ts";
+import { listQuery } from "../_shared/lists.ts";
+import { EventListKey } from "./schemas.ts";
+
+const table = { name: "events", row: OperationEvent, key: EventListKey };
 
 export const listByWorkplace = endpoint({
   method: "get",
@@ -16,22 +20,19 @@ export const listByWorkplace = endpoint({
   security,
   request: {
     params: z.object({ workplace_name: key().openapi({ description: "Workplace.", example: "Trommelen-1" }) }),
-    query: z.strictObject(listQuery),
+    query: z.strictObject({ ...listQuery, ...csvQuery("occurred_at,order_no,action_type") }),
   },
   responses: {
-    200: pageJson(OperationEvent, "A page of events."),
+    200: tableJson(OperationEvent, "A page of events."),
     ...problems([]),
   },
-}, async (c) => {
-  const { limit, skip, count } = c.req.valid("query");
-  const [before_created_at, before_id] = await readCursorKey(c, z.tuple([z.string(), z.string()])) ?? [];
-  const page = await c.var.rpc("list_events", {
-    workplace_name: c.req.valid("param").workplace_name,
-    before_created_at,
-    before_id,
-    skip,
-    take: limit,
-    count,
-  });
-  return c.json(await answerPage(c, page), 200);
+}, (c) => {
+  const { workplace_name } = c.req.valid("param");
+  return answerList(
+    c,
+    c.req.valid("query"),
+    table,
+    ([before_created_at, before_id], page) =>
+      c.var.rpc("list_events", { workplace_name, before_created_at, before_id, ...page }),
+  );
 });

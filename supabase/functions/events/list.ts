@@ -1,9 +1,10 @@
-import { z } from "@hono/zod-openapi";
 import { problems, security } from "../_shared/contract.ts";
+import { answerList, filtersOf, tableJson } from "../_shared/csv.ts";
 import { endpoint } from "../_shared/endpoint.ts";
 import { OperationEvent } from "../_shared/event.ts";
-import { answerPage, pageJson, readCursorKey } from "../_shared/lists.ts";
-import { EventQuery } from "./schemas.ts";
+import { EventListKey, EventQuery } from "./schemas.ts";
+
+const table = { name: "events", row: OperationEvent, key: EventListKey };
 
 export const list = endpoint({
   method: "get",
@@ -15,20 +16,17 @@ export const list = endpoint({
   security,
   request: { query: EventQuery },
   responses: {
-    200: pageJson(OperationEvent, "A page of events."),
+    200: tableJson(OperationEvent, "A page of events."),
     ...problems([]),
   },
-}, async (c) => {
-  const { action_type, limit, skip, count, cursor: _, ...filters } = c.req.valid("query");
-  const [before_created_at, before_id] = await readCursorKey(c, z.tuple([z.string(), z.string()])) ?? [];
-  const page = await c.var.rpc("list_events", {
-    ...filters,
-    action_types: action_type,
-    before_created_at,
-    before_id,
-    skip,
-    take: limit,
-    count,
-  });
-  return c.json(await answerPage(c, page), 200);
+}, (c) => {
+  const query = c.req.valid("query");
+  const { action_type, ...filters } = filtersOf(query);
+  return answerList(
+    c,
+    query,
+    table,
+    ([before_created_at, before_id], page) =>
+      c.var.rpc("list_events", { ...filters, action_types: action_type, before_created_at, before_id, ...page }),
+  );
 });

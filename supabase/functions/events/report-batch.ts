@@ -1,9 +1,11 @@
+import { actingHeader } from "../_shared/acting.ts";
 import { type ItemResult, ItemResults, summarize, toItemResult, validateItems } from "../_shared/batch.ts";
 import { answerCommand, commandJson, idempotencyHeader, readIdempotency } from "../_shared/commands.ts";
 import { commandProblems, jsonBody, lifecycleCodes, security } from "../_shared/contract.ts";
 import { endpoint } from "../_shared/endpoint.ts";
 import { Problem } from "../_shared/problems.ts";
-import { Batch, Report } from "./schemas.ts";
+import { chargeRows } from "../_shared/rate_limiting.ts";
+import { Batch, BatchItem } from "./schemas.ts";
 
 export const reportBatch = endpoint({
   method: "post",
@@ -15,19 +17,21 @@ export const reportBatch = endpoint({
     "Takes the events that a terminal buffered while it was offline, in the order in which they happened: one transaction, one " +
     "result for each event. Give each event an id, so that the whole batch can be sent again. With `atomic`, one rejected event " +
     "rejects all of them. A report that needs the effect of an earlier, rejected one names that one as `caused_by`. Work that " +
-    "begins and ends within the batch needs no capacity at its workplace. The server processes two large batches at a time and " +
+    "begins and ends within the batch needs no capacity at its workplace. Commands on downtimes stand among the reports. The server processes two large batches at a time and " +
     "answers 503 with Retry-After to further ones.",
   security,
-  request: { headers: idempotencyHeader, body: jsonBody(Batch) },
+  "x-rate-limit": { class: "heavy" },
+  request: { headers: idempotencyHeader.extend(actingHeader.shape), body: jsonBody(Batch) },
   responses: {
     200: commandJson(ItemResults, "All events were recorded before."),
     201: commandJson(ItemResults, "All events are new and recorded."),
     207: commandJson(ItemResults, "The results differ: see each one."),
-    ...commandProblems([...lifecycleCodes, "ambiguous_operation", "planned_elsewhere"]),
+    ...commandProblems([...lifecycleCodes, "ambiguous_operation", "planned_elsewhere", "downtime_overlap"]),
   },
 }, async (c) => {
   const { events, atomic } = c.req.valid("json");
-  const { valid, rejected } = validateItems(c, Report, events);
+  chargeRows(c, events.length);
+  const { valid, rejected } = validateItems(c, BatchItem, events);
   const first = rejected[0];
   if (atomic && first?.problem) {
     const { detail, errors } = first.problem;
@@ -64,7 +68,7 @@ function nameCauses(results: ItemResult[], events: Record<string, unknown>[]): v
   const causes = new Map<string, { index: number; asset_id: unknown }>();
   const rejectedIds = new Map<unknown, number>();
   for (const result of results) {
-    const { id, action_type, order_no, operation_no, workplace_name, asset_id, reverses_event_id } =
+    const { id, action_type, order_no, operation_no, workplace_name, asset_id, reverses_event_id, downtime_id } =
       events[result.index] ?? {};
     const operation = JSON.stringify([order_no, operation_no, workplace_name]);
     const cause = causes.get(operation);
@@ -74,7 +78,7 @@ function nameCauses(results: ItemResult[], events: Record<string, unknown>[]): v
       continue;
     }
     if (id !== undefined) rejectedIds.set(id, result.index);
-    const reversed = rejectedIds.get(reverses_event_id);
+    const reversed = rejectedIds.get(reverses_event_id ?? downtime_id);
     if (reversed !== undefined) result.caused_by = reversed;
     else if (result.problem.code === "invalid_state_transition" && cause !== undefined && isSameAsset) {
       result.caused_by = cause.index;

@@ -1,3 +1,4 @@
+import { actingHeader } from "../_shared/acting.ts";
 import {
   answerCommand,
   commandJson,
@@ -9,7 +10,8 @@ import {
 import { commandProblems, jsonBody, lifecycleCodes, security } from "../_shared/contract.ts";
 import { endpoint } from "../_shared/endpoint.ts";
 import { ReportedEvent } from "../_shared/event.ts";
-import { Report } from "./schemas.ts";
+import { requestedVersion } from "../_shared/versions.ts";
+import { Report } from "../_shared/report.ts";
 
 export const report = endpoint({
   method: "post",
@@ -20,7 +22,7 @@ export const report = endpoint({
   description: "For operators at their workplaces, and above. Records what happened to an operation. " +
     "Event and operation change together or not at all; the answer contains both.",
   security,
-  request: { headers: idempotencyHeader, body: jsonBody(Report) },
+  request: { headers: idempotencyHeader.extend(actingHeader.shape), body: jsonBody(Report) },
   responses: {
     200: commandJson(
       ReportedEvent,
@@ -34,6 +36,6 @@ export const report = endpoint({
   const answer = await c.var.rpc("report_event", { report: body, idempotency: readIdempotency(c, body) });
   const event = answerCommand(c, answer);
   if (answer.status !== 201) return c.json(event, 200);
-  setLocation(c, ["events", "v1", event.id]);
+  setLocation(c, ["events", requestedVersion(c), event.id]);
   return c.json(event, 201);
 });

@@ -5,174 +5,62 @@
  */
 import { z } from "@hono/zod-openapi";
 import type { ItemAnswer } from "../_shared/batch.ts";
+import { csvQuery } from "../_shared/csv.ts";
 import { exampleCursor, maxCursorLength } from "../_shared/cursors.ts";
-import type { Answer, Page } from "../_shared/database.ts";
-import { OperationData, OperationEvent, Phase, type ReportedEvent } from "../_shared/event.ts";
+import type { Answer } from "../_shared/database.ts";
+import { DowntimeEvent, downtimeFields, downtimeId } from "../_shared/downtime.ts";
+import { OperationEvent } from "../_shared/event.ts";
 import { feedFilter } from "../_shared/feed.ts";
-import {
-  addedMinutes,
-  assetId,
-  eventId,
-  instant,
-  key,
-  quantity,
-  reportFields,
-  text,
-  userId,
-} from "../_shared/fields.ts";
+import { instant, key, userId } from "../_shared/fields.ts";
 import { listQuery, queryInteger, repeatable } from "../_shared/lists.ts";
-import { Action, operationKey } from "../_shared/operation.ts";
+import { Action, Operation } from "../_shared/operation.ts";
+import { personId } from "../_shared/person.ts";
+import { Report } from "../_shared/report.ts";
 
 declare module "../_shared/database.ts" {
   interface Answers {
     get_event: OperationEvent;
-    list_events: Page<OperationEvent>;
-    report_event: Answer<ReportedEvent>;
     report_events: Answer<ItemAnswer[]>;
   }
 }
 
-const maxDataBytes = 16 * 1024;
+const place = downtimeFields.start.workplace_name;
 
-/** Returns whether the text has at most so many bytes of UTF-8, which has 1 to 3 for each UTF-16 unit. */
-const fits = (text: string, maxBytes: number) =>
-  3 * text.length <= maxBytes || (text.length <= maxBytes && new TextEncoder().encode(text).length <= maxBytes);
-
-const operationData = () =>
-  OperationData.refine((data) => fits(JSON.stringify(data), maxDataBytes), "must be at most 16 KiB of JSON").nullable();
-
-/** Fields of every report. */
-const subject = {
-  order_no: operationKey.order_no,
-  operation_no: operationKey.operation_no,
-  workplace_name: key().openapi({ description: "Workplace of the operation.", example: "TruLaser 5060 (L76)" }),
-  asset_id: assetId().optional().openapi({
-    description: "Number of the machine. Required when the order has the operation on several machines.",
-    example: 1,
-  }),
-  id: eventId("Id that the terminal generates. The same report sent again with the same id is the same event.")
-    .optional(),
-  ...reportFields,
-  operation_data: operationData().optional(),
-  user_id: userId("User who reports. With a user's token only that user, with the secret key any user.").nullable()
-    .optional(),
-  user_email: text(320).nullable().optional().openapi({
-    description: "E-mail address of the user who reports, under the same rule as user_id.",
-    example: "operator@example.com",
-  }),
+const named = {
+  downtime_id: downtimeId("The downtime. Without it, the one that is open at the workplace.").optional(),
+  workplace_name: place,
+  occurred_at: downtimeFields.end.occurred_at,
 };
 
-const reason = (kind: string) =>
-  key().optional().openapi({ description: `Reason code of kind ${kind}.`, example: "MATERIAL" });
+const downtimeAction = <Name extends string>(name: Name) =>
+  z.literal(name).openapi({ description: "Command on a downtime.", example: name });
 
-const Overrun = z.enum(["refuse", "park"]).openapi("Overrun", {
-  description: "What becomes of good pieces beyond what the operation may have: `refuse` rejects the report, `park` " +
-    "books what fits and keeps the rest as qty_parked. Default: refuse.",
-  example: "park",
-});
-
-const quantities = {
-  qty_good: quantity().optional().openapi({ description: "Good pieces made since the last report.", example: 10 }),
-  qty_scrap: quantity().optional().openapi({ description: "Pieces scrapped since the last report.", example: 1 }),
-  overrun: Overrun.optional(),
-};
-
-const difference = () => z.int().min(-2_147_483_647).max(2_147_483_647).optional();
-
-const action = <Name extends string>(name: Name) =>
-  z.literal(name).openapi({ description: "Action that the event reports.", example: name });
-
-/** A report takes the fields that its action uses. Any other field is rejected. */
-export const Report = z.discriminatedUnion("action_type", [
+/** Commands on downtimes, as items of a batch: each names its workplace. */
+const downtimeReports = [
+  z.strictObject({ action_type: downtimeAction("DOWNTIME_START"), ...downtimeFields.start })
+    .openapi("DowntimeStartReport", { description: "The workplace stands still: as `POST /downtimes/v1`." }),
+  z.strictObject({ action_type: downtimeAction("DOWNTIME_END"), ...named, ...downtimeFields.end })
+    .openapi("DowntimeEndReport", { description: "The workplace goes on: as `POST /downtimes/v1/{id}/end`." }),
+  z.strictObject({ action_type: downtimeAction("DOWNTIME_CLASSIFY"), ...named, ...downtimeFields.classify })
+    .openapi("DowntimeClassifyReport", { description: "Why: as `POST /downtimes/v1/{id}/classify`." }),
   z.strictObject({
-    action_type: action("START"),
-    ...subject,
-    phase: Phase.optional().openapi({ description: "Phase that begins; PROCESSING by default.", example: "SETUP" }),
-  }).openapi("StartReport", { description: "Work begins, resumes, or changes its phase." }),
-  z.strictObject({ action_type: action("STOP"), ...subject, reason_code: reason("STOP") })
-    .openapi("StopReport", { description: "Work pauses. Any operator can resume it." }),
-  z.strictObject({ action_type: action("REPORT_QUANTITY"), ...subject, ...quantities, reason_code: reason("SCRAP") })
-    .openapi("QuantityReport", { description: "Pieces were made or scrapped." }),
-  z.strictObject({ action_type: action("COMPLETE"), ...subject, ...quantities, reason_code: reason("SHORTFALL") })
-    .openapi("CompleteReport", {
-      description:
-        "All pieces are done. Books the given pieces, or all missing pieces as good, and finishes the operation.",
-    }),
-  z.strictObject({ action_type: action("FINISH"), ...subject, reason_code: reason("SHORTFALL") })
-    .openapi("FinishReport", {
-      description: "Finishes the operation with the pieces reported so far. A shortfall needs a reason.",
-    }),
-  z.strictObject({ action_type: action("RELEASE"), ...subject })
-    .openapi("ReleaseReport", {
-      description: "For supervisors. Permits the start of the operation, or ends its block.",
-    }),
-  z.strictObject({ action_type: action("HOLD"), ...subject, reason_code: reason("HOLD") })
-    .openapi("HoldReport", { description: "For supervisors. Blocks the operation until a RELEASE; needs a reason." }),
-  z.strictObject({ action_type: action("CANCEL"), ...subject, reason_code: reason("CANCEL") })
-    .openapi("CancelReport", {
-      description: "For supervisors. Cancels the operation, before or after work began; needs a reason.",
-    }),
-  z.strictObject({
-    action_type: action("REVERSE"),
-    ...subject,
-    reverses_event_id: eventId("REPORT_QUANTITY or COMPLETE of this operation whose pieces are reversed."),
-    qty_good: quantity().optional().openapi({
-      description: "Good pieces to reverse. Without quantities, all remaining pieces of the event are reversed.",
-      example: 3,
-    }),
-    qty_scrap: quantity().optional().openapi({ description: "Scrapped pieces to reverse.", example: 0 }),
-  }).openapi("ReverseReport", {
+    action_type: downtimeAction("DOWNTIME_SPLIT"),
+    downtime_id: named.downtime_id,
+    workplace_name: place,
+    ...downtimeFields.split,
+  }).openapi("DowntimeSplitReport", { description: "One stop, two causes: as `POST /downtimes/v1/{id}/split`." }),
+  z.strictObject({ action_type: downtimeAction("DOWNTIME_CANCEL"), ...named, ...downtimeFields.cancel })
+    .openapi("DowntimeCancelReport", { description: "It was none: as `POST /downtimes/v1/{id}/cancel`." }),
+] as const;
+
+export const BatchItem = z.discriminatedUnion("action_type", [...Report.options, ...downtimeReports]).openapi(
+  "BatchItem",
+  {
     description:
-      "Reverses all or part of a reported quantity. A finished operation is reopened, which needs a supervisor.",
-  }),
-  z.strictObject({
-    action_type: action("CORRECT"),
-    ...subject,
-    qty_good: difference().openapi({
-      description: "Difference to add to the good pieces: positive or negative.",
-      example: -2,
-    }),
-    qty_scrap: difference().openapi({
-      description: "Difference to add to the scrapped pieces: positive or negative.",
-      example: 2,
-    }),
-    qty_parked: z.int().min(-2_147_483_647).max(0).optional().openapi({
-      description:
-        "Difference to add to the parked pieces, negative: settles them as qty_good or qty_scrap say, or drops them.",
-      example: -2,
-    }),
-    actual_start_at: instant().optional().openapi({
-      description: "Actual start of the work.",
-      example: "2026-11-23T08:10:00Z",
-    }),
-    actual_end_at: instant().optional().openapi({
-      description: "Actual end of the work, for a finished operation.",
-      example: "2026-11-20T10:05:00Z",
-    }),
-    t_actual_setup_min: addedMinutes().optional().openapi({
-      description: "Actual setup time in minutes.",
-      example: 12,
-    }),
-    t_actual_processing_min: addedMinutes().optional().openapi({
-      description: "Actual processing time in minutes.",
-      example: 84.5,
-    }),
-    t_actual_lead_min: addedMinutes().optional().openapi({
-      description: "Actual lead time in minutes, when start or end is unknown.",
-      example: 110,
-    }),
-  }).openapi("CorrectReport", {
-    description: "For supervisors. Corrects reported values. The event holds each value before and after.",
-  }),
-]).openapi("Report", {
-  description: "What happened to an operation. Fields that the action does not use are rejected.",
-  example: {
-    action_type: "START",
-    order_no: "403860-001",
-    operation_no: "0010",
-    workplace_name: "TruLaser 5060 (L76)",
+      "A report on an operation, or a command on a downtime. Fields that the action does not use are rejected.",
+    example: { action_type: "DOWNTIME_END", workplace_name: "TruLaser 5060 (L76)" },
   },
-});
+);
 
 /** Most reports of one batch. */
 export const maxBatch = 1_000;
@@ -180,10 +68,10 @@ export const maxBatch = 1_000;
 export const Batch = z.strictObject({
   events: z.array(z.looseObject({})).min(1).max(maxBatch).openapi({
     type: "array",
-    items: { $ref: "#/components/schemas/Report" },
+    items: { $ref: "#/components/schemas/BatchItem" },
     minItems: 1,
     maxItems: maxBatch,
-    description: "Reports in the order in which they happened.",
+    description: "Reports and commands on downtimes in the order in which they happened.",
   }),
   atomic: z.boolean().default(false).openapi({
     description: "True: the server records all events or none. False: a rejected event does not affect the others.",
@@ -214,12 +102,21 @@ export const EventQuery = z.strictObject({
   }),
   workplace_name: key().openapi({ description: "Workplace.", example: "TruLaser 5060 (L76)" }),
   user_id: userId("User who reported."),
+  person_id: personId("Person who was signed in at the terminal that reported."),
   occurred_after: instant().openapi({ description: "Earliest time of the event.", example: "2026-11-23T00:00:00Z" }),
   occurred_before: instant().openapi({
     description: "Time before which the event happened.",
     example: "2026-11-24T00:00:00Z",
   }),
-}).partial().extend(listQuery);
+}).partial().extend({ ...listQuery, ...csvQuery("occurred_at,order_no,action_type") });
+
+/** Key of an event in lists: when it was recorded, and its id. */
+export const EventListKey = z.tuple([z.string(), z.string()]);
+
+const FeedInclude = z.enum(["operation", "downtimes"]).openapi("FeedInclude", {
+  description: "What the feed answers beside the events.",
+  example: "operation",
+});
 
 export const FeedQuery = z.strictObject({
   after: z.string().min(1).max(maxCursorLength).optional().openapi({
@@ -232,11 +129,27 @@ export const FeedQuery = z.strictObject({
     example: 20,
   }),
   ...feedFilter,
+  include: repeatable(FeedInclude, { $ref: "#/components/schemas/FeedInclude" }).optional().openapi({
+    description: "`operation`: each event has its operation as it is now. `downtimes`: the page has events of " +
+      "downtimes, whatever `action_type` says; none with `order_no`.",
+    example: ["operation"],
+  }),
 });
 
+const FollowedEvent = OperationEvent.extend({
+  operation: z.union([Operation, z.null()]).optional().openapi({
+    description: "With `include=operation`: the operation as it is now; null when it was deleted or moved to a " +
+      "workplace that the caller does not see.",
+  }),
+}).openapi("FollowedEvent", { description: "An event of the feed." });
+
 export const Feed = z.object({
-  events: z.array(OperationEvent).openapi({
+  events: z.array(FollowedEvent).openapi({
     description: "Events in the order of the feed. The events of one operation are in the order of op_seq.",
+  }),
+  downtime_events: z.array(DowntimeEvent).optional().openapi({
+    description:
+      "With `include=downtimes`: events of downtimes in the order of the feed. `pos` orders them and `events`.",
   }),
   next_cursor: z.string().openapi({
     description: "Cursor to resume from: send it as `after`. Always present.",

@@ -2,6 +2,7 @@ import { answerCreation, createdJson, idempotencyHeader, readIdempotency } from 
 import { commandProblems, jsonBody, security } from "../_shared/contract.ts";
 import { endpoint } from "../_shared/endpoint.ts";
 import { OperationWithActions } from "../_shared/operation.ts";
+import { requestedVersion } from "../_shared/versions.ts";
 import { OperationCreate } from "./schemas.ts";
 
 export const create = endpoint({
@@ -23,7 +24,7 @@ export const create = endpoint({
   const operation = answerCreation(
     c,
     answer,
-    ({ order_no, asset_id, operation_no }) => ["operations", "v1", order_no, asset_id, operation_no],
+    ({ order_no, asset_id, operation_no }) => ["operations", requestedVersion(c), order_no, asset_id, operation_no],
   );
   return c.json(operation, 201);
 });

@@ -6,7 +6,7 @@
 import { z } from "@hono/zod-openapi";
 import type { ItemAnswer } from "../_shared/batch.ts";
 import type { Answer } from "../_shared/database.ts";
-import { instantOrEpoch } from "../_shared/fields.ts";
+import { DecimalSign, instantOrEpoch } from "../_shared/fields.ts";
 import { flag } from "../_shared/lists.ts";
 import { executionFields, overrunTolerance, Status } from "../_shared/operation.ts";
 import { Problem } from "../_shared/problems.ts";
@@ -69,11 +69,6 @@ const ImportMode = z.enum(["update", "takeover"]).openapi("ImportMode", {
 const UnknownWorkplaces = z.enum(["create", "reject"]).openapi("UnknownWorkplaces", {
   description: "What becomes of a row that names an unknown workplace.",
   example: "reject",
-});
-
-const DecimalSign = z.enum(["point", "comma"]).openapi("DecimalSign", {
-  description: "Decimal sign of numbers.",
-  example: "comma",
 });
 
 export const ImportQuery = z.strictObject({

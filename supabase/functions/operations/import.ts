@@ -4,6 +4,7 @@ import { commandProblems, security } from "../_shared/contract.ts";
 import { type ApiContext, endpoint } from "../_shared/endpoint.ts";
 import { readJson } from "../_shared/json.ts";
 import { Problem } from "../_shared/problems.ts";
+import { chargeRows } from "../_shared/rate_limiting.ts";
 import { type Decimal, readCsv } from "./import-csv.ts";
 import { importExample, ImportQuery, ImportRow, maxRows, wrongCount } from "./import-schemas.ts";
 
@@ -21,6 +22,7 @@ export const importRows = endpoint({
     "rows of the first service as they are. Send a JSON array, NDJSON (one object per line), or CSV with a header line and " +
     "commas between the fields (an empty field is null; see `decimal`). A row that names an unknown workplace says so (`creates_workplace`).",
   security,
+  "x-rate-limit": { class: "heavy" },
   request: {
     query: ImportQuery,
     headers: idempotencyHeader,
@@ -55,6 +57,7 @@ export const importRows = endpoint({
   const { dry_run, mode, unknown_workplaces, decimal } = c.req.valid("query");
   const rows = await readRows(c.req, decimal);
   if (rows.length === 0) throw wrongCount(0);
+  chargeRows(c, rows.length);
   const { valid, rejected } = validateItems(c, ImportRow, rows);
   const answer = await c.var.rpc("import_operations", {
     rows: valid,

@@ -1,9 +1,15 @@
 import { z } from "@hono/zod-openapi";
 import { problems, security } from "../_shared/contract.ts";
+import { answerList, filtersOf, tableJson } from "../_shared/csv.ts";
 import { endpoint } from "../_shared/endpoint.ts";
-import { answerPage, pageJson, readCursorKey } from "../_shared/lists.ts";
 import { Operation } from "../_shared/operation.ts";
 import { OperationQuery } from "./schemas.ts";
+
+const table = {
+  name: "operations",
+  row: Operation,
+  key: z.tuple([z.string().nullable(), z.string(), z.string(), z.int()]),
+};
 
 export const list = endpoint({
   method: "get",
@@ -17,24 +23,27 @@ export const list = endpoint({
   security,
   request: { query: OperationQuery },
   responses: {
-    200: pageJson(Operation, "A page of operations."),
+    200: tableJson(Operation, "A page of operations."),
     ...problems([]),
   },
-}, async (c) => {
-  const { status, workplace_name, limit, skip, count, cursor: _, ...filters } = c.req.valid("query");
-  const [after_value, after_order_no, after_operation_no, after_asset_id] =
-    await readCursorKey(c, z.tuple([z.string().nullable(), z.string(), z.string(), z.int()])) ?? [];
-  const page = await c.var.rpc("list_operations", {
-    ...filters,
-    statuses: status,
-    workplace_names: workplace_name,
-    after_value: after_value ?? undefined,
-    after_order_no,
-    after_operation_no,
-    after_asset_id,
-    skip,
-    take: limit,
-    count,
-  });
-  return c.json(await answerPage(c, page), 200);
+}, (c) => {
+  const query = c.req.valid("query");
+  const { status, workplace_name, ...filters } = filtersOf(query);
+  return answerList(
+    c,
+    query,
+    table,
+    ([after_value, after_order_no, after_operation_no, after_asset_id], page) =>
+      c.var.rpc("list_operations", {
+        ...filters,
+        statuses: status,
+        workplace_names: workplace_name,
+        after_value: after_value ?? undefined,
+        after_order_no,
+        after_operation_no,
+        after_asset_id,
+        ...page,
+        with_actions: c.var.withActions,
+      }),
+  );
 });

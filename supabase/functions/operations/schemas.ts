@@ -7,30 +7,29 @@
 import { z } from "@hono/zod-openapi";
 import type { ItemAnswer } from "../_shared/batch.ts";
 import type { Answer, Page } from "../_shared/database.ts";
-import { Phase, type ReportedEvent } from "../_shared/event.ts";
-import { assetId, eventId, instant, instantOut, key, keySchema, reportFields, userId } from "../_shared/fields.ts";
-import { flag, listQuery, repeatable } from "../_shared/lists.ts";
+import { assetId, instant, key, keySchema, reportFields } from "../_shared/fields.ts";
+import { csvQuery } from "../_shared/csv.ts";
+import { listQuery, repeatable } from "../_shared/lists.ts";
 import {
   ChangeType,
   executionFields,
-  type Operation,
   operationKey,
   type OperationWithActions,
   overrunTolerance,
   planFields,
   Status,
 } from "../_shared/operation.ts";
+import { inBody, inQuery, operationFilters, OperationSort } from "../_shared/operation_filters.ts";
+import { Run } from "../_shared/run.ts";
 
 declare module "../_shared/database.ts" {
   interface Answers {
-    get_operation: OperationWithActions;
-    list_operations: Page<Operation>;
     create_operation: Answer<OperationWithActions>;
     update_operation: Answer<OperationWithActions>;
     delete_operation: undefined;
     update_operations: Answer<ItemAnswer[]>;
-    transition_operation: Answer<ReportedEvent>;
     list_runs: Run[];
+    list_all_runs: Page<PlacedRun>;
   }
 }
 
@@ -67,7 +66,7 @@ const actualTimes = {
 
 const source = {
   timestamp_ms: instant().nullable().openapi({
-    description: "Time of the change in the source system.",
+    description: "Time of the change in the source system, at most 24 h ahead of the server's clock.",
     example: "2026-11-22T15:00:00Z",
   }),
   change_type: ChangeType.nullable().openapi({
@@ -148,125 +147,38 @@ export const OperationUpdate = z.strictObject({
   },
 );
 
-/** Form of a filter: text in a query, JSON in a body. */
-interface FilterForm {
-  many: <Item extends z.ZodType>(item: Item, items: Parameters<typeof repeatable>[1]) => z.ZodType<z.output<Item>[]>;
-  flag: z.ZodType<boolean>;
-  hours: z.ZodType<number>;
-}
-
-const maxHours = 99_999;
-
-const inQuery: FilterForm = {
-  many: repeatable,
-  flag,
-  hours: z.string().regex(/^\d{1,5}(\.\d{1,3})?$/, "must be a number of hours").transform(Number)
-    .openapi({ type: "number", minimum: 0, maximum: maxHours }),
-};
-
-const inBody: FilterForm = {
-  many: (item) => z.array(item).min(1).max(100),
-  flag: z.boolean(),
-  hours: z.number().min(0).max(maxHours),
-};
-
-/** Filters of operations. An operation has to match all of them. */
-const operationFilters = ({ many, flag, hours }: FilterForm) => ({
-  status: many(Status, { $ref: "#/components/schemas/Status" }).openapi({
-    description: "Statuses. A list takes several by repeating the parameter.",
-    example: ["IN_PROGRESS"],
-  }),
-  workplace_name: many(key(), keySchema).openapi({
-    description: "Workplaces. A list takes several by repeating the parameter.",
-    example: ["TruLaser 5060 (L76)"],
-  }),
-  workplace_group: key().openapi({ description: "Group of workplaces.", example: "Laser" }),
-  order_no: key().openapi({ description: "Order number.", example: "403860-001" }),
-  activity_code: key().openapi({ description: "Code of the activity.", example: "LASER" }),
-  planned_start_after: instant().openapi({
-    description: "Earliest planned start.",
-    example: "2026-11-23T00:00:00Z",
-  }),
-  planned_start_before: instant().openapi({
-    description: "Time before which the planned start lies.",
-    example: "2026-11-24T00:00:00Z",
-  }),
-  has_remaining_qty: flag.openapi({
-    description: "True: open operations with fewer good pieces than desired. False: all others.",
-    example: true,
-  }),
-  is_overdue: flag.openapi({
-    description: "True: open operations whose planned end has passed. False: all others.",
-    example: true,
-  }),
-  open_longer_than_h: hours.openapi({
-    description: "Operations whose open run is longer than this number of hours, probably because nobody stopped it.",
-    example: 12,
-  }),
-  q: key().openapi({
-    description: "Prefix of the order number, or of the description in any case.",
-    example: "4038",
-  }),
-  has_parked: flag.openapi({
-    description:
-      "True: operations with pieces that were counted beyond the limit and wait for a supervisor. False: all others.",
-    example: true,
-  }),
-});
-
-const Sort = z.enum([
-  "order_no",
-  "-order_no",
-  "planned_start_at",
-  "-planned_start_at",
-  "planned_end_at",
-  "-planned_end_at",
-  "updated_at",
-  "-updated_at",
-]).openapi("OperationSort", {
-  description:
-    "Order of a list of operations; `-` = descending. Equal ones, and those of `order_no`, are ordered by order_no, " +
-    "operation_no and asset_id. Operations without the time come last in both directions. Default: order_no.",
-});
-
 export const OperationQuery = z.strictObject(operationFilters(inQuery)).partial().extend({
   // a default would be filled in by Swagger UI
-  sort: Sort.optional().openapi({ example: "planned_start_at" }),
+  sort: OperationSort.optional().openapi({ example: "planned_start_at" }),
   ...listQuery,
+  ...csvQuery("order_no,operation_no,status"),
 });
 
-const TransitionAction = z.enum(["RELEASE", "START", "STOP", "COMPLETE", "FINISH", "HOLD", "CANCEL"])
-  .openapi("TransitionAction", {
-    description: "Action to perform. Report quantities and corrections as events.",
-    example: "START",
-  });
-
-export const Transition = z.strictObject({
-  action: TransitionAction,
-  reason_code: key().optional().openapi({
-    description:
-      "Reason code. Required for HOLD and CANCEL, and for COMPLETE or FINISH with fewer good pieces than desired.",
-    example: "QUALITY",
+export const PlacedRun = z.object({
+  ...operationKey,
+  workplace_name: key().nullable().openapi({
+    description: "Workplace where the run was started. The plan may have moved the operation since.",
+    example: "TruLaser 5060 (L76)",
   }),
-  ...reportFields,
-}).openapi("Transition", { description: "A transition of the lifecycle.", example: { action: "START" } });
+  ...Run.shape,
+}).openapi("PlacedRun", { description: "An uninterrupted stretch of work, with its operation and workplace." });
 
-export const Run = z.object({
-  run_no: z.int().min(1).openapi({ description: "Number of the run within the operation: 1, 2, 3, ...", example: 1 }),
-  phase: Phase,
-  started_at: instantOut().openapi({ description: "Start of the run.", example: "2026-11-23T08:15:00.000Z" }),
-  ended_at: instantOut().nullable().openapi({ description: "End of the run; null while it is open.", example: null }),
-  duration_min: z.number().min(0).openapi({
-    description: "Duration in minutes; for an open run, until now.",
-    example: 42.5,
+export type PlacedRun = z.infer<typeof PlacedRun>;
+
+export const RunQuery = z.strictObject({
+  workplace_name: repeatable(key(), keySchema).openapi({
+    description: "Workplaces where the runs were started. Repeat the parameter for several.",
+    example: ["TruLaser 5060 (L76)"],
   }),
-  start_event_id: eventId("Event that opened the run."),
-  end_event_id: eventId("Event that closed the run; null while it is open.").nullable().openapi({ example: null }),
-  user_id: userId("User who opened the run; null for a server.").nullable().openapi({ example: null }),
-  user_email: z.string().nullable().openapi({ description: "E-mail address of that user at the time.", example: null }),
-}).openapi("Run", { description: "An uninterrupted stretch of work." });
-
-export type Run = z.infer<typeof Run>;
+  from: instant().openapi({
+    description: "Start of the window: runs that end after it, and open ones.",
+    example: "2026-11-23T00:00:00Z",
+  }),
+  to: instant().openapi({
+    description: "End of the window: runs that start before it.",
+    example: "2026-11-24T00:00:00Z",
+  }),
+}).partial().extend({ ...listQuery, ...csvQuery("order_no,started_at,duration_min") });
 
 export const BulkUpdate = z.strictObject({
   filter: z.strictObject(operationFilters(inBody)).partial()

@@ -1,3 +1,4 @@
+import { actingHeader } from "../_shared/acting.ts";
 import { answerChange, changedJson, changeHeaders, readIdempotency } from "../_shared/commands.ts";
 import { readIfMatch } from "../_shared/conditional.ts";
 import { commandProblems, jsonBody, lifecycleCodes, security } from "../_shared/contract.ts";
@@ -15,7 +16,7 @@ export const update = endpoint({
     "Sets fields of the plan (supervisors and above). Status, quantities and actual times are set as they shall be: the server " +
     "records the events that lead there, under the rules of reports. The allowed changes of status are those of the first service.",
   security,
-  request: { params: OperationKey, headers: changeHeaders, body: jsonBody(OperationUpdate) },
+  request: { params: OperationKey, headers: changeHeaders.extend(actingHeader.shape), body: jsonBody(OperationUpdate) },
   responses: {
     200: changedJson(OperationWithActions, "The changed operation."),
     ...commandProblems([...lifecycleCodes, "stale_version"]),

@@ -6,13 +6,18 @@
 import { z } from "@hono/zod-openapi";
 import type { Answer, Page } from "../_shared/database.ts";
 import { Constants } from "../_shared/database.types.ts";
+import { DowntimeAction } from "../_shared/downtime.ts";
 import { instantOut, key, patchOf, text, userId, versionFields } from "../_shared/fields.ts";
 import { listQuery, prefix } from "../_shared/lists.ts";
+import { Action } from "../_shared/operation.ts";
+import { NamedPerson } from "../_shared/person.ts";
+import { Role } from "../_shared/role.ts";
+import { Scope } from "../_shared/scopes.ts";
 
 declare module "../_shared/database.ts" {
   interface Answers {
     get_profile: Profile;
-    get_own_profile: Profile;
+    get_own_profile: OwnProfile;
     list_profiles: Page<Profile>;
     create_profile: Answer<Profile>;
     update_profile: Answer<Profile>;
@@ -20,11 +25,6 @@ declare module "../_shared/database.ts" {
     forget_profile: ForgottenPerson;
   }
 }
-
-const Role = z.enum(Constants.public.Enums.role).openapi("Role", {
-  description: "Role of the user, which decides the rights; see the table of roles in the README.",
-  example: "operator",
-});
 
 const fields = {
   email: text(320).nullable().openapi({
@@ -45,15 +45,51 @@ const fields = {
   }),
 };
 
-const id = userId("Id of the user in Supabase Auth.");
+const id = userId("Id of the user in Supabase Auth, or of the API key.");
+
+const ProfileKind = z.enum(Constants.public.Enums.profile_kind).openapi("ProfileKind", {
+  description: "`person`: a user who signs in. `integration`: an API key, which admins change at `/keys/v1`.",
+  example: "person",
+});
 
 export const Profile = z.object({
   id,
+  kind: ProfileKind,
   ...fields,
   ...versionFields,
-}).openapi("Profile", { description: "Role and workplaces of a user." });
+}).openapi("Profile", { description: "Role and workplaces of a user or of an API key." });
 
 export type Profile = z.infer<typeof Profile>;
+
+export const OwnProfile = Profile.extend({
+  scopes: z.array(Scope).nullable().openapi({
+    description: "What an API key may do, within the rights of its role; null for users, who have no such bound.",
+    example: null,
+  }),
+  person: z.union([NamedPerson, z.null()]).openapi({
+    description: "Person who acts at this terminal (`X-Acting-For`); null when nobody does.",
+  }),
+  may: z.object({
+    workplace_access: z.array(z.string()).openapi({
+      description: "Names of the workplaces that the caller has access to, within those of the person; `*` = all.",
+      example: ["TruLaser 5060 (L76)"],
+    }),
+    actions: z.array(Action).openapi({
+      description: "Actions that role and scopes allow. Each operation says more.",
+      example: ["START", "STOP", "REPORT_QUANTITY", "COMPLETE", "FINISH", "REVERSE"],
+    }),
+    downtime_actions: z.array(DowntimeAction).openapi({
+      description: "Commands on downtimes that role and scopes allow.",
+      example: DowntimeAction.options,
+    }),
+    machine_states: z.boolean().openapi({
+      description: "True: the caller may report the states of machines.",
+      example: true,
+    }),
+  }).openapi("Rights", { description: "What the caller may do in this request." }),
+}).openapi("OwnProfile", { description: "Profile of the caller." });
+
+export type OwnProfile = z.infer<typeof OwnProfile>;
 
 export const ForgottenPerson = z.object({
   id: id.openapi({ description: "Id that events and runs keep. It no longer identifies a person." }),

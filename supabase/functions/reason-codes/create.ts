@@ -1,7 +1,8 @@
 import { answerCreation, createdJson, idempotencyHeader, readIdempotency } from "../_shared/commands.ts";
 import { commandProblems, jsonBody, security } from "../_shared/contract.ts";
 import { endpoint } from "../_shared/endpoint.ts";
-import { ReasonCode, ReasonCodeCreate } from "./schemas.ts";
+import { ReasonCode } from "../_shared/reason_code.ts";
+import { ReasonCodeCreate } from "./schemas.ts";
 
 export const create = endpoint({
   method: "post",

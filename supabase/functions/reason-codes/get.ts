@@ -1,7 +1,8 @@
 import { ifNoneMatchHeader, isNotModified, notModified, versionedJson } from "../_shared/conditional.ts";
 import { problems, security } from "../_shared/contract.ts";
 import { endpoint } from "../_shared/endpoint.ts";
-import { ReasonCode, ReasonCodeKey } from "./schemas.ts";
+import { ReasonCode } from "../_shared/reason_code.ts";
+import { ReasonCodeKey } from "./schemas.ts";
 
 export const get = endpoint({
   method: "get",

@@ -2,7 +2,8 @@ import { z } from "@hono/zod-openapi";
 import { problems, security } from "../_shared/contract.ts";
 import { endpoint } from "../_shared/endpoint.ts";
 import { answerPage, pageJson, readCursorKey } from "../_shared/lists.ts";
-import { ReasonCode, ReasonCodeQuery } from "./schemas.ts";
+import { ReasonCode } from "../_shared/reason_code.ts";
+import { ReasonCodeQuery } from "./schemas.ts";
 
 export const list = endpoint({
   method: "get",

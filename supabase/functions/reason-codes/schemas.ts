@@ -1,64 +1,35 @@
 /**
- * Reason codes: why work was stopped, scrapped, held, cancelled or finished short.
+ * Reason codes: why work was stopped, scrapped, held, cancelled or finished short, and why workplaces stood still.
  *
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import type { Answer, Page } from "../_shared/database.ts";
-import { Constants } from "../_shared/database.types.ts";
-import { key, patchOf, text, versionFields } from "../_shared/fields.ts";
+import type { Answer } from "../_shared/database.ts";
+import { patchOf } from "../_shared/fields.ts";
 import { flag, listQuery, prefix } from "../_shared/lists.ts";
+import { type ReasonCode, reasonFields, reasonIdentity, ReasonKind } from "../_shared/reason_code.ts";
 
 declare module "../_shared/database.ts" {
   interface Answers {
     get_reason_code: ReasonCode;
-    list_reason_codes: Page<ReasonCode>;
     create_reason_code: Answer<ReasonCode>;
     update_reason_code: Answer<ReasonCode>;
     delete_reason_code: undefined;
   }
 }
 
-const ReasonKind = z.enum(Constants.public.Enums.reason_kind).openapi("ReasonKind", {
-  description: "Kind of event that the reason explains.",
-  example: "STOP",
-});
+export const ReasonCodeKey = z.object(reasonIdentity);
 
-const identity = {
-  kind: ReasonKind,
-  code: key().openapi({ description: "Code, unique within its kind.", example: "MATERIAL" }),
-};
+export const ReasonCodeCreate = z.strictObject({ ...reasonIdentity, ...z.object(reasonFields).partial().shape })
+  .openapi(
+    "ReasonCodeCreate",
+    {
+      description: "A new reason code, active by default.",
+      example: { kind: "STOP", code: "TOOL_CHANGE", description: "Tool change" },
+    },
+  );
 
-const fields = {
-  description: text(500).nullable().openapi({
-    description: "Description of the reason, at most 500 characters.",
-    example: "Material missing",
-  }),
-  active: z.boolean().openapi({
-    description: "False when the code is no longer offered. Events keep it.",
-    example: true,
-  }),
-};
-
-export const ReasonCode = z.object({
-  ...identity,
-  ...fields,
-  ...versionFields,
-}).openapi("ReasonCode", { description: "A reason that reports can give." });
-
-export type ReasonCode = z.infer<typeof ReasonCode>;
-
-export const ReasonCodeKey = z.object(identity);
-
-export const ReasonCodeCreate = z.strictObject({ ...identity, ...z.object(fields).partial().shape }).openapi(
-  "ReasonCodeCreate",
-  {
-    description: "A new reason code, active by default.",
-    example: { kind: "STOP", code: "TOOL_CHANGE", description: "Tool change" },
-  },
-);
-
-export const ReasonCodeUpdate = patchOf(fields)
+export const ReasonCodeUpdate = patchOf(reasonFields)
   .openapi("ReasonCodeUpdate", {
     description: "New values of the reason code.",
     minProperties: 1,

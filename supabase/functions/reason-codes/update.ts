@@ -2,7 +2,8 @@ import { answerChange, changedJson, changeHeaders, readIdempotency } from "../_s
 import { readIfMatch } from "../_shared/conditional.ts";
 import { commandProblems, jsonBody, security } from "../_shared/contract.ts";
 import { endpoint } from "../_shared/endpoint.ts";
-import { ReasonCode, ReasonCodeKey, ReasonCodeUpdate } from "./schemas.ts";
+import { ReasonCode } from "../_shared/reason_code.ts";
+import { ReasonCodeKey, ReasonCodeUpdate } from "./schemas.ts";
 
 export const update = endpoint({
   method: "patch",

@@ -9,7 +9,7 @@ import { feedCursor, type FeedPage, type FeedPosition } from "../_shared/feed.ts
 import { feedHead, feedMoves } from "../_shared/feed_watch.ts";
 import { Problem } from "../_shared/problems.ts";
 import type { Session } from "../_shared/auth.ts";
-import { type Item, itemsOf } from "./messages.ts";
+import { type FeedItem, itemsOf } from "./messages.ts";
 import { type Place, Places, type TakenPlace } from "./places.ts";
 import { RecentEvents } from "./recent_events.ts";
 import type { CloseReason, StreamFilter } from "./schemas.ts";
@@ -34,7 +34,7 @@ const tickMs = Math.min(1_000, settings.heartbeatMs / 2, settings.accessCheckMs 
 const delay = (ms: number) => new Promise<void>((resume) => setTimeout(resume, ms));
 
 /** Returns how many events of this size fit into a client's backlog. */
-function nextPage(items: Item[]): number {
+function nextPage(items: FeedItem[]): number {
   const characters = items.reduce((sum, item) => sum + item.message(true).text.length, 0);
   const fitting = Math.floor(settings.maxBacklogBytes * items.length / Math.max(1, characters));
   return items.length === 0 ? firstPage : Math.min(Math.max(fitting, 1), maxPage);
@@ -149,7 +149,7 @@ export class Hub {
         this.#advance(page, await itemsOf(page));
         if (page.has_more) continue;
         // events seldom come alone: read again soon instead of asking for the end of the feed first
-        if (page.events.length > 0) await delay(pauseMovingMs);
+        if (page.events.length + page.downtime_events.length > 0) await delay(pauseMovingMs);
         else await feedMoves(page, 5_000, this.#idle.signal);
       } catch (error) {
         this.#fail(error, this.#open);
@@ -172,7 +172,7 @@ export class Hub {
   }
 
   /** Sends a page to the live streams and adds it to the buffer. */
-  #advance({ generation, pos, mark }: FeedPosition, items: Item[]): void {
+  #advance({ generation, pos, mark }: FeedPosition, items: FeedItem[]): void {
     for (const item of items) {
       for (const subscription of this.#live) {
         subscription.take(item);
@@ -242,12 +242,15 @@ export class Hub {
   }
 
   /** Returns the buffered events after a position; undefined when the buffer begins after it. */
-  #recentAfter({ generation, pos }: FeedPosition): Item[] | undefined {
+  #recentAfter({ generation, pos }: FeedPosition): FeedItem[] | undefined {
     return this.#head?.generation === generation ? this.#recent.after(pos) : undefined;
   }
 
   /** Reads a page for one stream; at most {@link maxReaders} streams read at the same time. */
-  async #read({ position, filter, visibleWorkplaces }: Subscription, take: number): Promise<FeedPage> {
+  async #read(
+    { position, filter, visibleWorkplaces, hasDowntimes }: Subscription,
+    take: number,
+  ): Promise<FeedPage> {
     while (this.#readers >= maxReaders) {
       await new Promise<void>((resume) => this.#waitingReaders.push(resume));
     }
@@ -257,6 +260,7 @@ export class Hub {
         workplace_names: visibleWorkplaces,
         action_types: filter.action_type,
         order_no: filter.order_no,
+        with_downtimes: hasDowntimes,
       });
     } finally {
       this.#readers--;
@@ -270,7 +274,7 @@ export class Hub {
    */
   #readPage({ generation, pos, mark }: FeedPosition, take: number, filter = {}): Promise<FeedPage> {
     const after = { generation, after_pos: pos, mark: mark ?? undefined };
-    return rpcAsServer()("read_feed", { ...after, take, with_operations: true, ...filter });
+    return rpcAsServer()("read_feed", { ...after, take, with_operations: true, with_downtimes: true, ...filter });
   }
 
   #tick(): void {

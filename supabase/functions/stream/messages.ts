@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { DowntimeEvent } from "../_shared/downtime.ts";
 import type { OperationEvent } from "../_shared/event.ts";
 import { feedCursor, type FeedPage, type FeedPosition } from "../_shared/feed.ts";
 import type { Operation } from "../_shared/operation.ts";
@@ -36,6 +37,7 @@ export const heartbeat = (cursor: string) => encoder.encode(`: still here\nid: $
 export class Item {
   #full: Message | undefined;
   #bare: Message | undefined;
+  #nameless: Message | undefined;
 
   constructor(
     /** Position of the event. */
@@ -53,10 +55,56 @@ export class Item {
     }
     return this.#bare ??= new Message({ type: "event", cursor, event, operation: null });
   }
+
+  /** Returns the message for callers who see no names. */
+  get nameless(): Message {
+    const { id, action_type, workplace_name, order_no, asset_id, operation_no, occurred_at } = this.event;
+    const event = { id, action_type, workplace_name, order_no, asset_id, operation_no, occurred_at };
+    return this.#nameless ??= new Message({ type: "board", cursor: this.cursor, event });
+  }
 }
 
-/** Returns the events of a page, each with its cursor. */
-export function itemsOf({ events, generation }: FeedPage): Promise<Item[]> {
+/** An event of a downtime, to be sent to the streams that ask for them. */
+export class DowntimeItem {
+  #message: Message | undefined;
+  #nameless: Message | undefined;
+
+  constructor(
+    readonly position: FeedPosition,
+    readonly cursor: string,
+    readonly event: DowntimeEvent,
+  ) {}
+
+  message(): Message {
+    const { cursor, event } = this;
+    return this.#message ??= new Message({ type: "downtime", cursor, event });
+  }
+
+  /** Returns the message for callers who see no names. */
+  get nameless(): Message {
+    const { id, action_type, workplace_name, occurred_at } = this.event;
+    const event = { id, action_type, workplace_name, occurred_at, order_no: null, asset_id: null, operation_no: null };
+    return this.#nameless ??= new Message({ type: "board", cursor: this.cursor, event });
+  }
+}
+
+/** An event of the feed, of either kind. */
+export type FeedItem = Item | DowntimeItem;
+
+/** Returns the events of a page in the order of the feed, each with its cursor. */
+export async function itemsOf(page: FeedPage): Promise<FeedItem[]> {
+  const items = await Promise.all([operationItems(page), downtimeItems(page)]);
+  return items.flat().toSorted((a, b) => a.position.pos - b.position.pos);
+}
+
+function downtimeItems({ downtime_events, generation }: FeedPage): Promise<FeedItem[]> {
+  return Promise.all(downtime_events.map(async ({ mark, ...event }) => {
+    const position = { generation, pos: event.pos ?? 0, mark };
+    return new DowntimeItem(position, await feedCursor(position), event);
+  }));
+}
+
+function operationItems({ events, generation }: FeedPage): Promise<FeedItem[]> {
   return Promise.all(events.map(async ({ operation = null, mark = null, ...read }) => {
     // the page was read as the service role: only managers may see the answers of webhook receivers, and not here
     const event = { ...read, webhook_response: null, error_message: null };

@@ -6,7 +6,7 @@
  */
 import type { Session } from "../_shared/auth.ts";
 import { outliveAnswer } from "../_shared/background.ts";
-import { rpcAsServer } from "../_shared/database.ts";
+import { rpcAsKey, rpcAsServer } from "../_shared/database.ts";
 import { Problem } from "../_shared/problems.ts";
 import type { AccessRow } from "./schemas.ts";
 import { settings } from "./settings.ts";
@@ -16,8 +16,8 @@ import type { Access } from "./subscription.ts";
 const patienceMs = 1_000;
 const pollMs = 25;
 
-const everything: Access = { seesAll: true, workplaces: new Set() };
-const nothing: Access = { seesAll: false, workplaces: new Set() };
+const everything: Access = { seesAll: true, workplaces: new Set(), isNameless: false };
+const nothing: Access = { seesAll: false, workplaces: new Set(), isNameless: false };
 
 const delay = (ms: number) => new Promise<void>((resume) => setTimeout(resume, ms));
 
@@ -42,13 +42,45 @@ function holderOf({ user_id, secret_key = "default" }: Session): string {
 function accessFrom(rows: AccessRow[]): (session: Session) => Access {
   const byUser = new Map(rows.map(({ user_id, sees_all, workplaces, needs_aal2 }) => [
     user_id,
-    { seesAll: sees_all, workplaces: new Set(workplaces), needs_aal2 },
+    { seesAll: sees_all, workplaces: new Set(workplaces), isNameless: false, needs_aal2 },
   ]));
   return ({ user_id, aal }) => {
     if (user_id === null) return everything;
     const access = byUser.get(user_id);
     return access === undefined || (access.needs_aal2 && aal !== "aal2") ? nothing : access;
   };
+}
+
+type KeySession = NonNullable<Session["api_key"]>;
+
+const credentialOf = ({ key: { id, digest }, address }: KeySession) => `${id}.${digest} ${address}`;
+
+/**
+ * Asks what an API key sees now.
+ *
+ * @throws {Problem} `unauthenticated` or `forbidden` for a key that may not follow the stream (any more).
+ */
+async function accessOfKey({ key, address }: KeySession): Promise<Access> {
+  const { sees_all, workplaces, is_nameless } = await rpcAsKey(key, address)("admit_key_stream", {});
+  return { seesAll: sees_all, workplaces: new Set(workplaces), isNameless: is_nameless };
+}
+
+/**
+ * Returns the access of the keys that hold these places, by credential; without those that may not follow any more. A
+ * check that fails ends the streams of its key alone.
+ */
+async function accessOfKeys(places: Place[]): Promise<Map<string, Access>> {
+  const keys = new Map(places.flatMap(({ session: { api_key } }) => api_key ? [[credentialOf(api_key), api_key]] : []));
+  const entries = await Promise.all([...keys].map(async ([credential, key]): Promise<[string, Access]> => {
+    try {
+      return [credential, await accessOfKey(key)];
+    } catch (error) {
+      const isRefused = error instanceof Problem && ["unauthenticated", "forbidden"].includes(error.code);
+      if (!isRefused) console.error(JSON.stringify({ stream: "access check of a key", error: String(error) }));
+      return [credential, nothing];
+    }
+  }));
+  return new Map(entries);
 }
 
 /** The places that this isolate holds. */
@@ -90,6 +122,8 @@ export class Places {
     this.#held.set(place.id, place);
     this.#countOf.set(holder, this.#count(holder) + 1);
     try {
+      // with the place held: openings of one key at once would all find room meanwhile
+      const keyAccess = session.api_key && await accessOfKey(session.api_key);
       // the service role counts: users may not name places
       const rows = await rpcAsServer()("take_stream_place", {
         place: place.id,
@@ -97,7 +131,7 @@ export class Places {
         most,
         given_up: [...this.#givenUp],
       });
-      const access = accessFrom(rows)(session);
+      const access = keyAccess ?? accessFrom(rows)(session);
       if (access === nothing) {
         throw new Problem("forbidden", "Cannot open a stream: your role needs a session with a second factor (aal2)");
       }
@@ -122,7 +156,9 @@ export class Places {
   async renew(): Promise<(session: Session) => Access> {
     return await this.#inTurn(async () => {
       const places = [...this.#held.values()].filter(({ access }) => access !== undefined);
-      return accessFrom(await this.#report(places));
+      const [rows, ofKeys] = await Promise.all([this.#report(places), accessOfKeys(places)]);
+      const ofOthers = accessFrom(rows);
+      return (session) => session.api_key ? ofKeys.get(credentialOf(session.api_key)) ?? nothing : ofOthers(session);
     });
   }
 

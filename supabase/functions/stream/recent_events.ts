@@ -4,14 +4,14 @@
  * @module
  */
 import type { FeedPosition } from "../_shared/feed.ts";
-import type { Item } from "./messages.ts";
+import type { FeedItem } from "./messages.ts";
 
 const maxEvents = 1_000;
 const maxCharacters = 4 * 1024 * 1024;
 
 /** Buffer of the last events; complete after the position at which it begins. */
 export class RecentEvents {
-  #items: Item[] = [];
+  #items: FeedItem[] = [];
   #characters = 0;
   #from = 0;
 
@@ -22,7 +22,7 @@ export class RecentEvents {
     this.#from = pos;
   }
 
-  add(item: Item): void {
+  add(item: FeedItem): void {
     this.#items.push(item);
     this.#characters += item.message(true).text.length;
   }
@@ -43,7 +43,7 @@ export class RecentEvents {
   }
 
   /** Returns the events after a position; undefined when the buffer begins after it. */
-  after(pos: number): Item[] | undefined {
+  after(pos: number): FeedItem[] | undefined {
     return pos < this.#from ? undefined : this.#items.filter(({ position }) => position.pos > pos);
   }
 }

@@ -4,11 +4,12 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
+import { DowntimeAction, DowntimeEvent } from "../_shared/downtime.ts";
 import { OperationEvent } from "../_shared/event.ts";
 import { exampleCursor, maxCursorLength } from "../_shared/cursors.ts";
 import { feedFilter } from "../_shared/feed.ts";
 import { instantOut } from "../_shared/fields.ts";
-import { Operation } from "../_shared/operation.ts";
+import { Action, Operation } from "../_shared/operation.ts";
 
 /** Access of a user, as the database answers it. */
 export interface AccessRow {
@@ -19,10 +20,17 @@ export interface AccessRow {
   needs_aal2: boolean;
 }
 
+/** Access of an API key. */
+export interface KeyAccessRow extends AccessRow {
+  /** Whether the key follows the stream by `board:read` alone, which shows no names. */
+  is_nameless: boolean;
+}
+
 declare module "../_shared/database.ts" {
   interface Answers {
     take_stream_place: AccessRow[];
     hold_stream_places: AccessRow[];
+    admit_key_stream: KeyAccessRow;
     create_stream_ticket: { expires_at: string };
     use_stream_ticket: { user_id: string | null; filter: unknown; session_ends_at: string | null } | null;
   }
@@ -53,6 +61,39 @@ export const EventMessage = z.object({
   }),
 }).openapi("EventMessage", { description: "A message with an event." });
 
+export const DowntimeMessage = z.object({
+  type: message("downtime", "An event of a downtime."),
+  cursor: cursor(),
+  event: DowntimeEvent,
+}).openapi("DowntimeMessage", {
+  description: "A message with an event of a downtime, for streams with `include=downtimes`.",
+});
+
+/** All that a stream without names tells: what somebody typed about an event may name a person. */
+const BoardEvent = z.object({
+  id: OperationEvent.shape.id,
+  action_type: z.union([Action, DowntimeAction]).openapi({
+    description: "What happened, to an operation or to a downtime.",
+    example: "START",
+  }),
+  workplace_name: OperationEvent.shape.workplace_name,
+  order_no: OperationEvent.shape.order_no.nullable().openapi({ description: "Order; null for a downtime." }),
+  asset_id: OperationEvent.shape.asset_id.nullable().openapi({ description: "Machine; null for a downtime." }),
+  operation_no: OperationEvent.shape.operation_no.nullable().openapi({
+    description: "Operation; null for a downtime.",
+  }),
+  occurred_at: OperationEvent.shape.occurred_at,
+}).openapi("BoardEvent", { description: "An event without anything that names a person: who, notes, free data." });
+
+export const BoardMessage = z.object({
+  type: message("board", "An event, for readers who see no names."),
+  cursor: cursor(),
+  event: BoardEvent,
+}).openapi("BoardMessage", {
+  description:
+    "A message with an event, in place of `event` and `downtime`, for keys with `board:read` alone and board tickets.",
+});
+
 export const CloseReason = z.enum([
   "lifetime",
   "slow_reader",
@@ -75,13 +116,20 @@ export const CloseMessage = z.object({
   reason: CloseReason,
 }).openapi("CloseMessage", { description: "The last message of a stream that the server ends." });
 
-export const StreamMessage = z.discriminatedUnion("type", [ReadyMessage, EventMessage, CloseMessage]).openapi(
-  "StreamMessage",
-  {
-    description: "One message of the stream: the `data` of a Server-Sent Event, or a message of the WebSocket.",
-    example: { type: "close", cursor: exampleCursor, reason: "lifetime" },
-  },
-);
+export const StreamMessage = z.discriminatedUnion("type", [
+  ReadyMessage,
+  EventMessage,
+  DowntimeMessage,
+  BoardMessage,
+  CloseMessage,
+])
+  .openapi(
+    "StreamMessage",
+    {
+      description: "One message of the stream: the `data` of a Server-Sent Event, or a message of the WebSocket.",
+      example: { type: "close", cursor: exampleCursor, reason: "lifetime" },
+    },
+  );
 
 export type CloseReason = z.infer<typeof CloseReason>;
 export type StreamMessage = z.infer<typeof StreamMessage>;

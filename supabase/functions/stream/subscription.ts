@@ -5,7 +5,7 @@
  */
 import type { Session } from "../_shared/auth.ts";
 import type { FeedPosition } from "../_shared/feed.ts";
-import { type Item, Message } from "./messages.ts";
+import { DowntimeItem, type FeedItem, Message } from "./messages.ts";
 import type { CloseReason, StreamFilter } from "./schemas.ts";
 import { settings } from "./settings.ts";
 
@@ -13,6 +13,8 @@ import { settings } from "./settings.ts";
 export interface Access {
   seesAll: boolean;
   workplaces: ReadonlySet<string>;
+  /** Whether the caller sees what happened, and not who said what. */
+  isNameless: boolean;
 }
 
 /** The connection to the client. */
@@ -112,11 +114,13 @@ export class Subscription {
   }
 
   /** Sends the next event, or skips it when it does not match; ignores an event at or before the position. */
-  take(item: Item): void {
+  take(item: FeedItem): void {
     if (this.isOver || item.position.pos <= this.position.pos) return;
     this.passTo(item.position, item.cursor);
     if (!this.#follows(item)) return;
-    this.#send(item.message(this.#sees(item.operation?.workplace_name)));
+    if (this.access.isNameless) this.#send(item.nameless);
+    else if (item instanceof DowntimeItem) this.#send(item.message());
+    else this.#send(item.message(this.#sees(item.operation?.workplace_name)));
   }
 
   /** Moves the position forward. */
@@ -141,7 +145,7 @@ export class Subscription {
   change(access: Access): void {
     const { seesAll, workplaces } = this.access;
     const isLess = !access.seesAll && (seesAll || [...workplaces].some((name) => !access.workplaces.has(name)));
-    if (isLess) this.close("access_changed");
+    if (isLess || access.isNameless && !this.access.isNameless) this.close("access_changed");
     else this.access = access;
   }
 
@@ -167,9 +171,17 @@ export class Subscription {
     this.#sent++;
   }
 
-  #follows({ event }: Item): boolean {
-    return this.#sees(event.workplace_name) &&
-      (this.#workplaces === undefined || this.#workplaces.has(event.workplace_name ?? "")) &&
+  /** Whether the stream has events of downtimes, which belong to no order. */
+  get hasDowntimes(): boolean {
+    return this.filter.include !== undefined && this.filter.order_no === undefined;
+  }
+
+  #follows(item: FeedItem): boolean {
+    const { workplace_name } = item.event;
+    const isThere = this.#sees(workplace_name) && (this.#workplaces?.has(workplace_name ?? "") ?? true);
+    if (item instanceof DowntimeItem) return isThere && this.hasDowntimes;
+    const { event } = item;
+    return isThere &&
       (this.#actions?.has(event.action_type) ?? true) &&
       (this.filter.order_no === undefined || this.filter.order_no === event.order_no);
   }

@@ -31,9 +31,12 @@ const ticketSessions = new WeakMap<Session, TicketSession>();
 /**
  * Authenticates by the ticket in the URL, or by the credential as all functions do.
  *
- * @throws {Problem} `unauthenticated`
+ * @throws {Problem} `unauthenticated`, `malformed_request`
  */
 export const streamAuthentication = createMiddleware<{ Variables: Authenticated }>(async (c, next) => {
+  if (c.req.header("X-Acting-For") !== undefined) {
+    throw new Problem("malformed_request", "Streams are the terminal's, not a person's: leave X-Acting-For out");
+  }
   const ticket = c.req.query("ticket");
   if (ticket === undefined) return await authenticate(c, next);
   if (c.req.header("Authorization") !== undefined || c.req.method !== "GET") {

@@ -9,7 +9,8 @@ export const get = endpoint({
   operationId: "getWorkplace",
   tags: ["Workplaces"],
   summary: "Read a workplace",
-  description: "Returns the workplace with the operations that run there now.",
+  description:
+    "Returns the workplace with the operations that run there now, what stops it and the state of its machine.",
   security,
   request: { params: WorkplaceKey },
   responses: {

@@ -1,8 +1,8 @@
 import { z } from "@hono/zod-openapi";
 import { problems, security } from "../_shared/contract.ts";
+import { answerList, filtersOf, tableJson } from "../_shared/csv.ts";
 import { endpoint } from "../_shared/endpoint.ts";
-import { answerPage, pageJson, readCursorKey } from "../_shared/lists.ts";
-import { Workplace, WorkplaceQuery } from "./schemas.ts";
+import { ListedWorkplace, Workplace, WorkplaceQuery } from "./schemas.ts";
 
 export const list = endpoint({
   method: "get",
@@ -14,12 +14,19 @@ export const list = endpoint({
   security,
   request: { query: WorkplaceQuery },
   responses: {
-    200: pageJson(Workplace, "A page of workplaces."),
+    200: tableJson(ListedWorkplace, "A page of workplaces."),
     ...problems([]),
   },
-}, async (c) => {
-  const { limit, cursor: _, ...query } = c.req.valid("query");
-  const [after_name] = await readCursorKey(c, z.tuple([z.string()])) ?? [];
-  const page = await c.var.rpc("list_workplaces", { ...query, after_name, take: limit });
-  return c.json(await answerPage(c, page), 200);
+}, (c) => {
+  const query = c.req.valid("query");
+  const { include, ...filters } = filtersOf(query);
+  const with_running = include === "running";
+  // a table without running operations has no column for them
+  const row = with_running ? ListedWorkplace : Workplace;
+  return answerList(
+    c,
+    query,
+    { name: "workplaces", row, key: z.tuple([z.string()]) },
+    ([after_name], page) => c.var.rpc("list_workplaces", { ...filters, with_running, after_name, ...page }),
+  );
 });

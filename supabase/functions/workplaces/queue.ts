@@ -1,7 +1,8 @@
 import { z } from "@hono/zod-openapi";
 import { json, problems, security } from "../_shared/contract.ts";
 import { endpoint } from "../_shared/endpoint.ts";
-import { QueuedOperation, QueueQuery, WorkplaceKey } from "./schemas.ts";
+import { QueuedOperation } from "../_shared/queue.ts";
+import { QueueQuery, WorkplaceKey } from "./schemas.ts";
 
 export const queue = endpoint({
   method: "get",

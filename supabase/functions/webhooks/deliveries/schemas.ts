@@ -7,7 +7,7 @@ import { z } from "@hono/zod-openapi";
 import type { Answer, Page } from "../../_shared/database.ts";
 import { eventId, instantOut } from "../../_shared/fields.ts";
 import { listQuery } from "../../_shared/lists.ts";
-import { endpointId } from "../endpoints/schemas.ts";
+import { endpointId } from "../../_shared/webhook_endpoint.ts";
 
 declare module "../../_shared/database.ts" {
   interface Answers {

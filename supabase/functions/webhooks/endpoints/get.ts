@@ -1,7 +1,8 @@
 import { setEtag, versionedJson } from "../../_shared/conditional.ts";
 import { problems, security } from "../../_shared/contract.ts";
 import { endpoint } from "../../_shared/endpoint.ts";
-import { EndpointKey, WebhookEndpoint } from "./schemas.ts";
+import { WebhookEndpoint } from "../../_shared/webhook_endpoint.ts";
+import { EndpointKey } from "./schemas.ts";
 
 export const get = endpoint({
   method: "get",

@@ -2,7 +2,8 @@ import { z } from "@hono/zod-openapi";
 import { problems, security } from "../../_shared/contract.ts";
 import { endpoint } from "../../_shared/endpoint.ts";
 import { answerPage, pageJson, readCursorKey } from "../../_shared/lists.ts";
-import { EndpointQuery, WebhookEndpoint } from "./schemas.ts";
+import { WebhookEndpoint } from "../../_shared/webhook_endpoint.ts";
+import { EndpointQuery } from "./schemas.ts";
 
 export const list = endpoint({
   method: "get",

@@ -3,7 +3,8 @@ import { readIfMatch } from "../../_shared/conditional.ts";
 import { commandProblems, jsonBody, security } from "../../_shared/contract.ts";
 import { endpoint } from "../../_shared/endpoint.ts";
 import { requireTarget } from "./require-target.ts";
-import { EndpointKey, WebhookEndpoint, WebhookEndpointUpdate } from "./schemas.ts";
+import { WebhookEndpoint } from "../../_shared/webhook_endpoint.ts";
+import { EndpointKey, WebhookEndpointUpdate } from "./schemas.ts";
 
 export const update = endpoint({
   method: "patch",
