@@ -14,6 +14,7 @@ import { discoverFunctions, FunctionHost } from "./functions/functions.ts";
 import { functionEnvironment } from "./functions/functions_env.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { loadKeys, type StackKeys } from "./platform/keys.ts";
+import { noRateLimits } from "./platform/rate_limits.ts";
 import { watchMigrations } from "./schema/migration_watch.ts";
 import { applyMigrations, applySeeds } from "./schema/migrations.ts";
 import { inProject } from "./system/paths.ts";
@@ -26,7 +27,7 @@ export interface StackOptions {
   port?: number;
   /** Folder of keys and database; default `supabase/.temp/data`. */
   dataDir?: string;
-  /** Fresh data in a temporary folder, removed at exit, written without fsync. */
+  /** Fresh data in a temporary folder, removed at exit, written without fsync; no limits of requests. */
   ephemeral?: boolean;
   /** True (the default) when a fresh database gets `seed.sql` and the demo users. */
   seed?: boolean;
@@ -125,7 +126,13 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
   const signer = new TokenSigner(keys.jwtSecret, `${url}/auth/v1`);
   const functions = new FunctionHost({
     discover: () => discoverFunctions(supabaseDir, config),
-    env: await functionEnvironment(url, keys, database.access.owner, join(supabaseDir, "functions", ".env")),
+    env: await functionEnvironment(
+      url,
+      keys,
+      database.access.owner,
+      join(supabaseDir, "functions", ".env"),
+      options.ephemeral ? { RATE_LIMITS: noRateLimits } : {},
+    ),
     log: options.onFunctionLog ?? ((line) => console.log(line)),
   });
   cleanup.add(() => functions.close());
@@ -176,7 +183,15 @@ async function start(options: StackOptions, cleanup: Cleanup): Promise<Stack> {
     }
     step("Functions");
     await functionsReady;
-    gateway.open({ dataApi, functions, signer, authLimiter, secretKey: keys.secretKey });
+    gateway.open({
+      dataApi,
+      functions,
+      signer,
+      authLimiter,
+      secretKey: keys.secretKey,
+      publishableKey: keys.publishableKey,
+      demoPassword: hasDemoUsers ? keys.demoPassword : undefined,
+    });
   };
   const makeAnew = async () => {
     gateway.open(undefined);

@@ -5,13 +5,14 @@
  */
 import { join } from "node:path";
 import { loadConfig } from "../platform/config.ts";
-import { prepareDocs } from "./docs_assets.ts";
+import { preparePages } from "./docs_assets.ts";
 import { readJunitReport, type TestCounts } from "./junit.ts";
 import { messageOf, runCommand, StackFailure } from "../system/failure.ts";
 import { environmentOf, readLocalEnv } from "./local_env.ts";
 import { inProject, projectRoot } from "../system/paths.ts";
 import { compareWithEvents, told } from "../postgres/comparison.ts";
 import { startStack } from "../stack.ts";
+import { secretsIn } from "../system/secrets_in_log.ts";
 import { emptyTestLog, testLog, withErrorsLogged, writeTestLog } from "../system/test_log.ts";
 import { filesAndFlags } from "./test_files.ts";
 
@@ -99,7 +100,7 @@ async function test(): Promise<void> {
   if (settingsFile !== undefined) {
     env = await settingsOf(settingsFile);
   } else {
-    await prepareDocs(console.log);
+    await preparePages(console.log);
     // the tests of webhooks dispatch by themselves, so that no other dispatcher sends their deliveries
     const stack = await startStack({ ephemeral: true, dispatchWebhooks: false, onFunctionLog: writeTestLog });
     stop = stack.stop;
@@ -127,6 +128,7 @@ async function test(): Promise<void> {
       console.log(told(comparison));
       if (comparison.divergences.length > 0) problem ??= "Operations differ from their events, see above.";
     }
+    problem ??= loggedSecrets(env);
   } catch (error) {
     problem = messageOf(error);
   } finally {
@@ -136,6 +138,16 @@ async function test(): Promise<void> {
   if (problem) console.error(problem);
   console.log(`${counts.passed} passed, ${counts.failed} failed`);
   Deno.exit(problem || counts.failed > 0 ? 1 : 0);
+}
+
+/** Returns the complaint about credentials in the log of this run; undefined when it has none. */
+function loggedSecrets(env: Record<string, string>): string | undefined {
+  const { SUPABASE_SECRET_KEY = "", LOCAL_JWT_SECRET = "", DEMO_PASSWORD = "" } = env;
+  const values = { "secret key": SUPABASE_SECRET_KEY, "JWT secret": LOCAL_JWT_SECRET, password: DEMO_PASSWORD };
+  const found = secretsIn(Deno.readTextFileSync(inProject(testLog)), values);
+  if (found.length === 0) return undefined;
+  const places = found.slice(0, 10).map(({ line, kind }) => `  line ${line}: ${kind}`);
+  return `The log of the stack, ${testLog}, holds credentials:\n${places.join("\n")}`;
 }
 
 /** Fails at once when a function cannot start, which would make hundreds of tests fail. */

@@ -1,10 +1,11 @@
 /** `deno task start`: the whole stack on this machine. */
-import { prepareDocs } from "./docs_assets.ts";
-import { keepConsoleQuiet, runCommand } from "../system/failure.ts";
+import { preparePages } from "./docs_assets.ts";
+import { keepConsoleQuiet, messageOf, runCommand } from "../system/failure.ts";
 import { writeLocalEnv } from "./local_env.ts";
 import { parseStartOptions, startUsage } from "./options.ts";
 import { inProject } from "../system/paths.ts";
 import { startStack } from "../stack.ts";
+import { simulate, type Simulation } from "../simulation/simulate.ts";
 import { statusTable } from "./status_table.ts";
 
 async function start(): Promise<void> {
@@ -23,7 +24,7 @@ async function start(): Promise<void> {
     console.error("Unhandled:", event.reason);
   });
 
-  await prepareDocs((line) => console.log(`  ${line}`));
+  await preparePages((line) => console.log(`  ${line}`));
   const starting = startStack({
     ...options,
     externalDatabase: Deno.env.get("STACK_DATABASE_URL") || undefined,
@@ -44,12 +45,25 @@ async function start(): Promise<void> {
     await writeLocalEnv(envFile, addresses);
     console.log(statusTable(stack, { isEphemeral: options.ephemeral, envFile }));
     console.log(`ready in ${((performance.now() - started) / 1000).toFixed(1)} s; Ctrl-C stops it`);
+    if (options.simulation) await playUntil(ended.promise, { ...options.simulation, stack: addresses });
     await ended.promise;
     console.log("Stopping.");
   } finally {
     await stack.stop();
   }
   Deno.exit(0);
+}
+
+/** Plays the simulated hall until the stack is told to end. A failure ends the simulation only. */
+async function playUntil(ended: Promise<void>, day: Omit<Simulation, "signal">): Promise<void> {
+  const leaving = new AbortController();
+  ended.then(() => leaving.abort());
+  console.log(`Hall 2 works at ${day.speed} simulated minutes in a real one, seed ${day.seed}.`);
+  try {
+    await simulate({ ...day, signal: leaving.signal });
+  } catch (error) {
+    console.error(`The simulation ended: ${messageOf(error)}`);
+  }
 }
 
 await runCommand(start);

@@ -4,6 +4,7 @@ import type { Stack } from "../stack.ts";
 /** Addresses, keys and demo users of a running stack, as `supabase status` shows them. */
 export function statusTable(stack: Stack, { isEphemeral, envFile }: { isEphemeral: boolean; envFile: string }): string {
   const rows: [string, string][] = [
+    ["Pages", stack.url],
     ["API", stack.url],
     ["Functions", `${stack.url}/functions/v1`],
     ["Documentation", `${stack.url}/functions/v1/docs`],

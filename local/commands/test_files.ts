@@ -3,7 +3,7 @@ import { StackFailure } from "../system/failure.ts";
 import { inProject } from "../system/paths.ts";
 
 /** Folders with tests. */
-const folders = ["supabase/functions", "local", "tools"];
+const folders = ["supabase/functions", "local", "tools", "web"];
 
 async function testFilesBelow(folder: string): Promise<string[]> {
   const files: string[] = [];

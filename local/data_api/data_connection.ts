@@ -42,6 +42,9 @@ export class DataConnection extends PostgresConnection {
   #pool: ConnectionPool;
   #catalogUrl: string;
   #catalog: Introspection | undefined;
+  /** The statement that runs first in each request's transaction, as PostgREST runs its `db-pre-request`. */
+  #requestHook: string | undefined;
+  #readingPaths: ReadonlySet<string> = new Set();
   #refreshing: Promise<void> | undefined;
   #isOutdated = false;
   #isClosed = false;
@@ -90,6 +93,10 @@ export class DataConnection extends PostgresConnection {
       // The library answers with an empty catalog when it could not read.
       if (catalog.tables.length === 0) return;
       this.#catalog = catalog;
+      const [hook] = await reader.driver.unsafe<{ name: string }[]>(requestHookQuery);
+      this.#requestHook = hook && `select ${hook.name}()`;
+      const readers = await reader.driver.unsafe<{ path: string }[]>(readingPathsQuery);
+      this.#readingPaths = new Set(readers.map(({ path }) => path));
       // Earlier prepared statements may no longer fit the tables.
       this.#pool.renew();
     } finally {
@@ -109,7 +116,7 @@ export class DataConnection extends PostgresConnection {
       const slot = await this.#pool.acquire();
       const patience = setTimeout(() => slot.close(), answerTimeoutMs - (performance.now() - received));
       try {
-        return await inTransaction(slot, context, options?.rpc?.readOnly === true, run);
+        return await inTransaction(slot, context, this.#requestHook, this.#isReading(options), run);
       } finally {
         clearTimeout(patience);
         this.#pool.release(slot);
@@ -122,12 +129,37 @@ export class DataConnection extends PostgresConnection {
     }
   }
 
+  #isReading(options: Context[2]): boolean {
+    const { readOnly = false, path = "" } = options?.rpc ?? {};
+    return readOnly || this.#readingPaths.has(path);
+  }
+
   override async close(): Promise<void> {
     this.#isClosed = true;
     await this.#refreshing?.catch(() => {});
     await Promise.all([this.#pool.close(), super.close()]);
   }
 }
+
+/** Name of PostgREST's `db-pre-request` function, as `alter role authenticator set pgrst.db_pre_request` stores it. */
+const requestHookQuery = `
+  select split_part(setting, '=', 2) as name
+  from pg_db_role_setting s, unnest(s.setconfig) setting
+  where s.setrole = 'authenticator'::regrole and setting like 'pgrst.db_pre_request=%'
+    and (s.setdatabase = 0 or s.setdatabase = (select oid from pg_database where datname = current_database()))
+  order by s.setdatabase desc
+  limit 1`;
+
+/**
+ * Paths of the functions that PostgREST calls in READ ONLY transactions, by POST too: those that are not volatile. The
+ * arguments choose among functions of one name, so all of them must be such.
+ */
+const readingPathsQuery = `
+  select '/rpc/' || p.proname as path
+  from pg_proc p
+  where p.pronamespace = 'public'::regnamespace
+  group by p.proname
+  having bool_and(p.provolatile in ('s', 'i'))`;
 
 interface SessionContext {
   role: string;
@@ -145,6 +177,7 @@ function contextOf(vars: CallerVars, options: Context[2]): SessionContext {
 async function inTransaction<T>(
   slot: Slot,
   context: SessionContext,
+  requestHook: string | undefined,
   readOnly: boolean,
   run: (db: Slot["kysely"]) => Promise<T>,
 ): Promise<T> {
@@ -152,6 +185,7 @@ async function inTransaction<T>(
   const prepared = Promise.all([
     slot.execute(readOnly ? "begin read only" : "begin"),
     slot.execute(contextStatement, context.parameters),
+    requestHook && slot.execute(requestHook),
   ]);
   prepared.catch(() => {});
   try {

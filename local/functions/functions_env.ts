@@ -17,12 +17,15 @@ const inherited = [
 /**
  * The environment that functions see: the variables that Supabase gives them, and the project's own from
  * `supabase/functions/.env`, as `supabase functions serve` reads it.
+ *
+ * @param usual Variables that the file may set otherwise.
  */
 export async function functionEnvironment(
   url: string,
   keys: StackKeys,
   databaseUrl: string,
   envFile: string,
+  usual: Record<string, string> = {},
 ): Promise<Record<string, string>> {
   const own = await Deno.readTextFile(envFile).catch(() => "");
   const machine = inherited.flatMap((name) => {
@@ -33,6 +36,7 @@ export async function functionEnvironment(
     ...Object.fromEntries(machine),
     // webhooks may go to programs on this machine, which a deployed project refuses
     WEBHOOKS_ALLOW_LOOPBACK: "true",
+    ...usual,
     ...parseEnv(own),
     SUPABASE_URL: url,
     SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: keys.publishableKey }),

@@ -9,6 +9,8 @@ import { holdsWithin } from "../system/poll.ts";
 import { discardBody, maxDataBytes, maxRowsBytes, maxUploadBytes, setCaller, withBoundedBody } from "./request_body.ts";
 import { Turns } from "./turns.ts";
 import { proxyWebSocket } from "./websocket_proxy.ts";
+import { answerDemoUsers } from "../web/demo_users.ts";
+import { Pages } from "../web/pages.ts";
 
 /** Requests of one caller that are in progress at once. */
 const turnsOfCaller = 4;
@@ -23,6 +25,9 @@ export interface GatewayParts {
   signer: TokenSigner;
   authLimiter: AuthLimiter;
   secretKey: string;
+  publishableKey: string;
+  /** Password of the demo users; undefined when there are none. */
+  demoPassword: string | undefined;
 }
 
 /** Headers that belong to one connection, not to the request. */
@@ -62,6 +67,7 @@ export class Gateway {
   readonly #calls = new Turns(turnsOfCaller);
   readonly #queries = new Turns(turnsOfCaller);
   readonly #signIns = new Turns(turnsOfCaller);
+  readonly #pages = new Pages();
   #isFinishing = false;
   #inFlight = 0;
   #callsInFlight = 0;
@@ -102,7 +108,8 @@ export class Gateway {
     if (this.#isFinishing && !this.#isNeeded(path)) return notReady("The stack is stopping");
     if (path === "/local/reset" && request.method === "POST") return await this.#resetData(request);
     if (!parts) return notReady("The stack is starting or stopping, or its last reset failed");
-    const isStart = /^\/(functions\/v1\/?)?($|\?)/.test(path) && ["GET", "HEAD"].includes(request.method);
+    const isRead = ["GET", "HEAD"].includes(request.method);
+    const isStart = isRead && (/^\/functions\/v1\/?($|\?)/.test(path) || (isRoot(path) && !wantsPage(request)));
     if (isStart || path.startsWith("/functions/v1/")) {
       const call = () => this.#countCall(parts, request, isStart ? "/docs/start" : path.slice(13), client);
       // a request that waits for the feed takes no turn: the function bounds the waiting requests of a caller
@@ -121,7 +128,25 @@ export class Gateway {
       const signIn = async () => withCors(await parts.signer.resignAnswer(await this.#callDataApi(parts, request)));
       return await this.#inTurn(this.#signIns, parts, request, client, signIn);
     }
-    return problem(404, "NOT_FOUND", "no Route matched with those values");
+    return await this.#answerPage(parts, request, client) ??
+      problem(404, "NOT_FOUND", "no Route matched with those values");
+  }
+
+  /** The files of `web/`, with what only the local stack has. */
+  async #answerPage(
+    { publishableKey, demoPassword }: GatewayParts,
+    request: Request,
+    client: Deno.NetAddr,
+  ): Promise<Response | undefined> {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/demo-users.json") {
+      return demoPassword === undefined ? undefined : answerDemoUsers(request, client.hostname, demoPassword);
+    }
+    return await this.#pages.answer(request, {
+      functions_url: "/functions/v1",
+      auth_url: "/auth/v1",
+      publishable_key: publishableKey,
+    });
   }
 
   /** Only a token with a valid signature counts, so that one caller cannot pose as many. Servers have the secret key. */
@@ -211,6 +236,13 @@ export class Gateway {
   }
 }
 
+const isRoot = (path: string) => /^\/($|\?)/.test(path);
+
+/** At `/`, people get the pages, programs the URLs of the API. */
+function wantsPage({ headers }: Request): boolean {
+  return headers.get("accept")?.includes("text/html") ?? false;
+}
+
 /** An incomplete handshake is no WebSocket: the request reaches the function without the headers of one. */
 function isWebSocket({ method, headers }: Request): boolean {
   return method === "GET" && headers.get("upgrade")?.toLowerCase() === "websocket" &&
@@ -221,8 +253,9 @@ function forwardedHeaders(request: Request, client: Deno.NetAddr): Headers {
   const headers = new Headers(request.headers);
   for (const name of hopByHop) headers.delete(name);
   const url = new URL(request.url);
+  // As proxies do, it adds the address at the end of what the client sent.
+  headers.append("x-forwarded-for", client.hostname);
   // The client's own values of these headers are not trustworthy.
-  headers.set("x-forwarded-for", client.hostname);
   headers.set("x-forwarded-proto", url.protocol.slice(0, -1));
   headers.set("x-forwarded-host", url.hostname);
   headers.set("x-forwarded-port", url.port || "80");

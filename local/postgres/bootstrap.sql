@@ -25,6 +25,10 @@ $$;
 
 grant anon, authenticated, service_role to authenticator, postgres with admin option;
 grant supabase_auth_admin to postgres;
+
+-- Supabase lets postgres set the Data API's settings, which PostgREST reads from its role.
+grant authenticator to postgres with admin option;
+grant set on parameter "pgrst.db_pre_request" to postgres;
 grant pg_monitor, pg_read_all_data, pg_signal_backend to postgres with admin option;
 
 -- The Data API logs in as authenticator; these limits are the hosted platform's.

@@ -9,9 +9,11 @@ import { inProject } from "./paths.ts";
 /** The path of the log in the project. */
 export const testLog = "supabase/.temp/test-stack.log";
 
+const makeFolder = () => Deno.mkdirSync(inProject("supabase", ".temp"), { recursive: true });
+
 /** Creates the log, or empties it. */
 export function emptyTestLog(): void {
-  Deno.mkdirSync(inProject("supabase", ".temp"), { recursive: true });
+  makeFolder();
   Deno.writeTextFileSync(inProject(testLog), "");
 }
 
@@ -22,6 +24,7 @@ export function writeTestLog(line: string): void {
 
 /** Runs `run` and appends to the log what `console.error` is given meanwhile. */
 export async function withErrorsLogged<Result>(run: () => Promise<Result>): Promise<Result> {
+  makeFolder();
   const print = console.error;
   console.error = (...values: unknown[]) => writeTestLog(format(...values));
   try {

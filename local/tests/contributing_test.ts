@@ -84,7 +84,7 @@ Deno.test({
     const page = await Deno.readTextFile(inProject("CONTRIBUTING.md"));
     const root = await Deno.makeTempDir({ prefix: "mes-contributing-" });
     try {
-      await copyCheckout(root, ["docs", "supabase/functions", "supabase/schemas", "supabase/seed.sql", "tools"]);
+      await copyCheckout(root, ["docs", "supabase/functions", "supabase/schemas", "supabase/seed.sql", "tools", "web"]);
       assertEquals([...page.matchAll(/^\*\*\d\. /gm)].length, 5);
       for (const edit of editsOf(page)) await apply(root, edit);
       // the types have no part in a request, and would start one more stack

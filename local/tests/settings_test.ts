@@ -8,18 +8,37 @@ import { inProject } from "../system/paths.ts";
 
 Deno.test("options: without any, the port is Supabase's and the data is kept", () => {
   const options = parseStartOptions([]);
-  assertEquals(options, { port: 54321, dataDir: undefined, ephemeral: false, envFile: undefined, seed: true });
+  assertEquals(options, {
+    port: 54321,
+    dataDir: undefined,
+    ephemeral: false,
+    envFile: undefined,
+    seed: true,
+    simulation: undefined,
+  });
 });
 
 Deno.test("options: each is read", () => {
-  const options = parseStartOptions(["--port=0", "--data-dir", "/data", "--no-seed", "--settings", "e"]);
-  assertEquals(options, { port: 0, dataDir: "/data", ephemeral: false, envFile: "e", seed: false });
+  const options = parseStartOptions(["--port=0", "--data-dir", "/data", "--no-seed", "--settings", "e", "--simulate"]);
+  const simulation = { speed: 60, seed: 1 };
+  assertEquals(options, { port: 0, dataDir: "/data", ephemeral: false, envFile: "e", seed: false, simulation });
+  assertEquals(parseStartOptions(["--simulate=2.5", "--simulate-seed", "7"])?.simulation, { speed: 2.5, seed: 7 });
   assertEquals(parseStartOptions(["--ephemeral"])?.ephemeral, true);
   assertEquals(parseStartOptions(["--help"]), undefined);
 });
 
 for (
-  const args of [["--port", "65536"], ["--port", "-1"], ["--port", "x"], ["--ephemeral", "--data-dir", "d"], ["more"]]
+  const args of [
+    ["--port", "65536"],
+    ["--port", "-1"],
+    ["--port", "x"],
+    ["--ephemeral", "--data-dir", "d"],
+    ["more"],
+    ["--simulate=61"],
+    ["--simulate=0"],
+    ["--simulate=x"],
+    ["--simulate", "--simulate-seed", "x"],
+  ]
 ) {
   Deno.test(`options: ${args.join(" ")} is refused`, () => {
     assertThrows(() => parseStartOptions(args), StackFailure);

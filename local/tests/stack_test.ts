@@ -124,6 +124,26 @@ Deno.test("stack", async (t) => {
       assert(await holdsWithin(3000, async () => (await found()).text === "7"));
     });
 
+    await t.step("Data API: functions that are not volatile run in READ ONLY transactions, by POST too", async () => {
+      const sql = connect(stack.databaseUrl);
+      const define = (volatility: string) =>
+        sql.unsafe(`create or replace function public.is_read_only() returns text language sql ${volatility}
+          as $$ select current_setting('transaction_read_only') $$`);
+      const answers = (text: string) => async () =>
+        (await call(`${stack.url}/rest/v1/rpc/is_read_only`, { headers: secret, body: {} })).text === text;
+      for (const [volatility, readOnly] of [["volatile", "off"], ["stable", "on"], ["immutable", "on"]] as const) {
+        await define("volatile");
+        assert(await holdsWithin(3000, answers('"off"')));
+        await define(volatility);
+        assert(await holdsWithin(3000, answers(`"${readOnly}"`)), volatility);
+      }
+      // one name, two functions: what a call would run is not known before it
+      await sql`create function public.is_read_only(p_note text) returns text language sql volatile
+        as $$ select p_note $$`;
+      assert(await holdsWithin(3000, answers('"off"')));
+      await sql.end();
+    });
+
     await t.step("CORS: a preflight of /rest and /auth allows what the browser asks for", async () => {
       for (const path of ["/rest/v1/profiles", "/auth/v1/token"]) {
         const { status, headers } = await call(`${stack.url}${path}`, {

@@ -83,7 +83,7 @@ Deno.test({
       const stack = await startAndWait(["--ephemeral", "--no-seed"], { env: exported });
       await endBy("SIGTERM", stack);
 
-      await copyCheckout(folder, ["docs", "supabase/functions", "supabase/seed.sql", "tools"]);
+      await copyCheckout(folder, ["docs", "supabase/functions", "supabase/seed.sql", "tools", "web"]);
       const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
         args: ["run", "--allow-all", "local/commands/run_tests.ts", "reason_codes_test", "--filter=POST"],
         cwd: folder,
