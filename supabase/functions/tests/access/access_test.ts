@@ -21,8 +21,12 @@ import {
   server,
   unique,
 } from "../support/harness.ts";
+import { newKey, newTicket } from "../support/api_keys.ts";
 import { type Cast, credentials, type Member, newCast, row } from "../support/cast.ts";
+import { newPerson } from "../support/terminals.ts";
+import { aDowntimeReason, aSpan, opened, signal } from "../support/stops.ts";
 import { readEvents, streamHeaders, streamUrl } from "../support/stream_client.ts";
+import { Version2Client } from "../support/version2_client.ts";
 import { deliveriesOf, dispatch, newEndpoint, Receiver, until } from "../support/webhook_receiver.ts";
 
 let cast: Promise<Cast> | undefined;
@@ -34,10 +38,12 @@ interface Subject {
   operation: Operation;
   /** The first event of the operation, when it has one. */
   event?: ReportedEvent;
-  /** A user who works here, for endpoints of profiles; the endpoint of a webhook delivery. */
+  /** A user who works here, for endpoints of profiles; the endpoint of a webhook delivery; what a downtime needs. */
   colleague: string;
-  /** Name of a workplace, code of a reason, id of a webhook endpoint or delivery, cursor of the feed, for theirs. */
+  /** Name of a workplace, code of a reason, id of a downtime, of a webhook endpoint or delivery, cursor of the feed. */
   name: string;
+  /** Badge of a person, whose id is the name. */
+  badge?: string;
   /** An operation that was started later, where those are who do not see the other one. */
   later?: Operation;
   /** Reads by the secret key whose answers must not change when the call is rejected. */
@@ -100,11 +106,56 @@ const aWorkplace = (exists = true) => async (cast: Cast): Promise<Subject> => {
   return { operation: await somewhere(cast), colleague: "", name, watched: [`/workplaces/v1/${name}`] };
 };
 
+/** A person who signs in by badge alone. */
+const aPerson = (isAlsoElsewhere = false) => async (cast: Cast): Promise<Subject> => {
+  const workplaces = isAlsoElsewhere ? [cast.here, cast.elsewhere] : [cast.here];
+  const { id: name, badge_code: badge } = await newPerson(workplaces, { pin: null });
+  return { operation: await somewhere(cast), colleague: "", name, badge, watched: [`/people/v1/${name}`] };
+};
+
 const aReason = (exists = true) => async (cast: Cast): Promise<Subject> => {
   const name = unique("R");
   if (exists) assertEquals((await server.post("/reason-codes/v1", { kind: "STOP", code: name })).status, 201);
   return { operation: await somewhere(cast), colleague: "", name, watched: [`/reason-codes/v1/STOP/${name}`] };
 };
+
+const aCalendar = (exists = true) => async (cast: Cast): Promise<Subject> => {
+  const name = unique("Calendar");
+  if (exists) {
+    const exceptions = [{ date: "2026-12-25", kind: "CLOSED" }];
+    assertEquals((await server.post("/calendars/v1", { name, time_zone: "UTC" })).status, 201);
+    assertEquals((await server.post(`/calendars/v1/${name}/exceptions`, { exceptions })).status, 200);
+  }
+  const path = `/calendars/v1/${name}`;
+  return { operation: await somewhere(cast), colleague: "", name, watched: [path, `${path}/exceptions`] };
+};
+
+/** A downtime that has ended, and a reason for it. */
+const aDowntime = async (cast: Cast): Promise<Subject> => {
+  const { id } = await opened(cast.here, aSpan());
+  return {
+    operation: await somewhere(cast),
+    colleague: await aDowntimeReason(),
+    name: id,
+    watched: [`/downtimes/v1/${id}`],
+  };
+};
+
+/** A span that is free. */
+const noDowntime = async (cast: Cast): Promise<Subject> => {
+  const { occurred_at, ended_at } = aSpan();
+  const watched = [`/downtimes/v1?workplace_name=${cast.here}&from=${occurred_at}&to=${ended_at}`];
+  return { operation: await somewhere(cast), colleague: ended_at, name: occurred_at, watched };
+};
+
+/** A machine that has signalled. */
+const aMachine = async (cast: Cast): Promise<Subject> => {
+  assertEquals((await signal(cast.here, "IDLE")).status <= 201, true);
+  return { operation: await somewhere(cast), colleague: "", name: "", watched: [] };
+};
+
+/** The window of a report. */
+const aWeek = { from: "2026-11-16T00:00:00Z", to: "2026-11-23T00:00:00Z" };
 
 /** Creates an endpoint that gets no event. */
 const quietEndpoint = async () => {
@@ -121,6 +172,30 @@ const anEndpoint = async (cast: Cast): Promise<Subject> => {
   const watched = [`/webhooks/v1/endpoints/${name}`, `/webhooks/v1/deliveries?endpoint_id=${name}`];
   return { operation: await somewhere(cast), colleague: "", name, watched };
 };
+
+/** An API key that works here; its profile shows every change of it. */
+const aKey = async (cast: Cast): Promise<Subject> => {
+  const { id } = await newKey({ role: "machine", workplaces: [cast.here], scopes: ["events:report"] });
+  return { operation: await somewhere(cast), colleague: "", name: id, watched: [`/profiles/v1/${id}`] };
+};
+
+/** The workplace of the cast, alone in a group of its name. */
+const aGroup = async (cast: Cast): Promise<Subject> => {
+  const { here } = cast;
+  assertEquals((await server.patch(`/workplaces/v1/${here}`, { workplace_group: here })).status, 200);
+  return { operation: await somewhere(cast), colleague: "", name: here, watched: [] };
+};
+
+/** A board ticket of that group; its profile shows whether it exists. */
+const aTicket = async (cast: Cast): Promise<Subject> => {
+  const subject = await aGroup(cast);
+  const { id } = await newTicket(subject.name);
+  return { ...subject, name: id, watched: [`/profiles/v1/${id}`] };
+};
+
+let ticket: Promise<Subject> | undefined;
+/** One for all calls that do not end it, because a group has few. */
+const theTicket = (cast: Cast) => ticket ??= aTicket(cast);
 
 /** A ping that has arrived, so that no dispatcher changes it. */
 const aDelivery = async (cast: Cast): Promise<Subject> => {
@@ -182,6 +257,7 @@ async function told({ operation, later, name }: Subject, member: Member): Promis
 const rows = (answer: Answer<unknown>) => answer.body as Record<string, unknown>[];
 const hasOrder = (answer: Answer<unknown>, { operation }: Subject) =>
   rows(answer).some(({ order_no }) => order_no === operation.order_no);
+const hasLine = (answer: Answer<unknown>, { operation }: Subject) => answer.text.includes(operation.order_no);
 const hasResults = (answer: Answer<unknown>) => (answer.body as { results: unknown[] }).results.length > 0;
 
 /** All pages of a list as one answer: shared projects have more rows than a page. */
@@ -217,6 +293,9 @@ const table: Row[] = [
   { operationId: "listOperations", what: "sorted",
     cells: "401 401 none none seen seen seen none seen none seen seen seen", subject: anOperation(), shows: hasOrder,
     call: ({ operation }, { client }) => client.get(`/operations/v1?order_no=${operation.order_no}&sort=-planned_start_at`) },
+  { operationId: "listOperations", what: "CSV",
+    cells: "401 401 none none seen seen seen none seen none seen seen seen", subject: anOperation(), shows: hasLine,
+    call: ({ operation }, { client }) => client.get(`/operations/v1?order_no=${operation.order_no}&format=csv`) },
   { operationId: "getOperation",        cells: "401 401 404  404  200  200  200  404  200  404  200  200  200 ", subject: anOperation(),
     call: ({ operation }, { client }) => client.get(operationPath(operation)) },
   { operationId: "getOperation", what: "without a workplace",
@@ -297,6 +376,8 @@ const table: Row[] = [
     call: ({ operation }, { client }) => client.delete(operationPath(operation)) },
   { operationId: "listRuns",            cells: "401 401 404  404  200  200  200  404  200  404  200  200  200 ", subject: anOperation({}, ["START"], ["STOP"]),
     call: ({ operation }, { client }) => client.get(`${operationPath(operation)}/runs`) },
+  { operationId: "listAllRuns",         cells: "401 401 none none seen seen seen none seen none seen seen seen", subject: anOperation({}, ["START"], ["STOP"]), shows: hasOrder,
+    call: ({ event }, { client }) => client.get(`/operations/v1/runs?limit=500&from=${event?.occurred_at}`) },
   { operationId: "transitionOperation", what: "START",
     cells: "401 401 404 404 403 201 201 404 201 404 201 201 201", subject: anOperation(),
     call: ({ operation }, { client }) => client.post(`${operationPath(operation)}/transitions`, { action: "START" }) },
@@ -419,6 +500,34 @@ const table: Row[] = [
     cells: "401 401 404 404 404 404 404 404 404 404 404 404 404", subject: noEndpoint,
     call: (_subject, { client }) => client.post(`/profiles/v1/${crypto.randomUUID()}/forget`) },
 
+  { operationId: "listPeople",          cells: "401 401 none none none none none none seen none seen seen seen", subject: aPerson(),
+    shows: (answer, { name }) => rows(answer).some(({ id }) => id === name),
+    call: (_subject, { client }) => allPages(client, "/people/v1") },
+  { operationId: "getPerson",           cells: "401 401 404  404  404  404  404  404  200  404  200  200  200 ", subject: aPerson(),
+    call: ({ name }, { client }) => client.get(`/people/v1/${name}`) },
+  { operationId: "createPerson",        cells: "401 401 403  403  403  403  403  403  201  403  201  201  201 ", subject: noEndpoint,
+    call: (_subject, { client }, { here }) => client.post("/people/v1", { display_name: "Anna", workplace_access: [here] }) },
+  { operationId: "createPerson", what: "for all workplaces",
+    cells: "401 401 403 403 403 403 403 403 403 403 201 201 201", subject: noEndpoint,
+    call: (_subject, { client }) => client.post("/people/v1", { display_name: "Anna", workplace_access: ["*"] }) },
+  { operationId: "updatePerson",        cells: "401 401 404  404  404  404  404  404  200  404  200  200  200 ", subject: aPerson(),
+    call: ({ name }, { client }) => client.patch(`/people/v1/${name}`, { display_name: "Ben" }) },
+  { operationId: "updatePerson", what: "of several workplaces",
+    cells: "401 401 404 404 404 404 404 404 403 403 200 200 200", subject: aPerson(true),
+    call: ({ name }, { client }) => client.patch(`/people/v1/${name}`, { display_name: "Mallory" }) },
+  { operationId: "deletePerson",        cells: "401 401 404  404  404  404  404  404  204  404  204  204  204 ", subject: aPerson(),
+    call: ({ name }, { client }) => client.delete(`/people/v1/${name}`) },
+  { operationId: "pseudonymisePerson",  cells: "401 401 404  404  404  404  404  404  200  404  200  200  200 ", subject: aPerson(),
+    call: ({ name }, { client }) => client.post(`/people/v1/${name}/pseudonymise`) },
+  { operationId: "signInPerson",        cells: "401 401 403  403  403  201  403  403  403  403  403  403  403 ", subject: aPerson(),
+    call: ({ badge }, { client }) => client.post("/people/v1/sign-in", { badge_code: badge }) },
+  { operationId: "signOutPerson", what: "nobody",
+    cells: "401 401 404 404 404 404 404 404 404 404 404 404 404", subject: noEndpoint,
+    call: (_subject, { client }) => client.post("/people/v1/sign-out") },
+  { operationId: "getActingPerson", what: "nobody",
+    cells: "401 401 404 404 404 404 404 404 404 404 404 404 404", subject: noEndpoint,
+    call: (_subject, { client }) => client.get("/people/v1/me") },
+
   { operationId: "listWorkplaces",      cells: "401 401 none none seen seen seen seen seen seen seen seen seen", subject: aWorkplace(),
     shows: (answer) => rows(answer).length === 1,
     call: ({ name }, { client }) => client.get(`/workplaces/v1?workplace_group=${name}`) },
@@ -438,6 +547,32 @@ const table: Row[] = [
   { operationId: "deleteWorkplace",     cells: "401 401 404  404  403  403  403  403  403  403  204  204  204 ", subject: aWorkplace(),
     call: ({ name }, { client }) => client.delete(`/workplaces/v1/${name}`) },
 
+  { operationId: "reportMachineState",  cells: "401 401 404  404  403  200  403  404  403  404  403  200  200 ", subject: aMachine,
+    call: ({ operation }, { client }) => signal<unknown>(operation.workplace_name ?? "", "IDLE", undefined, {}, client) },
+
+  { operationId: "listDowntimes",       cells: "401 401 none none seen seen seen none seen none seen seen seen", subject: aDowntime,
+    shows: (answer, { name }) => rows(answer).some(({ id }) => id === name),
+    call: ({ operation }, { client }) => allPages(client, `/downtimes/v1?workplace_name=${operation.workplace_name}`) },
+  { operationId: "getDowntime",         cells: "401 401 404  404  200  200  200  404  200  404  200  200  200 ", subject: aDowntime,
+    call: ({ name }, { client }) => client.get(`/downtimes/v1/${name}`) },
+  { operationId: "openDowntime",        cells: "401 401 404  404  403  201  201  404  201  404  201  201  201 ", subject: noDowntime,
+    call: ({ operation: { workplace_name }, name: occurred_at, colleague: ended_at }, { client }) =>
+      client.post("/downtimes/v1", { workplace_name, occurred_at, ended_at }) },
+  { operationId: "endDowntime", what: "that has ended",
+    cells: "401 401 404 404 403 422 422 404 422 404 422 422 422", subject: aDowntime,
+    call: ({ name }, { client }) => client.post(`/downtimes/v1/${name}/end`, {}) },
+  { operationId: "classifyDowntime",    cells: "401 401 404  404  403  200  200  404  200  404  200  200  200 ", subject: aDowntime,
+    call: ({ name, colleague: reason_code }, { client }) => client.post(`/downtimes/v1/${name}/classify`, { reason_code }) },
+  { operationId: "splitDowntime",
+    cells: "401 401 404 404 403 201 201 404 201 404 201 201 201", subject: aDowntime,
+    call: async ({ name }, { client }) => {
+      const { body } = await server.get<{ started_at: string }>(`/downtimes/v1/${name}`);
+      const at = new Date(Date.parse(body.started_at) + 1_000).toISOString();
+      return client.post(`/downtimes/v1/${name}/split`, { at });
+    } },
+  { operationId: "cancelDowntime",      cells: "401 401 404  404  403  200  200  404  200  404  200  200  200 ", subject: aDowntime,
+    call: ({ name }, { client }) => client.post(`/downtimes/v1/${name}/cancel`, { note: "No" }) },
+
   { operationId: "listReasonCodes",     cells: "401 401 none none seen seen seen seen seen seen seen seen seen", subject: aReason(),
     shows: (answer, { name }) => rows(answer).some(({ code }) => code === name),
     call: (_subject, { client }) => allPages(client, "/reason-codes/v1?kind=STOP") },
@@ -449,6 +584,72 @@ const table: Row[] = [
     call: ({ name }, { client }) => client.patch(`/reason-codes/v1/STOP/${name}`, { active: false }) },
   { operationId: "deleteReasonCode",    cells: "401 401 404  404  403  403  403  403  403  403  204  204  204 ", subject: aReason(),
     call: ({ name }, { client }) => client.delete(`/reason-codes/v1/STOP/${name}`) },
+
+  { operationId: "listCalendars",       cells: "401 401 none none seen seen seen seen seen seen seen seen seen", subject: aCalendar(),
+    shows: (answer, { name }) => rows(answer).some((calendar) => calendar.name === name),
+    call: (_subject, { client }) => allPages(client, "/calendars/v1") },
+  { operationId: "getCalendar",         cells: "401 401 404  404  200  200  200  200  200  200  200  200  200 ", subject: aCalendar(),
+    call: ({ name }, { client }) => client.get(`/calendars/v1/${name}`) },
+  { operationId: "listShifts",          cells: "401 401 404  404  200  200  200  200  200  200  200  200  200 ", subject: aCalendar(),
+    call: ({ name }, { client }) => client.get(`/calendars/v1/${name}/shifts?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z`) },
+  { operationId: "listCalendarExceptions", cells: "401 401 404 404 seen seen seen seen seen seen seen seen seen", subject: aCalendar(),
+    shows: (answer) => rows(answer).some(({ date }) => date === "2026-12-25"),
+    call: ({ name }, { client }) => client.get(`/calendars/v1/${name}/exceptions`) },
+  { operationId: "createCalendar",      cells: "401 401 403  403  403  403  403  403  403  403  201  201  201 ", subject: aCalendar(false),
+    call: ({ name }, { client }) => client.post("/calendars/v1", { name, time_zone: "UTC" }) },
+  { operationId: "updateCalendar",      cells: "401 401 404  404  403  403  403  403  403  403  200  200  200 ", subject: aCalendar(),
+    call: ({ name }, { client }) => client.patch(`/calendars/v1/${name}`, { time_zone: "Europe/Amsterdam" }) },
+  { operationId: "deleteCalendar",      cells: "401 401 404  404  403  403  403  403  403  403  204  204  204 ", subject: aCalendar(),
+    call: ({ name }, { client }) => client.delete(`/calendars/v1/${name}`) },
+  { operationId: "storeCalendarExceptions", cells: "401 401 404 404 403 403 403 403 403 403 200 200 200", subject: aCalendar(),
+    call: ({ name }, { client }) =>
+      client.post(`/calendars/v1/${name}/exceptions`, { exceptions: [{ date: "2026-12-26", kind: "CLOSED" }] }) },
+  { operationId: "putCalendarException", cells: "401 401 404 404 403 403 403 403 403 403 200 200 200", subject: aCalendar(),
+    call: ({ name }, { client }) => client.put(`/calendars/v1/${name}/exceptions/2026-12-25`, { kind: "CLOSED", note: "x" }) },
+  { operationId: "deleteCalendarException", cells: "401 401 404 404 403 403 403 403 403 403 204 204 204", subject: aCalendar(),
+    call: ({ name }, { client }) => client.delete(`/calendars/v1/${name}/exceptions/2026-12-25`) },
+
+  { operationId: "reportOee",
+    cells: "401 401 404 404 200 200 200 404 200 404 200 200 200", subject: noEndpoint,
+    call: (_subject, { client }, { here }) => client.get("/reports/v1/oee", { query: { workplace_name: here, ...aWeek } }) },
+  { operationId: "reportTimeline", 
+    cells: "401 401 404 404 200 200 200 404 200 404 200 200 200", subject: noEndpoint,
+    call: (_subject, { client }, { here }) => client.get("/reports/v1/timeline", { query: { workplace_name: here, ...aWeek } }) },
+  { operationId: "reportLosses", 
+    cells: "401 401 404 404 200 200 200 404 200 404 200 200 200", subject: noEndpoint,
+    call: (_subject, { client }, { here }) => client.get("/reports/v1/losses", { query: { workplace_name: here, ...aWeek } }) },
+  { operationId: "reportScrap", 
+    cells: "401 401 404 404 200 200 200 404 200 404 200 200 200", subject: noEndpoint,
+    call: (_subject, { client }, { here }) => client.get("/reports/v1/scrap", { query: { workplace_name: here, ...aWeek } }) },
+  { operationId: "reportOperations", 
+    cells: "401 401 404 404 200 200 200 404 200 404 200 200 200", subject: noEndpoint,
+    call: (_subject, { client }, { here }) => client.get("/reports/v1/operations", { query: { workplace_name: here, ...aWeek } }) },
+  { operationId: "reportSummary", 
+    cells: "401 401 404 404 200 200 200 404 200 404 200 200 200", subject: noEndpoint,
+    call: (_subject, { client }, { here }) => client.get("/reports/v1/summary", { query: { workplace_name: here } }) },
+  { operationId: "reportBoard", 
+    cells: "401 401 404 404 200 200 200 404 200 404 200 200 200", subject: noEndpoint,
+    call: (_subject, { client }, { here }) => client.get("/reports/v1/board", { query: { workplace_name: here } }) },
+
+  { operationId: "createBoardTicket",   cells: "401 401 403 403 403 403 403 403 201 403 201 201 403", subject: aGroup,
+    call: ({ name }, { client }) => client.post("/boards/v1", { name: "Television", workplace_group: name }) },
+  { operationId: "listBoardTickets",    cells: "401 401 403 403 403 403 403 403 seen none seen seen 403", subject: theTicket,
+    shows: (answer, { name }) => rows(answer).some(({ id }) => id === name),
+    call: (_subject, { client }, { here }) => client.get("/boards/v1", { query: { workplace_group: here } }) },
+  { operationId: "revokeBoardTicket",   cells: "401 401 403 403 403 403 403 403 204 404 204 204 403", subject: aTicket,
+    call: ({ name }, { client }) => client.delete(`/boards/v1/${name}`) },
+  { operationId: "getKey", what: "of a board ticket",
+    cells: "401 401 403 403 403 403 403 403 403 403 403 404 403", subject: theTicket,
+    call: ({ name }, { client }) => client.get(`/keys/v1/${name}`) },
+  { operationId: "updateKey", what: "of a board ticket",
+    cells: "401 401 403 403 403 403 403 403 403 403 403 404 403", subject: theTicket,
+    call: ({ name }, { client }) => client.patch(`/keys/v1/${name}`, { scopes: ["events:report"] }) },
+  { operationId: "rotateKey", what: "of a board ticket",
+    cells: "401 401 403 403 403 403 403 403 403 403 403 404 403", subject: theTicket,
+    call: ({ name }, { client }) => client.post(`/keys/v1/${name}/rotate`, {}) },
+  { operationId: "revokeKey", what: "of a board ticket",
+    cells: "401 401 403 403 403 403 403 403 403 403 403 404 403", subject: theTicket,
+    call: ({ name }, { client }) => client.delete(`/keys/v1/${name}`) },
 
   { operationId: "readFeed",            cells: "401 401 none none seen seen seen none seen none seen seen seen", subject: aStretch,
     shows: ({ body }, { operation }) =>
@@ -489,6 +690,30 @@ const table: Row[] = [
     call: ({ name }, { client }) => client.get(`/webhooks/v1/deliveries/${name}`) },
   { operationId: "replayWebhookDelivery", cells: "401 401 403 403 403 403 403 403 403 403 202 202 202", subject: aDelivery,
     call: ({ name }, { client }) => client.post(`/webhooks/v1/deliveries/${name}/replay`) },
+  { operationId: "listKeys",            cells: "401 401 403 403 403 403 403 403 403 403 403 200 403", subject: noEndpoint,
+    call: (_subject, { client }) => client.get("/keys/v1") },
+  { operationId: "createKey",           cells: "401 401 403 403 403 403 403 403 403 403 403 201 403", subject: noEndpoint,
+    call: (_subject, { client }) => client.post("/keys/v1", { name: unique("Key"), role: "machine", scopes: ["events:report"] }) },
+  { operationId: "getKey",              cells: "401 401 403 403 403 403 403 403 403 403 403 200 403", subject: aKey,
+    call: ({ name }, { client }) => client.get(`/keys/v1/${name}`) },
+  { operationId: "getKey", what: "that is missing",
+    cells: "401 401 403 403 403 403 403 403 403 403 403 404 403", subject: noEndpoint,
+    call: (_subject, { client }) => client.get(`/keys/v1/${crypto.randomUUID()}`) },
+  { operationId: "updateKey",           cells: "401 401 403 403 403 403 403 403 403 403 403 200 403", subject: aKey,
+    call: ({ name }, { client }) => client.patch(`/keys/v1/${name}`, { role: "manager" }) },
+  { operationId: "rotateKey",           cells: "401 401 403 403 403 403 403 403 403 403 403 200 403", subject: aKey,
+    call: ({ name }, { client }) => client.post(`/keys/v1/${name}/rotate`, {}) },
+  { operationId: "revokeKey",           cells: "401 401 403 403 403 403 403 403 403 403 403 204 403", subject: aKey,
+    call: ({ name }, { client }) => client.delete(`/keys/v1/${name}`) },
+  { operationId: "updateProfile", what: "of a key",
+    cells: "401 401 404 404 404 404 404 404 403 404 403 403 403", subject: aKey,
+    call: ({ name }, { client }) => client.patch(`/profiles/v1/${name}`, { role: "readonly" }) },
+  { operationId: "deleteProfile", what: "of a key",
+    cells: "401 401 404 404 404 404 404 404 403 404 403 403 403", subject: aKey,
+    call: ({ name }, { client }) => client.delete(`/profiles/v1/${name}`) },
+  { operationId: "forgetPerson", what: "the profile of a key",
+    cells: "401 401 404 404 404 404 404 404 403 404 403 403 403", subject: aKey,
+    call: ({ name }, { client }) => client.post(`/profiles/v1/${name}/forget`) },
   { operationId: "dispatchWebhooks",    cells: "401 401 403 403 403 403 403 403 403 403 403 403 200", subject: noEndpoint,
     call: (_subject, { client }) => client.post(`/webhooks/v1/dispatch?endpoint_id=${crypto.randomUUID()}`) },
 ];
@@ -506,6 +731,21 @@ async function finished(subject: Subject): Promise<Subject> {
   return subject;
 }
 
+const documented = Object.values(openapi.paths).flatMap((path) => Object.values(path))
+  .filter((endpoint) => endpoint.security.length > 0)
+  .map(({ operationId }) => operationId);
+
+/** The table, with each row once more for version 2 of its endpoint. */
+const rowsOfVersions: Row[] = table.flatMap((row) => {
+  const version2 = `${row.operationId}V2`;
+  return !documented.includes(version2) ? [row] : [row, {
+    ...row,
+    operationId: version2,
+    call: (subject, member, cast) =>
+      row.call(subject, { ...member, client: new Version2Client(member.client.credential) }, cast),
+  }];
+});
+
 /** Reads the watched resources, without values that grow by themselves while an operation runs. */
 async function state({ watched }: Subject): Promise<string[]> {
   return await Promise.all(watched.map(async (path) => {
@@ -515,7 +755,7 @@ async function state({ watched }: Subject): Promise<string[]> {
   }));
 }
 
-for (const { operationId, what, cells, subject: make, call, shows } of table) {
+for (const { operationId, what, cells, subject: make, call, shows } of rowsOfVersions) {
   const expected = row(cells);
   Deno.test(`Access: ${operationId}${what ? `, ${what}` : ""}: as the table says, and what is refused changes nothing`, async () => {
     const cast = await theCast();
@@ -545,10 +785,7 @@ for (const { operationId, what, cells, subject: make, call, shows } of table) {
 }
 
 Deno.test("Access: every endpoint that needs a credential has a row in the table", () => {
-  const documented = Object.values(openapi.paths).flatMap((path) => Object.values(path))
-    .filter((endpoint) => endpoint.security.length > 0)
-    .map(({ operationId }) => operationId);
-  const tested = [...new Set(table.map(({ operationId }) => operationId))];
+  const tested = [...new Set(rowsOfVersions.map(({ operationId }) => operationId))];
   assertEquals(tested.toSorted(), documented.toSorted());
 });
 
@@ -561,7 +798,11 @@ Deno.test("Access: the roots of the functions and their health need no credentia
       "/profiles",
       "/workplaces/health",
       "/reason-codes",
+      "/calendars",
+      "/reports",
+      "/downtimes/health",
       "/stream",
+      "/keys",
       "/webhooks/health",
     ]
   ) {
@@ -588,7 +829,7 @@ Deno.test("Access: answers hidden and missing resources with the same words", as
   const { name: reason } = await aReason()(cast);
   const hidden = {
     ...{ operation: subject.operation, event: subject.event?.id, profile: colleague },
-    ...{ workplace: cast.here, reason },
+    ...{ workplace: cast.here, reason, downtime: (await aDowntime(cast)).name },
   };
   const missing: typeof hidden = {
     operation: { ...hidden.operation, order_no: unique("O") },
@@ -596,6 +837,7 @@ Deno.test("Access: answers hidden and missing resources with the same words", as
     profile: crypto.randomUUID(),
     workplace: newWorkplace(),
     reason: unique("R"),
+    downtime: crypto.randomUUID(),
   };
   const requests: ((client: Client, of: typeof hidden) => Promise<Answer<unknown>>)[] = [
     (client, { operation }) => client.get(operationPath(operation)),
@@ -616,6 +858,11 @@ Deno.test("Access: answers hidden and missing resources with the same words", as
     (client, { operation }) => report(client, { ...operation, workplace_name: cast.elsewhere }, "STOP"),
     (client, { operation }) => report(client, { ...operation, workplace_name: newWorkplace() }, "STOP"),
     (client, { event }) => client.get(`/events/v1/${event}`),
+    (client, { downtime }) => client.get(`/downtimes/v1/${downtime}`),
+    (client, { downtime }) => client.post(`/downtimes/v1/${downtime}/end`, {}),
+    (client, { downtime }) => client.post(`/downtimes/v1/${downtime}/cancel`, { note: "No" }),
+    (client, { workplace }) => client.post("/downtimes/v1", { workplace_name: workplace }),
+    (client, { workplace }) => client.post(`/workplaces/v1/${workplace}/state`, { state: "DOWN" }),
     (client, { profile }) => client.get(`/profiles/v1/${profile}`),
     (client, { profile }) => client.patch(`/profiles/v1/${profile}`, { full_name: "X" }),
     (client, { profile }) =>

@@ -412,13 +412,20 @@ function key({ order_no, asset_id, operation_no }: Operation) {
 
 for (const resource of resources) {
   Deno.test(`GET /${resource}: says without a credential what it is and where its versions and docs are`, async () => {
-    const { status, body } = await anonymous.get<{ name: string; versions: string[]; links: Record<string, string> }>(
-      `/${resource}`,
-    );
+    const { status, body } = await anonymous.get<{
+      name: string;
+      versions: string[];
+      version_states: Record<string, { status: string }>;
+      links: Record<string, string>;
+    }>(`/${resource}`);
     assertEquals(status, 200);
     assertMatch(body.name, new RegExp(resource));
-    assertEquals(body.versions, ["v1"]);
-    assertEquals(body.links.v1, `/functions/v1/${resource}/v1`);
+    const versions = ["operations", "events"].includes(resource) ? ["v1", "v2"] : ["v1"];
+    assertEquals(body.versions, versions);
+    for (const version of versions) {
+      assertEquals(body.links[version], `/functions/v1/${resource}/${version}`);
+      assertEquals(body.version_states[version]?.status, "current");
+    }
     assertEquals(body.links.docs, "/functions/v1/docs");
   });
 
@@ -446,10 +453,10 @@ for (const resource of resources) {
     assertEquals(headers.get("access-control-allow-origin"), "*");
     assertEquals(headers.get("access-control-allow-credentials"), null);
     const methods = headers.get("access-control-allow-methods")?.split(/, ?/) ?? [];
-    assertEquals(methods.toSorted(), ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"]);
+    assertEquals(methods.toSorted(), ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]);
     const named = new Set(headers.get("access-control-allow-headers")?.toLowerCase().split(/, ?/));
     const needed =
-      "authorization apikey content-type idempotency-key if-match if-none-match last-event-id x-request-id";
+      "authorization apikey content-type idempotency-key if-match if-none-match last-event-id x-acting-for x-request-id";
     for (const name of needed.split(" ")) assert(named.has(name), `${name} is not allowed`);
   });
 
@@ -465,9 +472,9 @@ for (const resource of resources) {
     }
   });
 
-  Deno.test(`GET /${resource}/v2/...: an unknown URL is 404 unknown_route`, async () => {
+  Deno.test(`GET /${resource}/v3/...: an unknown URL is 404 unknown_route`, async () => {
     const deep = `/${resource}/v1/a/b/c/d/e`;
-    for (const path of [`/${resource}/v2`, `/${resource}/nothing`, deep]) {
+    for (const path of [`/${resource}/v3`, `/${resource}/nothing`, deep]) {
       assertProblem(await server.get(path), 404, "unknown_route");
     }
   });

@@ -258,6 +258,56 @@ Deno.test("GET /operations/v1?sort: orders by time in both directions, without a
   }
 });
 
+Deno.test("GET /operations/v1?source_conflict: lists what the source deleted or cancelled although work had begun", async () => {
+  const { workplace_name, operations, order_nos } = await newOrders(3);
+  const [running, planned, untouched] = operations;
+  assertExists(running);
+  assertExists(planned);
+  assertEquals((await report(server, running, "START")).status, 201);
+  const rows = [running, planned].map(({ order_no, asset_id, operation_no }) => ({
+    ...{ order_no, asset_id, operation_no },
+    change_type: "DELETE",
+    timestamp_ms: new Date().toISOString(),
+  }));
+  assertEquals((await server.post("/operations/v1/import", rows)).status, 200);
+  assertEquals(await orders({ workplace_name, source_conflict: true }), [order_nos[0]]);
+  assertEquals(await orders({ workplace_name, source_conflict: false }), [untouched?.order_no]);
+  assertEquals(await orders({ q: order_nos[0], source_conflict: true, sort: "-updated_at" }), [order_nos[0]]);
+});
+
+Deno.test("GET /operations/v1?updated_after: lists what changed since, that instant included", async () => {
+  const { workplace_name, order_nos } = await newOrders(4);
+  const [first, second] = order_nos;
+  const changed = [];
+  // the orders are made in parallel: the changes give them a known order
+  for (const order_no of order_nos.toReversed()) {
+    const answer = await server.patch<Operation>(`/operations/v1/${order_no}/1/0010`, { qty_desired: 77 });
+    assertEquals(answer.status, 200, answer.text);
+    changed.push(answer.body.updated_at);
+  }
+  const [earlier = "", later = ""] = changed.slice(2);
+  const hourBefore = new Date(Date.parse(earlier) - 3_600_000).toISOString();
+  const after = (updated_after: string, more: Query = {}) => orders({ workplace_name, updated_after, ...more });
+  assertEquals(await after(earlier), [first, second]);
+  assertEquals(await after(earlier, { sort: "updated_at" }), [second, first]);
+  assertEquals(await after(hourBefore, { sort: "updated_at" }), order_nos.toReversed());
+  // the database has microseconds, the answer milliseconds
+  const justAfter = new Date(Date.parse(later) + 1).toISOString();
+  assertEquals(await after(justAfter), []);
+  assertEquals(await after("2099-01-01T00:00:00Z"), []);
+  const pages = await walk<Operation>(
+    server,
+    `/operations/v1?${new URLSearchParams({
+      workplace_name,
+      updated_after: hourBefore,
+      sort: "-updated_at",
+      limit: "3",
+    })}`,
+  );
+  assertEquals(pages.map((page) => page.length), [3, 1]);
+  assertEquals(pages.flat().slice(0, 2).map(({ order_no }) => order_no), [first, second]);
+});
+
 Deno.test("GET /workplaces/v1 and /reason-codes/v1: q gives exactly the rows that begin with it, in any case", async () => {
   const name = unique("Ölpresse");
   for (const end of ["a", "B"]) {

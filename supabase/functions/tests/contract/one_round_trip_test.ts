@@ -1,11 +1,7 @@
 /**
  * Each endpoint makes one call of the database, and that of a SQL function: two would be two transactions. Those that
- * last, and cannot, have their calls written down. The functions run once more, in a process whose way to the Data API leads through this test.
+ * last, and cannot, have their calls written down.
  */
-import { TextLineStream } from "@std/streams/text_line_stream.js";
-import { edgeDeno, edgeFlags } from "../../../../local/functions/edge_deno.ts";
-import { inProject } from "../../../../local/system/paths.ts";
-import { keySet } from "../../../../local/platform/keys.ts";
 import {
   assert,
   assertEquals,
@@ -17,78 +13,39 @@ import {
   server,
   unique,
 } from "../support/harness.ts";
+import { newKey, newTicket } from "../support/api_keys.ts";
+import { newPerson } from "../support/terminals.ts";
 import { readEvents } from "../support/stream_client.ts";
+import { version2Path } from "../support/version2_client.ts";
+import { type WatchedFunctions, watchFunctions } from "../support/watched_functions.ts";
 import { newEndpoint } from "../support/webhook_receiver.ts";
 import contract from "../../../../docs/openapi.json" with { type: "json" };
 
-const resources = ["operations", "events", "profiles", "workplaces", "reason-codes", "webhooks", "stream"];
+const resources = [
+  "operations",
+  "events",
+  "profiles",
+  "workplaces",
+  "reason-codes",
+  "calendars",
+  "downtimes",
+  "reports",
+  "webhooks",
+  "stream",
+  "keys",
+  "people",
+  "boards",
+];
 
 const newestMigration = "POST /rest/v1/rpc/health";
 
-/** The functions, and which calls they have made since they were asked last. */
-interface WatchedFunctions {
-  url: string;
-  calls(): string[];
-  /** As calls(), with those that are no part of a request. */
-  allCalls(): string[];
-  end(): Promise<void>;
-}
+const settledRates = "POST /rest/v1/rpc/settle_rates";
 
-async function watchFunctions(): Promise<WatchedFunctions> {
-  let calls: string[] = [];
-  const door = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
-    const { pathname, search } = new URL(request.url);
-    calls.push(`${request.method} ${pathname}`);
-    const body = request.body === null ? undefined : await request.bytes();
-    return await fetch(`${env.supabaseUrl}${pathname}${search}`, {
-      method: request.method,
-      headers: request.headers,
-      body,
-    });
-  });
-  const modules = resources.map((name) => [name, import.meta.resolve(`../../${name}/index.ts`)]);
-  const secret = Deno.env.get("LOCAL_JWT_SECRET");
-  const host = new Deno.Command(await edgeDeno(), {
-    args: [...edgeFlags, inProject("local", "functions", "functions_host.ts"), JSON.stringify(modules)],
-    env: {
-      SUPABASE_URL: `http://127.0.0.1:${door.addr.port}`,
-      SUPABASE_AUTH_ISSUER: `${env.supabaseUrl}/auth/v1`,
-      SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: env.publishableKey }),
-      SUPABASE_SECRET_KEYS: JSON.stringify({ default: env.secretKey }),
-      ...(secret === undefined ? {} : { SUPABASE_JWKS: keySet(secret) }),
-    },
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const port = Promise.withResolvers<string>();
-  const reading = (async () => {
-    for await (const line of host.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())) {
-      const [, number] = /^listening (\d+)$/.exec(String(line)) ?? [];
-      if (number !== undefined) port.resolve(number);
-    }
-    port.reject(new Error("The functions ended"));
-  })();
-  return {
-    url: `http://127.0.0.1:${await port.promise}`,
-    // once a minute the functions ask beside the requests whether the database has their migration
-    calls() {
-      const made = calls.filter((call) => call !== newestMigration);
-      calls = [];
-      return made;
-    },
-    allCalls() {
-      const made = calls;
-      calls = [];
-      return made;
-    },
-    async end() {
-      await host.stdin.close();
-      await host.status;
-      await reading.catch(() => {});
-      await door.shutdown();
-    },
-  };
-}
+/** Returns the calls of the functions: those in which they tell the database what they counted are no part of a request. */
+const allCalls = (functions: WatchedFunctions) => functions.takeCalls().filter((call) => call !== settledRates);
+
+/** Returns the calls, but for the questions whether the database has the migration of the functions. */
+const callsOf = (functions: WatchedFunctions) => allCalls(functions).filter((call) => call !== newestMigration);
 
 /** One request per endpoint, each of which succeeds as far as its caller may: operationId, method, path, status, body. */
 type Step = [operationId: string, method: string, path: string, status: number, body?: unknown];
@@ -102,9 +59,22 @@ async function steps(caller: string): Promise<Step[]> {
   const event_id = crypto.randomUUID();
   const workplace = unique("Workplace");
   const reason = unique("R");
+  const calendar = unique("Calendar");
+  const window = "from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z";
   const user = await newUser();
+  const { id: person } = await newPerson([]);
+  const kind = "DOWNTIME";
+  const cause = unique("R");
+  await server.post("/reason-codes/v1", { kind, code: cause });
+  const [downtime, later] = [crypto.randomUUID(), crypto.randomUUID()];
   const target = { url: "https://hooks.example.com/mes", workplace_names: [newWorkplace()] };
   const hook = `/webhooks/v1/endpoints/${(await newEndpoint(target)).id}`;
+  // only a signed-in admin may manage keys, and board tickets have a person who made them
+  const manages = (status: number) => caller === "a user" ? status : 403;
+  const key = `/keys/v1/${(await newKey({ scopes: ["events:read"] })).id}`;
+  const group = unique("Group");
+  await server.post("/workplaces/v1", { name: newWorkplace(), workplace_group: group });
+  const ticket = `/boards/v1/${(await newTicket(group)).id}`;
   const delivery = `/webhooks/v1/deliveries/${(await server.post<{ id: string }>(`${hook}/test`)).body.id}`;
   return [
     ["createOperation", "POST", "/operations/v1", 201, mine],
@@ -124,6 +94,7 @@ async function steps(caller: string): Promise<Step[]> {
     ["transitionOperation", "POST", `${path}/transitions`, 201, { action: "START" }],
     ["reportEvent", "POST", "/events/v1", 201, { ...report, id: event_id }],
     ["reportEvents", "POST", "/events/v1/batch", 201, { events: [report, report] }],
+    ["listAllRuns", "GET", "/operations/v1/runs?limit=1&count=exact", 200],
     ["listRuns", "GET", `${path}/runs`, 200],
     ["getEvent", "GET", `/events/v1/${event_id}`, 200],
     ["listEvents", "GET", `/events/v1?order_no=${order_no}&count=exact`, 200],
@@ -142,17 +113,70 @@ async function steps(caller: string): Promise<Step[]> {
     ["getWebhookDelivery", "GET", delivery, 200],
     ["replayWebhookDelivery", "POST", `${delivery}/replay`, 202],
     ["deleteWebhookEndpoint", "DELETE", hook, 204],
+    ["createKey", "POST", "/keys/v1", manages(201), { name: "Gateway", role: "machine", scopes: ["events:report"] }],
+    ["getKey", "GET", key, manages(200)],
+    ["listKeys", "GET", "/keys/v1?limit=1&count=exact", manages(200)],
+    ["updateKey", "PATCH", key, manages(200), { role: "machine" }],
+    ["rotateKey", "POST", `${key}/rotate`, manages(200), {}],
+    ["revokeKey", "DELETE", key, manages(204)],
+    ["createBoardTicket", "POST", "/boards/v1", manages(201), { name: "Television", workplace_group: group }],
+    ["listBoardTickets", "GET", "/boards/v1?limit=1&count=exact", manages(200)],
+    ["revokeBoardTicket", "DELETE", ticket, manages(204)],
     ["createWorkplace", "POST", "/workplaces/v1", 201, { name: workplace }],
     ["getWorkplace", "GET", `/workplaces/v1/${workplace}`, 200],
     ["updateWorkplace", "PATCH", `/workplaces/v1/${workplace}`, 200, { capacity: 2 }],
     ["listWorkplaces", "GET", "/workplaces/v1", 200],
     ["listQueue", "GET", `/workplaces/v1/${workplace_name}/queue`, 200],
+    ["reportMachineState", "POST", `/workplaces/v1/${workplace_name}/state`, 201, { state: "RUNNING" }],
+    ["openDowntime", "POST", "/downtimes/v1", 201, {
+      id: downtime,
+      workplace_name,
+      occurred_at: new Date(Date.now() - 60_000).toISOString(),
+    }],
+    ["getDowntime", "GET", `/downtimes/v1/${downtime}`, 200],
+    ["classifyDowntime", "POST", `/downtimes/v1/${downtime}/classify`, 200, { reason_code: cause }],
+    ["splitDowntime", "POST", `/downtimes/v1/${downtime}/split`, 201, {
+      id: later,
+      at: new Date(Date.now() - 30_000).toISOString(),
+    }],
+    ["listDowntimes", "GET", `/downtimes/v1?workplace_name=${workplace_name}&count=exact`, 200],
+    ["cancelDowntime", "POST", `/downtimes/v1/${downtime}/cancel`, 200, { note: "No" }],
+    ["endDowntime", "POST", `/downtimes/v1/${later}/end`, 200, {}],
     ["deleteWorkplace", "DELETE", `/workplaces/v1/${workplace}`, 204],
     ["createReasonCode", "POST", "/reason-codes/v1", 201, { kind: "STOP", code: reason }],
     ["getReasonCode", "GET", `/reason-codes/v1/STOP/${reason}`, 200],
     ["updateReasonCode", "PATCH", `/reason-codes/v1/STOP/${reason}`, 200, { description: "Tool change" }],
     ["listReasonCodes", "GET", "/reason-codes/v1", 200],
     ["deleteReasonCode", "DELETE", `/reason-codes/v1/STOP/${reason}`, 204],
+    ["createPerson", "POST", "/people/v1", 201, { display_name: "Anna", pin: "27182818" }],
+    ["getPerson", "GET", `/people/v1/${person}`, 200],
+    ["updatePerson", "PATCH", `/people/v1/${person}`, 200, { pin: "27182818" }],
+    ["listPeople", "GET", "/people/v1?limit=1&count=exact", 200],
+    // neither a user nor the secret key is a terminal
+    ["signInPerson", "POST", "/people/v1/sign-in", 403, { badge_code: "04A2B91C6F5E80" }],
+    ["getActingPerson", "GET", "/people/v1/me", 404],
+    ["signOutPerson", "POST", "/people/v1/sign-out", 404],
+    ["pseudonymisePerson", "POST", `/people/v1/${person}/pseudonymise`, 200],
+    ["deletePerson", "DELETE", `/people/v1/${person}`, 204],
+    ["createCalendar", "POST", "/calendars/v1", 201, { name: calendar, time_zone: "Europe/Amsterdam" }],
+    ["getCalendar", "GET", `/calendars/v1/${calendar}`, 200],
+    ["updateCalendar", "PATCH", `/calendars/v1/${calendar}`, 200, { time_zone: "UTC" }],
+    ["listCalendars", "GET", "/calendars/v1?limit=1&count=exact", 200],
+    ["listShifts", "GET", `/calendars/v1/${calendar}/shifts?from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z`, 200],
+    ["storeCalendarExceptions", "POST", `/calendars/v1/${calendar}/exceptions`, 200, {
+      exceptions: [{ date: "2026-12-25", kind: "CLOSED" }],
+    }],
+    ["putCalendarException", "PUT", `/calendars/v1/${calendar}/exceptions/2026-12-26`, 200, { kind: "CLOSED" }],
+    ["listCalendarExceptions", "GET", `/calendars/v1/${calendar}/exceptions`, 200],
+    ["deleteCalendarException", "DELETE", `/calendars/v1/${calendar}/exceptions/2026-12-26`, 204],
+    ["reportOee", "GET", `/reports/v1/oee?workplace_name=${workplace_name}&by=day&${window}`, 200],
+    ["reportTimeline", "GET", `/reports/v1/timeline?workplace_name=${workplace_name}&${window}`, 200],
+    ["reportLosses", "GET", `/reports/v1/losses?workplace_name=${workplace_name}&${window}`, 200],
+    ["reportScrap", "GET", `/reports/v1/scrap?workplace_name=${workplace_name}&by=operation&${window}`, 200],
+    ["reportOperations", "GET", `/reports/v1/operations?workplace_name=${workplace_name}&${window}`, 200],
+    ["reportSummary", "GET", `/reports/v1/summary?workplace_name=${workplace_name}`, 200],
+    ["reportBoard", "GET", `/reports/v1/board?workplace_name=${workplace_name}&include=oee`, 200],
+    ["deleteCalendar", "DELETE", `/calendars/v1/${calendar}`, 204],
     ["listProfiles", "GET", "/profiles/v1?limit=1", 200],
     ["updateProfile", "PATCH", `/profiles/v1/${user.id}`, 200, { workplace_access: [workplace_name] }],
     ["getOwnProfile", "GET", "/profiles/v1/me", caller === "a user" ? 200 : 403],
@@ -160,6 +184,20 @@ async function steps(caller: string): Promise<Step[]> {
     ["deleteProfile", "DELETE", `/profiles/v1/${user.id}`, 204],
     ["createProfile", "POST", "/profiles/v1", 201, { id: user.id }],
     ["forgetPerson", "POST", `/profiles/v1/${user.id}/forget`, 200],
+  ];
+}
+
+/** The steps, with those of version 2 of their endpoints, on subjects of their own. */
+async function stepsOfVersions(caller: string): Promise<Step[]> {
+  const version2 = (await steps(caller)).filter(([operationId]) => documented().includes(`${operationId}V2`));
+  return [
+    ...await steps(caller),
+    ...version2.map(([operationId, method, path, ...rest]): Step => [
+      `${operationId}V2`,
+      method,
+      version2Path(path),
+      ...rest,
+    ]),
   ];
 }
 
@@ -182,7 +220,7 @@ function documented(): string[] {
 }
 
 Deno.test("Endpoints: call the database once per request, also with an Idempotency-Key", async (t) => {
-  const functions = await watchFunctions();
+  const functions = await watchFunctions(resources);
   try {
     const callers: [string, Record<string, string>][] = [["the secret key", { apikey: env.secretKey }]];
     // without the key that signs tokens, these functions could not verify one
@@ -191,7 +229,7 @@ Deno.test("Endpoints: call the database once per request, also with an Idempoten
       callers.push(["a user", { authorization: `Bearer ${admin.token}` }]);
     }
     for (const [caller, credential] of callers) {
-      const all = await steps(caller);
+      const all = await stepsOfVersions(caller);
       assertEquals(
         all.map(([operationId]) => operationId).sort(),
         documented().filter((one) => !lasting.includes(one)).sort(),
@@ -207,7 +245,7 @@ Deno.test("Endpoints: call the database once per request, also with an Idempoten
           const response = await fetch(`${functions.url}${path}`, { method, headers, body: JSON.stringify(body) });
           const text = await response.text();
           assertEquals(response.status, status, text);
-          const calls = functions.calls();
+          const calls = callsOf(functions);
           assertEquals(calls.map((call) => call.replace(/\w+$/, "")), ["POST /rest/v1/rpc/"], calls.join(", "));
         });
       }
@@ -216,10 +254,24 @@ Deno.test("Endpoints: call the database once per request, also with an Idempoten
       await t.step(`/${resource}/health`, async () => {
         const response = await fetch(`${functions.url}/${resource}/health`);
         assertEquals([response.status, await response.text() !== ""], [200, true]);
-        assertEquals(functions.allCalls(), [newestMigration]);
+        assertEquals(allCalls(functions), [newestMigration]);
       });
     }
-    const names = () => functions.calls().map((call) => call.replace("POST /rest/v1/rpc/", ""));
+    const names = () => callsOf(functions).map((call) => call.replace("POST /rest/v1/rpc/", ""));
+    await t.step("an API key: one call for each request, and one more for its first", async () => {
+      const { key } = await newKey({ scopes: ["operations:read"] });
+      const read = async () => {
+        const response = await fetch(`${functions.url}/operations/v1?limit=1`, {
+          headers: { authorization: `Bearer ${key}` },
+        });
+        assertEquals(response.status, 200, await response.text());
+        // tells beside the requests that the key was used
+        return names().filter((name) => name !== "note_key_use");
+      };
+      assertEquals(await read(), ["admit_key", "list_operations"]);
+      assertEquals(await read(), ["list_operations"]);
+      assertEquals(await read(), ["list_operations"]);
+    });
     for (const [caller, headers] of callers) {
       await t.step(`dispatchWebhooks by ${caller}: a claim, then one call for each that was sent`, async () => {
         const { id } = await newEndpoint({ url: "https://hooks.example.com/mes", workplace_names: [newWorkplace()] });

@@ -16,6 +16,7 @@ import {
   newWorkplace,
   type Operation,
   type OperationEvent,
+  operationPath,
   report,
   server,
 } from "../support/harness.ts";
@@ -91,6 +92,35 @@ Deno.test("GET /events/v1/feed: returns the same event as a read by its id", asy
   const { events: [event] } = await read(client);
   assertExists(event);
   assertEquals((await client.get<OperationEvent>(`/events/v1/${started?.id}`)).body, event);
+});
+
+Deno.test("GET /events/v1/feed?include=operation: each event has its operation as it is now, as far as the caller sees it", async () => {
+  const { operation, client, workplace, events } = await floor(2);
+  const { body } = await server.get<Record<string, unknown>>(operationPath(operation));
+  // minutes of the open run count on
+  const { allowed_actions: _, t_actual_processing_min: __, ...now } = body;
+  const read = async (query: Query) => {
+    const page = await client.get<{ events: (OperationEvent & { operation?: Record<string, unknown> | null })[] }>(
+      "/events/v1/feed",
+      { query },
+    );
+    assertEquals(page.status, 200, page.text);
+    return page.body.events;
+  };
+  const included = await read({ include: "operation" });
+  assertEquals(included.map(({ id }) => id), idsOf(events));
+  const plain = await read({});
+  for (const [index, { operation, ...event }] of included.entries()) {
+    assertExists(operation);
+    const { t_actual_processing_min: _, ...same } = operation;
+    assertEquals(same, now);
+    assertEquals(event, plain[index]);
+  }
+  const away = newWorkplace();
+  assertEquals((await server.patch(operationPath(operation), { workplace_name: away })).status, 200);
+  const moved = await read({ include: "operation", workplace_name: workplace });
+  assertEquals(moved.slice(0, 3).map(({ operation }) => operation), [null, null, null]);
+  assertProblem(await server.get("/events/v1/feed?include=runs"), 422, "validation_failed");
 });
 
 Deno.test("GET /events/v1/feed: returns a cursor to resume from when there is no event", async () => {

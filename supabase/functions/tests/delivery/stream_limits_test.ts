@@ -5,10 +5,12 @@
 import { holdsWithin } from "../../../../local/system/poll.ts";
 import { proxyWebSocket } from "../../../../local/gateway/websocket_proxy.ts";
 import { hasDatabase, withDatabase } from "../support/database_connection.ts";
+import { newKey } from "../support/api_keys.ts";
 import { assert, assertEquals, assertLess, type Credential, env, newUser, server } from "../support/harness.ts";
 import { race, tally } from "../support/racing.ts";
 import { openEvents, openWebSocket, shakeHands, type Stream, type StreamOptions } from "../support/stream_client.ts";
-import { floor, localTest, otherSecretKey, refusal, ticketOf } from "../support/stream_function.ts";
+import { floor, localTest, otherSecretKey, refusal, secret, ticketOf } from "../support/stream_function.ts";
+import { watchFunctions } from "../support/watched_functions.ts";
 
 interface Opened {
   leave(): Promise<void>;
@@ -106,6 +108,30 @@ localTest(
     await leaveAll([...opened, stream]);
   },
 );
+
+Deno.test({
+  name: "GET /stream/v1: asks the database for 10 places only, when a key sends 60 openings at once",
+  ignore: secret === undefined,
+  async fn() {
+    const { client: { credential } } = await newKey({ scopes: ["stream:read"] });
+    const functions = await watchFunctions(["stream"]);
+    try {
+      const opened: Opened[] = [];
+      const outcomes = await race(60, () => tryEvents({ base: functions.url, credential }, opened));
+      assertEquals(tally(outcomes), { "200": 10, [limited]: 50 });
+      assertEquals(functions.takeCalls().filter((call) => call.endsWith("/take_stream_place")).length, 10);
+      await leaveAll(opened);
+    } finally {
+      await functions.end();
+    }
+  },
+});
+
+localTest("GET /stream/v1: gives the place back, when the key may not follow the stream", async ({ base }) => {
+  const { client: { credential } } = await newKey({ scopes: ["events:read"] });
+  const outcomes = await race(20, () => tryEvents({ base, credential }, []));
+  assertEquals(tally(outcomes), { "403 forbidden": 20 });
+});
 
 localTest(
   "GET /stream/v1: 50 of 60 openings succeed, when a server sends them with one secret key",

@@ -34,7 +34,8 @@ import {
 import { edgeDeno, edgeFlags } from "../../../../local/functions/edge_deno.ts";
 import { readRetryAfterMs } from "../../_shared/retry_after.ts";
 import type { WebhookDelivery, WebhookDeliveryWithAttempts } from "../../webhooks/deliveries/schemas.ts";
-import type { WebhookEndpoint, WebhookEndpointWithSecret, WebhookReplayed } from "../../webhooks/endpoints/schemas.ts";
+import type { WebhookEndpoint } from "../../_shared/webhook_endpoint.ts";
+import type { WebhookEndpointWithSecret, WebhookReplayed } from "../../webhooks/endpoints/schemas.ts";
 
 /** Times are moved, and leases ended, in the database itself; only where no timer dispatches beside the test. */
 const ignore = env.databaseUrl === undefined || Deno.env.get("LOCAL_JWT_SECRET") === undefined;

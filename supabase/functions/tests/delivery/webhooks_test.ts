@@ -18,7 +18,8 @@ import {
 } from "../support/harness.ts";
 import { edgeDeno, edgeFlags } from "../../../../local/functions/edge_deno.ts";
 import { newEndpoint, Receiver } from "../support/webhook_receiver.ts";
-import type { WebhookEndpoint, WebhookEndpointWithSecret } from "../../webhooks/endpoints/schemas.ts";
+import type { WebhookEndpoint } from "../../_shared/webhook_endpoint.ts";
+import type { WebhookEndpointWithSecret } from "../../webhooks/endpoints/schemas.ts";
 import { addressOf, checkUrl, RefusedTarget, type TargetRules } from "../../webhooks/sending/target.ts";
 
 const deployed: TargetRules = { ports: [443, 8443], allowsLoopback: false };

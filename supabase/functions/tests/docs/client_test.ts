@@ -35,6 +35,15 @@ const reported = await api.POST("/events/v1", {
 });
 const after: components["schemas"]["OperationWithActions"] | undefined = reported.data?.operation;
 
+const two = await api.GET("/operations/v2", { params: { query: { order_no, count: "exact" } } });
+const page: { next_cursor: string | null; total?: number } | undefined = two.data?.page;
+const linked: components["schemas"]["LinkedOperation"] | undefined = two.data?.items[0];
+const start: { method: "GET" | "POST"; href: string; schema?: string } | undefined = linked?._links.START;
+const dry = await api.POST("/operations/v2/{order_no}/{asset_id}/{operation_no}/transitions", {
+  params: { path: key },
+  body: { action: "START", dry_run: true },
+});
+
 const removed = await api.DELETE(one, { params: { path: key } });
 const gone = await api.GET(one, { params: { path: key } });
 
@@ -44,6 +53,7 @@ console.log(JSON.stringify({
   listed: operations.map((operation) => operation.order_no),
   patched: [patched.data?.qty_desired, patched.data?.version, planned_end_at],
   after: after?.status,
+  version2: [page?.total, linked?.order_no, start?.method, dry.data?.operation._links.STOP?.method],
   removed: removed.response.status,
   gone: gone.error?.code,
 }));
@@ -57,6 +67,8 @@ const mistakes = [
   `api.GET("/operations/v1", { params: { query: { status: ["DONE"] } } })`,
   `api.POST("/events/v1", { body: { action_type: "STOP", order_no: "O", operation_no: "1", workplace_name: "W", qty_good: 1 } })`,
   `api.GET("/operations/v7")`,
+  `(await api.GET("/operations/v2")).data?.map(String)`,
+  `(await api.GET("/operations/v1")).data?.items`,
 ];
 
 async function deno(...args: string[]): Promise<{ success: boolean; stdout: string; stderr: string }> {
@@ -97,6 +109,7 @@ Deno.test("a generated client: compiles, and creates, lists, changes and deletes
       listed: [order_no],
       patched: [60, 2, null],
       after: "IN_PROGRESS",
+      version2: [1, order_no, "POST", "POST"],
       removed: 204,
       gone: "not_found",
     });

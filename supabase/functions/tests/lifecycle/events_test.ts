@@ -93,6 +93,8 @@ Deno.test("POST /events/v1 START: opens a run and answers event and operation wh
     operation_data: data,
     user_id: id,
     user_email: email,
+    reported_by: null,
+    person: null,
     webhook_success: false,
     webhook_response: null,
     error_message: null,

@@ -5,6 +5,7 @@
 import {
   assert,
   assertEquals,
+  assertExists,
   assertProblem,
   type Client,
   env,
@@ -18,6 +19,7 @@ import {
   unique,
 } from "../support/harness.ts";
 import { compareWithEvents } from "../../../../local/postgres/comparison.ts";
+import { figures, linesOf, losses, oee, timeline } from "../support/reports.ts";
 import { type Action, at, eventsOf, pick, read, type Results, runsOf } from "../support/floor.ts";
 
 Deno.test("Factory day: every number equals the sum of the day's notes when the day ends", async () => {
@@ -281,6 +283,51 @@ Deno.test("Factory day: every number equals the sum of the day's notes when the 
     assertEquals(body.running_operations, []);
     assertEquals((await supervisor.client.get(`/workplaces/v1/${name}/queue`)).text, "[]");
   }
+
+  // the laser's day as a report: POT 06:00-14:00 = 480; the break 08:00-08:30 = 30, so that PBT = 450
+  const early = { shift_code: "EARLY", weekdays: [1, 2, 3, 4, 5, 6, 7], start_time: "06:00", end_time: "14:00" };
+  const calendar = { name: unique("Calendar"), time_zone: "UTC", shifts: [{ ...early, valid_from: "2020-01-01" }] };
+  assertEquals((await manager.client.post("/calendars/v1", calendar)).status, 201);
+  assertEquals((await manager.client.patch(`/workplaces/v1/${laser}`, { calendar_name: calendar.name })).status, 200);
+  for (const [operation, t_target_per_piece_min] of [[a10, 1], [b10, 2]] as const) {
+    assertEquals((await manager.client.patch(operationPath(operation), { t_target_per_piece_min })).status, 200);
+  }
+  const { complete, scope, buckets: [laserDay] } = await oee(
+    { workplace_name: laser, from: at("00:00"), to: at("23:00") },
+    visitor.client,
+  );
+  assertEquals([complete, scope], [true, { access: "own", workplace_names: [laser] }]);
+  assertExists(laserDay);
+  assertEquals(figures(laserDay), {
+    // 20 of setup; 100 + 45 + 45 + 65; blocked 10:05-10:45, paused until 10:50; 09:15-09:20 and 11:55-14:00
+    ...{ PBT: 450, AUST: 20, APT: 255, ADET: 45, ADOT: 130 },
+    // 255 / 450; (103 x 1 + 41 x 2) / 255; 141 / 144; (100 x 1 + 41 x 2) / 185; 182 / 450
+    ...{ A: 0.566667, E: 0.72549, Q: 0.979167, weighted: 0.983784, OEE: 0.404444 },
+  });
+  const lost = await losses({ workplace_name: laser, from: at("00:00"), to: at("23:00") }, visitor.client);
+  assertEquals(
+    lost.buckets[0]?.losses.map(({ bucket, detail, reason_code, minutes }) => [bucket, detail, reason_code, minutes]),
+    [
+      ["ADOT", "idle", null, 130],
+      ["ADET", "blocked", "QUALITY", 40],
+      ["PDOT", "planned_stop", "BREAK", 30],
+      ["AUST", "setup", null, 20],
+      ["ADET", "paused", null, 5],
+    ],
+  );
+  const { intervals } = await timeline({ workplace_name: laser, from: at("06:00"), to: at("14:00") }, visitor.client);
+  assertEquals(linesOf(intervals), [
+    "06:00 06:20 AUST setup",
+    "06:20 08:00 APT processing",
+    "08:00 08:30 PDOT planned_stop BREAK",
+    "08:30 09:15 APT processing",
+    "09:15 09:20 ADOT idle",
+    "09:20 10:05 APT processing",
+    "10:05 10:45 ADET blocked QUALITY",
+    "10:45 10:50 ADET paused",
+    "10:50 11:55 APT processing",
+    "11:55 14:00 ADOT idle",
+  ]);
 
   // each caller sees their part of the day
   const seen = async ({ client }: { client: Client }) => {

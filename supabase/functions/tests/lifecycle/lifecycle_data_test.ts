@@ -1,6 +1,6 @@
 /** The lifecycle as data: what is derived from the tables of actions and transitions agrees with them. */
 import type postgres from "postgres";
-import { Report } from "../../events/schemas.ts";
+import { Report } from "../../_shared/report.ts";
 import { assertEquals, assertNotEquals } from "../support/harness.ts";
 import { withSql } from "../support/floor.ts";
 import { hasDatabase } from "../support/database_connection.ts";

@@ -83,6 +83,7 @@ Deno.test("POST /operations/v1: creates a PLANNED operation without quantities, 
     t_target_processing_min: null,
     t_target_setup_min: null,
     t_target_lead_min: null,
+    t_target_per_piece_min: null,
     t_actual_processing_min: null,
     t_actual_setup_min: null,
     t_actual_lead_min: null,
@@ -110,6 +111,7 @@ Deno.test("POST /operations/v1: stores and answers every field when the whole pl
     t_target_processing_min: 90.125,
     t_target_setup_min: 0,
     t_target_lead_min: 999_999_999,
+    t_target_per_piece_min: 0.000_8,
     timestamp_ms: "1970-01-01T00:00:00.000Z",
     change_type: "INSERT",
     status: "RELEASED",
@@ -188,6 +190,28 @@ Deno.test("POST /operations/v1: answers 422 and stores nothing when the plan con
     ["/actual_end_at"],
   );
   assertProblem(await server.get(operationPath(base)), 404, "not_found");
+});
+
+Deno.test("POST and PATCH: answer in_future, and change nothing, when timestamp_ms is more than 24 h ahead", async () => {
+  const inHours = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString();
+  const key = { order_no: unique("O"), asset_id: 1, operation_no: "0010" };
+  const create = (hours: number) => server.post("/operations/v1", { ...key, timestamp_ms: inHours(hours) });
+  const operation = await newOperation({ timestamp_ms: "2026-01-01T00:00:00.000Z" });
+  const path = operationPath(operation);
+  const change = (hours: number) => server.patch(path, { activity_code: "LASER", timestamp_ms: inHours(hours) });
+  for (const send of [create, change]) {
+    const { errors, detail } = assertProblem(await send(25), 422, "validation_failed");
+    assertEquals(errors?.map(({ pointer, code }) => [pointer, code]), [["/timestamp_ms", "in_future"]]);
+    assertMatch(String(detail), /is (25 h 0 min|24 h 59 min) ahead of the server's clock/);
+  }
+  assertProblem(await server.get(operationPath(key)), 404, "not_found");
+  const { body } = await server.get<Operation>(path);
+  assertEquals(fields(body, "version", "activity_code", "timestamp_ms"), {
+    version: 1,
+    activity_code: operation.activity_code,
+    timestamp_ms: "2026-01-01T00:00:00.000Z",
+  });
+  assertEquals([(await create(23.5)).status, (await change(23.5)).status], [201, 200]);
 });
 
 Deno.test("POST /operations/v1: names every field that the server decides when the body has some", async () => {

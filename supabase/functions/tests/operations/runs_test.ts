@@ -1,15 +1,20 @@
 /** Runs: uninterrupted stretches of work, derived from events, and the minutes that they add up to. */
+import type { PlacedRun } from "../../operations/schemas.ts";
 import {
+  type Answer,
   assert,
   assertEquals,
   assertExists,
   assertProblem,
+  type Client,
   newOperation,
   newUser,
   newWorkplace,
+  nextPage,
   type Operation,
   operationPath,
   type OperationWithActions,
+  type RequestOptions,
   server,
   unique,
 } from "../support/harness.ts";
@@ -38,6 +43,8 @@ Deno.test("GET runs: answers phase, times, duration, events and user of each run
       end_event_id: change.id,
       user_id: early.id,
       user_email: early.email,
+      reported_by: null,
+      person: null,
     },
     {
       run_no: 2,
@@ -49,6 +56,8 @@ Deno.test("GET runs: answers phase, times, duration, events and user of each run
       end_event_id: stop.id,
       user_id: early.id,
       user_email: early.email,
+      reported_by: null,
+      person: null,
     },
     {
       run_no: 3,
@@ -60,6 +69,8 @@ Deno.test("GET runs: answers phase, times, duration, events and user of each run
       end_event_id: hold.id,
       user_id: late.id,
       user_email: late.email,
+      reported_by: null,
+      person: null,
     },
   ]);
   // 107.5 + 45; the break is in neither
@@ -78,6 +89,109 @@ Deno.test("GET runs: answers an empty list when there is no run, and the same 40
   const missing = await stranger.client.get(`${operationPath({ ...operation, order_no: unique("O") })}/runs`);
   const [one, other] = [hidden, missing].map((answer) => assertProblem(answer, 404, "not_found"));
   assertEquals({ ...one, instance: "" }, { ...other, instance: "" });
+});
+
+Deno.test("GET /operations/v1/runs: lists the runs that overlap the window, by start, with operation and workplace", async () => {
+  const workplace_name = newWorkplace();
+  const elsewhere = newWorkplace();
+  const [a, b, c] = [
+    await newOperation({ workplace_name }),
+    await newOperation({ workplace_name }),
+    await newOperation({ workplace_name: elsewhere }),
+  ];
+  const start = await reportOne(a, "START", { phase: "SETUP", occurred_at: at("06:00") });
+  const stop = await reportOne(a, "STOP", { occurred_at: at("07:00") });
+  await reported(a, ["START", { occurred_at: at("08:00") }], ["STOP", { occurred_at: at("09:00") }]);
+  await reported(b, ["START", { occurred_at: at("06:30") }]);
+  await reported(c, ["START", { occurred_at: at("06:45") }], ["STOP", { occurred_at: at("08:30") }]);
+  const list = async (query: RequestOptions["query"], client = server) => {
+    const { status, body, text } = await client.get<PlacedRun[]>("/operations/v1/runs", {
+      query: { workplace_name: [workplace_name, elsewhere], ...query },
+    });
+    assertEquals(status, 200, text);
+    return body;
+  };
+  const names = new Map([[a.order_no, "a"], [b.order_no, "b"], [c.order_no, "c"]]);
+  const told = (runs: PlacedRun[]) => runs.map(({ order_no, run_no }) => `${names.get(order_no)}${run_no}`).join(" ");
+
+  const [first] = await list({});
+  assertEquals(first, {
+    ...pick(a, "order_no", "asset_id", "operation_no", "workplace_name"),
+    run_no: 1,
+    phase: "SETUP",
+    started_at: at("06:00"),
+    ended_at: at("07:00"),
+    duration_min: 60,
+    start_event_id: start.id,
+    end_event_id: stop.id,
+    user_id: null,
+    user_email: null,
+    reported_by: null,
+    person: null,
+  });
+  const cases: [RequestOptions["query"], string][] = [
+    [{}, "a1 b1 c1 a2"],
+    [{ from: at("07:00") }, "b1 c1 a2"],
+    [{ from: at("06:59:59.999") }, "a1 b1 c1 a2"],
+    [{ to: at("06:30") }, "a1"],
+    [{ to: at("06:30:00.001") }, "a1 b1"],
+    [{ from: at("06:00"), to: at("06:45") }, "a1 b1"],
+    [{ from: at("07:15"), to: at("07:30") }, "b1 c1"],
+    [{ from: at("08:30"), to: at("10:00") }, "b1 a2"],
+    // open runs have no end yet
+    [{ from: at("10:00") }, "b1"],
+    [{ from: at("08:00"), to: at("08:00") }, ""],
+    [{ from: at("09:00"), to: at("08:00") }, ""],
+    [{ workplace_name: elsewhere }, "c1"],
+    [{ workplace_name: elsewhere, from: at("07:00") }, "c1"],
+    [{ workplace_name: newWorkplace() }, ""],
+    [{ skip: 1, limit: 2, from: at("06:50") }, "b1 c1"],
+    [{ skip: 3, from: at("06:50") }, "a2"],
+    [{ skip: 2, to: at("08:00") }, "c1"],
+  ];
+  const worker = await newUser({ workplaces: [workplace_name, elsewhere] });
+  for (const [query, expected] of cases) {
+    for (const client of [server, worker.client]) {
+      assertEquals(told(await list(query, client)), expected, JSON.stringify(query));
+    }
+  }
+  for (const limit of [1, 2, 3]) {
+    const runs: PlacedRun[] = [];
+    const query = new URLSearchParams({ from: at("06:50"), limit: String(limit), count: "exact" });
+    for (const name of [workplace_name, elsewhere]) query.append("workplace_name", name);
+    for (let next: string | undefined = `/operations/v1/runs?${query}`; next !== undefined;) {
+      const page: Answer<PlacedRun[]> = await worker.client.get<PlacedRun[]>(next);
+      assertEquals(page.headers.get("x-total-count"), "4", page.text);
+      runs.push(...page.body);
+      next = nextPage(page);
+    }
+    assertEquals(told(runs), "a1 b1 c1 a2");
+  }
+  const neighbour = await newUser({ workplaces: [elsewhere] });
+  assertEquals(told(await list({}, neighbour.client)), "c1");
+  assertEquals(told(await list({ workplace_name }, neighbour.client)), "");
+  for (const query of ["from=yesterday", "to=1", "workplace_name=", "sort=started_at", "cursor=x"]) {
+    assertProblem(await server.get(`/operations/v1/runs?${query}`), 422, "validation_failed");
+  }
+});
+
+Deno.test("GET /operations/v1/runs: keeps a run at its workplace when the plan moves the operation, and shows it to those who see both", async () => {
+  const [before, after] = [newWorkplace(), newWorkplace()];
+  const operation = await newOperation({ workplace_name: before });
+  await reported(operation, ["START", { occurred_at: at("06:00") }], ["STOP", { occurred_at: at("07:00") }]);
+  assertEquals((await server.patch(operationPath(operation), { workplace_name: after })).status, 200);
+  const count = async (client: Client, workplace_name?: string) => {
+    const { body } = await client.get<PlacedRun[]>("/operations/v1/runs", {
+      query: { workplace_name, from: at("06:00"), to: at("07:00") },
+    });
+    return body.filter(({ order_no }) => order_no === operation.order_no).length;
+  };
+  assertEquals([await count(server, before), await count(server, after)], [1, 0]);
+  const cases: [string[], number][] = [[[before], 0], [[after], 0], [[before, after], 1]];
+  for (const [workplaces, expected] of cases) {
+    const { client } = await newUser({ workplaces });
+    assertEquals(await count(client), expected, String(workplaces.length));
+  }
 });
 
 Deno.test("GET: counts the open run so far in its own phase, from every endpoint, when the operation is running", async () => {

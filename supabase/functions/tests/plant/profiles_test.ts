@@ -38,6 +38,7 @@ Deno.test("Sign-up: creates the profile of an operator without a workplace when 
     id: body.user.id,
     email,
     full_name: null,
+    kind: "person",
     role: "operator",
     workplace_access: [],
     version: 1,
@@ -64,9 +65,13 @@ Deno.test("GET /profiles/v1/{id}: answers 404 when the caller is below manager a
 });
 
 Deno.test("GET /profiles/v1/me: answers the caller's own profile, and 304 when it is unchanged", async () => {
-  const user = await newUser({ role: "operator", workplaces: [newWorkplace()] });
+  const workplaces = [newWorkplace()];
+  const user = await newUser({ role: "operator", workplaces });
   const own = await user.client.get<Profile>("/profiles/v1/me");
-  assertEquals([own.status, own.body], [200, await read(user)]);
+  const actions = ["START", "STOP", "REPORT_QUANTITY", "COMPLETE", "FINISH", "REVERSE"];
+  const downtime_actions = ["START", "END", "CLASSIFY", "SPLIT", "CANCEL"].map((name) => `DOWNTIME_${name}`);
+  const may = { workplace_access: workplaces, actions, downtime_actions, machine_states: false };
+  assertEquals([own.status, own.body], [200, { ...await read(user), scopes: null, person: null, may } as Profile]);
   const etag = own.headers.get("etag");
   assertExists(etag);
   const known = await user.client.get("/profiles/v1/me", { headers: { "if-none-match": etag } });

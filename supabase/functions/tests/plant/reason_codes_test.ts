@@ -11,10 +11,10 @@ import {
   server,
   unique,
 } from "../support/harness.ts";
-import type { ReasonCode } from "../../reason-codes/schemas.ts";
+import type { ReasonCode } from "../../_shared/reason_code.ts";
 import { eventsOf, pick, read, reported } from "../support/floor.ts";
 
-const kinds = ["CANCEL", "HOLD", "SCRAP", "SHORTFALL", "STOP"] as const;
+const kinds = ["CANCEL", "DOWNTIME", "HOLD", "SCRAP", "SHORTFALL", "STOP"] as const;
 type Kind = typeof kinds[number];
 
 const path = (kind: string, code: string) => `/reason-codes/v1/${kind}/${encodeURIComponent(code)}`;
@@ -32,7 +32,18 @@ Deno.test("POST /reason-codes/v1: creates an active code with Location and ETag,
     const created = await server.post<ReasonCode>("/reason-codes/v1", { kind, code, description: "In words" });
     assertEquals(created.status, 201, created.text);
     const { created_at: _, updated_at: __, ...rest } = created.body;
-    assertEquals(rest, { kind, code, description: "In words", active: true, version: 1 });
+    const category = kind === "DOWNTIME" ? "UNPLANNED" : null;
+    const loss = kind === "STOP" ? "NONE" : null;
+    assertEquals(rest, {
+      kind,
+      code,
+      description: "In words",
+      category,
+      parent: null,
+      loss,
+      active: true,
+      version: 1,
+    });
     const location = created.headers.get("location") ?? "";
     assertEquals([location, created.headers.get("etag")], [`/functions/v1${path(kind, code)}`, '"1"']);
     const read = await server.get<ReasonCode>(location.slice("/functions/v1".length));
@@ -52,6 +63,33 @@ Deno.test("POST /reason-codes/v1: creates an active code with Location and ETag,
     const problem = assertProblem(await server.post("/reason-codes/v1", body), 422, "validation_failed");
     assertEquals(problem.errors?.map(({ pointer }) => pointer).toSorted(), pointers, JSON.stringify(body));
   }
+});
+
+Deno.test("POST and PATCH /reason-codes/v1: DOWNTIME takes a category and a parent in two levels, STOP a loss, and no other kind either", async () => {
+  const family = await newReason("DOWNTIME", { category: "PLANNED" });
+  const member = await newReason("DOWNTIME", { parent: family });
+  const change = (kind: Kind, code: string, patch: Partial<ReasonCode>) =>
+    server.patch<ReasonCode>(path(kind, code), patch);
+  const read = (await server.get<ReasonCode>(path("DOWNTIME", member))).body;
+  assertEquals(pick(read, "category", "parent", "loss"), { category: "UNPLANNED", parent: family, loss: null });
+  const code = unique("R");
+  const refused: Answer<unknown>[] = [
+    await server.post("/reason-codes/v1", { kind: "DOWNTIME", code, parent: member }),
+    await server.post("/reason-codes/v1", { kind: "DOWNTIME", code, parent: code }),
+    await server.post("/reason-codes/v1", { kind: "DOWNTIME", code, parent: unique("R") }),
+    await server.post("/reason-codes/v1", { kind: "DOWNTIME", code, loss: "PLANNED" }),
+    await server.post("/reason-codes/v1", { kind: "STOP", code, category: "PLANNED" }),
+    await server.post("/reason-codes/v1", { kind: "STOP", code, parent: family }),
+    await server.post("/reason-codes/v1", { kind: "SCRAP", code, loss: "NONE" }),
+    // a family cannot join another one, nor itself
+    await change("DOWNTIME", family, { parent: await newReason("DOWNTIME") }),
+    await change("DOWNTIME", family, { parent: family }),
+  ];
+  for (const answer of refused) assertProblem(answer, 422, "validation_failed");
+  assertEquals((await change("DOWNTIME", member, { parent: null, category: "PLANNED" })).body.parent, null);
+  assertEquals((await change("DOWNTIME", family, { parent: member })).body.parent, member);
+  const stop = await newReason("STOP", { loss: "PLANNED" });
+  assertEquals((await change("STOP", stop, { loss: "UNPLANNED" })).body.loss, "UNPLANNED");
 });
 
 Deno.test("PATCH and DELETE /reason-codes/v1: count versions, keep kind and code, and answer 412 when If-Match is stale", async () => {

@@ -4,6 +4,7 @@ import {
   assertEquals,
   assertExists,
   assertProblem,
+  type Client,
   newOperation,
   newUser,
   newWorkplace,
@@ -15,7 +16,8 @@ import {
   server,
   unique,
 } from "../support/harness.ts";
-import type { QueuedOperation, Workplace, WorkplaceNow } from "../../workplaces/schemas.ts";
+import type { QueuedOperation } from "../../_shared/queue.ts";
+import type { Workplace, WorkplaceNow } from "../../workplaces/schemas.ts";
 import { at, minutesAgo, patched, pick, read, reported, transition } from "../support/floor.ts";
 
 const path = (name: string) => `/workplaces/v1/${encodeURIComponent(name)}`;
@@ -47,16 +49,48 @@ Deno.test("POST /workplaces/v1: creates an active workplace without a limit, wit
   const created = await server.post<Workplace>("/workplaces/v1", { name });
   assertEquals(created.status, 201, created.text);
   const { created_at, updated_at, ...rest } = created.body;
-  assertEquals(rest, { name, workplace_group: null, capacity: null, active: true, version: 1 });
+  assertEquals(rest, {
+    name,
+    workplace_group: null,
+    capacity: null,
+    active: true,
+    calendar_name: null,
+    time_basis: "UNIT",
+    micro_stop_s: 0,
+    signal_timeout_s: null,
+    version: 1,
+  });
   assert(Math.abs(Date.parse(created_at) - Date.now()) < 60_000 && created_at === updated_at);
   assertEquals(created.headers.get("etag"), '"1"');
   const location = created.headers.get("location") ?? "";
   assertEquals(location, `/functions/v1${path(name)}`);
   const read = await server.get<WorkplaceNow>(location.slice("/functions/v1".length));
-  assertEquals([read.headers.get("etag"), read.body], ['"1"', { ...created.body, running_operations: [] }]);
+  const now = { running_operations: [], stopped_by: null, machine_state: null };
+  assertEquals([read.headers.get("etag"), read.body], ['"1"', { ...created.body, ...now }]);
   const full = { name: newWorkplace(), workplace_group: "Laser", capacity: 3, active: false };
   const other = await server.post<Workplace>("/workplaces/v1", full);
   assertEquals(pick(other.body, "name", "workplace_group", "capacity", "active"), full);
+});
+
+Deno.test("POST and PATCH /workplaces/v1: take a micro stop of 0 s to a day, and a timeout of signals of 1 s to a day or none", async () => {
+  const name = newWorkplace();
+  const fields = { micro_stop_s: 120, signal_timeout_s: 300 };
+  const created = await server.post<Workplace>("/workplaces/v1", { name, ...fields });
+  assertEquals(pick(created.body, "micro_stop_s", "signal_timeout_s"), fields);
+  const change = (patch: Record<string, unknown>) => server.patch<Workplace>(`/workplaces/v1/${name}`, patch);
+  const without = await change({ signal_timeout_s: null });
+  assertEquals(pick(without.body, "micro_stop_s", "signal_timeout_s"), { micro_stop_s: 120, signal_timeout_s: null });
+  assertEquals((await change({ micro_stop_s: 0 })).body.micro_stop_s, 0);
+  for (
+    const patch of [
+      { micro_stop_s: -1 },
+      { micro_stop_s: 86_401 },
+      { micro_stop_s: null },
+      { micro_stop_s: 1.5 },
+      { signal_timeout_s: 0 },
+      { signal_timeout_s: 86_401 },
+    ]
+  ) assertProblem(await change(patch), 422, "validation_failed");
 });
 
 Deno.test("POST /workplaces/v1: answers duplicate_workplace when the name exists, an operation made it, or 12 requests race", async () => {
@@ -222,6 +256,18 @@ Deno.test("GET /workplaces/v1/{name}: lists running_operations, longest first, w
   const [worker, stranger] = [await newUser({ workplaces: [name] }), await newUser({ workplaces: [newWorkplace()] })];
   assertEquals(order(await get(name, worker.client)), expected);
   assertEquals(order(await get(name, stranger.client)), []);
+  const listed = async (client: Client) => {
+    const query = { q: name, include: "running" };
+    const { status, body: [place], text } = await client.get<WorkplaceNow[]>("/workplaces/v1", { query });
+    assertEquals(status, 200, text);
+    assertExists(place);
+    return order(place);
+  };
+  assertEquals(await listed(server), expected);
+  assertEquals(await listed(worker.client), expected);
+  assertEquals(await listed(stranger.client), []);
+  const { body: [plain] } = await server.get<Workplace[]>("/workplaces/v1", { query: { q: name } });
+  assertEquals(plain && "running_operations" in plain, false);
   await reported(twenty as Operation, ["STOP"]);
   assertEquals(order(await get(name)), [thirty, ten].map((operation) => operation?.order_no));
 });

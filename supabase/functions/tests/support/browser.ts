@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { env } from "./harness.ts";
 
 const flags = [
@@ -53,10 +53,27 @@ if (executablePath === undefined) {
   );
 }
 
-/** Actions of a page that it must not do. */
-interface Misbehaviour {
+/** Why the tests of pages cannot run here; on its own domain Supabase shows no pages. */
+export const ignoresBrowserTests = executablePath === undefined ||
+  new URL(env.functionsUrl).hostname.endsWith(".supabase.co");
+
+/** Starts a browser. */
+export const launchBrowser = () => chromium.launch({ executablePath, args: flags });
+
+/** Something that a page must not do. */
+export interface Misbehaviour {
   kind: "console" | "exception" | "policy" | "foreign request";
   text: string;
+}
+
+/**
+ * Fails when pages misbehaved.
+ *
+ * @param expected Messages of the console that belong to the test, such as the browser's own about a 4xx.
+ */
+export function requireGoodBehaviour(misbehaviour: readonly Misbehaviour[], expected?: RegExp): void {
+  const faults = misbehaviour.filter(({ kind, text }) => kind !== "console" || !expected?.test(text));
+  if (faults.length > 0) throw new Error(`The page misbehaved: ${JSON.stringify(faults, null, 2)}`);
 }
 
 /**
@@ -66,18 +83,16 @@ interface Misbehaviour {
  * @param expected Messages of the console that belong to the test, such as the browser's own about a 4xx.
  */
 export function browserTest(name: string, run: (page: Page) => Promise<void>, expected?: RegExp): void {
-  // on its own domain Supabase shows no pages
-  const ignore = executablePath === undefined || new URL(env.functionsUrl).hostname.endsWith(".supabase.co");
   Deno.test({
     name: `${name} (browser)`,
-    ignore,
+    ignore: ignoresBrowserTests,
     fn: async () => {
-      const browser = await chromium.launch({ executablePath, args: flags });
+      const browser = await launchBrowser();
       try {
         const misbehaviour: Misbehaviour[] = [];
-        await run(await watchedPage(browser, misbehaviour));
-        const faults = misbehaviour.filter(({ kind, text }) => kind !== "console" || !expected?.test(text));
-        if (faults.length > 0) throw new Error(`The page misbehaved: ${JSON.stringify(faults, null, 2)}`);
+        const context = await watchedContext(browser, misbehaviour, { viewport: { width: 1400, height: 1000 } });
+        await run(await watchedPage(context, misbehaviour));
+        requireGoodBehaviour(misbehaviour, expected);
       } finally {
         await browser.close();
       }
@@ -85,15 +100,25 @@ export function browserTest(name: string, run: (page: Page) => Promise<void>, ex
   });
 }
 
-async function watchedPage(browser: Browser, misbehaviour: Misbehaviour[]): Promise<Page> {
+/** Opens a context that reaches nothing but the stack. */
+export async function watchedContext(
+  browser: Browser,
+  misbehaviour: Misbehaviour[],
+  options: BrowserContextOptions,
+): Promise<BrowserContext> {
   const { origin } = new URL(env.functionsUrl);
-  const context = await browser.newContext({ viewport: { width: 1400, height: 1000 } });
+  const context = await browser.newContext(options);
   await context.route("**/*", async (route) => {
     const url = new URL(route.request().url());
     if (url.origin === origin || ["data:", "blob:"].includes(url.protocol)) return await route.continue();
     misbehaviour.push({ kind: "foreign request", text: url.href });
     await route.abort();
   });
+  return context;
+}
+
+/** Opens a page whose errors are collected. */
+export async function watchedPage(context: BrowserContext, misbehaviour: Misbehaviour[]): Promise<Page> {
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
   page.on("pageerror", (error) => misbehaviour.push({ kind: "exception", text: String(error) }));

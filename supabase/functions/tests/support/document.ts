@@ -72,6 +72,13 @@ export function resolve(schema: Schema): Schema {
   return schema.$ref === undefined ? schema : resolve(follow<Schema>(schema.$ref));
 }
 
+/** The answer itself, where an endpoint declares it by reference; anything else as it is. */
+export function answerOf(declared: unknown): unknown {
+  const isObject = typeof declared === "object" && declared !== null;
+  const ref: unknown = isObject ? Reflect.get(declared, "$ref") : undefined;
+  return typeof ref === "string" && ref.startsWith("#/components/responses/") ? follow(ref) : declared;
+}
+
 /** The types that the schema allows. */
 export function typesOf(schema: Schema): string[] {
   return schema.type === undefined ? [] : [schema.type].flat();

@@ -5,7 +5,7 @@
  */
 import postgres from "postgres";
 import type { ItemResult } from "../../_shared/batch.ts";
-import type { Run } from "../../operations/schemas.ts";
+import type { Run } from "../../_shared/run.ts";
 import {
   type Answer,
   assertEquals,

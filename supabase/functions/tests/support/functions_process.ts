@@ -9,7 +9,7 @@ import { keySet } from "../../../../local/platform/keys.ts";
 import { inProject } from "../../../../local/system/paths.ts";
 import { env } from "./harness.ts";
 
-/** Data API and keys of the functions; default those of the stack under test. */
+/** Data API and keys of the functions. */
 export interface Surroundings {
   supabaseUrl: string;
   publishableKey: string;
@@ -17,7 +17,8 @@ export interface Surroundings {
   jwtSecret: string | undefined;
 }
 
-const underTest: Surroundings = { ...env, jwtSecret: Deno.env.get("LOCAL_JWT_SECRET") };
+/** The stack under test. */
+export const underTest: Surroundings = { ...env, jwtSecret: Deno.env.get("LOCAL_JWT_SECRET") };
 
 /** A running process of functions. */
 export interface FunctionsProcess {
@@ -31,15 +32,17 @@ export interface FunctionsProcess {
 /**
  * Starts functions.
  *
- * @param names Which ones.
+ * @param names Which ones; a name with a module in place of the function's own.
  * @param environment Variables beside, and instead of, those that every function has.
  */
 export async function startFunctions(
-  names: string[],
+  names: (string | [name: string, module: string])[],
   environment: Record<string, string> = {},
   { supabaseUrl, publishableKey, secretKey, jwtSecret }: Surroundings = underTest,
 ): Promise<FunctionsProcess> {
-  const modules = names.map((name) => [name, import.meta.resolve(`../../${name}/index.ts`)]);
+  const modules = names.map((name) =>
+    typeof name === "string" ? [name, import.meta.resolve(`../../${name}/index.ts`)] : name
+  );
   const process = new Deno.Command(await edgeDeno(), {
     args: [...edgeFlags, inProject("local", "functions", "functions_host.ts"), JSON.stringify(modules)],
     env: {

@@ -106,6 +106,9 @@ class Sender {
   post<Body = JsonObject>(path: string, body?: unknown, options?: RequestOptions) {
     return this.request<Body>("POST", path, { body, ...options });
   }
+  put<Body = JsonObject>(path: string, body?: unknown, options?: RequestOptions) {
+    return this.request<Body>("PUT", path, { body, ...options });
+  }
   patch<Body = JsonObject>(path: string, body?: unknown, options?: RequestOptions) {
     return this.request<Body>("PATCH", path, { body, ...options });
   }

@@ -31,6 +31,8 @@ interface Schema {
 }
 
 interface DocumentedResponse {
+  /** The answer can be CSV as well. */
+  "x-csv"?: object;
   $ref?: string;
   content?: Record<string, MediaType>;
   headers?: Record<string, DocumentedHeader>;
@@ -126,7 +128,7 @@ class Contract {
       const { required } = this.#resolve(declared);
       if (required && !headers.has(header)) found.push(`the declared header ${header} is missing`);
     }
-    const declared = Object.keys(response.content ?? {});
+    const declared = [...Object.keys(response.content ?? {}), ...response["x-csv"] === undefined ? [] : ["text/csv"]];
     const contentType = headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
     if (declared.length === 0) {
       if (text !== "") found.push("the answer has a body, the document declares none");
