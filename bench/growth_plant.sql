@@ -6,6 +6,14 @@ insert into public.workplaces (name, workplace_group)
 select 'Place ' || lpad(n::text, 2, '0'), 'Group ' || n % 5 from generate_series(1, 50) n;
 insert into public.workplaces (name, workplace_group) values ('Rare place', 'Rare group');
 
+insert into public.calendars (name, time_zone) values ('Two shifts', 'Europe/Amsterdam');
+insert into public.calendar_shifts
+  (calendar_name, shift_code, weekdays, start_time, end_time, breaks, valid_from)
+values
+  ('Two shifts', 'EARLY', '{1,2,3,4,5,6}', '06:00', '14:00', '[{"start": "09:30", "end": "10:00"}]', '2024-01-01'),
+  ('Two shifts', 'LATE', '{1,2,3,4,5}', '14:00', '22:00', '[{"start": "17:30", "end": "18:00"}]', '2024-01-01');
+update public.workplaces set calendar_name = 'Two shifts';
+
 -- What each operation is; few workplaces have most of the work.
 create unlogged table app.growth as
 select
@@ -107,11 +115,14 @@ cross join lateral (select
 where o.last_op_seq > 0
 order by g.i, seq;
 
-insert into public.operation_runs (operation_id, run_no, phase, started_at, ended_at, start_event_id, end_event_id)
-select s.operation_id, row_number() over (partition by s.operation_id order by s.op_seq), 'PROCESSING', s.occurred_at,
+insert into public.operation_runs (
+  operation_id, run_no, phase, workplace_name, waited_since, started_at, ended_at, start_event_id, end_event_id
+)
+select s.operation_id, row_number() over (partition by s.operation_id order by s.op_seq), 'PROCESSING',
+  s.workplace_name, case when s.op_seq > 1 then s.occurred_at - interval '10 minutes' end, s.occurred_at,
   case when s.ended_by is not null then s.ends_at end, s.id, s.ended_by
 from (
-  select e.operation_id, e.op_seq, e.action_type, e.occurred_at, e.id,
+  select e.operation_id, e.op_seq, e.action_type, e.workplace_name, e.occurred_at, e.id,
     lead(e.id) over w as ended_by, lead(e.occurred_at) over w as ends_at
   from public.operation_events e
   where e.action_type in ('START', 'STOP', 'FINISH', 'CANCEL')

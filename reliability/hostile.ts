@@ -144,7 +144,7 @@ interface Raided {
 
 /** Sends an outsider beside operators; see README.md. */
 export async function hostile(options: HostileOptions = longForm): Promise<Figure[]> {
-  const stack = await startDurableStack("kept");
+  const stack = await startDurableStack("kept", "usual");
   try {
     const operators = await hireOperators(stack, operatorCount);
     const outsider = new Outsider(stack, await signUp(stack, `outsider-${crypto.randomUUID()}@example.com`));

@@ -102,7 +102,10 @@ export class Operator {
 }
 
 /** Signs operators up, each with a workplace and operations of their own. */
-export async function hireOperators(stack: DurableStack, count: number): Promise<Operator[]> {
+export async function hireOperators(
+  stack: Pick<DurableStack, "supabaseUrl" | "publishableKey" | "secretKey" | "functionsUrl">,
+  count: number,
+): Promise<Operator[]> {
   const asServer = { apikey: stack.secretKey, "content-type": "application/json" };
   const name = crypto.randomUUID().slice(0, 8);
   const operators: Operator[] = [];

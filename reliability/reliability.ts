@@ -8,17 +8,19 @@ import { environmentOf } from "../local/commands/local_env.ts";
 import { startStack } from "../local/stack.ts";
 import { killConnections, killStack, rebuilt, stopDatabase } from "./faults.ts";
 import { type Figure, table } from "./figures.ts";
+import { abuse } from "./abuse.ts";
 import { batches, manyWebhooks } from "./batches.ts";
 import { hostile, longForm } from "./hostile.ts";
 import { clockSteps, fillDisk, terminate } from "./machine.ts";
 import { items as raidItems } from "./raids.ts";
-import { concurrency, feed, modelTest, runTests, webhooks } from "./suites.ts";
+import { concurrency, feed, keys, limits, modelTest, reportModelTest, runTests, webhooks } from "./suites.ts";
 import { showHelp } from "../local/system/help.ts";
 
 showHelp(`Usage: deno task reliability [options]
 
   --short                short forms of the measurements
   --sequences <number>   random sequences of actions (default 2000)
+  --plants <number>      random plants for the reports (default 2000)
   --fuzz <number>        generated requests (default 100000)
   --only <text>          only measurements whose names contain the text
   --raids <names>        attacks of the hostile callers (default all)
@@ -28,6 +30,7 @@ const { values: options } = parseArgs({
   options: {
     short: { type: "boolean", default: false },
     sequences: { type: "string", default: "2000" },
+    plants: { type: "string", default: "2000" },
     fuzz: { type: "string", default: "100000" },
     only: { type: "string", default: "" },
     raids: { type: "string", default: raidItems.join(",") },
@@ -71,11 +74,19 @@ async function measureAll(): Promise<void> {
             webhooks,
           ),
       );
+      await measure("keys", () => runTests(["guessing_test.ts"], env, keys));
+      await measure("limits", () => runTests(["rate_limits_test.ts"], env, limits));
       await measure("model", () =>
         runTests(["lifecycle_model_test.ts"], { ...env, SEQUENCES: options.sequences }, [{
           figure: `${options.sequences} random sequences against the model`,
           bar: "no divergence",
           test: modelTest,
+        }]));
+      await measure("reports", () =>
+        runTests(["properties_test.ts"], { ...env, REPORT_PLANTS: options.plants }, [{
+          figure: `${options.plants} random plants against the model of reports`,
+          bar: "no divergence",
+          test: reportModelTest,
         }]));
     }
     await measure("connections killed", () => killConnections(stack, short ? 200 : 1000));
@@ -87,6 +98,7 @@ async function measureAll(): Promise<void> {
       await measure("terminated", terminate);
       await measure("batches", () => batches(stack));
       await measure("many webhooks", () => manyWebhooks(stack));
+      await measure("abuse", () => abuse(stack, 10));
       const wanted = options.raids.split(",");
       const raids = [...raidItems, "further" as const].filter((item) => wanted.includes(item));
       await measure("hostile", () => hostile({ ...longForm, items: raids }));

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { readTestCases } from "../local/commands/junit.ts";
 import { testFilesOf } from "../local/commands/test_files.ts";
 import { projectRoot } from "../local/system/paths.ts";
+import { withErrorsLogged } from "../local/system/test_log.ts";
 import type { Figure } from "./figures.ts";
 
 /** A figure and the test that asserts it, by the beginning of its name. */
@@ -22,14 +23,16 @@ export async function runTests(
   const report = join(folder, "report.xml");
   try {
     const paths = (await Promise.all(files.map(testFilesOf))).flat();
-    const { stdout, stderr, success } = await new Deno.Command(Deno.execPath(), {
+    const command = new Deno.Command(Deno.execPath(), {
       args: ["test", "--allow-all", "--no-check", "--parallel", `--junit-path=${report}`, ...paths],
       env: { NO_COLOR: "1", ...env },
       cwd: projectRoot,
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
-    }).output();
+    });
+    // the stack runs in this process, and logs what the tests provoke
+    const { stdout, stderr, success } = await withErrorsLogged(() => command.output());
     const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
     if (!success) console.error(decode(stdout) + decode(stderr));
     const xml = await Deno.readTextFile(report).catch(() => "");
@@ -54,6 +57,9 @@ export async function runTests(
 
 /** Beginning of the name of the test that compares the lifecycle with its model. */
 export const modelTest = "Lifecycle: behaves like the model";
+
+/** Beginning of the name of the test that compares reports with their model. */
+export const reportModelTest = "Reports: count like the model of minutes";
 
 export const feed: Asserted[] = [
   {
@@ -85,6 +91,22 @@ export const webhooks: Asserted[] = [
     test: "webhook timer: what was pending",
   },
   { figure: "51 hostile URLs", bar: "all refused", test: "POST and PATCH /webhooks/v1/endpoints: answer 422" },
+];
+
+export const keys: Asserted[] = [
+  {
+    figure: "100,000 guessed API keys over 16 connections",
+    bar: "all refused in the same words, nothing changed",
+    test: "keys: guesses are refused",
+  },
+];
+
+export const limits: Asserted[] = [
+  {
+    figure: "20 clients of one user at two isolates",
+    bar: "one budget, within 10 %",
+    test: "Rate limits: two isolates share one budget",
+  },
 ];
 
 export const concurrency: Asserted[] = [

@@ -4,10 +4,10 @@ import { assertEquals, env, newOperation } from "../../supabase/functions/tests/
 import { generators, npmGenerators } from "./generators.ts";
 import { command, generate } from "./run.ts";
 
-/** Programs as users would write them: each starts an operation twice. */
+/** Programs as users would write them: each starts an operation twice, and reads it in version 2. */
 const programs = {
   heyApi: `
-import { reportEvent, type ReportEventData } from "./client/index.ts";
+import { listOperationsV2, reportEvent, type ReportEventData } from "./client/index.ts";
 import { client } from "./client/client.gen.ts";
 
 const [baseUrl = "", apikey = "", order_no = "", workplace_name = ""] = Deno.args;
@@ -17,10 +17,12 @@ const body: ReportEventData["body"] = { action_type: "START", order_no, operatio
 const first = await reportEvent({ body });
 if (first.error) throw new Error(first.error.code);
 const second = await reportEvent({ body });
-console.log(JSON.stringify([first.data.operation.status, second.error?.code]));
+const { data: list } = await listOperationsV2({ query: { order_no } });
+const stop = list?.items[0]?._links.STOP?.method;
+console.log(JSON.stringify([first.data.operation.status, second.error?.code, list?.page.next_cursor, stop]));
 `,
   orval: `
-import { reportEvent, type StartReport } from "./client.ts";
+import { listOperationsV2, reportEvent, type StartReport } from "./client.ts";
 import { settings } from "./call.ts";
 
 const [baseUrl = "", apikey = "", order_no = "", workplace_name = ""] = Deno.args;
@@ -31,7 +33,11 @@ const body: StartReport = { action_type: "START", order_no, operation_no: "0010"
 const first = await reportEvent(body);
 if (first.status !== 201) throw new Error(JSON.stringify(first));
 const second = await reportEvent(body);
-console.log(JSON.stringify([first.data.operation.status, second.status === 409 ? second.data.code : second.status]));
+const list = await listOperationsV2({ order_no });
+if (list.status !== 200) throw new Error(JSON.stringify(list));
+const { items: [operation], page: { next_cursor } } = list.data;
+const code = second.status === 409 ? second.data.code : second.status;
+console.log(JSON.stringify([first.data.operation.status, code, next_cursor, operation?._links.STOP?.method]));
 `,
 };
 
@@ -49,7 +55,7 @@ for (const [id, program] of Object.entries(programs)) {
         ...["run", "--check", "--allow-net", "--no-config", "--no-lock", "--unstable-sloppy-imports", "program.ts"],
         ...[env.functionsUrl, env.secretKey, order_no, String(workplace_name)],
       );
-      assertEquals(JSON.parse(said), ["IN_PROGRESS", "already_running"]);
+      assertEquals(JSON.parse(said), ["IN_PROGRESS", "already_running", null, "POST"]);
     } finally {
       await Deno.remove(folder, { recursive: true });
     }

@@ -2,6 +2,7 @@ import { delay } from "@std/async/delay.js";
 import type { ItemResult } from "../../supabase/functions/_shared/batch.ts";
 import { readRetryAfterMs } from "../../supabase/functions/_shared/retry_after.ts";
 import { messageOf } from "../../local/system/failure.ts";
+import { credentialOf } from "../project.ts";
 import { ImportFailure } from "./failure.ts";
 import type { ImportOptions } from "./options.ts";
 
@@ -52,9 +53,7 @@ export function importApi(
     ...options.decimal === undefined ? {} : { decimal: options.decimal },
   });
   const url = `${options.functionsUrl}/operations/v1/import?${query}`;
-  const credential: Record<string, string> = /^[^.]+\.[^.]+\.[^.]+$/.test(options.key)
-    ? { authorization: `Bearer ${options.key}` }
-    : { apikey: options.key };
+  const credential = credentialOf(options.key);
   const contentType = options.format === "csv" ? "text/csv" : "application/x-ndjson";
 
   async function sendOnce(body: string, idempotencyKey: string): Promise<ItemResult[] | Refusal> {

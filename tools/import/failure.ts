@@ -1,4 +1,6 @@
-/** Reason why an import cannot continue: printed as it is, without a stack trace. */
-export class ImportFailure extends Error {
+import { ToolFailure } from "../failure.ts";
+
+/** Reason why an import cannot continue. */
+export class ImportFailure extends ToolFailure {
   override name = "ImportFailure";
 }

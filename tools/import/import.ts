@@ -1,5 +1,6 @@
 /** `deno task import`: rows of the ERP's change feed, of any number, from a file or a pipe. */
 import { messageOf } from "../../local/system/failure.ts";
+import { ToolFailure } from "../failure.ts";
 import { ImportFailure } from "./failure.ts";
 import { importApi } from "./api.ts";
 import { type ImportOptions, parseImportOptions, usage } from "./options.ts";
@@ -58,7 +59,7 @@ function told(
 try {
   Deno.exit(await main());
 } catch (error) {
-  console.error(error instanceof ImportFailure ? `error: ${error.message}` : error);
-  if (!(error instanceof ImportFailure)) console.error(`error: ${messageOf(error)}`);
+  console.error(error instanceof ToolFailure ? `error: ${error.message}` : error);
+  if (!(error instanceof ToolFailure)) console.error(`error: ${messageOf(error)}`);
   Deno.exit(1);
 }

@@ -1,7 +1,7 @@
-import { parseArgs, parseEnv } from "node:util";
-import { basename, resolve } from "node:path";
-import { inProject } from "../../local/system/paths.ts";
+import { parseArgs } from "node:util";
+import { basename } from "node:path";
 import { messageOf } from "../../local/system/failure.ts";
+import { fromHere, projectOf, wholeNumber } from "../project.ts";
 import { ImportFailure } from "./failure.ts";
 
 /** Most rows and bytes that the endpoint takes at once. */
@@ -107,7 +107,7 @@ export async function parseImportOptions(args: string[]): Promise<ImportOptions 
     isGzipped,
     separator,
     encoding: encodingOf(values.encoding),
-    ...await target(values.url, values.key),
+    ...await projectOf(values.url, values.key),
     mode: values.mode,
     isDryRun: values["dry-run"],
     unknownWorkplaces,
@@ -121,9 +121,6 @@ export async function parseImportOptions(args: string[]): Promise<ImportOptions 
     patience_s: wholeNumber("patience", values.patience, 0, 86_400),
   };
 }
-
-/** A path as its writer means it: a task runs in the checkout's folder, wherever it was called. */
-const fromHere = (path: string): string => resolve(Deno.env.get("INIT_CWD") ?? ".", path);
 
 function parseCommandLine(args: string[]) {
   try {
@@ -170,33 +167,4 @@ function encodingOf(label: string): string {
   } catch {
     throw new ImportFailure(`There is no encoding "${label}": common ones are utf-8, windows-1252 and utf-16le.`);
   }
-}
-
-function wholeNumber(name: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-  throw new ImportFailure(`Cannot use --${name} ${text}: give a number from ${least} to ${most}.`);
-}
-
-/** Returns URL and key. The key in a file of settings belongs to the URL in the same file and to no other. */
-async function target(url: string | undefined, key: string | undefined) {
-  const local = parseEnv(await Deno.readTextFile(inProject("supabase", ".temp", "local.env")).catch(() => ""));
-  const fromEnv = Deno.env.get("FUNCTIONS_URL") ?? Deno.env.get("SUPABASE_URL");
-  const functionsUrl = functionsUrlOf(url ?? fromEnv ?? local.FUNCTIONS_URL);
-  const isLocal = local.FUNCTIONS_URL !== undefined && functionsUrl === functionsUrlOf(local.FUNCTIONS_URL);
-  const found = key ?? Deno.env.get("SUPABASE_SECRET_KEY") ?? (isLocal ? local.SUPABASE_SECRET_KEY : undefined);
-  if (!found) throw new ImportFailure(`No key for ${functionsUrl}: set SUPABASE_SECRET_KEY, or give --key.`);
-  // a header takes nothing else, and a line break at the end comes from a file
-  const trimmed = found.trim();
-  if (!/^[\x21-\x7e]+$/.test(trimmed)) throw new ImportFailure("The key has characters that no key has.");
-  return { functionsUrl, key: trimmed };
-}
-
-function functionsUrlOf(text: string | undefined): string {
-  if (!text) throw new ImportFailure("Where to? Set SUPABASE_URL, give --url, or start the local stack.");
-  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
-    throw new ImportFailure(`"${text}" is not the URL of a project, like https://<ref>.supabase.co.`);
-  }
-  const base = text.replace(/\/+$/, "");
-  return new URL(base).pathname === "/" ? `${base}/functions/v1` : base;
 }

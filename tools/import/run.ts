@@ -2,10 +2,11 @@ import { createHash, type Hash } from "node:crypto";
 import type { ItemResult } from "../../supabase/functions/_shared/batch.ts";
 import { type Chunk, chunksOf } from "./chunks.ts";
 import { messageOf } from "../../local/system/failure.ts";
+import { StateFile } from "../state_file.ts";
 import { ImportFailure } from "./failure.ts";
 import type { ImportApi } from "./api.ts";
 import type { ImportOptions } from "./options.ts";
-import { readState, removeState, type State, writeState } from "./state.ts";
+import { importState, type State } from "./state.ts";
 import type { Position, Progress } from "./progress.ts";
 import { type Reject, RejectsReport } from "./rejects.ts";
 import { decoded, readCsv, readNdjson, type Row, type TextForm } from "./rows.ts";
@@ -32,14 +33,15 @@ interface Input {
  * @param options Options of the command line.
  * @param api Takes the chunks.
  * @param show Makes the display, once it is known where to begin.
- * @throws {ImportFailure} when it cannot go on; what is done stays done and is kept in the state file.
+ * @throws {ToolFailure} when it cannot go on; what is done stays done and is kept in the state file.
  */
 export async function runImport(
   options: ImportOptions,
   api: ImportApi,
   show: (first: Position) => Progress,
 ): Promise<ImportSummary> {
-  const state = await stateOf(options);
+  const file = options.stateFile === undefined ? undefined : new StateFile(options.stateFile, importState);
+  const state = await stateOf(options, file);
   const resumedAt = state.rows;
   const input = await open(options.input);
   const position: Position = {
@@ -82,7 +84,7 @@ export async function runImport(
       state.rows += chunk.rows.length;
       state.digest = digest.copy().digest("hex");
       state.rejects_bytes = report.length_bytes;
-      if (options.stateFile !== undefined) await writeState(options.stateFile, state);
+      await file?.write(state);
       position.rows = state.rows;
       position.rejected = state.counts.rejected ?? 0;
       progress.update(position);
@@ -92,7 +94,7 @@ export async function runImport(
     report.close();
     await rows.return(undefined);
   }
-  if (options.stateFile !== undefined) await removeState(options.stateFile);
+  await file?.remove();
   return { rows: state.rows, counts: state.counts, resumedAt, newWorkplaces: state.new_workplaces };
 }
 
@@ -131,9 +133,9 @@ function refusalOf(result: ItemResult | undefined): { code: string; detail: stri
 const asOption = (message: string) =>
   message.replaceAll("decimal=", "--decimal ").replace("send `decimal`", "give --decimal");
 
-async function stateOf(options: ImportOptions): Promise<State> {
-  const { functionsUrl, mode, stateFile } = options;
-  const known = stateFile === undefined || !options.isResumed ? undefined : await readState(stateFile);
+async function stateOf(options: ImportOptions, file: StateFile<State> | undefined): Promise<State> {
+  const { functionsUrl, mode, isResumed } = options;
+  const known = isResumed ? await file?.read() : undefined;
   if (known === undefined) {
     return {
       run: crypto.randomUUID(),
