@@ -3,26 +3,38 @@
  *
  * @module
  */
-import { getRefId } from "@asteasolutions/zod-to-openapi";
+import { getOpenApiMetadata, getRefId } from "@asteasolutions/zod-to-openapi";
 import { OpenAPIHono, type RouteConfig, z } from "@hono/zod-openapi";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { StackFailure } from "../local/system/failure.ts";
 import { inProject } from "../local/system/paths.ts";
 import { type ProblemCode, problemTable } from "../supabase/functions/_shared/problems.ts";
+import type { Version } from "../supabase/functions/_shared/versions.ts";
 import { exampleOf } from "../supabase/functions/docs/errors.ts";
 import { shareHeaders } from "./frame_headers.ts";
 import type { JsonObject } from "./json.ts";
+import { shareAnswers } from "./shared_answers.ts";
 import { dropFilterExamples, tidy } from "./tidy.ts";
+import { markEndings } from "./version_endings.ts";
 
 const description =
   `The execution layer of a factory. The ERP plans the operations of orders at workplaces. Operators and machines \
 report events. This API keeps plan and execution together, for all clients at once.
 
-**Credentials.** Send \`Authorization: Bearer <access token>\` of a user who signed in at Supabase Auth (\`/auth/v1\`), or \
-\`apikey: sb_secret_...\` from a server. The API answers 404 for a hidden resource, as for a missing one.
+**Credentials.** Send \`Authorization: Bearer <access token>\` of a user who signed in at Supabase Auth (\`/auth/v1\`), \
+\`Authorization: Bearer mes_...\` with an API key, or \`apikey: sb_secret_...\` from a server. The API answers 404 for a hidden resource, as for a missing one.
+
+**People at shared terminals** sign in at \`POST /people/v1/sign-in\`. A request with their acting token as \
+\`X-Acting-For\`, beside the credential of the terminal, is theirs: events name them.
+
+**Language models** use the function \`mcp\` by the Model Context Protocol, whose messages are JSON-RPC and not described \
+here: the server lists its tools.
 
 **Errors** are problems (RFC 9457) with a machine \`code\`; [each is explained](/functions/v1/docs/errors).
+
+**Versions.** Operations and events have version 2 beside version 1: the same endpoints, where a list is an object with \
+its page, and an operation has links to what the caller may do next. \`GET /{function}\` lists the versions and their dates.
 
 **Lists** are bare arrays. The \`Link\` header has the next page; \`?count=exact\` adds \`X-Total-Count\`.
 
@@ -54,6 +66,8 @@ const tags = [
     name: "Events",
     description: "What happened on the shop floor. A report changes its operation in the same transaction.",
   },
+  { name: "Operations v2", description: "Operations with links, in lists that are objects." },
+  { name: "Events v2", description: "Events, in lists that are objects. The answer to a report has links." },
   {
     name: "Stream",
     description: "Events as they happen, by Server-Sent Events or WebSocket. " +
@@ -64,14 +78,29 @@ const tags = [
   },
   {
     name: "Workplaces",
-    description: "Where operations run: the capacity, the running and the next operations.",
+    description: "Where operations run: the capacity, the running and the next operations, what stops them.",
   },
-  { name: "Reason codes", description: "Why work was stopped, scrapped, held, cancelled or finished short." },
+  { name: "Downtimes", description: "When workplaces stood still, and why." },
+  {
+    name: "Reason codes",
+    description: "Why work was stopped, scrapped, held, cancelled or finished short, and why workplaces stood still.",
+  },
+  { name: "Calendars", description: "When workplaces plan to work: shifts, breaks and exceptions." },
+  {
+    name: "Reports",
+    description: "Where the time of workplaces went, and what was made in it: OEE, timeline, losses, scrap.",
+  },
+  { name: "Boards", description: "Tickets by which televisions show the board of a group, without names." },
   {
     name: "Webhooks",
     description: "Systems that receive events by HTTP (Standard Webhooks), and their deliveries.",
   },
   { name: "Profiles", description: "The role and the workplaces of each user." },
+  {
+    name: "Keys",
+    description: "API keys: credentials of machines and integrations, each with its own role, workplaces and scopes.",
+  },
+  { name: "People", description: "People at shared terminals: who they are, and who is signed in." },
   { name: "Service", description: "Description and health of each function. They need no credential." },
 ];
 
@@ -81,6 +110,12 @@ const securitySchemes = {
     scheme: "bearer",
     bearerFormat: "JWT",
     description: "Access token of a signed-in user, from Supabase Auth: `POST /auth/v1/token?grant_type=password`.",
+  },
+  apiKey: {
+    type: "http",
+    scheme: "bearer",
+    bearerFormat: "mes_<id>_<secret>",
+    description: "API key of a machine or an integration, from `POST /keys/v1`. The header `apikey` takes it, too.",
   },
   secretKey: {
     type: "apiKey",
@@ -121,8 +156,12 @@ async function importFrom(file: string): Promise<Record<string, unknown>> {
   return isThere ? await import(pathToFileURL(file).href) : {};
 }
 
-/** The document of all functions; equal contracts give equal bytes. */
-export async function openApiDocument(): Promise<JsonObject> {
+/**
+ * The document of all functions; equal contracts give equal bytes.
+ *
+ * @param table For tests: other versions.
+ */
+export async function openApiDocument(table?: readonly Version[]): Promise<JsonObject> {
   const merged = new OpenAPIHono();
   const { routes, exported } = await contracts();
   const order = tags.map(({ name }) => name);
@@ -143,11 +182,13 @@ export async function openApiDocument(): Promise<JsonObject> {
 
   const { openapi, paths, components } = generated;
   const { schemas } = components as { schemas: JsonObject };
-  const tidyPaths = tidy(paths, schemas) as JsonObject;
+  const tidyPaths = markEndings(tidy(paths, schemas) as JsonObject, table);
   const tidySchemas = tidy(schemas, schemas) as JsonObject;
   dropFilterExamples(tidyPaths, tidySchemas);
   const headers = shareHeaders(tidyPaths);
-  const isUsed = (code: string) => JSON.stringify(paths).includes(`"#/components/examples/${code}"`);
+  const usedText = JSON.stringify(tidyPaths);
+  const isUsed = (code: string) => usedText.includes(`"#/components/examples/${code}"`);
+  const responses = shareAnswers(tidyPaths);
   return {
     openapi,
     info,
@@ -163,6 +204,7 @@ export async function openApiDocument(): Promise<JsonObject> {
         }]),
       ),
       headers,
+      responses,
       securitySchemes,
     },
   } as JsonObject;
@@ -171,7 +213,7 @@ export async function openApiDocument(): Promise<JsonObject> {
 /**
  * All schemas with a name that the routes refer to, unwrapped.
  *
- * @param exported Where to look for those that a route only names, as `{ $ref }`.
+ * @param exported Where to look for those that a route or a schema only names, as `{ $ref }`.
  */
 function namedSchemas(routes: RouteConfig[], exported: unknown[]): Map<string, z.ZodType> {
   const found = new Map<string, z.ZodType>();
@@ -189,6 +231,8 @@ function namedSchemas(routes: RouteConfig[], exported: unknown[]): Map<string, z
     }
     const name = nameOf(node);
     visit(node._zod.def);
+    // a contract that is written by hand may name a schema, as the items of a batch do
+    visit(getOpenApiMetadata(node));
     if (node instanceof z.ZodObject) visit(node.shape);
     // after what is in it, which may be nullable there
     if (name !== undefined && !found.has(name)) found.set(name, node);

@@ -26,13 +26,25 @@ export const frameHeaders: JsonObject = {
     example: 1,
     schema: { type: "integer", minimum: 1 },
   },
+  "RateLimit-Policy": {
+    description:
+      "Limit of the request's class (draft-ietf-httpapi-ratelimit-headers): `q` units come back in `w` seconds.",
+    example: '"reads";q=600;w=12',
+    schema: { type: "string" },
+  },
+  "RateLimit": {
+    description: "Units of the class that are left (`r`), and the seconds over which to spread them (`t`).",
+    example: '"reads";r=599;t=12',
+    schema: { type: "string" },
+  },
 };
 
 /** Returns the headers of the frame in an answer of this status. */
 function headersOfFrame(status: string): JsonObject {
   const names = ["X-Request-Id"];
   if (status === "401") names.push("WWW-Authenticate");
-  if (status === "503") names.push("Retry-After");
+  if (status === "429" || status === "503") names.push("Retry-After");
+  names.push("RateLimit-Policy", "RateLimit");
   return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 }
 

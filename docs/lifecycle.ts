@@ -23,7 +23,7 @@ const [begin, end] = ["<!-- lifecycle: written by `deno task lifecycle` -->", "<
 const transitionRows = `
   select a.action::text, string_agg(t.from_state::text, ', ' order by t.from_state) as from,
     case when t.to_state = t.from_state then 'the same' else t.to_state::text end as to,
-    coalesce(t.least_role, a.least_role)::text as role
+    coalesce(t.least_role, a.least_role)::text as role, a.scope::text
   from app.transitions t join app.actions a using (action)
   group by a.position, a.action, case when t.to_state = t.from_state then 'the same' else t.to_state::text end,
     coalesce(t.least_role, a.least_role)
@@ -54,10 +54,14 @@ async function tables(): Promise<string> {
   const sql = connect(database.url);
   try {
     const code = (row: Row): Row => ({ ...row, action: `\`${row.action}\`` });
+    const withScope = (row: Row): Row => ({ ...code(row), scope: `\`${row.scope}\`` });
     const transitions = await sql.unsafe<Row[]>(transitionRows);
     const actions = await sql.unsafe<Row[]>(actionRows);
     return [
-      markdown({ action: "action", from: "from", to: "to", role: "least role" }, transitions.map(code)),
+      markdown(
+        { action: "action", from: "from", to: "to", role: "least role", scope: "scope of a key" },
+        transitions.map(withScope),
+      ),
       markdown({
         action: "action",
         run: "run",
