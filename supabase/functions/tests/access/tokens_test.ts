@@ -82,7 +82,8 @@ async function assertRefused(headers: Record<string, string>, query: RequestOpti
     assertEquals(answer.headers.get("www-authenticate"), "Bearer");
     for (const value of Object.values(headers)) assert(value.length < 20 || !answer.text.includes(value), answer.text);
   }
-  assertEquals((await server.get<Operation>(path)).body.version, operation.version);
+  const { status, body, text } = await server.get<Operation>(path);
+  assertEquals([status, body.version], [200, operation.version], text);
 }
 
 const bearer = (token: string) => ({ apikey: env.publishableKey, authorization: `Bearer ${token}` });
