@@ -11,6 +11,7 @@ import {
   unique,
 } from "../support/harness.ts";
 import { type Action, at, eventsOf, reported, type Results, withSql } from "../support/floor.ts";
+import { withinTime } from "../support/time_limit.ts";
 
 /** Picks a name as often as its weight says: what ends an operation must be rare, or nothing else happens. */
 function weighted<Name extends string>(weights: Record<Name, number>): fc.Arbitrary<Name> {
@@ -81,78 +82,81 @@ Deno.test({
   async fn() {
     const orders: string[] = [];
     await fc.assert(
-      fc.asyncProperty(fc.array(attempt, { minLength: 20, maxLength: 40 }), async (attempts) => {
-        const order_no = unique("R");
-        orders.push(order_no);
-        const operations = await Promise.all([
-          newOperation({ order_no, operation_no: "0010", qty_desired: 30, overrun_tolerance_pct: 10 }),
-          newOperation({ order_no, operation_no: "0020", qty_desired: undefined }),
-          newOperation({
-            order_no,
-            operation_no: "0030",
-            status: "IN_PROGRESS",
-            qty_processed: 5,
-            actual_start_at: at("05:00"),
-            t_actual_processing_min: 3,
-          }),
-          newOperation({
-            order_no,
-            operation_no: "0040",
-            status: "FINISHED",
-            qty_processed: 50,
-            actual_end_at: at("05:00"),
-          }),
-        ]);
-        const made = new Map<string, string>();
-        let clock = Date.parse(at("06:00"));
-        for (const one of attempts) {
-          const operation = operations[one.operation] ?? operations[0];
-          clock += one.later_min * 60_000;
-          const occurred_at = new Date(clock).toISOString();
-          const { order_no, operation_no, asset_id, workplace_name } = operation;
-          if (one.way === "event") {
-            const answer = await server.post("/events/v1", {
-              action_type: one.action,
-              ...{ order_no, operation_no, asset_id, workplace_name, occurred_at },
-              ...bodyOf(one, clock, made.get(operation_no)),
-            });
-            if (answer.status === 201 && ["REPORT_QUANTITY", "COMPLETE"].includes(one.action)) {
-              made.set(operation_no, String(answer.body.id));
+      fc.asyncProperty(
+        fc.array(attempt, { minLength: 20, maxLength: 40 }),
+        withinTime(10_000, async (attempts) => {
+          const order_no = unique("R");
+          orders.push(order_no);
+          const operations = await Promise.all([
+            newOperation({ order_no, operation_no: "0010", qty_desired: 30, overrun_tolerance_pct: 10 }),
+            newOperation({ order_no, operation_no: "0020", qty_desired: undefined }),
+            newOperation({
+              order_no,
+              operation_no: "0030",
+              status: "IN_PROGRESS",
+              qty_processed: 5,
+              actual_start_at: at("05:00"),
+              t_actual_processing_min: 3,
+            }),
+            newOperation({
+              order_no,
+              operation_no: "0040",
+              status: "FINISHED",
+              qty_processed: 50,
+              actual_end_at: at("05:00"),
+            }),
+          ]);
+          const made = new Map<string, string>();
+          let clock = Date.parse(at("06:00"));
+          for (const one of attempts) {
+            const operation = operations[one.operation] ?? operations[0];
+            clock += one.later_min * 60_000;
+            const occurred_at = new Date(clock).toISOString();
+            const { order_no, operation_no, asset_id, workplace_name } = operation;
+            if (one.way === "event") {
+              const answer = await server.post("/events/v1", {
+                action_type: one.action,
+                ...{ order_no, operation_no, asset_id, workplace_name, occurred_at },
+                ...bodyOf(one, clock, made.get(operation_no)),
+              });
+              if (answer.status === 201 && ["REPORT_QUANTITY", "COMPLETE"].includes(one.action)) {
+                made.set(operation_no, String(answer.body.id));
+              }
+            } else if (one.way === "PATCH") {
+              const times = one.status === "IN_PROGRESS"
+                ? { actual_start_at: occurred_at }
+                : one.status === "FINISHED"
+                ? { actual_end_at: occurred_at, t_actual_processing_min: Math.abs(one.good) }
+                : {};
+              await server.patch(operationPath(operation), { status: one.status, ...times });
+              await server.patch(operationPath(operation), {
+                qty_processed: 8 + one.good,
+                qty_scrap: Math.abs(one.scrap),
+              });
+            } else if (one.way === "import") {
+              const row = { order_no, operation_no, asset_id, qty_desired: 30 + one.good, timestamp_ms: occurred_at };
+              await server.post("/operations/v1/import", [{ ...row, status: one.status }]);
+            } else {
+              await server.patch<Results>("/operations/v1", {
+                filter: { order_no },
+                patch: { status: one.status },
+                dry_run: one.good > 0,
+              });
             }
-          } else if (one.way === "PATCH") {
-            const times = one.status === "IN_PROGRESS"
-              ? { actual_start_at: occurred_at }
-              : one.status === "FINISHED"
-              ? { actual_end_at: occurred_at, t_actual_processing_min: Math.abs(one.good) }
-              : {};
-            await server.patch(operationPath(operation), { status: one.status, ...times });
-            await server.patch(operationPath(operation), {
-              qty_processed: 8 + one.good,
-              qty_scrap: Math.abs(one.scrap),
-            });
-          } else if (one.way === "import") {
-            const row = { order_no, operation_no, asset_id, qty_desired: 30 + one.good, timestamp_ms: occurred_at };
-            await server.post("/operations/v1/import", [{ ...row, status: one.status }]);
-          } else {
-            await server.patch<Results>("/operations/v1", {
-              filter: { order_no },
-              patch: { status: one.status },
-              dry_run: one.good > 0,
-            });
           }
-        }
-        const { divergences, ...rest } = await compareWithEvents(env.databaseUrl ?? "", [order_no]);
-        assertEquals({ ...rest, told: divergences.length > 0 ? told({ ...rest, divergences }) : "" }, {
-          operations: 4,
-          told: "",
-        });
-        const histories = await Promise.all(operations.map(eventsOf));
-        for (const events of histories) {
-          assertEquals(events.map(({ op_seq }) => op_seq), events.map((_, index) => index + 1));
-        }
-      }),
+          const { divergences, ...rest } = await compareWithEvents(env.databaseUrl ?? "", [order_no]);
+          assertEquals({ ...rest, told: divergences.length > 0 ? told({ ...rest, divergences }) : "" }, {
+            operations: 4,
+            told: "",
+          });
+          const histories = await Promise.all(operations.map(eventsOf));
+          for (const events of histories) {
+            assertEquals(events.map(({ op_seq }) => op_seq), events.map((_, index) => index + 1));
+          }
+        }),
+      ),
       // every run sends some 60 requests: a counterexample is printed as it is, not shrunk
-      { numRuns: 20, endOnFailure: true, interruptAfterTimeLimit: 10_000 },
+      { numRuns: 20, endOnFailure: true },
     );
     const { operations, divergences } = await compareWithEvents(env.databaseUrl ?? "", orders);
     assertEquals([operations, divergences], [orders.length * 4, []]);

@@ -21,6 +21,7 @@ import {
   unique,
 } from "../support/harness.ts";
 import { at, eventsOf, minutesAgo, patched, pick, read, reported, type Results, runsOf } from "../support/floor.ts";
+import { withinTime } from "../support/time_limit.ts";
 
 type Row = Record<string, unknown>;
 
@@ -551,25 +552,29 @@ Deno.test("POST import dry_run: predicts the results of random histories", async
   }, { requiredKeys: ["order_no", "asset_id", "operation_no", "timestamp_ms", "change_type"] });
   let turn = 0;
   await fc.assert(
-    fc.asyncProperty(fc.array(oneRow, { minLength: 4, maxLength: 24 }), fc.boolean(), async (drawn, isTakeover) => {
-      // each call is about operations of its own and the two that are known, an hour after the call before
-      turn++;
-      const rows = drawn.map((one) => ({
-        ...one,
-        operation_no: one.operation_no < "0030" ? one.operation_no : `${turn}-${one.operation_no}`,
-        timestamp_ms: new Date(Date.parse(one.timestamp_ms) + turn * 3_600_000 - 24 * 3_600_000).toISOString(),
-      }));
-      const query: Record<string, string> = isTakeover ? { mode: "takeover" } : {};
-      const told = await importRows(rows, { query: { ...query, dry_run: true } });
-      const done = await importRows(rows, { query });
-      assertEquals(told.status, done.status);
-      assertEquals(
-        told.body.results.map(({ problem: _, ...rest }) => rest),
-        done.body.results.map(({ problem: _, ...rest }) => rest),
-        JSON.stringify(rows),
-      );
-    }),
-    { numRuns: 20, endOnFailure: true, interruptAfterTimeLimit: 8_000 },
+    fc.asyncProperty(
+      fc.array(oneRow, { minLength: 4, maxLength: 24 }),
+      fc.boolean(),
+      withinTime(8_000, async (drawn, isTakeover) => {
+        // each call is about operations of its own and the two that are known, an hour after the call before
+        turn++;
+        const rows = drawn.map((one) => ({
+          ...one,
+          operation_no: one.operation_no < "0030" ? one.operation_no : `${turn}-${one.operation_no}`,
+          timestamp_ms: new Date(Date.parse(one.timestamp_ms) + turn * 3_600_000 - 24 * 3_600_000).toISOString(),
+        }));
+        const query: Record<string, string> = isTakeover ? { mode: "takeover" } : {};
+        const told = await importRows(rows, { query: { ...query, dry_run: true } });
+        const done = await importRows(rows, { query });
+        assertEquals(told.status, done.status);
+        assertEquals(
+          told.body.results.map(({ problem: _, ...rest }) => rest),
+          done.body.results.map(({ problem: _, ...rest }) => rest),
+          JSON.stringify(rows),
+        );
+      }),
+    ),
+    { numRuns: 20, endOnFailure: true },
   );
 });
 

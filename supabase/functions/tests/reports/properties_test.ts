@@ -4,6 +4,7 @@ import { assert, assertEquals, newOperation, type Operation, server } from "../s
 import type { Results } from "../support/floor.ts";
 import { opened } from "../support/stops.ts";
 import { type Bucket, day, newPlace, oeeOf, shift } from "../support/reports.ts";
+import { withinTime } from "../support/time_limit.ts";
 import {
   figuresOf,
   type ModelFigures,
@@ -19,7 +20,7 @@ function assertAlmostEquals(actual: number, expected: number, tolerance: number,
 const runs = Number(Deno.env.get("REPORT_PLANTS") ?? 100);
 const seed = Number(Deno.env.get("SEED") ?? Math.floor(Math.random() * 2 ** 31));
 // in the suite, what a slow machine does in time is enough
-const limit = Deno.env.has("REPORT_PLANTS") ? {} : { interruptAfterTimeLimit: 30_000, markInterruptAsFailure: false };
+const limitMs = Deno.env.has("REPORT_PLANTS") ? Infinity : 30_000;
 
 const lastMinute = 22 * 60;
 const clock = (minute: number) =>
@@ -252,62 +253,65 @@ const added = (one: Bucket, other: Bucket) => ({
 Deno.test("Reports: count like the model of minutes when plants are random", async () => {
   let made = 0;
   await fc.assert(
-    fc.asyncProperty(plants, async (plant) => {
-      made++;
-      const { place, model, operations, reported } = await build(plant);
-      const [first, length] = plant.window;
-      const window: Span = { from: 5 * first, to: Math.min(5 * (first + length), 24 * 60) };
-      const row = (from: number, to: number, more = {}) => oeeOf(place, instant(from), instant(to), more);
+    fc.asyncProperty(
+      plants,
+      withinTime(limitMs, async (plant) => {
+        made++;
+        const { place, model, operations, reported } = await build(plant);
+        const [first, length] = plant.window;
+        const window: Span = { from: 5 * first, to: Math.min(5 * (first + length), 24 * 60) };
+        const row = (from: number, to: number, more = {}) => oeeOf(place, instant(from), instant(to), more);
 
-      const whole = await row(window.from, window.to);
-      compare(whole, figuresOf(model, window), plant.hasCalendar);
+        const whole = await row(window.from, window.to);
+        compare(whole, figuresOf(model, window), plant.hasCalendar);
 
-      // any partition adds up, in both attributions
-      const split = Math.min(window.to, window.from + 5 * Math.max(1, Math.floor(length * plant.split / 100)));
-      for (const attribution of ["prorated", "reported"]) {
-        const parts = added(
-          await row(window.from, split, { attribution }),
-          await row(split, window.to, { attribution }),
-        );
-        const sum = await row(window.from, window.to, { attribution });
-        for (const [name, value] of Object.entries(sum.elements)) {
-          if (value !== null) assertAlmostEquals(parts.elements[name] ?? NaN, value, 0.003, name);
-        }
-        assertAlmostEquals(parts.pq, sum.pieces.pq + sum.outside.pq, 0.005, attribution);
-      }
-
-      if (made % 5 === 0) {
-        // the order of reports changes nothing: pieces are reported last, the last ones first
-        const isPieces = ({ action_type }: Event) => action_type === "REPORT_QUANTITY";
-        const late = await build(plant, (events) => {
-          const isLate = (event: Step) => isPieces(event);
-          const corrections = events.filter(({ action_type }) => action_type === "CORRECT");
-          const others = events.filter((event) => !isLate(event) && event.action_type !== "CORRECT");
-          // a finished operation takes no more pieces
-          if (others.some(({ action_type }) => action_type === "COMPLETE")) return events;
-          return [...others, ...events.filter(isLate).toReversed(), ...corrections];
-        });
-        const again = await oeeOf(late.place, instant(window.from), instant(window.to));
-        assertEquals([again.elements, again.pieces, again.ratios], [whole.elements, whole.pieces, whole.ratios]);
-      }
-      if (made % 5 === 1 && model.operations.every(({ corrected }) => corrected === 0)) {
-        // reversing everything gives 0
-        for (const { id, index, action_type, qty_good, qty_scrap } of reported) {
-          if (!["REPORT_QUANTITY", "COMPLETE"].includes(action_type) || Number(qty_good) + Number(qty_scrap) === 0) {
-            continue;
+        // any partition adds up, in both attributions
+        const split = Math.min(window.to, window.from + 5 * Math.max(1, Math.floor(length * plant.split / 100)));
+        for (const attribution of ["prorated", "reported"]) {
+          const parts = added(
+            await row(window.from, split, { attribution }),
+            await row(split, window.to, { attribution }),
+          );
+          const sum = await row(window.from, window.to, { attribution });
+          for (const [name, value] of Object.entries(sum.elements)) {
+            if (value !== null) assertAlmostEquals(parts.elements[name] ?? NaN, value, 0.003, name);
           }
-          const { order_no, operation_no, asset_id } = operations[index] as Operation;
-          const reversal = { action_type: "REVERSE", order_no, operation_no, asset_id, workplace_name: place };
-          const { status, text } = await server.post("/events/v1", { ...reversal, reverses_event_id: id });
-          assertEquals(status, 201, text);
+          assertAlmostEquals(parts.pq, sum.pieces.pq + sum.outside.pq, 0.005, attribution);
         }
-        const none = await row(window.from, window.to);
-        assertEquals([none.pieces, none.outside.pq], [{ pq: 0, gq: 0, sq: 0 }, 0]);
-        assert([0, null].includes(none.ratios.oee), `OEE ${none.ratios.oee}`);
-      }
-    }),
+
+        if (made % 5 === 0) {
+          // the order of reports changes nothing: pieces are reported last, the last ones first
+          const isPieces = ({ action_type }: Event) => action_type === "REPORT_QUANTITY";
+          const late = await build(plant, (events) => {
+            const isLate = (event: Step) => isPieces(event);
+            const corrections = events.filter(({ action_type }) => action_type === "CORRECT");
+            const others = events.filter((event) => !isLate(event) && event.action_type !== "CORRECT");
+            // a finished operation takes no more pieces
+            if (others.some(({ action_type }) => action_type === "COMPLETE")) return events;
+            return [...others, ...events.filter(isLate).toReversed(), ...corrections];
+          });
+          const again = await oeeOf(late.place, instant(window.from), instant(window.to));
+          assertEquals([again.elements, again.pieces, again.ratios], [whole.elements, whole.pieces, whole.ratios]);
+        }
+        if (made % 5 === 1 && model.operations.every(({ corrected }) => corrected === 0)) {
+          // reversing everything gives 0
+          for (const { id, index, action_type, qty_good, qty_scrap } of reported) {
+            if (!["REPORT_QUANTITY", "COMPLETE"].includes(action_type) || Number(qty_good) + Number(qty_scrap) === 0) {
+              continue;
+            }
+            const { order_no, operation_no, asset_id } = operations[index] as Operation;
+            const reversal = { action_type: "REVERSE", order_no, operation_no, asset_id, workplace_name: place };
+            const { status, text } = await server.post("/events/v1", { ...reversal, reverses_event_id: id });
+            assertEquals(status, 201, text);
+          }
+          const none = await row(window.from, window.to);
+          assertEquals([none.pieces, none.outside.pq], [{ pq: 0, gq: 0, sq: 0 }, 0]);
+          assert([0, null].includes(none.ratios.oee), `OEE ${none.ratios.oee}`);
+        }
+      }),
+    ),
     // small values first would make the first plants all alike
-    { numRuns: runs, seed, unbiased: true, ...limit },
+    { numRuns: runs, seed, unbiased: true },
   );
   console.log(`MEASURED Reports: count like the model of minutes: ${made} plants, SEED=${seed}`);
   assert(made >= Math.min(runs, 10), `only ${made} plants`);
@@ -319,38 +323,42 @@ Deno.test("OEE: micro_stop_s never changes it when machines stop at random", asy
     maxLength: 8,
   });
   await fc.assert(
-    fc.asyncProperty(stops, fc.integer({ min: 1, max: 400 }), async (stops, micro_stop_s) => {
-      const values: [oee: number | null, stoppedMin: number][] = [];
-      for (const seconds of [0, micro_stop_s]) {
-        const place = await newPlace([shift("DAY", "06:00", "10:00")], { micro_stop_s: seconds });
-        const operation = await newOperation({ workplace_name: place, qty_desired: null, t_target_per_piece_min: 1 });
-        const { order_no, operation_no, asset_id } = operation;
-        const key = { order_no, operation_no, asset_id, workplace_name: place };
-        const events = [
-          { ...key, action_type: "START", occurred_at: instant(360) },
-          { ...key, action_type: "COMPLETE", occurred_at: instant(600), qty_good: 190, qty_scrap: 3 },
-        ];
-        assertEquals((await server.post("/events/v1/batch", { events })).status, 201);
-        let at = 360 * 60;
-        for (const [running, down] of stops) {
-          for (const [state, length] of [["DOWN", running], ["RUNNING", down]] as const) {
-            at += length;
-            const { status, text } = await server.post(`/workplaces/v1/${place}/state`, {
-              state,
-              occurred_at: instant(at / 60),
-            });
-            assertEquals(status, 201, text);
+    fc.asyncProperty(
+      stops,
+      fc.integer({ min: 1, max: 400 }),
+      withinTime(limitMs, async (stops, micro_stop_s) => {
+        const values: [oee: number | null, stoppedMin: number][] = [];
+        for (const seconds of [0, micro_stop_s]) {
+          const place = await newPlace([shift("DAY", "06:00", "10:00")], { micro_stop_s: seconds });
+          const operation = await newOperation({ workplace_name: place, qty_desired: null, t_target_per_piece_min: 1 });
+          const { order_no, operation_no, asset_id } = operation;
+          const key = { order_no, operation_no, asset_id, workplace_name: place };
+          const events = [
+            { ...key, action_type: "START", occurred_at: instant(360) },
+            { ...key, action_type: "COMPLETE", occurred_at: instant(600), qty_good: 190, qty_scrap: 3 },
+          ];
+          assertEquals((await server.post("/events/v1/batch", { events })).status, 201);
+          let at = 360 * 60;
+          for (const [running, down] of stops) {
+            for (const [state, length] of [["DOWN", running], ["RUNNING", down]] as const) {
+              at += length;
+              const { status, text } = await server.post(`/workplaces/v1/${place}/state`, {
+                state,
+                occurred_at: instant(at / 60),
+              });
+              assertEquals(status, 201, text);
+            }
           }
+          const { ratios, elements, minor_stops } = await oeeOf(place, instant(360), instant(600));
+          const stopped = (elements.adet_min ?? NaN) + minor_stops.minutes;
+          values.push([ratios.oee, stopped]);
+          assertAlmostEquals(elements.apt_min + (elements.adet_min ?? NaN), 240, 1e-9);
         }
-        const { ratios, elements, minor_stops } = await oeeOf(place, instant(360), instant(600));
-        const stopped = (elements.adet_min ?? NaN) + minor_stops.minutes;
-        values.push([ratios.oee, stopped]);
-        assertAlmostEquals(elements.apt_min + (elements.adet_min ?? NaN), 240, 1e-9);
-      }
-      const [[oee, stopped], [otherOee, otherStopped]] = values as [typeof values[0], typeof values[0]];
-      assertEquals(oee, otherOee);
-      assertAlmostEquals(stopped, otherStopped, 0.0011);
-    }),
-    { numRuns: Math.max(5, Math.floor(runs / 20)), seed, ...limit },
+        const [[oee, stopped], [otherOee, otherStopped]] = values as [typeof values[0], typeof values[0]];
+        assertEquals(oee, otherOee);
+        assertAlmostEquals(stopped, otherStopped, 0.0011);
+      }),
+    ),
+    { numRuns: Math.max(5, Math.floor(runs / 20)), seed },
   );
 });
