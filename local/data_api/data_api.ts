@@ -55,8 +55,13 @@ export async function createDataApi(
     additional_redirect_urls: config.redirectUrls,
   };
   const server = { admin: false, disableStudio: true };
-  const data = new DataConnection({ url: access.api, catalogUrl: access.admin, poolSize });
-  const users = new DataConnection({ url: access.auth, catalogUrl: access.admin, poolSize: authPoolSize });
+  const data = new DataConnection({ url: access.api, catalogUrl: access.admin, poolSize, schemas: config.schemas });
+  const users = new DataConnection({
+    url: access.auth,
+    catalogUrl: access.admin,
+    poolSize: authPoolSize,
+    schemas: ["auth"],
+  });
   const restApp = new App({
     connection: data,
     api: { enabled: true, schemas: config.schemas, max_rows: config.maxRows },

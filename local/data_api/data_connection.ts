@@ -41,6 +41,7 @@ const contextStatement = "select " + [
 export class DataConnection extends PostgresConnection {
   #pool: ConnectionPool;
   #catalogUrl: string;
+  readonly #schemas: readonly string[];
   #catalog: Introspection | undefined;
   /** The statement that runs first in each request's transaction, as PostgREST runs its `db-pre-request`. */
   #requestHook: string | undefined;
@@ -49,11 +50,15 @@ export class DataConnection extends PostgresConnection {
   #isOutdated = false;
   #isClosed = false;
 
-  /** @param options `catalogUrl`: a login that sees the whole catalog; the API's own sees almost nothing of it. */
-  constructor(options: { url: string; catalogUrl: string; poolSize: number }) {
+  /**
+   * @param options `catalogUrl`: a login that sees the whole catalog; the API's own sees almost nothing of it.
+   * `schemas`: those that are served.
+   */
+  constructor(options: { url: string; catalogUrl: string; poolSize: number; schemas: readonly string[] }) {
     super({ url: options.url });
     this.#pool = new ConnectionPool(options.url, options.poolSize);
     this.#catalogUrl = options.catalogUrl;
+    this.#schemas = options.schemas;
     this.kysely = new Kysely({ dialect: dialectOf(this.#pool) });
   }
 
@@ -92,7 +97,7 @@ export class DataConnection extends PostgresConnection {
       const catalog = await reader.introspect();
       // The library answers with an empty catalog when it could not read.
       if (catalog.tables.length === 0) return;
-      this.#catalog = catalog;
+      this.#catalog = this.#served(catalog);
       const [hook] = await reader.driver.unsafe<{ name: string }[]>(requestHookQuery);
       this.#requestHook = hook && `select ${hook.name}()`;
       const readers = await reader.driver.unsafe<{ path: string }[]>(readingPathsQuery);
@@ -102,6 +107,17 @@ export class DataConnection extends PostgresConnection {
     } finally {
       await reader.driver.end({ timeout: 0 });
     }
+  }
+
+  /** Returns what is served: the library goes through all columns and views at each request. */
+  #served(catalog: Introspection): Introspection {
+    const isServed = ({ schema }: { schema?: string | null }) => this.#schemas.includes(schema ?? "public");
+    return {
+      ...catalog,
+      tables: catalog.tables.filter(isServed),
+      columns: catalog.columns.filter(isServed),
+      views: catalog.views.filter(isServed),
+    };
   }
 
   override async withContext<T>(
