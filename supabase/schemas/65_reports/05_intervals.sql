@@ -43,7 +43,7 @@ return (place_no::bigint << 44) + at_ms;
 create function app.time_intervals(
   scope app.report_scope, spans app.time_span[], ids bigint[], untargeted_ids bigint[], is_merged boolean
 ) returns setof app.time_interval
-language plpgsql stable rows 10000
+language plpgsql stable parallel safe rows 10000
 set search_path = ''
 -- The lists below have no statistics. Joins by hash of all columns are linear, whatever their size.
 set enable_nestloop = off

@@ -27,7 +27,7 @@ create function app.work_sums(
   scope app.report_scope, spans app.time_span[], periods app.report_period[], key_nos integer[], ids bigint[],
   pris numeric[], attribution public.attribution, by_operation boolean
 ) returns setof app.work_sum
-language plpgsql stable rows 10000
+language plpgsql stable parallel safe rows 10000
 set search_path = ''
 set enable_nestloop = off
 set enable_mergejoin = off

@@ -1,6 +1,43 @@
 -- What: OEE by workplace, time and work.
 -- Why: elements are summed first and ratios are made once, so that any aggregate is right.
 
+create type app.report_part as (time app.time_interval, work app.work_sum);
+comment on type app.report_part is 'An interval of time, or what was worked within a row of a report.';
+
+create function app.report_parts(
+  scope app.report_scope, spans app.time_span[], periods app.report_period[], key_nos integer[], ids bigint[],
+  pris numeric[], attribution public.attribution
+) returns setof app.report_part
+language plpgsql stable rows 10000
+set search_path = ''
+set jit = off
+set plan_cache_mode = 'force_generic_plan'
+set parallel_setup_cost = 0
+set parallel_tuple_cost = 0
+as $$
+declare
+  untargeted_ids constant bigint[] := array(select o.id from unnest(ids, pris) o (id, pri) where o.pri is null);
+begin
+  if cardinality(ids) < 1000 then
+    return query
+      select t, null::app.work_sum from app.time_intervals(scope, spans, ids, untargeted_ids, true) t;
+    return query
+      select null::app.time_interval, w
+      from app.work_sums(scope, spans, periods, key_nos, ids, pris, attribution, false) w;
+  else
+    -- at the same time, by a parallel append: neither needs the other, and each takes half of a large report
+    return query
+      select t, null::app.work_sum from app.time_intervals(scope, spans, ids, untargeted_ids, true) t
+      union all
+      select null::app.time_interval, w
+      from app.work_sums(scope, spans, periods, key_nos, ids, pris, attribution, false) w;
+  end if;
+end
+$$;
+comment on function app.report_parts(
+  app.report_scope, app.time_span[], app.report_period[], integer[], bigint[], numeric[], public.attribution
+) is 'Time and work of a report whose rows are not of operations.';
+
 create function app.oee_buckets(
   scope app.report_scope, by_keys app.report_by, attribution public.attribution, are_named boolean
 ) returns json
@@ -28,12 +65,11 @@ begin
     with
     cell as materialized (select * from unnest(cells)),
     place as materialized (select * from unnest(scope.places)),
-    -- rows by operation hold the shares of operations, and no other time
-    t as materialized (
-      select i.* from app.time_intervals(scope, spans, ids, array(
-        select o.id from unnest(ids, pris) o (id, pri) where o.pri is null), true) i
-      where not is_of_work
+    part as materialized (
+      select p.* from app.report_parts(scope, spans, periods, key_nos, ids, pris, attribution) p where not is_of_work
     ),
+    -- rows by operation hold the shares of operations, and no other time
+    t as materialized (select (p.time).* from part p where p.work is null),
     timed as materialized (
       select key_nos[t.period_no] as key_no,
         sum((t.to_ms - t.from_ms) * t.pot_slots) as pot,
@@ -62,8 +98,9 @@ begin
       group by 1
     ),
     w as materialized (
-      select * from app.work_sums(
-        scope, spans, periods, key_nos, ids, pris, attribution, is_of_work)
+      select (p.work).* from part p where p.time is null
+      union all
+      select o.* from app.work_sums(scope, spans, periods, key_nos, ids, pris, attribution, true) o where is_of_work
     ),
     worked as materialized (
       select w.key_no, k.work_key, sum(h.apt) as apt, sum(h.aust) as aust, sum(h.apt_outside) as apt_outside,
