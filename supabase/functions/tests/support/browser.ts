@@ -82,16 +82,20 @@ export function requireGoodBehaviour(misbehaviour: readonly Misbehaviour[], expe
  *
  * @param expected Messages of the console that belong to the test, such as the browser's own about a 4xx.
  */
-export function browserTest(name: string, run: (page: Page) => Promise<void>, expected?: RegExp): void {
+export function browserTest(
+  name: string,
+  run: (page: Page, test: Deno.TestContext) => Promise<void>,
+  expected?: RegExp,
+): void {
   Deno.test({
     name: `${name} (browser)`,
     ignore: ignoresBrowserTests,
-    fn: async () => {
+    fn: async (test) => {
       const browser = await launchBrowser();
       try {
         const misbehaviour: Misbehaviour[] = [];
         const context = await watchedContext(browser, misbehaviour, { viewport: { width: 1400, height: 1000 } });
-        await run(await watchedPage(context, misbehaviour));
+        await run(await watchedPage(context, misbehaviour), test);
         requireGoodBehaviour(misbehaviour, expected);
       } finally {
         await browser.close();
@@ -120,7 +124,8 @@ export async function watchedContext(
 /** Opens a page whose errors are collected. */
 export async function watchedPage(context: BrowserContext, misbehaviour: Misbehaviour[]): Promise<Page> {
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  // tests that measure time do so themselves: this is when something does not come at all, on a busy machine, too
+  page.setDefaultTimeout(60_000);
   page.on("pageerror", (error) => misbehaviour.push({ kind: "exception", text: String(error) }));
   page.on("console", (message) => {
     const text = message.text();
