@@ -1,4 +1,5 @@
 /** The documentation: its pages in a browser, and what the function docs answers. */
+import type { Locator, Page } from "playwright-core";
 import { problemTable } from "../../_shared/problems.ts";
 import docs from "../../docs/index.ts";
 import { packages } from "../../docs/packages.ts";
@@ -55,108 +56,118 @@ browserTest("Swagger UI: shows every endpoint, by its tag", async (page) => {
   assertEquals(shown.sort(), expected.sort());
 });
 
-browserTest("Swagger UI: a link to an endpoint opens it", async (page) => {
-  await page.goto(`${url}#/Events/reportEvent`);
-  await page.waitForSelector("#operations-Events-reportEvent .opblock-body");
-  assertEquals(await page.locator(".opblock-body").count(), 1);
-});
-
-const schemes = [
-  { scheme: "an access token", form: "userToken", field: "#auth-bearer-value", credential: supervisorToken },
-  {
-    scheme: "the secret key",
-    form: "secretKey",
-    field: "#api_key_value",
-    credential: () => Promise.resolve(env.secretKey),
-  },
-];
-
-async function supervisorToken(workplace: string): Promise<string> {
-  return (await newUser({ role: "supervisor", workplaces: [workplace] })).token;
-}
-
-for (const { scheme, form, field, credential } of schemes) {
-  browserTest(`Swagger UI: with ${scheme}, "Try it out" creates an operation`, async (page) => {
-    const workplace_name = newWorkplace();
-    const operation = { order_no: unique("O"), asset_id: 1, operation_no: "0010", workplace_name, qty_desired: 7 };
-    const expected = await credential(workplace_name);
-
-    await page.goto(`${url}#/Operations/createOperation`);
-    await page.click(".auth-wrapper .authorize");
-    // each scheme has a form of its own, those of two keys with the same ids
-    const credentials = page.locator("form", { hasText: form });
-    await credentials.locator(field).fill(expected);
-    await credentials.locator("button.authorize").click();
-    await page.click(".btn-done >> nth=0");
-
-    const block = page.locator("#operations-Operations-createOperation");
-    await block.locator(".try-out__btn").click();
-    await block.locator("textarea.body-param__text").fill(JSON.stringify(operation));
-    await block.locator(".execute").click();
-    const status = await block.locator(".live-responses-table .response .response-col_status").innerText();
-    assertMatch(status, /^201/, await block.locator(".live-responses-table").innerText());
-
-    const created = await server.get<Operation>(operationPath(operation));
-    assertEquals([created.status, created.body.qty_desired], [200, 7]);
-  });
-}
-
-browserTest("Swagger UI: the sign-in form fetches a token, which is kept over a reload", async (page) => {
-  const operation = await newOperation();
-  const { order_no, operation_no, workplace_name } = operation;
-  const { email, password } = await newUser({ workplaces: [String(workplace_name)] });
-  await page.goto(`${url}#/Events/reportEvent`);
-  await page.fill("#sign-in [name=email]", email);
-  await page.fill("#sign-in [name=password]", password);
-  assertEquals(await page.inputValue("#sign-in [name=apikey]"), env.publishableKey);
-  await page.click("#sign-in button");
-  await page.locator("#sign-in-state", { hasText: `Signed in as ${email}` }).waitFor();
-  assertEquals(await page.inputValue("#sign-in [name=password]"), "");
-
-  await page.reload();
-  const block = page.locator("#operations-Events-reportEvent");
-  await block.locator(".try-out__btn").click();
-  const body = block.locator("textarea.body-param__text");
-  const example = JSON.parse(await body.inputValue());
-  assertEquals(Object.keys(example), ["action_type", "order_no", "operation_no", "workplace_name"]);
-  await body.fill(JSON.stringify({ ...example, order_no, operation_no, workplace_name }));
-  await block.locator(".execute").click();
-  const status = await block.locator(".live-responses-table .response .response-col_status").innerText();
-  assertMatch(status, /^201/, await block.locator(".live-responses-table").innerText());
-});
-
-browserTest("Swagger UI: a reload forgets the secret key", async (page) => {
-  const kept = () => page.evaluate<string | null>("localStorage.getItem('authorized')");
+browserTest("Swagger UI: its dialog of credentials", async (page, test) => {
   await page.goto(url);
-  await page.click(".auth-wrapper .authorize");
-  const credentials = page.locator("form", { hasText: "secretKey" });
-  await credentials.locator("#api_key_value").fill(env.secretKey);
-  await credentials.locator("button.authorize").click();
-  assertStringIncludes(await kept() ?? "", env.secretKey);
-  await page.reload();
-  await page.locator(".auth-wrapper .authorize.unlocked").waitFor();
-  assertEquals(await kept(), "{}");
-});
-
-browserTest("Swagger UI: the sign-in form shows why it has no token when the password is wrong", async (page) => {
-  const { email } = await newUser();
-  await page.goto(url);
-  await page.fill("#sign-in [name=email]", email);
-  await page.fill("#sign-in [name=password]", "wrong");
-  await page.click("#sign-in button");
-  await page.locator("#sign-in-state", { hasText: "Not signed in: Invalid login credentials" }).waitFor();
-}, /status of 400/);
-
-browserTest(
-  "Swagger UI: the dialog of credentials begins with the access token, and its field has the focus",
-  async (page) => {
-    await page.goto(url);
+  await test.step("begins with the access token, and its field has the focus", async () => {
     await page.click(".auth-wrapper .authorize");
     const names = await page.locator(".dialog-ux .auth-container h4").allInnerTexts();
     assertMatch(names[0] ?? "", /^userToken/);
     await page.locator("#auth-bearer-value:focus").waitFor();
-  },
-);
+  });
+  await test.step("keeps the secret key until a reload", async () => {
+    const kept = () => page.evaluate<string | null>("localStorage.getItem('authorized')");
+    await authorize(page, "secretKey", "#api_key_value", env.secretKey);
+    assertStringIncludes(await kept() ?? "", env.secretKey);
+    await page.reload();
+    await page.locator(".auth-wrapper .authorize.unlocked").waitFor();
+    assertEquals(await kept(), "{}");
+  });
+});
+
+/** Gives a credential in the dialog, which is open. */
+async function authorize(page: Page, scheme: string, field: string, credential: string): Promise<void> {
+  // each scheme has a form of its own, those of two keys with the same ids
+  const form = page.locator("form", { hasText: scheme });
+  await form.locator(field).fill(credential);
+  await form.locator("button.authorize").click();
+}
+
+/** Sends the request of an opened endpoint, which creates something, and waits until the page shows that. */
+async function create(page: Page, block: Locator): Promise<void> {
+  const [response] = await Promise.all([
+    page.waitForResponse((answer) => answer.request().method() === "POST"),
+    block.locator(".execute").click(),
+  ]);
+  assertEquals(response.status(), 201, await response.text());
+  await block.locator(".live-responses-table .response .response-col_status", { hasText: /^201/ }).waitFor();
+}
+
+browserTest('Swagger UI: "Try it out"', async (page, test) => {
+  const workplace_name = newWorkplace();
+  const { token } = await newUser({ role: "supervisor", workplaces: [workplace_name] });
+  await page.goto(`${url}#/Operations/createOperation`);
+  const block = page.locator("#operations-Operations-createOperation");
+  await block.locator(".try-out__btn").click();
+
+  const credentials = [
+    { what: "an access token", scheme: "userToken", field: "#auth-bearer-value", credential: token },
+    { what: "the secret key", scheme: "secretKey", field: "#api_key_value", credential: env.secretKey },
+  ];
+  for (const { what, scheme, field, credential } of credentials) {
+    await test.step(`creates an operation with ${what}`, async () => {
+      const operation = { order_no: unique("O"), asset_id: 1, operation_no: "0010", workplace_name, qty_desired: 7 };
+      await page.click(".auth-wrapper .authorize");
+      await authorize(page, scheme, field, credential);
+      await page.click(".btn-done >> nth=0");
+      await block.locator("textarea.body-param__text").fill(JSON.stringify(operation));
+      await create(page, block);
+      const created = await server.get<Operation>(operationPath(operation));
+      assertEquals([created.status, created.body.qty_desired], [200, 7]);
+      // one credential at a time
+      await page.click(".auth-wrapper .authorize");
+      await page.locator("form", { hasText: scheme }).getByRole("button", { name: "Remove authorization" }).click();
+      await page.click(".btn-done >> nth=0");
+    });
+  }
+
+  await test.step("sends no filter of a list that was not filled in", async () => {
+    await page.click(".auth-wrapper .authorize");
+    await authorize(page, "secretKey", "#api_key_value", env.secretKey);
+    await page.click(".btn-done >> nth=0");
+    const list = page.locator("#operations-Operations-listOperations");
+    await list.locator(".opblock-summary-control").click();
+    await list.locator(".try-out__btn").click();
+    const [request] = await Promise.all([
+      page.waitForRequest((sent) => sent.url().includes("/operations/v1") && sent.method() === "GET"),
+      list.locator(".execute").click(),
+    ]);
+    assertMatch(new URL(request.url()).search, /^(\?(limit=100|skip=0)(&(limit=100|skip=0))?)?$/);
+    assertEquals((await request.response())?.status(), 200);
+  });
+});
+
+browserTest("Swagger UI: a link to an endpoint, and the sign-in form", async (page, test) => {
+  const operation = await newOperation();
+  const { order_no, operation_no, workplace_name } = operation;
+  const { email, password } = await newUser({ workplaces: [String(workplace_name)] });
+  await page.goto(`${url}#/Events/reportEvent`);
+  await test.step("the link opens the endpoint", async () => {
+    await page.waitForSelector("#operations-Events-reportEvent .opblock-body");
+    assertEquals(await page.locator(".opblock-body").count(), 1);
+  });
+  await test.step("the form shows why it has no token when the password is wrong", async () => {
+    await page.fill("#sign-in [name=email]", email);
+    await page.fill("#sign-in [name=password]", "wrong");
+    await page.click("#sign-in button");
+    await page.locator("#sign-in-state", { hasText: "Not signed in: Invalid login credentials" }).waitFor();
+  });
+  await test.step("the form fetches a token, which is kept over a reload", async () => {
+    await page.fill("#sign-in [name=password]", password);
+    assertEquals(await page.inputValue("#sign-in [name=apikey]"), env.publishableKey);
+    await page.click("#sign-in button");
+    await page.locator("#sign-in-state", { hasText: `Signed in as ${email}` }).waitFor();
+    assertEquals(await page.inputValue("#sign-in [name=password]"), "");
+
+    await page.reload();
+    const block = page.locator("#operations-Events-reportEvent");
+    await block.locator(".try-out__btn").click();
+    const body = block.locator("textarea.body-param__text");
+    const example = JSON.parse(await body.inputValue());
+    assertEquals(Object.keys(example), ["action_type", "order_no", "operation_no", "workplace_name"]);
+    await body.fill(JSON.stringify({ ...example, order_no, operation_no, workplace_name }));
+    await create(page, block);
+  });
+}, /status of 400/);
 
 browserTest("pages: fit a phone, and no word of a title breaks", async (page) => {
   await page.setViewportSize({ width: 390, height: 844 });
@@ -178,23 +189,6 @@ browserTest("pages: fit a phone, and no word of a title breaks", async (page) =>
     });
     assertEquals({ path, width, broken }, { path, width: 390, broken: [] });
   }
-});
-
-browserTest('Swagger UI: "Try it out" of a list sends no filter that was not filled in', async (page) => {
-  await page.goto(`${url}#/Operations/listOperations`);
-  await page.click(".auth-wrapper .authorize");
-  const credentials = page.locator("form", { hasText: "secretKey" });
-  await credentials.locator("#api_key_value").fill(env.secretKey);
-  await credentials.locator("button.authorize").click();
-  await page.click(".btn-done >> nth=0");
-  const block = page.locator("#operations-Operations-listOperations");
-  await block.locator(".try-out__btn").click();
-  const [request] = await Promise.all([
-    page.waitForRequest((sent) => sent.url().includes("/operations/v1")),
-    block.locator(".execute").click(),
-  ]);
-  assertMatch(new URL(request.url()).search, /^(\?(limit=100|skip=0)(&(limit=100|skip=0))?)?$/);
-  assertEquals((await request.response())?.status(), 200);
 });
 
 browserTest("ReDoc: has every endpoint in its menu, and shows each by its link", async (page) => {
