@@ -380,6 +380,10 @@ const functions: Record<string, SqlFunction> = {
   require_second_factor: { cells: "401 401 403  403  403  403  403  403  403  403  403  403  200 ", args: () => ({ is_required: false }) },
 };
 
+/** Names of functions that change nothing; an endpoint of webhooks is gone after its test, so each test has its own. */
+const isReading =
+  /^(describe|find|get|list|read)_(?!webhook)|^report_(oee|timeline|losses|scrap|operations|summary|board)$|^(feed_head|floor_now|health)$/;
+
 /** The subject's rows of all tables, without what is not the subject's doing. */
 async function state(subject: Subject): Promise<string> {
   const answers = await Promise.all(
@@ -474,7 +478,8 @@ for (const [name, { cells, args, shows }] of Object.entries(functions)) {
       }
       return shows(answer, subject) ? "seen" : "none";
     };
-    const mayChange = ({ name }: Member) => ["200", "204", "seen"].includes(expected[name]);
+    const mayChange = ({ name: who }: Member) =>
+      !isReading.test(name) && ["200", "204", "seen"].includes(expected[who]);
     const unchanged = await unchangedSubject();
     const before = await state(unchanged);
     const entries = await Promise.all(cast.members.map(async (member) => [
