@@ -99,9 +99,13 @@ Deno.test({
         assertMatch(stack.output(), /PostgreSQL runs again\./);
         const again = connect(DATABASE_URL);
         assertEquals((await again`select id from public.acknowledged`).map(({ id }) => id), [1]);
-        await again`select 1 / 0`.catch(() => {});
+        // a message within a second of the last failure is dropped, too: the file is opened again for a later one
+        const isWritten = await holdsWithin(5000, async () => {
+          await again`select 1 / 0`.catch(() => {});
+          return stack.output().includes("postgres.log can be written again");
+        });
         await again.end();
-        assert(await holdsWithin(5000, () => stack.output().includes("postgres.log can be written again")));
+        assert(isWritten, stack.output());
       } finally {
         await endBy("SIGTERM", stack);
       }
