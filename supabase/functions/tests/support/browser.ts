@@ -124,8 +124,7 @@ export async function watchedContext(
 /** Opens a page whose errors are collected. */
 export async function watchedPage(context: BrowserContext, misbehaviour: Misbehaviour[]): Promise<Page> {
   const page = await context.newPage();
-  // tests that measure time do so themselves: this is when something does not come at all, on a busy machine, too
-  page.setDefaultTimeout(60_000);
+  page.setDefaultTimeout(20_000);
   page.on("pageerror", (error) => misbehaviour.push({ kind: "exception", text: String(error) }));
   page.on("console", (message) => {
     const text = message.text();
