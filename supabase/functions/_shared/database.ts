@@ -133,9 +133,10 @@ export function problemOf(error: PostgrestError): Problem | Error {
     return new MissingFunction();
   }
   const known = sqlstates.find(({ pattern }) => pattern.test(error.code ?? ""));
-  if (known !== undefined) return new Problem(known.code, known.detail);
+  const cause = `${error.code ?? ""} ${error.message}`.trim();
+  if (known !== undefined) return new Problem(known.code, known.detail, {}, { cause });
   // fetch failed or timed out: there is no SQLSTATE
-  if (!error.code) return new Problem("unavailable", "The database did not answer");
+  if (!error.code) return new Problem("unavailable", "The database did not answer", {}, { cause });
   return new Error(`Data API answered ${error.code}: ${error.message}`);
 }
 

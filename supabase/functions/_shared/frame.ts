@@ -44,6 +44,8 @@ export function useFrame<E extends Env & { Variables: RequestIdVariables }>(app:
     const problem = asProblem(error);
     if (problem.code === "internal_error") {
       console.error(JSON.stringify({ id: c.get("requestId"), error: String(error), stack: error.stack }));
+    } else if (problem.code === "unavailable" && problem.cause !== undefined) {
+      console.error(JSON.stringify({ id: c.get("requestId"), unavailable: String(problem.cause) }));
     }
     return problemResponse(c, problem);
   });

@@ -469,9 +469,15 @@ export class Problem extends Error {
    * @param code Machine code of {@link problemTable}.
    * @param detail One sentence: what the caller tried, and what is wrong with it.
    * @param more Further members of the answer, as the code's explanation names them.
+   * @param options `cause`: what the log says beside it when the code is `unavailable`; never a value of a request.
    */
-  constructor(readonly code: ProblemCode, readonly detail: string, readonly more: Record<string, unknown> = {}) {
-    super(detail);
+  constructor(
+    readonly code: ProblemCode,
+    readonly detail: string,
+    readonly more: Record<string, unknown> = {},
+    options?: ErrorOptions,
+  ) {
+    super(detail, options);
     this.name = "Problem";
   }
 }

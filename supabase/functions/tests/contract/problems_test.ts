@@ -288,11 +288,14 @@ Deno.test("Log, internal errors and outages of a stack of its own", async (t) =>
       ]);
       await sql`rollback`;
       await sql.end();
-      for (const { status, text, retryAfter, ms } of answers) {
+      for (const { status, text, retryAfter, ms, requestId } of answers) {
         assertEquals([status, JSON.parse(text).code], [503, "unavailable"], text);
         assertMatch(retryAfter ?? "", /^[1-9]\d*$/);
         assertNotMatch(text, innards);
         assert(ms < 10_000, `answered after ${ms} ms`);
+        // the log says why: a terminal need not know, the people who run the servers must
+        const saysWhy = (line: string) => line.includes(requestId ?? "-") && /"unavailable":"(55P03|57014) /.test(line);
+        assert(await holdsWithin(2000, () => log.some(saysWhy)), log.slice(-20).join("\n"));
       }
       assertEquals((await send("GET", path, asServer)).status, 200);
     });
