@@ -9,8 +9,8 @@ export const packages = [
     integrity: "sha512-/HfHI/7N84e6GrWBJ3J280z3mLaRJiDcSvj/A+y/4AbLnND/1UlGHe1sR6oYuTGwId0nP7dqDU9OnLxMPZ7xBg==",
     /** Paths in the package -> paths in `assets/`, with the version, so that browsers may store the files for ever. */
     files: {
-      "dist/preact.mjs": "preact@11.2.0/preact.mjs",
-      "hooks/dist/hooks.mjs": "preact@11.2.0/hooks.mjs",
+      "dist/preact.mjs": "preact@11.2.0/preact.js",
+      "hooks/dist/hooks.mjs": "preact@11.2.0/hooks.js",
       "src/index.d.ts": "preact@11.2.0/preact.d.ts",
       "src/jsx.d.ts": "preact@11.2.0/jsx.d.ts",
       "src/dom.d.ts": "preact@11.2.0/dom.d.ts",
@@ -18,7 +18,7 @@ export const packages = [
     },
     /** Browsers do not know where packages are, and Deno wants whole file names. */
     replace: {
-      'from"preact"': 'from"./preact.mjs"',
+      'from"preact"': 'from"./preact.js"',
       "'../../src/index'": "'./preact.d.ts'",
       "'./index'": "'./preact.d.ts'",
       "'./jsx'": "'./jsx.d.ts'",
@@ -30,7 +30,7 @@ export const packages = [
     name: "htm",
     version: "3.1.1",
     integrity: "sha512-983Vyg8NwUE7JkZ6NmOqpCZ+sh1bKv2iYTlUkzlWmA5JD2acKoxd4KVxbMmxX/85mtfdnDmTFoNKcg5DGAvxNQ==",
-    files: { "dist/htm.mjs": "htm@3.1.1/htm.mjs", "dist/htm.d.ts": "htm@3.1.1/htm.d.ts" },
+    files: { "dist/htm.mjs": "htm@3.1.1/htm.js", "dist/htm.d.ts": "htm@3.1.1/htm.d.ts" },
     replace: {},
   },
   {

@@ -56,9 +56,9 @@ const files = [
   ...languages.flatMap((language) =>
     ["shared", "problems", "terminal"].map((name) => `messages/${language}/${name}.json`)
   ),
-  "assets/preact@11.2.0/preact.mjs",
-  "assets/preact@11.2.0/hooks.mjs",
-  "assets/htm@3.1.1/htm.mjs",
+  "assets/preact@11.2.0/preact.js",
+  "assets/preact@11.2.0/hooks.js",
+  "assets/htm@3.1.1/htm.js",
   "assets/idb@8.0.4/idb.js",
 ];
 

@@ -14,7 +14,7 @@
  * @module
  */
 // @ts-types="../assets/preact@11.2.0/preact.d.ts"
-import { createContext, Fragment, h, render } from "../assets/preact@11.2.0/preact.mjs";
+import { createContext, Fragment, h, render } from "../assets/preact@11.2.0/preact.js";
 // @ts-types="../assets/preact@11.2.0/hooks.d.ts"
 import {
   useCallback,
@@ -26,9 +26,9 @@ import {
   useReducer,
   useRef,
   useState,
-} from "../assets/preact@11.2.0/hooks.mjs";
+} from "../assets/preact@11.2.0/hooks.js";
 // @ts-types="../assets/htm@3.1.1/htm.d.ts"
-import htm from "../assets/htm@3.1.1/htm.mjs";
+import htm from "../assets/htm@3.1.1/htm.js";
 
 export {
   createContext,
