@@ -72,7 +72,8 @@ export const DowntimeMessage = z.object({
 /** All that a stream without names tells: what somebody typed about an event may name a person. */
 const BoardEvent = z.object({
   id: OperationEvent.shape.id,
-  action_type: z.union([Action, DowntimeAction]).openapi({
+  // one list of values: of two, generators of Go cannot tell which one a value is of
+  action_type: z.enum([...Action.options, ...DowntimeAction.options]).openapi("BoardAction", {
     description: "What happened, to an operation or to a downtime.",
     example: "START",
   }),

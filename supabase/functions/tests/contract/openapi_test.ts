@@ -123,6 +123,21 @@ function at(reference: string): JsonObject {
   return reference.slice(2).split("/").reduce((node, step) => node[step] as JsonObject, json);
 }
 
+Deno.test("docs/openapi.json: alternatives differ in their JSON type, for generators that choose by it", () => {
+  const typeOf = (schema: JsonObject): Json => "$ref" in schema ? typeOf(at(String(schema.$ref))) : schema.type ?? null;
+  const alike: string[] = [];
+  const visit = (node: Json, where: string): void => {
+    if (typeof node !== "object" || node === null) return;
+    if (!Array.isArray(node) && Array.isArray(node.anyOf)) {
+      const types = node.anyOf.map((alternative) => typeOf(alternative as JsonObject));
+      if (new Set(types).size < types.length) alike.push(`${where}: ${types.join(", ")}`);
+    }
+    for (const [member, value] of Object.entries(node)) visit(value, `${where}/${member}`);
+  };
+  visit(json, "");
+  assertEquals(alike, []);
+});
+
 Deno.test("docs/openapi.json: the pattern of keys takes what a key is, and nothing else", () => {
   const schema = document.components.schemas.Operation?.properties as Record<string, { pattern?: string }> | undefined;
   const pattern = schema?.order_no?.pattern;
