@@ -9,7 +9,7 @@ import { holdsWithin } from "../system/poll.ts";
 import { discardBody, maxDataBytes, maxRowsBytes, maxUploadBytes, setCaller, withBoundedBody } from "./request_body.ts";
 import { Turns } from "./turns.ts";
 import { proxyWebSocket } from "./websocket_proxy.ts";
-import { answerDemoUsers } from "../web/demo_users.ts";
+import { answerDemoUsers, isOwnPage } from "../web/demo_users.ts";
 import { Pages } from "../web/pages.ts";
 
 /** Requests of one caller that are in progress at once. */
@@ -139,13 +139,13 @@ export class Gateway {
     client: Deno.NetAddr,
   ): Promise<Response | undefined> {
     const { pathname } = new URL(request.url);
-    if (pathname === "/demo-users.json") {
-      return demoPassword === undefined ? undefined : answerDemoUsers(request, client.hostname, demoPassword);
-    }
+    const hasDemoUsers = demoPassword !== undefined && isOwnPage(request, client.hostname);
+    if (pathname === "/demo-users.json") return hasDemoUsers ? answerDemoUsers(demoPassword) : undefined;
     return await this.#pages.answer(request, {
       functions_url: "/functions/v1",
       auth_url: "/auth/v1",
       publishable_key: publishableKey,
+      demo_users_url: hasDemoUsers ? "/demo-users.json" : undefined,
     });
   }
 

@@ -12,25 +12,24 @@ const loopback = ["127.0.0.1", "localhost", "[::1]"];
 /** Headers of proxies and tunnels: behind one, the stack has more readers than this machine. */
 const ofProxies = ["forwarded", "x-forwarded-for", "x-forwarded-host", "via"];
 
-/**
- * Returns the demo users for the pages of the local stack; undefined for every other reader.
- *
- * @param client The address that the request comes from.
- */
-export function answerDemoUsers(request: Request, client: string, password: string): Response | undefined {
+/** Whether a request comes from the pages of the local stack, on this machine: no other reader learns the demo users. */
+export function isOwnPage(request: Request, client: string): boolean {
   const { hostname, origin } = new URL(request.url);
   const isOwnMachine = loopback.includes(hostname) && ["127.0.0.1", "::1"].includes(client);
   // a browser says which page asks: its own pages, or the person who typed the address
   const site = request.headers.get("sec-fetch-site");
-  const isOwnPage = [null, "same-origin", "none"].includes(site) &&
+  const isSameOrigin = [null, "same-origin", "none"].includes(site) &&
     [null, origin].includes(request.headers.get("origin"));
   const isProxied = ofProxies.some((name) => request.headers.has(name));
-  if (request.method !== "GET" || !isOwnMachine || !isOwnPage || isProxied) return undefined;
-  return answerJson(demoUsers.map(({ email, role, fullName, workplaces }) => ({
+  return request.method === "GET" && isOwnMachine && isSameOrigin && !isProxied;
+}
+
+/** Answers the demo users. */
+export const answerDemoUsers = (password: string): Response =>
+  answerJson(demoUsers.map(({ email, role, fullName, workplaces }) => ({
     email,
     role,
     full_name: fullName,
     workplaces,
     password,
   })));
-}

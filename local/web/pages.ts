@@ -11,6 +11,8 @@ export interface PagesConfig {
   functions_url: string;
   auth_url: string;
   publishable_key: string;
+  /** Where the demo users are; undefined where there are none, or not for this reader. */
+  demo_users_url?: string | undefined;
 }
 
 const contentTypes: Readonly<Record<string, string>> = {

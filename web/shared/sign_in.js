@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { config } from "./config.js";
 import { t, wordsOf } from "./messages.js";
 import { signIn, SignInRefused } from "./session.js";
 import { html, useEffect, useState } from "./view.js";
@@ -12,7 +13,9 @@ import { html, useEffect, useState } from "./view.js";
 /** Returns the demo users; none where this is not the local stack, or it does not answer. @returns {Promise<DemoUser[]>} */
 async function demoUsers() {
   try {
-    const answer = await fetch("demo-users.json", { signal: AbortSignal.timeout(2000) });
+    const { demo_users_url } = await config();
+    if (demo_users_url === undefined) return [];
+    const answer = await fetch(demo_users_url, { signal: AbortSignal.timeout(2000) });
     return answer.ok ? await answer.json() : [];
   } catch {
     return [];

@@ -86,6 +86,7 @@ localTest("config.json: names the project that serves it", async () => {
     functions_url: "/functions/v1",
     auth_url: "/auth/v1",
     publishable_key: env.publishableKey,
+    demo_users_url: "/demo-users.json",
   });
 });
 
@@ -111,6 +112,8 @@ localTest("demo-users.json: is for the pages of the local stack on this machine 
   for (const headers of foreign) {
     const { status, text } = await rawGet("/demo-users.json", headers);
     assertEquals([status, text.includes("@demo.local")], [404, false], JSON.stringify(headers));
+    const config = await rawGet("/config.json", headers);
+    assertEquals([config.status, config.text.includes("demo")], [200, false], JSON.stringify(headers));
   }
 });
 
@@ -136,7 +139,8 @@ Deno.test("deno task web: serves the pages for any project, and forwards to it",
       return { status: answer.status, text: await answer.text() };
     };
     assertStringIncludes((await get("/")).text, '<div id="app">');
-    assertEquals(JSON.parse((await get("/config.json")).text).publishable_key, env.publishableKey);
+    const { publishable_key, demo_users_url } = JSON.parse((await get("/config.json")).text);
+    assertEquals([publishable_key, demo_users_url], [env.publishableKey, undefined]);
     assertEquals((await get("/demo-users.json")).status, 404);
     assertEquals((await get("/rest/v1/profiles")).status, 404);
     assertEquals((await get("/auth/v1/admin/users")).status, 404);
