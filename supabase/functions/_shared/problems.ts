@@ -411,7 +411,7 @@ export const problemTable = {
     status: 429,
     title: "Too many requests",
     explanation:
-      "You have sent more requests of a class (`policy`) than you may, or have the largest allowed number (`limit`) of open streams, unused tickets or waiting requests. Wait for the seconds that `Retry-After` and `retry_after_s` give, or close a stream. Nothing has changed: the same request, with the same Idempotency-Key, succeeds later. docs/limits.md describes the classes and their limits.",
+      "You have sent more requests of a class (`policy`) than you may, or have the largest allowed number (`limit`) of open streams, unused tickets, waiting requests or sign-ins under way. Wait for the seconds that `Retry-After` and `retry_after_s` give, or close a stream. Nothing has changed: the same request, with the same Idempotency-Key, succeeds later. docs/limits.md describes the classes and their limits.",
     example: {
       detail: `Too many requests of class "reads": at most 600 at once and 3000 per minute`,
       policy: "reads",

@@ -244,8 +244,9 @@ begin
   -- because those who wait would hold all connections.
   if not pg_try_advisory_xact_lock(app.lock_key('app.failed_sign_ins ' || terminal))
     or not pg_try_advisory_xact_lock(app.lock_key('app.failed_sign_ins ' || who)) then
-    perform app.refuse(503, 'unavailable', 'Another sign-in of this terminal or this person is under way: try again',
-      jsonb_build_object('retry_after_s', 1));
+    perform app.refuse(429, 'rate_limited',
+      'One sign-in at a time: another one of this terminal or this person is under way',
+      jsonb_build_object('limit', 1, 'retry_after_s', 1));
   end if;
   locked_until := app.sign_in_lock(terminal, who);
   if locked_until is not null then
@@ -282,5 +283,5 @@ $$;
 comment on function public.sign_in_person(jsonb, text) is
   'Signs a person in at the calling terminal: {"badge_code" or "person_no", "pin"}, badge_code and pin as digests, and '
   'the SHA-256 of the acting token in hex. Answers {"body"}, or {"problem": sign_in_failed}, which must be recorded. '
-  'Raises 403 forbidden, 429 sign_in_locked, 503 unavailable.';
+  'Raises 403 forbidden, 429 sign_in_locked or rate_limited.';
 grant execute on function public.sign_in_person to authenticated, service_role;
