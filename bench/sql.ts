@@ -240,9 +240,9 @@ async function writeFloor(
   await db.run(
     `insert into ${schema}.operation_events (id, operation_id, op_seq, action_type, order_no, asset_id, operation_no,
        workplace_name, user_id, reporter_id, status_before, status_after, phase, qty_good, qty_scrap,
-       occurred_at, created_at)
+       qty_parked, occurred_at, created_at)
      values (gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $10, $11, $12, 0,
-       clock_timestamp(), clock_timestamp())`,
+       0, clock_timestamp(), clock_timestamp())`,
     [
       row?.id ?? null,
       Number(row?.last_op_seq) + 1,
