@@ -8,8 +8,8 @@ import { TextLineStream } from "@std/streams/text_line_stream.js";
 import { edgeDeno, edgeFlags } from "../local/functions/edge_deno.ts";
 import { generateKeys, keySet } from "../local/platform/keys.ts";
 import { inProject } from "../local/system/paths.ts";
-import { neededMigration } from "../supabase/functions/_shared/needed_migration.ts";
 import contract from "../docs/openapi.json" with { type: "json" };
+import { serveAnswers } from "./canned_data_api.ts";
 import { table } from "./table.ts";
 
 const { Operation, OperationEvent } = contract.components.schemas;
@@ -61,12 +61,7 @@ const paths = {
 
 const answers = Number(Deno.args[0] ?? 20);
 const keys = generateKeys();
-const dataApi = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
-  await request.bytes();
-  const name = new URL(request.url).pathname.split("/").at(-1) ?? "";
-  const body = pages[name] ?? JSON.stringify({ migration: neededMigration });
-  return new Response(body, { headers: { "content-type": "application/json" } });
-});
+const dataApi = serveAnswers(pages);
 const isolate = new Deno.Command(await edgeDeno(), {
   args: [...edgeFlags, inProject("bench", "csv_isolate.ts"), JSON.stringify({ paths, answers, key: keys.secretKey })],
   env: {

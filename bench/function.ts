@@ -10,9 +10,9 @@ import { SignJWT } from "jose";
 import { edgeDeno, edgeFlags } from "../local/functions/edge_deno.ts";
 import { generateKeys, keySet, signingKeyId } from "../local/platform/keys.ts";
 import { inProject } from "../local/system/paths.ts";
-import { neededMigration } from "../supabase/functions/_shared/needed_migration.ts";
 import contract from "../docs/openapi.json" with { type: "json" };
 import { Constants } from "../supabase/functions/_shared/database.types.ts";
+import { serveAnswers } from "./canned_data_api.ts";
 import { median } from "./median.ts";
 import { table } from "./table.ts";
 
@@ -37,30 +37,10 @@ const operation = JSON.stringify({
   allowed_actions: Constants.public.Enums.action.map((action) => ({ action, allowed: false, blocked_by: "forbidden" })),
 });
 
-/** Limits that no bench reaches. */
-const settledRates = (sent: string) =>
-  JSON.stringify(
-    (JSON.parse(sent).counted as { caller: string; class: string }[]).map(({ caller, class: rateClass }) => ({
-      ...{ caller, class: rateClass, units_per_minute: 10_000_000, burst: 10_000_000, ahead_ms: 0 },
-    })),
-  );
-
 /** Measures all in an isolate of the functions' Deno, rounds in turn, with an access token as of a user. */
 export async function measureFunction(rounds: number, clients = 16): Promise<FunctionFigures> {
   const keys = generateKeys();
-  const dataApi = Deno.serve(
-    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
-    async (request) => {
-      const sent = await request.text();
-      const name = request.url.split("/").at(-1);
-      const body = name === "health"
-        ? JSON.stringify({ migration: neededMigration })
-        : name === "settle_rates"
-        ? settledRates(sent)
-        : operation;
-      return new Response(body, { headers: { "content-type": "application/json" } });
-    },
-  );
+  const dataApi = serveAnswers({ get_operation: operation });
   const url = `http://127.0.0.1:${dataApi.addr.port}`;
   const token = await new SignJWT({
     role: "authenticated",
