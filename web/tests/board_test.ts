@@ -166,12 +166,19 @@ pageTest("board: follows an event within 2 s, again and again", async ({ open })
   }
 });
 
+/** A zone in which it is about noon now: an instant of another day would have its weekday. */
+function noonZone(): string {
+  const aheadH = 12 - new Date().getUTCHours();
+  // the names of these zones count the other way
+  return `Etc/GMT${aheadH > 0 ? "-" : "+"}${Math.abs(aheadH)}`;
+}
+
 pageTest("board: says when nothing was heard for 30 s, lets no duration go on, and lives again", async ({ open }) => {
   const { group, names } = await newGroup(2);
   const [one = ""] = names;
   await reported(await planned(one, -10), ["START", { occurred_at: minutesAgo(5) }]);
   const { ticket } = await newTicket(group);
-  const { page, context } = await open("icon.svg");
+  const { page, context } = await open("icon.svg", { timezoneId: noonZone() });
   // a browser that is offline keeps the connections that it has: without a stream it has none
   await context.route("**/stream/v1/events*", (route) => route.abort());
   await page.clock.install();
@@ -181,8 +188,7 @@ pageTest("board: says when nothing was heard for 30 s, lets no duration go on, a
   await page.clock.fastForward(31_000);
   await page.getByRole("alert").getByText(/^Nothing heard for 3\d s$/).waitFor();
   const frozen = (await card(page, one).locator(".now, .facts").allInnerTexts()).join(" ").replace(/\s+/g, " ");
-  // an instant of another day has its weekday
-  assertMatch(frozen, /^running since (\w{3} )?\d\d:\d\d 0 of 100 ready (\w{3} )?\d\d:\d\d$/);
+  assertMatch(frozen, /^running since \d\d:\d\d 0 of 100 ready \d\d:\d\d$/);
   await requireAccessible(page);
   await context.setOffline(false);
   await page.clock.fastForward(30_000);

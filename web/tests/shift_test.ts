@@ -135,6 +135,7 @@ pageTest(
     await page.keyboard.press("Escape");
     // the dialog gives the focus back when it is closed
     await focused.waitFor();
+    assertEquals(await focused.count(), 1);
     // the same as a table
     await page.getByText(`${place}: 9 intervals as a table`).click();
     const rows = page.locator("details tbody tr");
