@@ -185,10 +185,10 @@ export async function requireFitting(page: Page): Promise<void> {
   assert(wide <= width, `The page is ${wide} pixels wide on a screen of ${width}`);
 }
 
-/** Requires that something is seen at once. The tests beside this one take their time, so the best of some loads counts. */
+/** Requires that something is seen at once. The tests beside this one take their time, so the best of a few loads counts. */
 async function requireFast(page: Page): Promise<void> {
   let best = await firstContentMs(page);
-  for (let load = 1; load < 20 && best >= maxFirstContentMs; load++) {
+  for (let load = 1; load < 5 && best >= maxFirstContentMs; load++) {
     // another page, because the one under test may be in the middle of something
     const again = await page.context().newPage();
     await again.goto(page.url());
